@@ -1,0 +1,20 @@
+"""Quantize the weights of Core AI programs, bit-exactly and at memory speed.
+
+``quantize_array`` works on numpy arrays and needs no Core AI; ``coreai_opt.coreai_utils`` has
+``quantize_weights`` for whole programs.
+"""
+
+from coreai_opt._version import __version__
+from coreai_opt.array import QuantizedArray, quantize_array
+from coreai_opt.backends import BackendMismatchError
+from coreai_opt.common import CompressionGranularity, DType, QScheme
+
+__all__ = [
+    "BackendMismatchError",
+    "CompressionGranularity",
+    "DType",
+    "QScheme",
+    "QuantizedArray",
+    "__version__",
+    "quantize_array",
+]

@@ -1,0 +1,146 @@
+"""The two implementations behind one call, and the validator that runs both.
+
+A backend is a function ``(weight, spec, block_sizes, num_threads) -> (packed, scale, zero_point)``
+on checked arguments and a C-contiguous weight; what it returns is described in
+``reference/quantize.py``.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt import reference
+from coreai_opt.spec import QuantizationSpec
+
+try:
+    from coreai_opt import _native
+except ImportError as error:  # not built, or built for another Python
+    _native = None  # type: ignore[assignment]
+    _why_not_native: ImportError | None = error
+else:
+    _why_not_native = None
+
+logger = logging.getLogger("coreai_opt")
+
+Array = npt.NDArray[Any]
+Quantized = tuple[npt.NDArray[np.uint8], Array, Array]
+Backend = Callable[[Array, QuantizationSpec, tuple[int, ...], int], Quantized]
+
+ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
+"""Names the backend that "auto" stands for."""
+
+BACKENDS = ("auto", "native", "reference", "validate")
+
+
+class BackendMismatchError(AssertionError):
+    """The native backend and the reference gave different bytes: a bug, please report it."""
+
+
+def parse_backend(backend: object) -> Backend:
+    """Return the function behind a backend's name.
+
+    Raises:
+        TypeError, ValueError: ``backend`` (or the environment variable) names none.
+        ImportError: it needs the native module, which did not load.
+    """
+    name = _parse_name("backend", backend)
+    if name == "auto":
+        name = _parse_name(ENVIRONMENT_VARIABLE, os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
+    if name == "auto":
+        if _native is None:
+            _warn_native_missing()
+            return _reference
+        return _run_native
+    if name == "reference":
+        return _reference
+    if _native is None:
+        raise ImportError(
+            f"backend {name!r} needs the native module, which did not load: {_why_not_native}"
+        )
+    return _run_native if name == "native" else _validate
+
+
+def processors() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _parse_name(argument: str, value: object) -> str:
+    message = f"{argument} must be one of {', '.join(map(repr, BACKENDS))}; got {value!r}"
+    if not isinstance(value, str):
+        raise TypeError(message)
+    if value not in BACKENDS:
+        raise ValueError(message)
+    return value
+
+
+@cache  # once per process
+def _warn_native_missing() -> None:
+    logger.warning(
+        "the native module did not load (%s); using the numpy reference, which is slow",
+        _why_not_native,
+    )
+
+
+def _reference(
+    weight: Array, spec: QuantizationSpec, block_sizes: tuple[int, ...], num_threads: int
+) -> Quantized:
+    return reference.quantize(
+        weight,
+        spec.format,
+        symmetric=spec.symmetric,
+        block_sizes=block_sizes,
+        e8m0_scale=spec.e8m0_scale,
+    )
+
+
+def _run_native(
+    weight: Array, spec: QuantizationSpec, block_sizes: tuple[int, ...], num_threads: int
+) -> Quantized:
+    return _native.quantize(
+        weight,
+        spec.format,
+        symmetric=spec.symmetric,
+        block_sizes=block_sizes,
+        e8m0_scale=spec.e8m0_scale,
+        num_threads=num_threads,
+    )
+
+
+def _validate(
+    weight: Array, spec: QuantizationSpec, block_sizes: tuple[int, ...], num_threads: int
+) -> Quantized:
+    result = _run_native(weight, spec, block_sizes, num_threads)
+    expected = _reference(weight, spec, block_sizes, num_threads)
+    what = f"{weight.dtype} weight of shape {weight.shape} as {spec.format.name}"
+    codes = (
+        reference.unpack(packed, spec.format, weight.shape) for packed in (result[0], expected[0])
+    )
+    _compare(f"codes of a {what}", *codes)
+    for part, got, want in zip(
+        ("packed bytes", "scale", "zero point"), result, expected, strict=True
+    ):
+        _compare(f"{part} of a {what}", got, want)
+    return result
+
+
+def _compare(what: str, got: Array, want: Array) -> None:
+    if (got.shape, got.dtype) != (want.shape, want.dtype):
+        raise BackendMismatchError(
+            f"{what}: native has {got.dtype}{got.shape}, reference {want.dtype}{want.shape}"
+        )
+    # By bytes: equal zeros of different sign are a difference too.
+    differs = np.ascontiguousarray(got).view(np.uint8) != np.ascontiguousarray(want).view(np.uint8)
+    if differs.any():
+        flat = int(np.argmax(differs)) // got.itemsize
+        index = tuple(int(i) for i in np.unravel_index(flat, got.shape))
+        raise BackendMismatchError(
+            f"{what} differ first at index {index}: native {got[index]}, reference {want[index]}"
+        )

@@ -1,0 +1,28 @@
+"""The numerical contract of the project, in numpy and ml_dtypes, written to be read.
+
+This package is the specification: the C kernels in ``csrc/`` reproduce it byte for byte. It knows
+nothing of C, of Core AI or of speed. Read it in the order of the work:
+
+    formats    what a code can be: bits, ranges, element types
+    blocks     which elements of a weight share a scale
+    scales     from the elements of a block to its scale and zero point
+    codes      from an element and its scale to a code, and back
+    packing    codes into bytes, and back
+    quantize   all of it together
+"""
+
+from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
+from .packing import pack, unpack
+from .quantize import check_finite, dequantize, quantize
+
+__all__ = [
+    "E8M0",
+    "FORMATS",
+    "WEIGHT_DTYPES",
+    "Format",
+    "check_finite",
+    "dequantize",
+    "pack",
+    "quantize",
+    "unpack",
+]

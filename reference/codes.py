@@ -1,0 +1,49 @@
+"""From an element and its stored scale to a code, and back."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .formats import Format, NumpyDType
+
+Array = npt.NDArray[Any]
+F32 = np.float32
+
+
+def widen(array: Array) -> Array:
+    """Return ``array`` in float32, which holds every weight, scale and code exactly."""
+    return array.astype(F32)
+
+
+def reciprocal(scales: Array) -> Array:
+    """Return r = 1 / scale in float32: elements are multiplied with it, not divided by the scale."""
+    return F32(1) / widen(scales)
+
+
+def encode_integer(
+    weight: Array, scales: Array, zero_points: Array | F32, lowest: int, highest: int
+) -> Array:
+    """Integer codes: round half even of w * r, then the zero point, then the clip, in float32."""
+    return np.clip(
+        np.rint(widen(weight) * reciprocal(scales)) + zero_points, F32(lowest), F32(highest)
+    )
+
+
+def encode_float(scaled: Array, format: Format) -> Array:
+    """FP8 and FP4 codes of ``scaled`` = w * r: saturate at the largest number, then round half even.
+
+    The sign of zero is kept.
+    """
+    largest = F32(format.float_max)
+    return np.clip(scaled, -largest, largest).astype(format.code_dtype)
+
+
+def decode(codes: Array, scales: Array, zero_points: Array, dtype: NumpyDType) -> Array:
+    """Decoded weights: scale * (code - zero point), computed in float32, rounded to ``dtype``.
+
+    The three arrays must broadcast together. For float16 and bfloat16 the product is exact in
+    float32, so it is rounded once.
+    """
+    with np.errstate(over="ignore"):
+        return (widen(scales) * (widen(codes) - widen(zero_points))).astype(dtype)

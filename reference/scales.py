@@ -1,0 +1,126 @@
+"""From the elements of a block to its scale and zero point: the observer MINMAX.
+
+All arithmetic is IEEE binary32, rounded to nearest, ties to even, without flushing subnormals.
+Scales leave this module rounded to the dtype they are stored in, because codes are computed from
+what is stored.
+"""
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from .codes import encode_float, reciprocal, widen
+from .formats import E8M0, Format, NumpyDType
+
+Array = npt.NDArray[Any]
+F32 = np.float32
+
+
+def symmetric_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
+    """Scales of symmetric integer blocks: absmax / Q, rounded to ``dtype``.
+
+    Args:
+        absmax: largest magnitude of each block, float32, finite.
+        format: an integer format.
+        dtype: the weight's dtype, in which scales are stored.
+    """
+    scales = _usable((absmax / F32(format.symmetric_max)).astype(dtype), absmax, dtype)
+    return _decodable(scales, F32(format.symmetric_max), dtype)
+
+
+def asymmetric_scales(lo: Array, hi: Array, format: Format, dtype: NumpyDType) -> Array:
+    """Scales of asymmetric integer blocks: (hi - lo) / L, rounded to ``dtype``.
+
+    Args:
+        lo: min(0, smallest element) of each block, float32, finite.
+        hi: max(0, largest element) of each block, float32, finite.
+        format: an integer format.
+        dtype: the weight's dtype, in which scales are stored.
+    """
+    levels = F32(format.levels)
+    with np.errstate(over="ignore"):
+        spread = hi - lo
+        halved = (hi * F32(0.5) - lo * F32(0.5)) / levels * F32(2)
+    # Halving is exact where the difference overflows; the quotient by L >= 3 fits again.
+    quotient = np.where(np.isinf(spread), halved, spread / levels)
+    scales = _usable(quotient.astype(dtype), spread, dtype)
+    largest_code = np.minimum(np.rint(np.maximum(-lo, hi) * reciprocal(scales)), levels)
+    return _decodable(scales, largest_code, dtype)
+
+
+def zero_points(lo: Array, scales: Array, format: Format) -> Array:
+    """Zero points of asymmetric integer blocks, as unsigned codes 0..L, in float32."""
+    return np.clip(np.rint(-lo / widen(scales)), F32(0), F32(format.levels))
+
+
+def float_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
+    """Scales of FP8 blocks in the weight's dtype: absmax / (largest code), rounded to ``dtype``.
+
+    With float16 scales E5M2 aims at 57344 / 16: otherwise every block with an absmax under 3.5 had a
+    subnormal scale. The codes lie four binades lower, where E5M2 is as dense as at its top.
+    """
+    target = F32(format.float_max)
+    if format.code_dtype == ml_dtypes.float8_e5m2 and dtype == np.float16:
+        target = target / F32(16)
+    scales = _usable((absmax / target).astype(dtype), absmax, dtype)
+    return _decodable(scales, _largest_float_code(absmax, scales, format), dtype)
+
+
+def e8m0_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
+    """Power-of-two scales of FP8 and FP4 blocks, dtype float8_e8m0fnu.
+
+    The exponent is floor(log2 absmax) - emax, plus 1 where absmax's significand is above 29/16, so
+    that at most a little saturates: adding 3/16 less one ulp to the significand carries into the
+    exponent just there. Subnormal absmax has an exponent far below the clamp and is clamped.
+    """
+    assert format.emax is not None
+    rounded_up = (absmax.view(np.uint32) + np.uint32(0x17FFFF)) >> np.uint32(23)
+    biased = rounded_up.astype(np.int32) - format.emax
+    scales = np.maximum(biased, 127 + _smallest_e8m0_exponent(dtype)).astype(np.uint8).view(E8M0)
+    scales = np.where(absmax == 0, E8M0.type(1), scales)
+    return _decodable(scales, _largest_float_code(absmax, scales, format), dtype)
+
+
+def _smallest_e8m0_exponent(dtype: NumpyDType) -> int:
+    # The Core AI runtime converts an E8M0 scale to the weight's dtype before it multiplies, so with
+    # float16 weights anything under the smallest float16 subnormal decodes to zeros (measured).
+    return -24 if dtype == np.float16 else -127
+
+
+def _smallest_scale(dtype: NumpyDType) -> Array:
+    """The smallest positive number of ``dtype`` whose float32 reciprocal is finite."""
+    if dtype == np.float16:
+        return np.array(2.0**-24, dtype)
+    # 2**-128 has the reciprocal 2**128, which overflows; its successor in dtype has not.
+    exponent_only = np.array(2.0**-128, dtype)
+    return _next_bits(exponent_only, +1)
+
+
+def _next_bits(positive: Array, step: int) -> Array:
+    """The neighbours of positive numbers of any binary floating-point dtype."""
+    bits = positive.view(f"u{positive.dtype.itemsize}")
+    return (bits + bits.dtype.type(step % (1 << 8 * bits.itemsize))).view(positive.dtype)
+
+
+def _usable(scales: Array, extent: Array, dtype: NumpyDType) -> Array:
+    """All-zero blocks get scale 1, scales too small to divide by the smallest one that works."""
+    smallest = _smallest_scale(dtype)
+    usable = np.where(widen(scales) < widen(smallest), smallest, scales)
+    return np.where(extent == 0, dtype.type(1), usable)
+
+
+def _largest_float_code(absmax: Array, scales: Array, format: Format) -> Array:
+    return encode_float(absmax * reciprocal(scales), format).astype(F32)
+
+
+def _decodable(scales: Array, largest_code: Array | F32, dtype: NumpyDType) -> Array:
+    """Where the block's largest weight would decode to an infinity of ``dtype``, the next smaller scale.
+
+    Only weights at the very top of their dtype's range meet this: 65504 in float16 as INT4 has the
+    scale 9357.7, stored as 9360, and 7 * 9360 is infinite in float16.
+    """
+    with np.errstate(over="ignore"):
+        decoded = (widen(scales) * largest_code).astype(dtype)
+    return np.where(np.isinf(decoded), _next_bits(scales, -1), scales)

@@ -1,0 +1,35 @@
+"""Build the one extension module; everything else stands in pyproject.toml.
+
+Environment variables for development builds: ``SANITIZE=1`` adds ASan and UBSan, ``DEBUG=1`` keeps
+symbols and turns optimisation off.
+"""
+
+import os
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"]
+LINK: list[str] = []
+if os.environ.get("DEBUG") == "1":
+    COMPILE += ["-O0", "-g"]
+if os.environ.get("SANITIZE") == "1":
+    COMPILE += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    LINK += ["-fsanitize=address,undefined"]
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                "coreai_opt._native",
+                ["coreai_opt/_native.pyx", *sorted(glob("csrc/**/*.c", recursive=True))],
+                include_dirs=["csrc"],
+                depends=sorted(glob("csrc/**/*.h", recursive=True)),
+                extra_compile_args=COMPILE,
+                extra_link_args=LINK,
+            )
+        ],
+        build_dir="build",
+    ),
+)
