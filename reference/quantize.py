@@ -17,7 +17,8 @@ Array = npt.NDArray[Any]
 
 def check_finite(weight: Array) -> None:
     """Raise ValueError naming the first NaN or infinity of ``weight`` in C order, if there is one."""
-    finite = np.isfinite(weight)
+    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question itself for a signaling NaN
+        finite = np.isfinite(weight)
     if not finite.all():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), weight.shape))
         raise ValueError(f"weight is {float(weight[index])} at index {index}; it must be finite")

@@ -1,0 +1,64 @@
+"""Both backends give the same bytes, or raise the same error, on whatever hypothesis comes up with."""
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .corpus import SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec, from_bits
+
+
+def _divisors(n: int) -> list[int]:
+    return [0, *(d for d in range(1, n + 1) if n % d == 0)]
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    """Any shape of 1 to 5 axes and up to 300 elements, with any block sizes that divide it."""
+    shape: list[int] = []
+    for _ in range(draw(st.integers(1, 5))):
+        shape.append(draw(st.integers(1, max(1, 300 // math.prod(shape)))))
+    draw(st.randoms(use_true_random=False)).shuffle(shape)
+    return Layout(tuple(shape), tuple(draw(st.sampled_from(_divisors(n))) for n in shape))
+
+
+@st.composite
+def bit_patterns(draw: st.DrawFn, layout: Layout, dtype: DTypeLike) -> Array:
+    """A weight of raw bits, NaN and infinity included, or of neighbours of a few bit patterns."""
+    bits, count = 8 * dtype.itemsize, math.prod(layout.shape)
+    if draw(st.booleans()):
+        raw = np.frombuffer(
+            draw(st.binary(min_size=count * dtype.itemsize, max_size=count * dtype.itemsize)),
+            f"u{dtype.itemsize}",
+        )
+    else:
+        pool = draw(st.lists(st.integers(0, (1 << bits) - 1), min_size=1, max_size=4))
+        seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        steps = seed.integers(-2, 3, count) + (seed.integers(0, 2, count) << bits - 1)
+        raw = (seed.choice(pool, count) + steps) % (1 << bits)
+    return from_bits(raw.reshape(layout.shape), dtype)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Spec, Layout, Array]:
+    layout = draw(layouts())
+    dtype = draw(st.sampled_from(WEIGHT_DTYPES))
+    return draw(st.sampled_from(SPECS)), layout, draw(bit_patterns(layout, dtype))
+
+
+def outcome(spec: Spec, layout: Layout, weight: Array, backend: str, num_threads: int) -> Any:
+    """All that a backend answers, as something that compares by bytes."""
+    try:
+        result = spec.quantize(weight, layout.block_sizes, backend, num_threads)
+    except ValueError as error:
+        return str(error)
+    parts = (result.packed, result.scale, result.zero_point)
+    return [(part.dtype, part.shape, part.tobytes()) for part in parts]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(case=cases(), num_threads=st.integers(1, 4))
+def test_native_and_reference_agree(case: tuple[Spec, Layout, Array], num_threads: int) -> None:
+    assert outcome(*case, "native", num_threads) == outcome(*case, "reference", num_threads)
