@@ -1,0 +1,171 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The C kernels, seen from Python: take buffers, release the GIL, make one C call, map the status."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from coreai_opt.reference import E8M0, FORMATS, WEIGHT_DTYPES, check_finite
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t
+
+cdef extern from "coreai_quant.h" nogil:
+    ctypedef enum caq_source:
+        CAQ_F32
+    ctypedef enum caq_format:
+        CAQ_INT2
+    ctypedef enum caq_scheme:
+        CAQ_SYMMETRIC
+        CAQ_ASYMMETRIC
+    ctypedef enum caq_scale:
+        CAQ_SCALE_AS_WEIGHT
+        CAQ_SCALE_E8M0
+    ctypedef enum caq_level:
+        CAQ_PORTABLE
+    ctypedef enum caq_status:
+        CAQ_OK
+        CAQ_BAD_ARGUMENT
+        CAQ_BAD_LEVEL
+        CAQ_NOT_FINITE
+    ctypedef struct caq_job:
+        size_t packed_size, scale_count, scale_size, units, granule
+    ctypedef struct caq_format_info:
+        uint8_t bits, is_signed, mantissa, bias, emax
+        float largest
+    const size_t SCRATCH_SIZE "CAQ_SCRATCH_SIZE"
+    caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale, size_t,
+                            const size_t *, const size_t *, caq_level)
+    caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
+                            uint8_t *, void *)
+    int caq_has_level(caq_level)
+    caq_level caq_best_level()
+    caq_format_info caq_describe_format(caq_format)
+
+DEF MAX_RANK = 64  # numpy's
+
+# In the order of the enums in coreai_quant.h.
+_LEVELS = ("portable", "avx2", "neon")
+_FORMATS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "fp4_e2m1fn", "fp8_e4m3fn", "fp8_e5m2")
+
+LEVEL_VARIABLE = "COREAI_OPT_ISA"
+"""Environment variable that caps the instruction set."""
+
+SMALLEST_SHARE = 1 << 20
+"""Elements for which another thread is worth its start."""
+
+
+def levels():
+    """Return the names of the instruction sets that this build and this processor have."""
+    return tuple(name for level, name in enumerate(_LEVELS) if caq_has_level(<caq_level><int>level))
+
+
+def level():
+    """Return the name of the instruction set in use: the best one, or what ``COREAI_OPT_ISA`` says.
+
+    Raises:
+        ValueError: the variable names an instruction set that is unknown or not there.
+    """
+    name = os.environ.get(LEVEL_VARIABLE)
+    if not name:
+        return _LEVELS[<int>caq_best_level()]
+    if name not in levels():
+        raise ValueError(f"{LEVEL_VARIABLE} must be one of {', '.join(levels())} here; got {name!r}")
+    return name
+
+
+def describe_format(name):
+    """Return C's description of a format as a dict, for the test that compares it to the reference's."""
+    return caq_describe_format(<caq_format><int>_FORMATS.index(name))
+
+
+def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, size_t num_threads):
+    """Quantize as ``reference.quantize`` does, in C.
+
+    Args:
+        weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
+        format: the format of the codes.
+        symmetric: the scheme.
+        block_sizes: a block's length along each axis; 0 stands for the whole axis.
+        e8m0_scale: store scales as powers of two.
+        num_threads: threads to use at the most; small arrays take fewer.
+
+    Returns:
+        ``(packed, scale, zero_point)`` as the reference returns them, byte for byte.
+
+    Raises:
+        ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
+    """
+    cdef caq_job job
+    _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale)
+    packed = np.empty(job.packed_size, np.uint8)
+    scale = np.empty(job.scale_count * job.scale_size, np.uint8)
+    zero_point = np.empty(job.scale_count, np.uint8)
+    work = _Work(weight.reshape(-1).view(np.uint8), packed, scale, zero_point)
+    work.job = job
+    if work.run(min(num_threads, 1 + weight.size // SMALLEST_SHARE)) == CAQ_NOT_FINITE:
+        check_finite(weight)
+    shape = tuple(n // (size or n) for n, size in zip(weight.shape, block_sizes, strict=True))
+    scale_dtype = E8M0 if e8m0_scale else weight.dtype
+    return (
+        packed,
+        scale.view(scale_dtype).reshape(shape),
+        zero_point.view(format.code_dtype).reshape(shape),
+    )
+
+
+cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
+                  bint e8m0_scale) except -1:
+    cdef size_t[MAX_RANK] shape
+    cdef size_t[MAX_RANK] sizes
+    cdef size_t rank = weight.ndim, axis
+    if len(block_sizes) != rank:
+        raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
+    for axis in range(rank):
+        shape[axis] = weight.shape[axis]
+        sizes[axis] = block_sizes[axis]
+    status = caq_job_init(
+        job,
+        <caq_source><int>WEIGHT_DTYPES.index(weight.dtype),
+        <caq_format><int>_FORMATS.index(format.name),
+        CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC,
+        CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT,
+        rank, shape, sizes,
+        <caq_level><int>_LEVELS.index(level()),
+    )
+    if status != CAQ_OK:
+        raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
+    return 0
+
+
+cdef class _Work:
+    """One array's work and its buffers, shared by the threads that do it."""
+
+    cdef caq_job job
+    cdef const uint8_t[::1] weight
+    cdef uint8_t[::1] packed, scale, zero_point
+
+    def __init__(self, const uint8_t[::1] weight, uint8_t[::1] packed, uint8_t[::1] scale,
+                 uint8_t[::1] zero_point):
+        self.weight, self.packed, self.scale, self.zero_point = weight, packed, scale, zero_point
+
+    cdef int run(self, size_t threads) except -1:
+        """Do it all, cut into at most ``threads`` shares, and return the worst status."""
+        cdef size_t granules = -(-self.job.units // self.job.granule)
+        threads = min(threads, granules)
+        if threads <= 1:
+            return self.share(0, self.job.units)
+        bounds = [granules * i // threads * self.job.granule for i in range(threads)]
+        bounds.append(self.job.units)
+        with ThreadPoolExecutor(threads) as pool:
+            return max(pool.map(self.share, bounds[:-1], bounds[1:]))
+
+    cpdef int share(self, size_t first, size_t end) except -1:
+        """Do the units first .. end - 1 without the GIL."""
+        cdef uint8_t[::1] scratch = np.empty(SCRATCH_SIZE, np.uint8)
+        cdef caq_status status
+        with nogil:
+            status = caq_quantize(&self.job, first, end - first, &self.weight[0], &self.packed[0],
+                                  &self.scale[0], &self.zero_point[0], &scratch[0])
+        return status

@@ -1,0 +1,28 @@
+/*
+ * dispatch.c - which kernels there are, and which this processor can run
+ */
+#include "cpu_features.h"
+#include "kernels.h"
+
+const caq_kernels *const caq_kernels_of[CAQ_LEVELS] = {
+    [CAQ_PORTABLE] = caq_portable_kernels,
+#ifdef HAVE_AVX2
+    [CAQ_AVX2] = caq_avx2_kernels,
+#endif
+#ifdef HAVE_NEON
+    [CAQ_NEON] = caq_neon_kernels,
+#endif
+};
+
+int caq_has_level(caq_level level) {
+    if ((int)level < 0 || (int)level >= CAQ_LEVELS || !caq_kernels_of[level])
+        return 0;
+    return level != CAQ_AVX2 || caq_cpu_has_avx2_f16c();
+}
+
+caq_level caq_best_level(void) {
+    for (int level = CAQ_LEVELS - 1; level > CAQ_PORTABLE; level--)
+        if (caq_has_level((caq_level)level))
+            return (caq_level)level;
+    return CAQ_PORTABLE;
+}

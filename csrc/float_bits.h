@@ -1,0 +1,59 @@
+/*
+ * float_bits.h - binary32 and the 16-bit formats, by their bits
+ *
+ * Conversions that some compilers lack and that must be the same everywhere.
+ */
+#ifndef FLOAT_BITS_H
+#define FLOAT_BITS_H
+
+#include <float.h>
+#include <stdint.h>
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "float arithmetic must be done in binary32: compile for SSE2 or another FPU without excess precision"
+#endif
+
+static inline uint32_t float_bits(float x) {
+    union {
+        float f;
+        uint32_t u;
+    } pun = {x};
+    return pun.u;
+}
+
+static inline float float_from_bits(uint32_t bits) {
+    union {
+        uint32_t u;
+        float f;
+    } pun = {bits};
+    return pun.f;
+}
+
+/* Exact. Shifted into place, the exponent is short by 127 - 15; the product puts that right, and
+ * normalizes subnormals. Infinities and NaNs have all exponent bits set afterwards, too. */
+static inline float float_from_f16(uint16_t half) {
+    uint32_t magnitude = (uint32_t)(half & 0x7FFF) << 13;
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    if (magnitude >= 0x0F800000)
+        return float_from_bits(sign | magnitude | 0x7F800000);
+    return float_from_bits(sign | float_bits(float_from_bits(magnitude) * 0x1p112f));
+}
+
+static inline float float_from_bf16(uint16_t half) { return float_from_bits((uint32_t)half << 16); }
+
+/* Round half even; x >= 0 and finite, and no more than the largest f16 when rounded. */
+static inline uint16_t f16_from_positive(float x) {
+    uint32_t bits = float_bits(x);
+    if (bits < float_bits(0x1p-14f)) /* subnormal: let the adder round at 2^-24 */
+        return (uint16_t)(float_bits(x + 0.5f) - float_bits(0.5f));
+    bits += 0xFFF + ((bits >> 13) & 1);
+    return (uint16_t)((bits >> 13) - ((127 - 15) << 10));
+}
+
+/* Round half even; x >= 0 and finite. */
+static inline uint16_t bf16_from_positive(float x) {
+    uint32_t bits = float_bits(x);
+    return (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * kernels.h - the operations that are written once per instruction set
+ *
+ * Bodies stand in kernels_template.h. A kernel sees a run of a row: `blocks` blocks of `length`
+ * contiguous elements each; length 1 is a run in which every element belongs to a block of its own.
+ */
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include "coreai_quant.h"
+
+/* A kind of codes, as the constants by which a kernel makes them. */
+typedef struct caq_encoding {
+    /* integers: u = round(clip(w * r, -zero, largest - zero)) + zero, stored as u - shift;
+     * floating point: saturates at largest */
+    float largest;
+    float shift;
+    /* floating point only */
+    float smallest;    /* normal number; below, numbers are multiples of a step */
+    float step_adder;  /* a number whose last place is that step: adding it rounds to steps */
+    uint32_t dropped;  /* significand bits of binary32 that the format lacks */
+    int32_t rebias;    /* what bits rounded and shifted down by dropped are above the code */
+    uint32_t sign_down; /* by how much the sign bit goes down to its place in the code */
+} caq_encoding;
+
+typedef struct caq_kernels {
+    /* absmax[i] = max(absmax[i], bits of the largest |w| of block i) */
+    void (*absmax)(const void *source, size_t blocks, size_t length, uint32_t *absmax);
+    /* the same with the smallest and the largest element, as sortable bits */
+    void (*minmax)(const void *source, size_t blocks, size_t length, int32_t *lo, int32_t *hi);
+    /* one byte per element; the floating-point encoder does not read zero */
+    void (*encode_integer)(const void *source, size_t blocks, size_t length,
+                           const float *reciprocal, const float *zero, const caq_encoding *encoding,
+                           uint8_t *codes);
+    void (*encode_float)(const void *source, size_t blocks, size_t length, const float *reciprocal,
+                         const float *zero, const caq_encoding *encoding, uint8_t *codes);
+    /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
+    void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
+} caq_kernels;
+
+/*
+ * The table of all kernels that this build has, which feeds dispatch and tests:
+ * kernels[level][source]. A level that the build lacks has null pointers.
+ */
+extern const caq_kernels *const caq_kernels_of[CAQ_LEVELS];
+
+extern const caq_kernels caq_portable_kernels[CAQ_SOURCES];
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define HAVE_AVX2
+extern const caq_kernels caq_avx2_kernels[CAQ_SOURCES];
+#endif
+
+#if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#define HAVE_NEON
+extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
+#endif
+
+#define CONCAT_(a, b) a##b
+#define CONCAT(a, b) CONCAT_(a, b)
+
+/* The rows of a level's table: one set of kernels per source type, in the order of caq_source. */
+#define CAQ_KERNEL_ROW(isa, source)                                                                \
+    {isa##_##source##_absmax, isa##_##source##_minmax, isa##_##source##_encode_integer,            \
+     isa##_##source##_encode_float, isa##_pack}
+#define CAQ_KERNEL_TABLE(isa)                                                                      \
+    {CAQ_KERNEL_ROW(isa, f32), CAQ_KERNEL_ROW(isa, f16), CAQ_KERNEL_ROW(isa, bf16)}
+
+#endif

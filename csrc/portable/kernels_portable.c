@@ -1,0 +1,93 @@
+/*
+ * kernels_portable.c - the kernels in C alone, on one lane
+ */
+#include "../kernels.h"
+#include "../float_bits.h"
+
+#define LANES 1
+#define TARGET
+#define VECTOR(op) CONCAT(portable_, op)
+#define KERNEL(op) CONCAT(CONCAT(portable_, SOURCE), CONCAT(_, op))
+
+typedef float vf;
+typedef int32_t vi;
+
+static inline vf portable_load_f32(const uint32_t *p) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, p, sizeof bits);
+    return float_from_bits(bits);
+}
+
+static inline uint16_t load_half(const uint16_t *p) {
+    uint16_t bits;
+    __builtin_memcpy(&bits, p, sizeof bits);
+    return bits;
+}
+
+static inline vf portable_load_f16(const uint16_t *p) { return float_from_f16(load_half(p)); }
+static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(load_half(p)); }
+
+static inline vf portable_set_f(float x) { return x; }
+static inline vf portable_add(vf a, vf b) { return a + b; }
+static inline vf portable_sub(vf a, vf b) { return a - b; }
+static inline vf portable_mul(vf a, vf b) { return a * b; }
+static inline vf portable_clip(vf x, vf lo, vf hi) {
+    vf above = x > lo ? x : lo;
+    return above < hi ? above : hi;
+}
+static inline vi portable_at_least(vf a, vf b) { return -(a >= b); }
+static inline vi portable_bits(vf x) { return (vi)float_bits(x); }
+static inline vf portable_from_bits(vi x) { return float_from_bits((uint32_t)x); }
+
+/* Round half even; |x| < 2^22. The adder's last place is 1. */
+static inline vi portable_round(vf x) {
+    return (vi)(float_bits(x + 0x1.8p23f) - float_bits(0x1.8p23f));
+}
+
+static inline vi portable_set_i(int32_t x) { return x; }
+static inline vi portable_load_i(const int32_t *p) { return *p; }
+static inline void portable_store_i(int32_t *p, vi x) { *p = x; }
+static inline vi portable_and(vi a, vi b) { return a & b; }
+static inline vi portable_or(vi a, vi b) { return a | b; }
+static inline vi portable_xor(vi a, vi b) { return a ^ b; }
+static inline vi portable_add_i(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
+static inline vi portable_sub_i(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
+static inline vi portable_shift_down(vi a, uint32_t n) { return (vi)((uint32_t)a >> n); }
+static inline vi portable_sign_mask(vi a) { return -(a < 0); }
+static inline vi portable_select(vi mask, vi a, vi b) { return mask ? a : b; }
+static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
+static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
+static inline int32_t portable_smallest(vi a) { return a; }
+static inline int32_t portable_largest(vi a) { return a; }
+
+static inline void portable_store_bytes(uint8_t *p, vi a, vi b, vi c, vi d) {
+    p[0] = (uint8_t)a;
+    p[1] = (uint8_t)b;
+    p[2] = (uint8_t)c;
+    p[3] = (uint8_t)d;
+}
+
+static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
+    if (bits == 4) {
+        for (size_t i = 0; i < bytes; i++, codes += 2)
+            packed[i] = (uint8_t)((codes[0] & 15) | codes[1] << 4);
+        return;
+    }
+    for (size_t i = 0; i < bytes; i++, codes += 4)
+        packed[i] = (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 |
+                              codes[3] << 6);
+}
+
+#define SOURCE f32
+#define ELEMENT uint32_t
+#include "../kernels_template.h"
+
+#define SOURCE f16
+#define ELEMENT uint16_t
+#include "../kernels_template.h"
+
+#define SOURCE bf16
+#define ELEMENT uint16_t
+#include "../kernels_template.h"
+
+const caq_kernels caq_portable_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(portable);

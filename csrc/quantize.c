@@ -1,0 +1,182 @@
+/*
+ * quantize.c - walk a tensor unit by unit: reduce, find scales, encode, pack
+ *
+ * A unit is one tile: `blocks` neighbouring blocks of the row axis, over all the rows that they span.
+ * Its elements are read twice, the second time from a near cache.
+ */
+#include "float_bits.h"
+#include "kernels.h"
+#include "tile.h"
+
+/* The run of each row that a unit works on. */
+typedef struct run {
+    size_t band;   /* which of the bands of rows that blocks share */
+    size_t first;  /* block of the row */
+    size_t blocks; /* how many */
+    size_t length; /* elements of a block along the row */
+} run;
+
+static run locate_unit(const caq_job *job, size_t unit) {
+    size_t last = job->axes - 1;
+    run run = {unit / job->tiles, unit % job->tiles * job->tile, job->tile, job->length[last]};
+    if (run.blocks > job->blocks[last] - run.first)
+        run.blocks = job->blocks[last] - run.first;
+    return run;
+}
+
+/* The element at which the run starts in the row-th row of its band. */
+static size_t run_start(const caq_job *job, run run, size_t row) {
+    size_t element = run.first * run.length, stride = job->row;
+    for (size_t axis = job->axes - 1; axis-- > 0;) {
+        size_t block = run.band, within = row;
+        if (axis) { /* the first axis takes all that is left */
+            block %= job->blocks[axis];
+            run.band /= job->blocks[axis];
+            within %= job->length[axis];
+            row /= job->length[axis];
+        }
+        element += (block * job->length[axis] + within) * stride;
+        stride *= job->blocks[axis] * job->length[axis];
+    }
+    return element;
+}
+
+static const uint8_t *element_at(const caq_job *job, const void *weight, size_t element) {
+    return (const uint8_t *)weight + element * (job->source == CAQ_F32 ? 4 : 2);
+}
+
+static void reduce_unit(const caq_job *job, run run, const void *weight, tile *tile) {
+    for (size_t i = 0; i < run.blocks; i++)
+        tile->found.range.lo[i] = tile->found.range.hi[i] = 0;
+    for (size_t row = 0; row < job->rows; row++) {
+        const uint8_t *source = element_at(job, weight, run_start(job, run, row));
+        if (job->scheme == CAQ_ASYMMETRIC)
+            job->kernels->minmax(source, run.blocks, run.length, tile->found.range.lo,
+                                 tile->found.range.hi);
+        else
+            job->kernels->absmax(source, run.blocks, run.length, tile->found.absmax);
+    }
+}
+
+static caq_encoding describe_encoding(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    if (!format.mantissa)
+        return (caq_encoding){.largest = (float)largest_unsigned(job, format),
+                              .shift = (float)unsigned_shift(job, format)};
+    uint32_t dropped = 23u - format.mantissa;
+    /* the step of subnormals is 2^(1 - bias - mantissa); 2^23 times that has it as its last place */
+    uint32_t adder_exponent = 127u + 23u + 1u - format.bias - format.mantissa;
+    return (caq_encoding){.largest = format.largest,
+                          .smallest = float_from_bits((128u - format.bias) << 23),
+                          .step_adder = float_from_bits(adder_exponent << 23),
+                          .dropped = dropped,
+                          .rebias = (127 - format.bias) * (1 << format.mantissa),
+                          .sign_down = 32u - format.bits};
+}
+
+static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t code) {
+    size_t codes_per_byte = 8 / bits;
+    unsigned shift = (unsigned)(element % codes_per_byte) * bits;
+    unsigned mask = ((1u << bits) - 1) << shift;
+    uint8_t *byte = packed + element / codes_per_byte;
+    *byte = (uint8_t)((*byte & ~mask) | (((unsigned)code << shift) & mask));
+}
+
+/* Pack codes from any element on; other codes in the first and last byte are left alone. */
+static void pack_codes(const caq_job *job, const uint8_t *codes, size_t count, unsigned bits,
+                       uint8_t *packed, size_t element) {
+    size_t codes_per_byte = 8 / bits;
+    for (; count && element % codes_per_byte; count--)
+        put_code(packed, element++, bits, *codes++);
+    size_t bytes = count / codes_per_byte;
+    job->kernels->pack(codes, bytes, bits, packed + element / codes_per_byte);
+    codes += bytes * codes_per_byte;
+    element += bytes * codes_per_byte;
+    for (size_t rest = count % codes_per_byte; rest; rest--)
+        put_code(packed, element++, bits, *codes++);
+}
+
+/* Where the encoder and what it needs come from, the same for all runs of a call. */
+typedef struct encoder {
+    const caq_job *job;
+    caq_encoding encoding;
+    unsigned bits;
+    void (*encode)(const void *source, size_t blocks, size_t length, const float *reciprocal,
+                   const float *zero, const caq_encoding *encoding, uint8_t *codes);
+} encoder;
+
+static encoder make_encoder(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    return (encoder){job, describe_encoding(job), format.bits,
+                     format.mantissa ? job->kernels->encode_float : job->kernels->encode_integer};
+}
+
+/* Encode blocks first .. first + blocks - 1 of the tile, from `length` elements of each. */
+static void encode_piece(const encoder *with, tile *tile, size_t first, size_t blocks,
+                         size_t length, const void *weight, uint8_t *packed, size_t element) {
+    const uint8_t *source = element_at(with->job, weight, element);
+    uint8_t *codes = with->bits == 8 ? packed + element : tile->codes;
+    with->encode(source, blocks, length, tile->reciprocal + first, tile->zero + first,
+                 &with->encoding, codes);
+    if (with->bits != 8)
+        pack_codes(with->job, codes, blocks * length, with->bits, packed, element);
+}
+
+/* Encode a run in pieces whose codes fit into the tile: some blocks, or a part of one. */
+static void encode_run(const encoder *with, tile *tile, run run, const void *weight,
+                       uint8_t *packed, size_t element) {
+    size_t limit = with->bits == 8 ? SIZE_MAX : TILE_CODES;
+    if (run.length <= limit) {
+        size_t most = limit / run.length;
+        for (size_t first = 0; first < run.blocks; first += most) {
+            size_t blocks = run.blocks - first < most ? run.blocks - first : most;
+            encode_piece(with, tile, first, blocks, run.length, weight, packed,
+                         element + first * run.length);
+        }
+        return;
+    }
+    for (size_t block = 0; block < run.blocks; block++, element += run.length) {
+        for (size_t i = 0; i < run.length; i += limit) {
+            size_t length = run.length - i < limit ? run.length - i : limit;
+            encode_piece(with, tile, block, 1, length, weight, packed, element + i);
+        }
+    }
+}
+
+static caq_status quantize_unit(const encoder *with, size_t unit, const void *weight,
+                                uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
+                                tile *tile) {
+    const caq_job *job = with->job;
+    run run = locate_unit(job, unit);
+    size_t block = run.band * job->blocks[job->axes - 1] + run.first;
+    reduce_unit(job, run, weight, tile);
+    caq_status status = caq_find_scales(job, tile, run.blocks, scales + block * job->scale_size,
+                                        zero_points + block);
+    if (status != CAQ_OK)
+        return status;
+    for (size_t row = 0; row < job->rows; row++)
+        encode_run(with, tile, run, weight, packed, run_start(job, run, row));
+    return CAQ_OK;
+}
+
+/* Bits of the last byte that no code fills. */
+static void clear_padding(const caq_job *job, unsigned bits, uint8_t *packed) {
+    for (size_t element = job->elements; element % (8 / bits); element++)
+        put_code(packed, element, bits, 0);
+}
+
+caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
+                        uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch) {
+    if (first > job->units || count > job->units - first)
+        return CAQ_BAD_ARGUMENT;
+    encoder with = make_encoder(job);
+    for (size_t unit = first; unit < first + count; unit++) {
+        caq_status status =
+            quantize_unit(&with, unit, weight, packed, scales, zero_points, scratch);
+        if (status != CAQ_OK)
+            return status;
+    }
+    if (first + count == job->units)
+        clear_padding(job, with.bits, packed);
+    return CAQ_OK;
+}

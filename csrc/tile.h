@@ -1,0 +1,56 @@
+/*
+ * tile.h - the blocks that are worked on together, and what is known of each
+ *
+ * A tile goes through three steps: a kernel reduces its elements to statistics, find_scales() turns
+ * those into scales and zero points, and a kernel encodes the elements with these.
+ */
+#ifndef TILE_H
+#define TILE_H
+
+#include "coreai_quant.h"
+
+#define TILE_BLOCKS 256
+#define TILE_CODES 1024
+
+typedef struct tile {
+    union {
+        uint32_t absmax[TILE_BLOCKS]; /* bits of max |w| in binary32: they order like the numbers */
+        struct {
+            int32_t lo[TILE_BLOCKS]; /* min(0, min w) and max(0, max w) as sortable bits */
+            int32_t hi[TILE_BLOCKS];
+        } range;
+    } found;
+    float reciprocal[TILE_BLOCKS]; /* 1 / scale */
+    float zero[TILE_BLOCKS];       /* integers: the zero point as an unsigned code */
+    uint8_t codes[TILE_CODES];     /* codes on their way to being packed */
+} tile;
+
+_Static_assert(sizeof(tile) == CAQ_SCRATCH_SIZE, "the header tells callers what a tile takes");
+
+/*
+ * Turn statistics into scales and zero points.
+ *
+ * blocks: how many of the tile's blocks.
+ * scales, zero_points: where those of the first block belong.
+ *
+ * Fills tile->reciprocal, and tile->zero for integers. Returns CAQ_OK or CAQ_NOT_FINITE.
+ */
+caq_status caq_find_scales(const caq_job *job, tile *tile, size_t blocks, void *scales,
+                           uint8_t *zero_points);
+
+/* Q of the contract: the largest symmetric integer code. */
+static inline int32_t symmetric_max(caq_format_info format) { return (1 << (format.bits - 1)) - 1; }
+
+/* The largest unsigned code that a scheme uses: L = 2^bits - 1, or 2Q. */
+static inline int32_t largest_unsigned(const caq_job *job, caq_format_info format) {
+    return job->scheme == CAQ_ASYMMETRIC ? (1 << format.bits) - 1 : 2 * symmetric_max(format);
+}
+
+/* What an unsigned code is above the stored one. */
+static inline int32_t unsigned_shift(const caq_job *job, caq_format_info format) {
+    if (!format.is_signed)
+        return 0;
+    return job->scheme == CAQ_ASYMMETRIC ? 1 << (format.bits - 1) : symmetric_max(format);
+}
+
+#endif

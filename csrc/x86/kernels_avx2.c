@@ -1,0 +1,132 @@
+/*
+ * kernels_avx2.c - the kernels on eight lanes of AVX2, with F16C's conversions
+ *
+ * FMA is left out of the target on purpose: products are rounded before anything is added to them.
+ */
+#include "../kernels.h"
+
+#ifdef HAVE_AVX2
+#include <immintrin.h>
+
+#define LANES 8
+#define TARGET __attribute__((target("avx2,f16c")))
+#define VECTOR(op) CONCAT(avx2_, op)
+#define KERNEL(op) CONCAT(CONCAT(avx2_, SOURCE), CONCAT(_, op))
+
+typedef __m256 vf;
+typedef __m256i vi;
+
+TARGET static inline vf avx2_load_f32(const uint32_t *p) {
+    return _mm256_loadu_ps((const float *)(const void *)p);
+}
+TARGET static inline __m128i load_halves(const uint16_t *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+TARGET static inline vf avx2_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(load_halves(p)); }
+TARGET static inline vf avx2_load_bf16(const uint16_t *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(p)), 16));
+}
+
+TARGET static inline vf avx2_set_f(float x) { return _mm256_set1_ps(x); }
+TARGET static inline vf avx2_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+TARGET static inline vf avx2_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+TARGET static inline vf avx2_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+TARGET static inline vf avx2_clip(vf x, vf lo, vf hi) {
+    return _mm256_min_ps(_mm256_max_ps(x, lo), hi);
+}
+TARGET static inline vi avx2_at_least(vf a, vf b) {
+    return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
+}
+TARGET static inline vi avx2_bits(vf x) { return _mm256_castps_si256(x); }
+TARGET static inline vf avx2_from_bits(vi x) { return _mm256_castsi256_ps(x); }
+TARGET static inline vi avx2_round(vf x) { return _mm256_cvtps_epi32(x); }
+
+TARGET static inline vi avx2_set_i(int32_t x) { return _mm256_set1_epi32(x); }
+TARGET static inline vi avx2_load_i(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+TARGET static inline void avx2_store_i(int32_t *p, vi x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+TARGET static inline vi avx2_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+TARGET static inline vi avx2_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+TARGET static inline vi avx2_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+TARGET static inline vi avx2_add_i(vi a, vi b) { return _mm256_add_epi32(a, b); }
+TARGET static inline vi avx2_sub_i(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+TARGET static inline vi avx2_shift_down(vi a, uint32_t n) {
+    return _mm256_srl_epi32(a, _mm_cvtsi32_si128((int)n));
+}
+TARGET static inline vi avx2_sign_mask(vi a) { return _mm256_srai_epi32(a, 31); }
+TARGET static inline vi avx2_select(vi mask, vi a, vi b) { return _mm256_blendv_epi8(b, a, mask); }
+TARGET static inline vi avx2_min(vi a, vi b) { return _mm256_min_epi32(a, b); }
+TARGET static inline vi avx2_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
+
+TARGET static inline int32_t avx2_largest(vi a) {
+    __m128i x = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4E));
+    return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
+}
+TARGET static inline int32_t avx2_smallest(vi a) {
+    __m128i x = _mm_min_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    x = _mm_min_epi32(x, _mm_shuffle_epi32(x, 0x4E));
+    return _mm_cvtsi128_si32(_mm_min_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
+}
+
+/* The low byte of each lane. Packing saturates, so other bits go first; it works on each half of a
+ * vector alone, so the last step puts the pieces in order. */
+TARGET static inline void avx2_store_bytes(uint8_t *p, vi a, vi b, vi c, vi d) {
+    const vi low_byte = _mm256_set1_epi16(0xFF), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    vi ab = _mm256_and_si256(_mm256_packs_epi32(a, b), low_byte);
+    vi cd = _mm256_and_si256(_mm256_packs_epi32(c, d), low_byte);
+    vi bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order);
+    _mm256_storeu_si256((__m256i *)(void *)p, bytes);
+}
+
+TARGET static inline vi load_masked(const uint8_t *codes, char mask) {
+    vi bytes = _mm256_loadu_si256((const __m256i *)(const void *)codes);
+    return _mm256_and_si256(bytes, _mm256_set1_epi8(mask));
+}
+
+/* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
+TARGET static inline vi pair_4_bits(const uint8_t *codes) {
+    return _mm256_maddubs_epi16(load_masked(codes, 15), _mm256_set1_epi16(0x1001));
+}
+
+/* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
+TARGET static inline vi join_2_bits(const uint8_t *codes) {
+    vi pairs = _mm256_maddubs_epi16(load_masked(codes, 3), _mm256_set1_epi16(0x0401));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00100001));
+}
+
+TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
+    size_t i = 0;
+    if (bits == 4) {
+        for (; i + 32 <= bytes; i += 32) {
+            vi pairs = _mm256_packus_epi16(pair_4_bits(codes + 2 * i), pair_4_bits(codes + 2 * i + 32));
+            _mm256_storeu_si256((__m256i *)(void *)(packed + i), _mm256_permute4x64_epi64(pairs, 0xD8));
+        }
+    } else {
+        for (; i + 32 <= bytes; i += 32) {
+            const uint8_t *p = codes + 4 * i;
+            avx2_store_bytes(packed + i, join_2_bits(p), join_2_bits(p + 32), join_2_bits(p + 64),
+                             join_2_bits(p + 96));
+        }
+    }
+    caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
+}
+
+#define SOURCE f32
+#define ELEMENT uint32_t
+#include "../kernels_template.h"
+
+#define SOURCE f16
+#define ELEMENT uint16_t
+#include "../kernels_template.h"
+
+#define SOURCE bf16
+#define ELEMENT uint16_t
+#include "../kernels_template.h"
+
+const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx2);
+
+#endif
