@@ -40,6 +40,8 @@ TARGET static void KERNEL(ENCODE)(const void *source, size_t blocks, size_t leng
             KERNEL(each)(z, zero + i, STEP);
             KERNEL(CONCAT(ENCODE, _step))(p + i, r, z, &to, codes + i);
         }
+        if (i == blocks)
+            return;
         KERNEL(each)(r, reciprocal + i, blocks - i);
         KERNEL(each)(z, zero + i, blocks - i);
         KERNEL(CONCAT(ENCODE, _rest))(p + i, blocks - i, r, z, &to, codes + i);

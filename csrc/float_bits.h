@@ -29,6 +29,12 @@ static inline float float_from_bits(uint32_t bits) {
     return pun.f;
 }
 
+/* condition ? yes : no, without a branch: loops over it can be vectorized. */
+static inline uint32_t select_bits(int condition, uint32_t yes, uint32_t no) {
+    uint32_t mask = 0u - (uint32_t)condition;
+    return (yes & mask) | (no & ~mask);
+}
+
 /* Exact. Shifted into place, the exponent is short by 127 - 15; the product puts that right, and
  * normalizes subnormals. Infinities and NaNs have all exponent bits set afterwards, too. */
 static inline float float_from_f16(uint16_t half) {
@@ -41,19 +47,30 @@ static inline float float_from_f16(uint16_t half) {
 
 static inline float float_from_bf16(uint16_t half) { return float_from_bits((uint32_t)half << 16); }
 
-/* Round half even; x >= 0 and finite, and no more than the largest f16 when rounded. */
-static inline uint16_t f16_from_positive(float x) {
+/* The numbers below are not negative, finite, and no more than the type's largest when rounded. */
+
+/* Round half even to the precision of f16. Below its normal numbers the adder rounds, at 2^-24. */
+static inline float round_to_f16(float x) {
     uint32_t bits = float_bits(x);
-    if (bits < float_bits(0x1p-14f)) /* subnormal: let the adder round at 2^-24 */
-        return (uint16_t)(float_bits(x + 0.5f) - float_bits(0.5f));
-    bits += 0xFFF + ((bits >> 13) & 1);
-    return (uint16_t)((bits >> 13) - ((127 - 15) << 10));
+    uint32_t normal = (bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFFu;
+    uint32_t subnormal = float_bits((x + 0.5f) - 0.5f);
+    return float_from_bits(select_bits(x < 0x1p-14f, subnormal, normal));
 }
 
-/* Round half even; x >= 0 and finite. */
-static inline uint16_t bf16_from_positive(float x) {
+/* Round half even to the precision of bf16. */
+static inline float round_to_bf16(float x) {
     uint32_t bits = float_bits(x);
-    return (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    return float_from_bits((bits + 0x7FFF + ((bits >> 16) & 1)) & ~0xFFFFu);
 }
+
+/* The bits of a number that f16 holds. */
+static inline uint16_t f16_bits(float x) {
+    uint32_t normal = (float_bits(x) >> 13) - ((127 - 15) << 10);
+    uint32_t subnormal = float_bits(x + 0.5f) - float_bits(0.5f);
+    return (uint16_t)select_bits(x < 0x1p-14f, subnormal, normal);
+}
+
+/* The bits of a number that bf16 holds. */
+static inline uint16_t bf16_bits(float x) { return (uint16_t)(float_bits(x) >> 16); }
 
 #endif

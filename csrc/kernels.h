@@ -11,10 +11,11 @@
 
 /* A kind of codes, as the constants by which a kernel makes them. */
 typedef struct caq_encoding {
-    /* integers: u = round(clip(w * r, -zero, largest - zero)) + zero, stored as u - shift;
+    /* symmetric integers: round(clip(w * r, -largest, largest)) + offset;
+     * asymmetric: round(clip(w * r, -zero, largest - zero)) + zero + offset;
      * floating point: saturates at largest */
     float largest;
-    float shift;
+    int32_t offset;
     /* floating point only */
     float smallest;    /* normal number; below, numbers are multiples of a step */
     float step_adder;  /* a number whose last place is that step: adding it rounds to steps */
@@ -23,17 +24,17 @@ typedef struct caq_encoding {
     uint32_t sign_down; /* by how much the sign bit goes down to its place in the code */
 } caq_encoding;
 
+typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
+                            const float *reciprocal, const float *zero,
+                            const caq_encoding *encoding, uint8_t *codes);
+
 typedef struct caq_kernels {
     /* absmax[i] = max(absmax[i], bits of the largest |w| of block i) */
     void (*absmax)(const void *source, size_t blocks, size_t length, uint32_t *absmax);
     /* the same with the smallest and the largest element, as sortable bits */
     void (*minmax)(const void *source, size_t blocks, size_t length, int32_t *lo, int32_t *hi);
-    /* one byte per element; the floating-point encoder does not read zero */
-    void (*encode_integer)(const void *source, size_t blocks, size_t length,
-                           const float *reciprocal, const float *zero, const caq_encoding *encoding,
-                           uint8_t *codes);
-    void (*encode_float)(const void *source, size_t blocks, size_t length, const float *reciprocal,
-                         const float *zero, const caq_encoding *encoding, uint8_t *codes);
+    /* one byte per element; only the asymmetric one reads zero */
+    caq_encoder encode_symmetric, encode_asymmetric, encode_float;
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
 } caq_kernels;
@@ -61,8 +62,12 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 
 /* The rows of a level's table: one set of kernels per source type, in the order of caq_source. */
 #define CAQ_KERNEL_ROW(isa, source)                                                                \
-    {isa##_##source##_absmax, isa##_##source##_minmax, isa##_##source##_encode_integer,            \
-     isa##_##source##_encode_float, isa##_pack}
+    {.absmax = isa##_##source##_absmax,                                                            \
+     .minmax = isa##_##source##_minmax,                                                            \
+     .encode_symmetric = isa##_##source##_encode_symmetric,                                        \
+     .encode_asymmetric = isa##_##source##_encode_asymmetric,                                      \
+     .encode_float = isa##_##source##_encode_float,                                                \
+     .pack = isa##_pack}
 #define CAQ_KERNEL_TABLE(isa)                                                                      \
     {CAQ_KERNEL_ROW(isa, f32), CAQ_KERNEL_ROW(isa, f16), CAQ_KERNEL_ROW(isa, bf16)}
 

@@ -59,6 +59,8 @@ TARGET static void KERNEL(absmax)(const void *source, size_t blocks, size_t leng
             VECTOR(store_i)
             ((int32_t *)absmax + i,
              VECTOR(max)(VECTOR(load_i)((int32_t *)absmax + i), KERNEL(magnitude)(p + i)));
+        if (i == blocks)
+            return;
         KERNEL(pad)(padded, p + i, blocks - i);
         int32_t last[LANES];
         VECTOR(store_i)(last, KERNEL(magnitude)(padded));
@@ -90,6 +92,8 @@ TARGET static void KERNEL(minmax)(const void *source, size_t blocks, size_t leng
             VECTOR(store_i)(lo + i, VECTOR(min)(VECTOR(load_i)(lo + i), bits));
             VECTOR(store_i)(hi + i, VECTOR(max)(VECTOR(load_i)(hi + i), bits));
         }
+        if (i == blocks)
+            return;
         KERNEL(pad)(padded, p + i, blocks - i);
         int32_t last[LANES];
         VECTOR(store_i)(last, KERNEL(sortable)(padded));
@@ -131,13 +135,21 @@ TARGET static inline void KERNEL(each)(vf to[4], const float *from, size_t count
         to[i] = VECTOR(load_f32)((const uint32_t *)(const void *)from + i * LANES);
 }
 
-TARGET static inline vi KERNEL(integer_code)(const ELEMENT *p, vf reciprocal, vf zero,
-                                             const caq_encoding *to) {
-    vf top = VECTOR(sub)(VECTOR(set_f)(to->largest), zero);
+TARGET static inline vi KERNEL(symmetric_code)(const ELEMENT *p, vf reciprocal, vf zero,
+                                               const caq_encoding *to) {
+    (void)zero; /* the same everywhere */
+    vf clipped = VECTOR(clip)(VECTOR(mul)(LOAD(p), reciprocal), VECTOR(set_f)(-to->largest),
+                              VECTOR(set_f)(to->largest));
+    return VECTOR(add_i)(VECTOR(round)(clipped), VECTOR(set_i)(to->offset));
+}
+
+TARGET static inline vi KERNEL(asymmetric_code)(const ELEMENT *p, vf reciprocal, vf zero,
+                                                const caq_encoding *to) {
     vf bottom = VECTOR(sub)(VECTOR(set_f)(0.0f), zero);
+    vf top = VECTOR(add)(bottom, VECTOR(set_f)(to->largest));
     vf clipped = VECTOR(clip)(VECTOR(mul)(LOAD(p), reciprocal), bottom, top);
-    vf offset = VECTOR(sub)(zero, VECTOR(set_f)(to->shift));
-    return VECTOR(add_i)(VECTOR(round)(clipped), VECTOR(round)(offset));
+    vi offset = VECTOR(add_i)(VECTOR(round)(zero), VECTOR(set_i)(to->offset));
+    return VECTOR(add_i)(VECTOR(round)(clipped), offset);
 }
 
 TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vf zero,
@@ -161,8 +173,12 @@ TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vf z
     return VECTOR(or)(sign, VECTOR(select)(is_normal, normal, steps));
 }
 
-#define CODE integer_code
-#define ENCODE encode_integer
+#define CODE symmetric_code
+#define ENCODE encode_symmetric
+#include "encode_template.h"
+
+#define CODE asymmetric_code
+#define ENCODE encode_asymmetric
 #include "encode_template.h"
 
 #define CODE float_code

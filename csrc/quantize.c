@@ -60,9 +60,12 @@ static void reduce_unit(const caq_job *job, run run, const void *weight, tile *t
 
 static caq_encoding describe_encoding(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
+    if (job->scheme == CAQ_ASYMMETRIC)
+        return (caq_encoding){.largest = (float)asymmetric_levels(format),
+                              .offset = asymmetric_offset(format)};
     if (!format.mantissa)
-        return (caq_encoding){.largest = (float)largest_unsigned(job, format),
-                              .shift = (float)unsigned_shift(job, format)};
+        return (caq_encoding){.largest = (float)symmetric_max(format),
+                              .offset = symmetric_zero(format)};
     uint32_t dropped = 23u - format.mantissa;
     /* the step of subnormals is 2^(1 - bias - mantissa); 2^23 times that has it as its last place */
     uint32_t adder_exponent = 127u + 23u + 1u - format.bias - format.mantissa;
@@ -101,14 +104,16 @@ typedef struct encoder {
     const caq_job *job;
     caq_encoding encoding;
     unsigned bits;
-    void (*encode)(const void *source, size_t blocks, size_t length, const float *reciprocal,
-                   const float *zero, const caq_encoding *encoding, uint8_t *codes);
+    caq_encoder encode;
 } encoder;
 
 static encoder make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
-    return (encoder){job, describe_encoding(job), format.bits,
-                     format.mantissa ? job->kernels->encode_float : job->kernels->encode_integer};
+    encoder with = {job, describe_encoding(job), format.bits, job->kernels->encode_float};
+    if (!format.mantissa)
+        with.encode = job->scheme == CAQ_ASYMMETRIC ? job->kernels->encode_asymmetric
+                                                    : job->kernels->encode_symmetric;
+    return with;
 }
 
 /* Encode blocks first .. first + blocks - 1 of the tile, from `length` elements of each. */

@@ -35,27 +35,55 @@ static scale_type describe_scale(const caq_job *job) {
     return type;
 }
 
-/* Round a non-negative number to the type that scales are stored in. */
-static float round_scale(const caq_job *job, float scale) {
+/*
+ * The steps below each pass over all blocks of a tile, without branches that depend on the data, so
+ * that compilers can vectorize them.
+ */
+
+/* Round to the type that scales are stored in, and raise what is too small. */
+static void round_scales(const caq_job *job, float smallest, float *scale, size_t blocks) {
     if (job->source == CAQ_F16)
-        return float_from_f16(f16_from_positive(scale));
+        for (size_t i = 0; i < blocks; i++)
+            scale[i] = round_to_f16(scale[i]);
     if (job->source == CAQ_BF16)
-        return float_from_bf16(bf16_from_positive(scale));
-    return scale;
+        for (size_t i = 0; i < blocks; i++)
+            scale[i] = round_to_bf16(scale[i]);
+    for (size_t i = 0; i < blocks; i++)
+        scale[i] = scale[i] < smallest ? smallest : scale[i];
 }
 
-static void store_scale(const caq_job *job, float scale, uint8_t *to) {
-    if (job->scale == CAQ_SCALE_E8M0) {
-        uint32_t exponent = float_bits(scale) >> 23; /* 0 for the subnormal 2^-127, as it should be */
-        *to = (uint8_t)exponent;
-    } else if (job->source == CAQ_F32) {
-        uint32_t bits = float_bits(scale);
-        __builtin_memcpy(to, &bits, sizeof bits);
-    } else {
-        uint16_t bits =
-            job->source == CAQ_F16 ? f16_from_positive(scale) : bf16_from_positive(scale);
-        __builtin_memcpy(to, &bits, sizeof bits);
-    }
+static void store_scales(const caq_job *job, const float *scale, size_t blocks, uint8_t *to) {
+    if (job->scale == CAQ_SCALE_E8M0) /* 2^-127 is subnormal, and its exponent bits are 0 indeed */
+        for (size_t i = 0; i < blocks; i++)
+            to[i] = (uint8_t)(float_bits(scale[i]) >> 23);
+    else if (job->source == CAQ_F32)
+        for (size_t i = 0; i < 4 * blocks; i++)
+            to[i] = ((const uint8_t *)scale)[i];
+    else if (job->source == CAQ_F16)
+        for (size_t i = 0; i < blocks; i++) {
+            uint16_t bits = f16_bits(scale[i]);
+            __builtin_memcpy(to + 2 * i, &bits, sizeof bits);
+        }
+    else
+        for (size_t i = 0; i < blocks; i++) {
+            uint16_t bits = bf16_bits(scale[i]);
+            __builtin_memcpy(to + 2 * i, &bits, sizeof bits);
+        }
+}
+
+/* The exponent is that of absmax less emax; adding 3/16 of a significand less one ulp carries into it
+ * just above 29/16. Subnormal absmax ends below 2^-127 like all else that is raised to it. */
+static float e8m0_scale(float absmax, int32_t emax) {
+    int32_t exponent = (int32_t)((float_bits(absmax) + 0x17FFFF) >> 23) - emax;
+    return float_from_bits((uint32_t)(exponent < 0 ? 0 : exponent) << 23);
+}
+
+/* Halving is exact where the difference overflows, and the quotient by L >= 3 fits again. */
+static float asymmetric_quotient(float lo, float hi, float levels) {
+    float spread = hi - lo;
+    uint32_t whole = float_bits(spread / levels);
+    uint32_t halved = float_bits((hi * 0.5f - lo * 0.5f) / levels * 2.0f);
+    return float_from_bits(select_bits(float_bits(spread) >= INFINITE, halved, whole));
 }
 
 /* Round half even; |x| < 2^22. */
@@ -71,110 +99,100 @@ static float round_float_code(float x, caq_format_info format) {
     return float_from_bits(bits >> dropped << dropped);
 }
 
-/* The next smaller scale where the largest weight would decode to an infinity. */
-static float keep_decodable(float scale, float largest_code, scale_type type) {
-    if (scale * largest_code >= type.overflow)
-        return float_from_bits(float_bits(scale) - type.ulp_bits);
-    return scale;
+static float largest_code(const caq_job *job, caq_format_info format, float absmax, float scale) {
+    float levels = (float)asymmetric_levels(format);
+    if (format.mantissa)
+        return round_float_code(absmax * (1.0f / scale), format);
+    if (job->scheme == CAQ_SYMMETRIC)
+        return (float)symmetric_max(format);
+    float code = round_integer(absmax * (1.0f / scale));
+    return code < levels ? code : levels;
 }
 
-static float symmetric_scale(const caq_job *job, float absmax, float divisor, scale_type type,
-                             caq_format_info format) {
-    float scale = round_scale(job, absmax / divisor);
-    if (scale < type.smallest)
-        return absmax == 0.0f ? 1.0f : type.smallest;
-    if (absmax >= type.danger) {
-        float code = format.mantissa ? round_float_code(absmax * (1.0f / scale), format) : divisor;
-        return keep_decodable(scale, code, type);
+/* The next smaller scale where the block's largest weight would decode to an infinity. */
+static void keep_decodable(const caq_job *job, scale_type type, tile *tile, size_t blocks) {
+    caq_format_info format = caq_describe_format(job->format);
+    for (size_t i = 0; i < blocks; i++) {
+        float absmax = tile->absmax[i], scale = tile->scale[i];
+        if (absmax >= type.danger &&
+            scale * largest_code(job, format, absmax, scale) >= type.overflow)
+            tile->scale[i] = float_from_bits(float_bits(scale) - type.ulp_bits);
     }
-    return scale;
 }
 
-/* Adding 3/16 of a significand less one ulp carries into the exponent just above 29/16. */
-static float e8m0_scale(float absmax, scale_type type, caq_format_info format) {
-    if (absmax == 0.0f)
-        return 1.0f;
-    uint32_t exponent = (float_bits(absmax) + 0x17FFFF) >> 23;
-    if (exponent <= format.emax)
-        return type.smallest;
-    float scale = float_from_bits((exponent - format.emax) << 23);
-    if (scale < type.smallest)
-        return type.smallest;
-    if (absmax >= type.danger)
-        return keep_decodable(scale, round_float_code(absmax * (1.0f / scale), format), type);
-    return scale;
-}
-
-static float asymmetric_scale(const caq_job *job, float lo, float hi, float levels,
-                              scale_type type) {
-    float spread = hi - lo;
-    float quotient = spread / levels;
-    if (float_bits(spread) >= INFINITE) /* halving is exact where the difference overflows */
-        quotient = (hi * 0.5f - lo * 0.5f) / levels * 2.0f;
-    float scale = round_scale(job, quotient);
-    if (scale < type.smallest)
-        return spread == 0.0f ? 1.0f : type.smallest;
-    float absmax = hi > -lo ? hi : -lo;
-    if (absmax >= type.danger) {
-        float code = round_integer(absmax * (1.0f / scale));
-        return keep_decodable(scale, code < levels ? code : levels, type);
+static float largest_of(const float *x, size_t count) {
+    int32_t most = 0; /* bits of numbers that are not negative order like the numbers */
+    for (size_t i = 0; i < count; i++) {
+        int32_t bits = (int32_t)float_bits(x[i]);
+        most = bits > most ? bits : most;
     }
-    return scale;
+    return float_from_bits((uint32_t)most);
 }
 
-static float zero_point(float lo, float scale, float levels) {
-    float zero = round_integer(-lo / scale);
-    return zero < levels ? zero : levels;
-}
-
-/* Sortable bits: those of negative numbers are reversed, so that integers order like the numbers. */
-static float from_sortable(int32_t sortable) {
-    uint32_t bits = (uint32_t)sortable;
-    return float_from_bits(bits >> 31 ? bits ^ 0x7FFFFFFF : bits);
+/* What scales have in common once the quotients, or powers of two, stand in tile->scale. */
+static caq_status finish_scales(const caq_job *job, tile *tile, size_t blocks, uint8_t *scales) {
+    scale_type type = describe_scale(job);
+    float most = largest_of(tile->absmax, blocks);
+    if (float_bits(most) >= INFINITE)
+        return CAQ_NOT_FINITE;
+    round_scales(job, type.smallest, tile->scale, blocks);
+    if (most >= type.danger)
+        keep_decodable(job, type, tile, blocks);
+    for (size_t i = 0; i < blocks; i++)
+        tile->scale[i] = tile->absmax[i] == 0.0f ? 1.0f : tile->scale[i];
+    for (size_t i = 0; i < blocks; i++)
+        tile->reciprocal[i] = 1.0f / tile->scale[i];
+    store_scales(job, tile->scale, blocks, scales);
+    return CAQ_OK;
 }
 
 static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks, uint8_t *scales,
                                  uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
-    scale_type type = describe_scale(job);
-    int32_t zero = format.mantissa ? 0 : symmetric_max(format);
-    uint8_t stored_zero = (uint8_t)(zero - (zero ? unsigned_shift(job, format) : 0));
-    float divisor = format.mantissa ? format.largest : (float)zero;
+    float divisor = format.mantissa ? format.largest : (float)symmetric_max(format);
     if (job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16)
         divisor /= 16.0f; /* or else most scales would be subnormal */
-    for (size_t i = 0; i < blocks; i++) {
-        if (tile->found.absmax[i] >= INFINITE)
-            return CAQ_NOT_FINITE;
-        float absmax = float_from_bits(tile->found.absmax[i]);
-        float scale = job->scale == CAQ_SCALE_E8M0
-                          ? e8m0_scale(absmax, type, format)
-                          : symmetric_scale(job, absmax, divisor, type, format);
-        tile->reciprocal[i] = 1.0f / scale;
-        tile->zero[i] = (float)zero;
-        store_scale(job, scale, scales + i * job->scale_size);
-        zero_points[i] = stored_zero;
-    }
-    return CAQ_OK;
+    for (size_t i = 0; i < blocks; i++)
+        tile->absmax[i] = float_from_bits(tile->found.absmax[i]);
+    if (job->scale == CAQ_SCALE_E8M0)
+        for (size_t i = 0; i < blocks; i++)
+            tile->scale[i] = e8m0_scale(tile->absmax[i], format.emax);
+    else
+        for (size_t i = 0; i < blocks; i++)
+            tile->scale[i] = tile->absmax[i] / divisor;
+    uint8_t zero = (uint8_t)(format.mantissa ? 0 : symmetric_zero(format));
+    for (size_t i = 0; i < blocks; i++)
+        zero_points[i] = zero;
+    return finish_scales(job, tile, blocks, scales);
+}
+
+/* Sortable bits: those of negative numbers are reversed, so that integers order like the numbers. */
+static float from_sortable(int32_t sortable) {
+    return float_from_bits((uint32_t)(sortable < 0 ? sortable ^ INT32_MAX : sortable));
 }
 
 static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t blocks, uint8_t *scales,
                                   uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
-    scale_type type = describe_scale(job);
-    float levels = (float)largest_unsigned(job, format);
-    int32_t shift = unsigned_shift(job, format);
+    float levels = (float)asymmetric_levels(format);
     for (size_t i = 0; i < blocks; i++) {
-        int32_t lo_bits = tile->found.range.lo[i], hi_bits = tile->found.range.hi[i];
-        if (hi_bits >= (int32_t)INFINITE || lo_bits <= -(int32_t)INFINITE - 1)
-            return CAQ_NOT_FINITE;
-        float lo = from_sortable(lo_bits), hi = from_sortable(hi_bits);
-        float scale = asymmetric_scale(job, lo, hi, levels, type);
-        float zero = zero_point(lo, scale, levels);
-        tile->reciprocal[i] = 1.0f / scale;
-        tile->zero[i] = zero;
-        store_scale(job, scale, scales + i * job->scale_size);
-        zero_points[i] = (uint8_t)((int32_t)zero - shift);
+        float lo = from_sortable(tile->found.range.lo[i]);
+        float hi = from_sortable(tile->found.range.hi[i]);
+        /* as bits, which order NaN above all numbers */
+        int32_t low = (int32_t)(float_bits(lo) & INT32_MAX), high = (int32_t)float_bits(hi);
+        tile->absmax[i] = float_from_bits((uint32_t)(low > high ? low : high));
+        tile->scale[i] = asymmetric_quotient(lo, hi, levels);
     }
+    caq_status status = finish_scales(job, tile, blocks, scales);
+    if (status != CAQ_OK)
+        return status;
+    for (size_t i = 0; i < blocks; i++) {
+        float zero = round_integer(-from_sortable(tile->found.range.lo[i]) / tile->scale[i]);
+        tile->zero[i] = zero < levels ? zero : levels;
+    }
+    int32_t offset = asymmetric_offset(format);
+    for (size_t i = 0; i < blocks; i++)
+        zero_points[i] = (uint8_t)((int32_t)tile->zero[i] + offset);
     return CAQ_OK;
 }
 

@@ -20,8 +20,10 @@ typedef struct tile {
             int32_t hi[TILE_BLOCKS];
         } range;
     } found;
+    float absmax[TILE_BLOCKS];     /* max |w| */
+    float scale[TILE_BLOCKS];      /* the number that the stored scale stands for */
     float reciprocal[TILE_BLOCKS]; /* 1 / scale */
-    float zero[TILE_BLOCKS];       /* integers: the zero point as an unsigned code */
+    float zero[TILE_BLOCKS];       /* asymmetric: the zero point as an unsigned code */
     uint8_t codes[TILE_CODES];     /* codes on their way to being packed */
 } tile;
 
@@ -33,7 +35,7 @@ _Static_assert(sizeof(tile) == CAQ_SCRATCH_SIZE, "the header tells callers what 
  * blocks: how many of the tile's blocks.
  * scales, zero_points: where those of the first block belong.
  *
- * Fills tile->reciprocal, and tile->zero for integers. Returns CAQ_OK or CAQ_NOT_FINITE.
+ * Fills the tile's absmax, scale and reciprocal, and zero if asymmetric. Returns CAQ_OK or CAQ_NOT_FINITE.
  */
 caq_status caq_find_scales(const caq_job *job, tile *tile, size_t blocks, void *scales,
                            uint8_t *zero_points);
@@ -41,16 +43,17 @@ caq_status caq_find_scales(const caq_job *job, tile *tile, size_t blocks, void *
 /* Q of the contract: the largest symmetric integer code. */
 static inline int32_t symmetric_max(caq_format_info format) { return (1 << (format.bits - 1)) - 1; }
 
-/* The largest unsigned code that a scheme uses: L = 2^bits - 1, or 2Q. */
-static inline int32_t largest_unsigned(const caq_job *job, caq_format_info format) {
-    return job->scheme == CAQ_ASYMMETRIC ? (1 << format.bits) - 1 : 2 * symmetric_max(format);
+/* L of the contract: steps of the full integer range. */
+static inline int32_t asymmetric_levels(caq_format_info format) { return (1 << format.bits) - 1; }
+
+/* Stored asymmetric codes are above unsigned ones by this. */
+static inline int32_t asymmetric_offset(caq_format_info format) {
+    return format.is_signed ? -(1 << (format.bits - 1)) : 0;
 }
 
-/* What an unsigned code is above the stored one. */
-static inline int32_t unsigned_shift(const caq_job *job, caq_format_info format) {
-    if (!format.is_signed)
-        return 0;
-    return job->scheme == CAQ_ASYMMETRIC ? 1 << (format.bits - 1) : symmetric_max(format);
+/* The zero point of symmetric integers: INT is centred on 0, UINT is INT + Q. */
+static inline int32_t symmetric_zero(caq_format_info format) {
+    return format.is_signed ? 0 : symmetric_max(format);
 }
 
 #endif
