@@ -1,0 +1,11 @@
+"""Whole Core AI programs: find the weights, read them, write them back quantized.
+
+Read it in the order of the work:
+
+    coreai_ir      Core AI's IR in a few words; the only module that imports Core AI
+    candidates     which constants are weights, and which are quantized already
+    channel_axes   which axes of a weight are its channels, and the block sizes that follow
+    rewrite        one constant becomes codes, scales and ``coreai.blockwise_shift_scale``
+
+``coreai_opt.coreai_utils.quantize_weights`` puts them together.
+"""

@@ -1,0 +1,288 @@
+"""Core AI's IR in the few words the project needs. No other module imports Core AI.
+
+``coreai-core`` is a beta and most of what is used here is private to it, so everything that may
+move with its next release is in this file. What is known about it was found by trying; what was
+surprising is in the comments.
+
+An *op* is an MLIR operation, a *value* one of its results, and an *element type* is spelled as MLIR
+spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from coreai._compiler import ir
+    from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import (
+        copy_constant_value_to_array,
+    )
+    from coreai.authoring import AIProgram
+except ImportError as error:
+    raise ImportError(
+        f"quantizing programs needs Core AI, which did not import ({error}): "
+        "pip install coreai-core. It has wheels for Linux x86-64 (glibc 2.34 and newer) and macOS "
+        "arm64, CPython 3.11 to 3.14. coreai_opt.quantize_array works without it."
+    ) from error
+
+__all__ = [
+    "BLOCKWISE_SHIFT_SCALE",
+    "CONSTANT",
+    "AIProgram",
+    "Builder",
+    "Op",
+    "Tensor",
+    "Use",
+    "Value",
+    "build_before",
+    "element_type",
+    "graph_name",
+    "location_text",
+    "operand_constant",
+    "operations",
+    "read_constant",
+    "replace",
+    "static_tensor",
+    "stored_bytes",
+    "uses",
+]
+
+Op = Any
+Value = Any
+NumpyDType = np.dtype[Any]
+
+CONSTANT = "coreai.constant"
+BLOCKWISE_SHIFT_SCALE = "coreai.blockwise_shift_scale"
+
+_NUMPY_DTYPES: dict[str, NumpyDType] = {
+    "f32": np.dtype(np.float32),
+    "f16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+    "f8E8M0FNU": np.dtype(ml_dtypes.float8_e8m0fnu),
+    # What Core AI accepts for permutations and group counts.
+    "ui16": np.dtype(np.uint16),
+    "ui32": np.dtype(np.uint32),
+}
+"""The element types that are read or written as numpy arrays."""
+
+_CODE_TYPES = {
+    "int2": "si2",
+    "uint2": "ui2",
+    "int4": "si4",
+    "uint4": "ui4",
+    "int8": "si8",
+    "uint8": "ui8",
+    "fp4_e2m1fn": "f4E2M1FN",
+    "fp8_e4m3fn": "f8E4M3FN",
+    "fp8_e5m2": "f8E5M2",
+}
+"""The formats of ``reference/formats.py`` as element types."""
+
+_FORMAT_NAMES = {element: name for name, element in _CODE_TYPES.items()}
+
+# Core AI's own constants have this alignment; numpy's memory has it on every platform with a wheel.
+# Left alone, it would be 1, the alignment of the bytes that a buffer is handed over as.
+_ALIGNMENT = 16
+
+
+class Tensor(NamedTuple):
+    """Type of a tensor whose shape is static.
+
+    Attributes:
+        shape: its shape.
+        element: its element type, e.g. ``"f16"``.
+    """
+
+    shape: tuple[int, ...]
+    element: str
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> NumpyDType | None:
+        """The numpy dtype of its elements, None for those that are not read as arrays."""
+        return _NUMPY_DTYPES.get(self.element)
+
+    @property
+    def format(self) -> str:
+        """Its elements, named as in the API (``"int4"``) or numpy (``"float16"``), else as in MLIR."""
+        return _FORMAT_NAMES.get(self.element) or str(self.dtype or self.element)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it takes when stored; codes of less than a byte are packed without gaps."""
+        bits = re.search(r"\d+", self.element)
+        return -(-self.size * int(bits.group() if bits else 0) // 8)
+
+
+class Use(NamedTuple):
+    """A use of a value: operand number ``operand`` of ``op``."""
+
+    op: Op
+    operand: int
+
+
+def element_type(name: str | NumpyDType) -> str:
+    """Return the element type of a format (by its name) or of a numpy dtype."""
+    if isinstance(name, str):
+        return _CODE_TYPES[name]
+    return next(element for element, dtype in _NUMPY_DTYPES.items() if dtype == name)
+
+
+def operations(program: AIProgram, name: str) -> list[Op]:
+    """Return the ops called ``name``, wherever they sit, in the order of the program."""
+    found: list[Op] = []
+
+    def visit(op: Op) -> Any:
+        if op.name == name:
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    program._module._mlir_module.operation.walk(visit)
+    return found
+
+
+def static_tensor(value: Value) -> Tensor | None:
+    """Return the type of ``value``, or None when it is no tensor or its shape is not static."""
+    kind = value.type
+    if not isinstance(kind, ir.RankedTensorType) or not kind.has_static_shape:
+        return None
+    return Tensor(tuple(kind.shape), str(kind.element_type))
+
+
+def uses(value: Value) -> list[Use]:
+    """Return who uses ``value``, nested regions included."""
+    return [Use(use.owner, use.operand_number) for use in value.uses]
+
+
+def operand_constant(op: Op, operand: int) -> Op | None:
+    """Return the constant that operand number ``operand`` of ``op`` is, None if it is none."""
+    owner = op.operands[operand].owner
+    # A block argument is owned by a block, which has no name.
+    return owner if getattr(owner, "name", None) == CONSTANT else None
+
+
+def graph_name(op: Op) -> str:
+    """Return the name of the graph that ``op`` is in."""
+    while "sym_name" not in op.attributes:
+        op = op.parent
+    return str(ir.StringAttr(op.attributes["sym_name"]).value)
+
+
+def location_text(op: Op) -> str:
+    """Return where ``op`` comes from, short: the source line, and the id that debug tools show."""
+    text = str(op.location)
+    source = re.search(r'loc\("[^"]*":\d+:\d+\)', text)
+    op_id = re.search(r'"op_id": \{[^}]*value = (\d+)', text)
+    parts = [source.group() if source else "", f"op_id {op_id[1]}" if op_id else ""]
+    return ", ".join(filter(None, parts)) or text
+
+
+def read_constant(op: Op) -> npt.NDArray[Any]:
+    """Return a constant's value: a new array of its shape and dtype.
+
+    Dense attributes, splats and resources, float or bfloat16, are all read by this one call: numpy
+    cannot see into resources, and into bfloat16 not at all.
+    """
+    tensor = static_tensor(op.result)
+    assert tensor is not None
+    array = np.empty(tensor.shape, tensor.dtype)
+    copy_constant_value_to_array(constant_op=op, destination=array.reshape(-1).view(np.uint8))
+    return array
+
+
+def stored_bytes(op: Op) -> int:
+    """Return the bytes a constant's value takes in a saved program; a splat takes next to none."""
+    value = op.attributes["value"]
+    if isinstance(value, ir.DenseElementsAttr) and value.is_splat:
+        return 0
+    tensor = static_tensor(op.result)
+    return tensor.nbytes if tensor is not None else 0
+
+
+class Builder:
+    """Makes ops at one place of a program; see :func:`build_before`."""
+
+    def __init__(self) -> None:
+        self._built: list[Op] = []
+
+    def constant(self, array: npt.NDArray[Any], shape: tuple[int, ...], element: str) -> Value:
+        """Make a constant that shares the memory of ``array``.
+
+        Args:
+            array: the elements in C order; codes of less than a byte packed, as uint8. It becomes
+                read-only, and lives as long as the program needs it.
+            shape: shape of the constant.
+            element: element type of the constant.
+        """
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        # Core AI does not check this, and would read past the end.
+        assert raw.nbytes == Tensor(shape, element).nbytes
+        raw.flags.writeable = False
+        kind = _tensor_type(shape, element)
+        value = ir.DenseResourceElementsAttr.get_from_buffer(
+            raw, "quantized", kind, alignment=_ALIGNMENT
+        )
+        return self._op(CONSTANT, kind, attributes={"value": value})
+
+    def splat(self, number: float, shape: tuple[int, ...], element: str) -> Value:
+        """Make a constant of which every element is ``number``."""
+        kind = _tensor_type(shape, element)
+        is_int = isinstance(kind.element_type, ir.IntegerType)
+        make = ir.IntegerAttr.get if is_int else ir.FloatAttr.get
+        scalar = make(kind.element_type, int(number) if is_int else float(number))
+        return self._op(
+            CONSTANT, kind, attributes={"value": ir.DenseElementsAttr.get_splat(kind, scalar)}
+        )
+
+    def blockwise_shift_scale(
+        self, data: Value, scale: Value, offset1: Value, offset2: Value
+    ) -> Value:
+        """Make ``scale * (data - offset1) + offset2``, one scale per block of ``data``."""
+        shape, element = static_tensor(data), static_tensor(offset2)
+        assert shape is not None
+        assert element is not None
+        kind = _tensor_type(shape.shape, element.element)
+        return self._op(BLOCKWISE_SHIFT_SCALE, kind, operands=[data, scale, offset1, offset2])
+
+    def erase(self) -> None:
+        """Take back everything that was made."""
+        while self._built:
+            self._built.pop().erase()
+
+    def _op(self, name: str, kind: Any, **parts: Any) -> Value:
+        op = ir.Operation.create(name, results=[kind], **parts)
+        self._built.append(op)
+        op.verify()
+        return op.result
+
+
+@contextmanager
+def build_before(op: Op) -> Iterator[Builder]:
+    """Make ops just before ``op``, with its location; if the block raises, they are taken back."""
+    builder = Builder()
+    with op.context, op.location, ir.InsertionPoint(op):
+        try:
+            yield builder
+        except BaseException:
+            builder.erase()
+            raise
+
+
+def replace(op: Op, value: Value) -> None:
+    """Let every user of ``op`` use ``value`` instead, and erase ``op``."""
+    op.result.replace_all_uses_with(value)
+    op.erase()
+
+
+def _tensor_type(shape: tuple[int, ...], element: str) -> Any:
+    return ir.RankedTensorType.get(shape, ir.Type.parse(element))
