@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .corpus import SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec, from_bits
+from .corpus import SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec, bits_of, from_bits
 
 
 def _divisors(n: int) -> list[int]:
@@ -38,6 +38,9 @@ def bit_patterns(draw: st.DrawFn, layout: Layout, dtype: DTypeLike) -> Array:
         seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         steps = seed.integers(-2, 3, count) + (seed.integers(0, 2, count) << bits - 1)
         raw = (seed.choice(pool, count) + steps) % (1 << bits)
+    if draw(st.integers(0, 3)):  # mostly finite: long arrays of any bits nearly always have a NaN
+        infinity = int(bits_of(np.array(np.inf, dtype)))
+        raw = np.where(raw & infinity == infinity, raw ^ (1 << bits - 2), raw)
     return from_bits(raw.reshape(layout.shape), dtype)
 
 
