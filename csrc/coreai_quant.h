@@ -70,7 +70,7 @@ typedef enum caq_status {
 #define CAQ_MAX_AXES 16
 
 /* Bytes of scratch that caq_quantize() needs, aligned to 4. */
-#define CAQ_SCRATCH_SIZE 7168
+#define CAQ_SCRATCH_SIZE 13312
 
 struct caq_kernels;
 

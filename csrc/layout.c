@@ -56,11 +56,11 @@ static caq_status merge_axes(caq_job *job, size_t rank, const size_t *shape,
 
 static size_t at_least_1(size_t n) { return n ? n : 1; }
 
-/* Blocks of a row to take together: few enough that a tile stays in a near cache, many enough to
- * amortize what is done per tile, and eight or a multiple of it, or else all the codes of one block
- * in whole bytes, so that tiles of a single row do not share bytes. */
+/* Blocks of a row to take together: few enough that a tile can be read a second time from a near cache,
+ * and eight or a multiple of it, or else all the codes of one block in whole bytes, so that tiles of
+ * a single row do not share bytes. */
 static size_t choose_tile(size_t rows, size_t length, size_t bits) {
-    size_t elements = rows == 1 ? 4096 : 256;
+    size_t elements = rows == 1 ? 4096 : 512;
     size_t blocks = at_least_1(elements / length);
     if (blocks > TILE_BLOCKS)
         blocks = TILE_BLOCKS;

@@ -8,6 +8,8 @@
 #include "kernels.h"
 #include "tile.h"
 
+#define CACHE_LINE 64
+
 /* The run of each row that a unit works on. */
 typedef struct run {
     size_t band;   /* which of the bands of rows that blocks share */
@@ -148,6 +150,18 @@ static void encode_run(const encoder *with, tile *tile, run run, const void *wei
     }
 }
 
+/* Ask for a row of the next unit while this one is encoded: processors foresee only runs that are
+ * longer than those of a unit with many rows. */
+static void prefetch_row(const caq_job *job, size_t unit, size_t row, const void *weight) {
+    if (unit == job->units)
+        return;
+    run run = locate_unit(job, unit);
+    size_t start = run_start(job, run, row);
+    const uint8_t *end = element_at(job, weight, start + run.blocks * run.length);
+    for (const uint8_t *p = element_at(job, weight, start); p < end; p += CACHE_LINE)
+        __builtin_prefetch(p, 0, 2);
+}
+
 static caq_status quantize_unit(const encoder *with, size_t unit, const void *weight,
                                 uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
                                 tile *tile) {
@@ -159,8 +173,11 @@ static caq_status quantize_unit(const encoder *with, size_t unit, const void *we
                                         zero_points + block);
     if (status != CAQ_OK)
         return status;
-    for (size_t row = 0; row < job->rows; row++)
+    for (size_t row = 0; row < job->rows; row++) {
+        if (job->rows > 1)
+            prefetch_row(job, unit + 1, row, weight);
         encode_run(with, tile, run, weight, packed, run_start(job, run, row));
+    }
     return CAQ_OK;
 }
 

@@ -9,7 +9,7 @@
 
 #include "coreai_quant.h"
 
-#define TILE_BLOCKS 256
+#define TILE_BLOCKS 512
 #define TILE_CODES 1024
 
 typedef struct tile {
