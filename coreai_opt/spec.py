@@ -13,7 +13,7 @@ class QuantizationSpec:
     Attributes:
         format: the format of the codes.
         symmetric: whether the scheme is symmetric (always so for floating-point formats).
-        e8m0_scale: whether scales are stored as powers of two (E8M0) instead of in the weight's dtype.
+        e8m0_scale: whether scales are stored as powers of two (E8M0), not in the weight's dtype.
     """
 
     format: Format
@@ -36,13 +36,13 @@ def parse_spec(dtype: object, qscheme: object, scale_dtype: object) -> Quantizat
         raise ValueError(
             f"Unsupported weight dtype {weight_dtype!r}. Valid weight dtypes: {sorted(FORMATS)}."
         )
-    # What it may be depends on dtype, so an unknown spelling is reported against that below.
-    scale = None if scale_dtype is None else _parse_scale_dtype(weight_dtype, scale_dtype)
     if scheme is QScheme.ASYMMETRIC and not weight_dtype.is_int():
         raise ValueError(
             f"Asymmetric quantization is not supported for FP dtype {weight_dtype!r}. "
             "qscheme must be QScheme.SYMMETRIC for floating-point dtypes."
         )
+    # What it may be depends on dtype, so an unknown spelling is reported against that.
+    scale = None if scale_dtype is None else _parse_scale_dtype(weight_dtype, scale_dtype)
     return QuantizationSpec(
         format=FORMATS[weight_dtype],
         symmetric=scheme is QScheme.SYMMETRIC,

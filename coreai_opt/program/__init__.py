@@ -6,6 +6,5 @@ Read it in the order of the work:
     candidates     which constants are weights, and which are quantized already
     channel_axes   which axes of a weight are its channels, and the block sizes that follow
     rewrite        one constant becomes codes, scales and ``coreai.blockwise_shift_scale``
-
-``coreai_opt.coreai_utils.quantize_weights`` puts them together.
+    quantize       all of it together, for every weight of a program
 """

@@ -114,7 +114,7 @@ class Tensor(NamedTuple):
 
     @property
     def format(self) -> str:
-        """Its elements, named as in the API (``"int4"``) or numpy (``"float16"``), else as in MLIR."""
+        """Its elements by name: ``"int4"``, ``"float16"``; as MLIR spells them if they have none."""
         return _FORMAT_NAMES.get(self.element) or str(self.dtype or self.element)
 
     @property

@@ -1,0 +1,29 @@
+"""The documented API for whole Core AI programs: ``quantize_weights`` and its enums.
+
+Names, signatures, defaults and errors are those of Apple's ``coreai_opt.coreai_utils``
+(coreai-opt 0.3.0). Core AI itself is imported when a program is first quantized.
+"""
+
+import logging
+from importlib import metadata
+
+from coreai_opt.coreai_utils.common import CompressionGranularity, DType, QScheme
+from coreai_opt.coreai_utils.quantize_weights import quantize_weights
+
+__all__ = ["CompressionGranularity", "DType", "QScheme", "quantize_weights"]
+
+
+def _warn_of_apples_package() -> None:
+    """Say so where Apple's distribution, which has the same import name, is installed as well."""
+    try:
+        version = metadata.version("coreai-opt")
+    except metadata.PackageNotFoundError:
+        return
+    logging.getLogger("coreai_opt").warning(
+        "coreai-opt %s is installed beside coreai-opt-native: both are imported as coreai_opt and "
+        "overwrite each other's files. Uninstall both, then install the one you want",
+        version,
+    )
+
+
+_warn_of_apples_package()

@@ -1,0 +1,119 @@
+"""``quantize_weights``: quantize the weights of a whole Core AI program."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coreai_opt.array import parse_int, parse_num_threads
+from coreai_opt.backends import parse_backend
+from coreai_opt.common import CompressionGranularity, DType, QScheme, parse_member
+from coreai_opt.spec import QuantizationSpec, parse_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coreai_opt.program.coreai_ir import AIProgram
+
+_MXFP4_BLOCK_SIZE = 32
+"""OCP MX v1.0 §5.2: elements that share a scale."""
+
+
+def quantize_weights(  # noqa: PLR0917  # the documented signature
+    coreai_program: AIProgram,
+    dtype: DType | str,
+    qscheme: QScheme | str = QScheme.SYMMETRIC,
+    granularity: CompressionGranularity | str = CompressionGranularity.PER_CHANNEL,
+    block_size: int = 32,
+    weight_num_threshold: int = 1024,
+    scale_dtype: DType | str | None = None,
+    in_place: bool = False,
+    *,
+    backend: str = "auto",
+    num_threads: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> AIProgram:
+    """Quantize the weights of a Core AI program.
+
+    Every weight becomes a ``coreai.blockwise_shift_scale`` of constants. Weights are the float32,
+    float16 and bfloat16 constants that matmuls, convolutions, gathers and transposes use as their
+    weight and nothing uses otherwise. One that cannot be quantized (a block size that does not
+    divide its axis, a NaN or infinity) is left as it is, with one warning on the logger
+    ``coreai_opt``.
+
+    Block sizes by granularity, 0 standing for the whole axis:
+
+    ===============  ==================  ======================
+    granularity      linear ``[O, I]``   conv ``[O, I, KH, KW]``
+    ===============  ==================  ======================
+    PER_TENSOR       ``[0, 0]``          ``[0, 0, 0, 0]``
+    PER_CHANNEL      ``[1, 0]``          ``[1, 0, 0, 0]``
+    PER_BLOCK (32)   ``[1, 32]``         ``[1, 32, 0, 0]``
+    ===============  ==================  ======================
+
+    Enums may be given as their values: ``"int4"``, ``"per_block"``.
+
+    Args:
+        coreai_program: the program.
+        dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
+        qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
+        granularity: which elements share a scale: PER_TENSOR, PER_CHANNEL or PER_BLOCK.
+        block_size: input channels that share a scale, with PER_BLOCK.
+        weight_num_threshold: only constants with more elements than this are weights.
+        scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
+            E8M0 scales, and needs PER_BLOCK with a block size of 32.
+        in_place: change ``coreai_program`` itself instead of a copy.
+        backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
+        num_threads: threads that the native backend may use; None means one per processor.
+        progress: called with (weights done, weights in all, the weight at hand) before each weight,
+            and once at the end.
+
+    Returns:
+        The quantized program: a copy, or with ``in_place`` the program that was given.
+
+    Raises:
+        ValueError, TypeError: a bad argument, named; nothing has been touched then.
+        ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
+        BackendMismatchError: ``backend="validate"`` found a difference.
+    """
+    spec = parse_spec(dtype, qscheme, scale_dtype)
+    member, size = _parse_granularity(spec, granularity, block_size)
+    threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
+    run, threads = parse_backend(backend), parse_num_threads(num_threads)
+
+    from coreai_opt.program import quantize  # noqa: PLC0415  # imports Core AI: half a second
+
+    quantize.check_program(coreai_program)
+    program = coreai_program if in_place else copy.deepcopy(coreai_program)
+    settings = quantize.Settings(spec, member, size, run, threads)
+    quantize.quantize_program(program, threshold, settings, progress)
+    return program
+
+
+def _parse_granularity(
+    spec: QuantizationSpec, granularity: object, block_size: object
+) -> tuple[CompressionGranularity, int]:
+    """Check ``granularity``, and ``block_size`` where it matters, and return what they ask for."""
+    member = parse_member(CompressionGranularity, "granularity", granularity)
+    if spec.format.name == DType.FP4_E2M1FN:
+        _check_mxfp4(member, block_size)
+    if member is CompressionGranularity.PER_GROUPED_CHANNEL:
+        raise ValueError(
+            f"Invalid granularity {member!r}: quantization supports 'per_tensor', 'per_channel' "
+            "and 'per_block'."
+        )
+    if member is not CompressionGranularity.PER_BLOCK:
+        return member, 0
+    return member, parse_int("block_size", block_size, least=1)
+
+
+def _check_mxfp4(granularity: CompressionGranularity, block_size: object) -> None:
+    is_32 = isinstance(block_size, (int, np.integer)) and block_size == _MXFP4_BLOCK_SIZE
+    if granularity is not CompressionGranularity.PER_BLOCK or not is_32:
+        raise ValueError(
+            "DType.FP4_E2M1FN requires granularity=CompressionGranularity.PER_BLOCK and "
+            f"block_size={_MXFP4_BLOCK_SIZE}, which is what MXFP4 is, "
+            f"got granularity={granularity!r} and block_size={block_size!r}."
+        )

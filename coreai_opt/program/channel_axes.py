@@ -1,0 +1,144 @@
+"""Which axes of a weight are its channels, and the block sizes that follow from them.
+
+Who uses a weight says what its axes mean:
+
+    matmul, right operand [..., K, N]     output N, input K
+    matmul, left operand [..., M, K]      output M, input K
+    conv [O, I / groups, ...]             output 0, input 1
+    transposed conv [I, O / groups, ...]  output 1, input 0
+    gather table [rows, columns]          output 0, input 1
+
+A transpose means nothing by itself: the matmul behind it does, seen through the permutation.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+from coreai_opt.common import CompressionGranularity
+from coreai_opt.program import coreai_ir
+from coreai_opt.program.candidates import MATMULS, TRANSPOSE, TRANSPOSED_CONVOLUTIONS, Weight
+from coreai_opt.program.coreai_ir import Op, Use
+
+logger = logging.getLogger("coreai_opt")
+
+_GROUPS_OPERAND = 6
+"""Operand of a transposed convolution that says in how many groups its channels are."""
+
+
+@dataclass(frozen=True)
+class ChannelAxes:
+    """What the axes of a weight mean.
+
+    Attributes:
+        output: the axis of the output channels.
+        input: the axis of the input channels. The weight may have too few axes for it.
+        batch: axes along which there is a matrix of its own at every index, e.g. attention heads.
+        groups: the input axis is so many runs of equal length, with output channels of their own.
+    """
+
+    output: int = 0
+    input: int = 1
+    batch: tuple[int, ...] = ()
+    groups: int = 1
+
+
+def channel_axes(weight: Weight) -> ChannelAxes:
+    """Return what the axes of ``weight`` mean to its users.
+
+    Where they disagree that is logged as a warning, and the answer is output 0, input 1.
+    """
+    meanings = {axes for use in weight.uses for axes in _meanings(use, len(weight.shape))}
+    if len(meanings) > 1:
+        logger.warning(
+            "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
+        )
+        return ChannelAxes()
+    return meanings.pop()
+
+
+def weight_block_sizes(
+    weight: Weight, granularity: CompressionGranularity, block_size: int
+) -> tuple[int, ...]:
+    """Return a block's length along each axis of ``weight``; 0 stands for the whole axis.
+
+    Args:
+        weight: the weight.
+        granularity: which elements share a scale: all, an output channel's, or those of a run of
+            ``block_size`` input channels of an output channel.
+        block_size: for PER_BLOCK.
+
+    Raises:
+        ValueError: ``block_size`` does not divide the input channels.
+    """
+    sizes = [0] * len(weight.shape)
+    if granularity is CompressionGranularity.PER_TENSOR:
+        return tuple(sizes)
+    axes = channel_axes(weight)
+    if axes.input < len(sizes):
+        channels = weight.shape[axes.input]
+        sizes[axes.input] = _input_block(channels, axes, granularity, block_size)
+    for axis in (axes.output, *axes.batch):
+        sizes[axis] = 1
+    return tuple(sizes)
+
+
+def _input_block(
+    channels: int, axes: ChannelAxes, granularity: CompressionGranularity, block_size: int
+) -> int:
+    """Length of a block along the input axis, which has ``channels`` of them."""
+    group = channels // axes.groups
+    if granularity is CompressionGranularity.PER_CHANNEL:
+        return group if axes.groups > 1 else 0
+    if group % block_size:
+        which = "channels of each group" if axes.groups > 1 else "input channels"
+        raise ValueError(
+            f"block size {block_size} does not divide axis {axes.input}: {group} {which}"
+        )
+    return block_size
+
+
+def _meanings(use: Use, rank: int) -> set[ChannelAxes]:
+    if use.op.name in MATMULS:
+        return {_matmul_axes(use.operand, rank)}
+    if use.op.name in TRANSPOSED_CONVOLUTIONS:
+        return {ChannelAxes(output=1, input=0, groups=_groups(use.op))}
+    if use.op.name == TRANSPOSE:
+        return _behind_transpose(use.op, rank) or {ChannelAxes()}
+    return {ChannelAxes()}
+
+
+def _matmul_axes(operand: int, rank: int) -> ChannelAxes:
+    rows, columns = rank - 2, rank - 1
+    batch = tuple(range(rows))
+    if operand == 1:
+        return ChannelAxes(output=columns, input=rows, batch=batch)
+    return ChannelAxes(output=rows, input=columns, batch=batch)
+
+
+def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
+    """What matmuls behind ``transpose`` say of the axes in front of it; empty if there are none."""
+    behind: set[ChannelAxes] = set()
+    for use in coreai_ir.uses(transpose.result):
+        if use.op.name in MATMULS:
+            behind.add(_matmul_axes(use.operand, rank))
+        elif use.op.name == TRANSPOSE:
+            behind |= _behind_transpose(use.op, rank)
+    permutation = coreai_ir.operand_constant(transpose, 1)
+    if permutation is None:
+        return set()
+    # Axis i behind the transpose is axis source[i] in front of it.
+    source = coreai_ir.read_constant(permutation).tolist()
+    return {
+        replace(
+            axes,
+            output=source[axes.output],
+            input=source[axes.input],
+            batch=tuple(sorted(source[axis] for axis in axes.batch)),
+        )
+        for axes in behind
+    }
+
+
+def _groups(convolution: Op) -> int:
+    groups = coreai_ir.operand_constant(convolution, _GROUPS_OPERAND)
+    return 1 if groups is None else int(coreai_ir.read_constant(groups))

@@ -1,0 +1,45 @@
+"""One constant becomes codes, scales and the op that decodes them."""
+
+from typing import Any
+
+import numpy as np
+
+from coreai_opt.array import QuantizedArray
+from coreai_opt.program import coreai_ir
+from coreai_opt.program.coreai_ir import Builder, Op
+from coreai_opt.reference import FORMATS, pack
+
+
+def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
+    """Replace ``constant`` by ``coreai.blockwise_shift_scale`` of constants, at its location.
+
+    Everything is built and verified before the program is changed, so if this raises the program
+    is as it was.
+
+    Args:
+        constant: the op to replace; it is erased.
+        quantized: its quantized value, of which the program keeps the arrays.
+    """
+    with coreai_ir.build_before(constant) as build:
+        decoded = _build_decoder(build, quantized)
+    coreai_ir.replace(constant, decoded)
+
+
+def _build_decoder(build: Builder, quantized: QuantizedArray) -> Any:
+    scale, codes = quantized.scale, coreai_ir.element_type(quantized.dtype)
+    return build.blockwise_shift_scale(
+        data=build.constant(quantized.packed, quantized.shape, codes),
+        scale=build.constant(scale, scale.shape, coreai_ir.element_type(scale.dtype)),
+        offset1=_build_zero_point(build, quantized, codes),
+        # Always zero; its type is the type that the weight decodes to.
+        offset2=build.splat(0, scale.shape, coreai_ir.element_type(quantized.weight_dtype)),
+    )
+
+
+def _build_zero_point(build: Builder, quantized: QuantizedArray, element: str) -> Any:
+    zero_point = quantized.zero_point
+    first = zero_point.flat[0]
+    if np.all(zero_point == first):
+        return build.splat(first, zero_point.shape, element)
+    packed = pack(zero_point, FORMATS[quantized.dtype])
+    return build.constant(packed, zero_point.shape, element)
