@@ -1,0 +1,101 @@
+/*
+ * kernels_neon.c - the kernels on four lanes of AArch64's Advanced SIMD
+ *
+ * AArch64 only: on 32-bit ARM the unit flushes subnormals.
+ */
+#include "../kernels.h"
+
+#ifdef HAVE_NEON
+#include <arm_neon.h>
+
+#define LANES 4
+#define TARGET
+#define VECTOR(op) CONCAT(neon_, op)
+#define KERNEL(op) CONCAT(CONCAT(neon_, SOURCE), CONCAT(_, op))
+
+typedef float32x4_t vf;
+typedef int32x4_t vi;
+
+static inline vf neon_load_f32(const uint32_t *p) {
+    return vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p));
+}
+static inline uint16x4_t load_halves(const uint16_t *p) {
+    return vreinterpret_u16_u8(vld1_u8((const uint8_t *)p));
+}
+static inline vf neon_load_f16(const uint16_t *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(load_halves(p)));
+}
+static inline vf neon_load_bf16(const uint16_t *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(load_halves(p), 16));
+}
+
+static inline vf neon_set_f(float x) { return vdupq_n_f32(x); }
+static inline vf neon_add(vf a, vf b) { return vaddq_f32(a, b); }
+static inline vf neon_sub(vf a, vf b) { return vsubq_f32(a, b); }
+static inline vf neon_mul(vf a, vf b) { return vmulq_f32(a, b); }
+static inline vf neon_clip(vf x, vf lo, vf hi) { return vminq_f32(vmaxq_f32(x, lo), hi); }
+static inline vi neon_at_least(vf a, vf b) { return vreinterpretq_s32_u32(vcgeq_f32(a, b)); }
+static inline vi neon_bits(vf x) { return vreinterpretq_s32_f32(x); }
+static inline vf neon_from_bits(vi x) { return vreinterpretq_f32_s32(x); }
+static inline vi neon_round(vf x) { return vcvtnq_s32_f32(x); }
+
+static inline vi neon_set_i(int32_t x) { return vdupq_n_s32(x); }
+static inline vi neon_load_i(const int32_t *p) { return vld1q_s32(p); }
+static inline void neon_store_i(int32_t *p, vi x) { vst1q_s32(p, x); }
+static inline vi neon_and(vi a, vi b) { return vandq_s32(a, b); }
+static inline vi neon_or(vi a, vi b) { return vorrq_s32(a, b); }
+static inline vi neon_xor(vi a, vi b) { return veorq_s32(a, b); }
+static inline vi neon_add_i(vi a, vi b) { return vaddq_s32(a, b); }
+static inline vi neon_sub_i(vi a, vi b) { return vsubq_s32(a, b); }
+static inline vi neon_shift_down(vi a, uint32_t n) {
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-(int32_t)n)));
+}
+static inline vi neon_sign_mask(vi a) { return vshrq_n_s32(a, 31); }
+static inline vi neon_select(vi mask, vi a, vi b) {
+    return vbslq_s32(vreinterpretq_u32_s32(mask), a, b);
+}
+static inline vi neon_min(vi a, vi b) { return vminq_s32(a, b); }
+static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
+static inline int32_t neon_smallest(vi a) { return vminvq_s32(a); }
+static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
+
+/* The low byte of each lane. */
+static inline void neon_store_bytes(uint8_t *p, vi a, vi b, vi c, vi d) {
+    uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b));
+    uint16x8_t cd = vuzp1q_u16(vreinterpretq_u16_s32(c), vreinterpretq_u16_s32(d));
+    vst1q_u8(p, vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd)));
+}
+
+static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
+    size_t i = 0;
+    if (bits == 4) {
+        for (; i + 16 <= bytes; i += 16) {
+            uint8x16x2_t c = vld2q_u8(codes + 2 * i);
+            vst1q_u8(packed + i, vsliq_n_u8(vandq_u8(c.val[0], vdupq_n_u8(15)), c.val[1], 4));
+        }
+    } else {
+        for (; i + 16 <= bytes; i += 16) {
+            uint8x16x4_t c = vld4q_u8(codes + 4 * i);
+            uint8x16_t low = vsliq_n_u8(c.val[0], c.val[1], 2);
+            uint8x16_t high = vsliq_n_u8(c.val[2], c.val[3], 2);
+            vst1q_u8(packed + i, vsliq_n_u8(vandq_u8(low, vdupq_n_u8(15)), high, 4));
+        }
+    }
+    caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
+}
+
+#define SOURCE f32
+#define ELEMENT uint32_t
+#include "../kernels_template.h"
+
+#define SOURCE f16
+#define ELEMENT uint16_t
+#include "../kernels_template.h"
+
+#define SOURCE bf16
+#define ELEMENT uint16_t
+#include "../kernels_template.h"
+
+const caq_kernels caq_neon_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(neon);
+
+#endif

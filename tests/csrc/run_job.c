@@ -1,0 +1,63 @@
+/*
+ * run_job.c - quantize one weight with the C library alone, for tests on other processors
+ *
+ * run_job LEVEL SOURCE FORMAT SCHEME SCALE RANK SHAPE... BLOCK_SIZES...
+ *
+ * Numbers are the header's enums. Reads the weight from standard input; writes the packed codes, the
+ * scales and the zero points, one after the other, to standard output. Every buffer is allocated at its
+ * exact size, so that sanitizers see a step beyond it.
+ */
+#include "coreai_quant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_RANK 8
+
+static size_t number(char **arguments, int index) { return strtoul(arguments[index], NULL, 10); }
+
+static void *allocate(size_t size) {
+    void *memory = malloc(size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+int main(int count, char **arguments) {
+    size_t shape[MAX_RANK], block_sizes[MAX_RANK], elements = 1;
+    if (count < 7 || number(arguments, 6) > MAX_RANK || count != 7 + 2 * atoi(arguments[6]))
+        return 64;
+    size_t rank = number(arguments, 6);
+    for (size_t axis = 0; axis < rank; axis++) {
+        shape[axis] = number(arguments, 7 + (int)axis);
+        block_sizes[axis] = number(arguments, 7 + (int)(rank + axis));
+        elements *= shape[axis];
+    }
+    caq_job job;
+    caq_source source = (caq_source)number(arguments, 2);
+    caq_status status = caq_job_init(&job, source, (caq_format)number(arguments, 3),
+                                     (caq_scheme)number(arguments, 4),
+                                     (caq_scale)number(arguments, 5), rank, shape, block_sizes,
+                                     (caq_level)number(arguments, 1));
+    if (status != CAQ_OK)
+        return (int)status;
+    size_t element_size = source == CAQ_F32 ? 4 : 2;
+    void *weight = allocate(elements * element_size);
+    uint8_t *packed = allocate(job.packed_size), *zero_points = allocate(job.scale_count);
+    uint8_t *scales = allocate(job.scale_count * job.scale_size);
+    void *scratch = allocate(CAQ_SCRATCH_SIZE);
+    if (fread(weight, element_size, elements, stdin) != elements)
+        return 65;
+    status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
+    if (status == CAQ_OK) {
+        fwrite(packed, 1, job.packed_size, stdout);
+        fwrite(scales, job.scale_size, job.scale_count, stdout);
+        fwrite(zero_points, 1, job.scale_count, stdout);
+    }
+    free(weight);
+    free(packed);
+    free(scales);
+    free(zero_points);
+    free(scratch);
+    return (int)status;
+}

@@ -1,0 +1,190 @@
+"""The C library alone, without Python around it: built by a bare compiler, run on other processors.
+
+Every build must give the reference's bytes. Builds for this machine run under ASan and UBSan, with
+buffers allocated at their exact sizes.
+"""
+
+import itertools
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from coreai_opt import _native, reference
+from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [*sorted((ROOT / "csrc").rglob("*.c")), ROOT / "tests" / "csrc" / "run_job.c"]
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+
+# In the order of coreai_quant.h.
+FORMAT_NAMES = list(FORMATS)
+PORTABLE, AVX2, NEON = range(3)
+NOT_FINITE = 3
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of run_job, and the level it shall run at."""
+
+    compiler: str
+    flags: tuple[str, ...]
+    emulator: tuple[str, ...]
+    level: int
+
+
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+HOST_CC = os.environ.get("CC", "cc")
+BUILDS = {
+    "host-portable": Build(HOST_CC, SANITIZED, (), PORTABLE),
+    "host-avx2": Build(HOST_CC, SANITIZED, (), AVX2),
+    "aarch64-portable": Build(
+        "aarch64-linux-gnu-gcc", ("-O2", "-static"), ("qemu-aarch64",), PORTABLE
+    ),
+    "aarch64-neon": Build("aarch64-linux-gnu-gcc", ("-O2", "-static"), ("qemu-aarch64",), NEON),
+}
+
+Run = Callable[["Job"], "subprocess.CompletedProcess[bytes]"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One quantization: a weight, its blocks and its target."""
+
+    weight: npt.NDArray[Any]
+    block_sizes: tuple[int, ...]
+    format: Format
+    symmetric: bool
+    e8m0_scale: bool
+
+    def expected(self) -> bytes:
+        parts = reference.quantize(
+            self.weight,
+            self.format,
+            symmetric=self.symmetric,
+            block_sizes=self.block_sizes,
+            e8m0_scale=self.e8m0_scale,
+        )
+        return b"".join(part.tobytes() for part in parts)
+
+    def arguments(self, level: int) -> list[str]:
+        numbers = [
+            level,
+            WEIGHT_DTYPES.index(self.weight.dtype),
+            FORMAT_NAMES.index(self.format.name),
+            0 if self.symmetric else 1,
+            1 if self.e8m0_scale else 0,
+            self.weight.ndim,
+            *self.weight.shape,
+            *self.block_sizes,
+        ]
+        return [str(number) for number in numbers]
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    build = BUILDS[request.param]
+    for tool in (build.compiler, *build.emulator):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user)")
+    if build.level == AVX2 and "avx2" not in _native.levels():
+        pytest.skip(f"this processor ({platform.machine()}) has no AVX2")
+    program = tmp_path_factory.mktemp("csrc") / "run_job"
+    command = [build.compiler, *WARNINGS, *build.flags, "-I", str(ROOT / "csrc")]
+    subprocess.run([*command, *map(str, SOURCES), "-o", str(program)], check=True)
+
+    def run_job(job: Job) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(
+            [*build.emulator, str(program), *job.arguments(build.level)],
+            input=job.weight.tobytes(),
+            capture_output=True,
+            check=False,
+        )
+
+    return run_job
+
+
+def targets() -> list[tuple[Format, bool, bool]]:
+    """All (format, symmetric, e8m0_scale) that are allowed."""
+    integers = [f for f in FORMATS.values() if f.is_int]
+    floats = [f for f in FORMATS.values() if not f.is_int]
+    return [
+        *((f, symmetric, False) for f in integers for symmetric in (True, False)),
+        *((f, True, e8m0) for f in floats for e8m0 in (False, True) if e8m0 or f.bits == 8),
+    ]
+
+
+def weights(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Normal weights, with a zero, a huge, a tiny and a negative-zero run among them."""
+    rng = np.random.default_rng(7)
+    flat = rng.standard_normal(int(np.prod(shape))).astype(np.float32) * np.float32(0.02)
+    flat[3::17] = 0.0
+    flat[5::19] = -0.0
+    flat = flat.astype(dtype)
+    info = ml_dtypes.finfo(dtype)
+    for value, place in ((info.max, 0.25), (info.smallest_subnormal, 0.5), (-info.max, 0.75)):
+        flat[int(flat.size * place)] = value
+    return flat.reshape(shape)
+
+
+LAYOUTS = {
+    "one row": ((37,), (0,)),
+    "blocks of the last axis": ((6, 96), (1, 32)),
+    "odd rows": ((5, 7), (1, 0)),
+    "a block longer than the packing buffer": ((2, 2500), (1, 0)),
+    "many short rows": ((1200, 3), (1, 0)),
+    "blocks of an earlier axis": ((64, 35), (32, 1)),
+    "columns": ((19, 1037), (0, 1)),
+    "heads": ((3, 32, 9), (1, 32, 1)),
+    "transposed convolution": ((8, 5, 3, 3), (0, 1, 0, 0)),
+    "general": ((4, 6, 6, 4), (2, 3, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_target_gives_the_reference_bytes(run: Run, layout: str) -> None:
+    shape, block_sizes = LAYOUTS[layout]
+    for dtype, (format, symmetric, e8m0) in itertools.product(WEIGHT_DTYPES, targets()):
+        job = Job(weights(shape, dtype), block_sizes, format, symmetric, e8m0)
+        result = run(job)
+        case = f"{dtype} {format.name} symmetric={symmetric} e8m0={e8m0}"
+        assert (result.returncode, result.stderr) == (0, b""), case
+        assert result.stdout == job.expected(), case
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+def test_not_finite_weights_are_refused(run: Run, value: float) -> None:
+    for dtype, (format, symmetric, e8m0) in itertools.product(WEIGHT_DTYPES, targets()):
+        weight = np.ones((3, 50), dtype)
+        weight[2, 49] = value
+        assert run(Job(weight, (1, 0), format, symmetric, e8m0)).returncode == NOT_FINITE
+
+
+def test_format_tables_agree() -> None:
+    for format in FORMATS.values():
+        info = _native.describe_format(format.name)
+        if format.is_int:
+            expected = {"bits": format.bits, "is_signed": int(format.is_signed_int)}
+            assert info | expected == info
+            assert info["mantissa"] == 0
+            continue
+        numpy_info = ml_dtypes.finfo(format.code_dtype)
+        assert info == {
+            "bits": format.bits,
+            "is_signed": 0,
+            "mantissa": numpy_info.nmant,
+            "bias": 1 - numpy_info.minexp,
+            "emax": format.emax,
+            "largest": format.float_max,
+        }
+
+
