@@ -1,0 +1,120 @@
+"""Assets on disk: load one whose bytes are sound, write one without ever losing another.
+
+An ``.aimodel`` is a folder; Core AI keeps the program in ``main.mlirb`` and its SHA-256 in
+``main.hash``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coreai.authoring import AIModelAsset
+
+SUFFIX = ".aimodel"
+_PROGRAM = "main.mlirb"
+_DIGEST = "main.hash"
+_BYTECODE_MAGIC = b"ML\xefR"
+
+
+def load_asset(path: Path) -> AIModelAsset:
+    """Load an asset whose program can be opened.
+
+    Core AI 1.0.0b3 ends the whole process on a program file that is missing or damaged, so the file
+    is checked before it is handed over.
+
+    Args:
+        path: the asset's folder.
+
+    Raises:
+        ValueError: there is no asset there, or it is damaged.
+    """
+    from coreai.authoring import AIModelAsset  # noqa: PLC0415  # half a second
+
+    if not path.is_dir():
+        what = "is not a folder, so not a model asset" if path.exists() else "does not exist"
+        raise ValueError(f"{path} {what}")
+    _check_program(path)
+    try:
+        asset = AIModelAsset.load(path)
+        asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
+    except RuntimeError as error:
+        raise ValueError(f"{path} is damaged: its metadata cannot be read ({error})") from None
+    return asset
+
+
+def asset_bytes(path: Path) -> int:
+    """Return the size of an asset on disk: the sum of its files, in bytes."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def check_destination(path: Path, *, force: bool) -> None:
+    """Check that an asset can be written to ``path``, before any work is done for it.
+
+    Args:
+        path: where the asset shall be.
+        force: whether what stands there may be replaced.
+
+    Raises:
+        ValueError: it cannot, and why.
+    """
+    if path.suffix != SUFFIX:
+        raise ValueError(f"the output must end in {SUFFIX}; got {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+    if os.path.lexists(path) and not force:
+        raise ValueError(f"{path} exists; use --force to replace it")
+
+
+@contextmanager
+def replacing(path: Path, *, force: bool) -> Iterator[Path]:
+    """Put a new asset at ``path`` in one step: what is there stays until the new one is complete.
+
+    Args:
+        path: where the asset shall be.
+        force: whether what stands there may be replaced.
+
+    Yields:
+        a path beside ``path`` to write the asset to. It is moved into place when the block ends,
+        and removed when the block raises.
+    """
+    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
+        new = Path(staging, path.name)
+        yield new
+        if force and os.path.lexists(path):
+            # Outside ``staging``, which is emptied whatever happens.
+            old = Path(f"{staging}.old")
+            _swap(path, new, old)
+            os.rename(old, Path(staging, "old"))
+        else:
+            os.rename(new, path)
+
+
+def _swap(path: Path, new: Path, old: Path) -> None:
+    """Move ``path`` to ``old`` and ``new`` to ``path``: a folder cannot be renamed over another."""
+    try:
+        os.rename(path, old)
+        os.rename(new, path)
+    except BaseException:
+        if not os.path.lexists(path):
+            os.rename(old, path)
+        raise
+
+
+def _check_program(path: Path) -> None:
+    program = path / _PROGRAM
+    if not program.is_file():
+        raise ValueError(f"{path} is not a model asset: it holds no {_PROGRAM}")
+    digest = path / _DIGEST
+    with program.open("rb") as file:
+        if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
+            raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program")
+        file.seek(0)
+        if digest.is_file() and hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
+            raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}")

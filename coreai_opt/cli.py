@@ -1,0 +1,199 @@
+"""The command ``coreai-opt``: its options, its errors and its exit codes.
+
+What the subcommands do is in ``commands.py``, which is imported only when one of them runs: it
+brings Core AI with it, and ``coreai-opt --help`` should not wait for that.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from coreai_opt import BackendMismatchError, CompressionGranularity, DType, QScheme, __version__
+from coreai_opt.backends import BACKENDS
+from coreai_opt.reference import FORMATS
+
+PROGRAM = "coreai-opt"
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
+
+# What the layers below raise for input, files and options that cannot be used. Anything else is a
+# defect of this package and keeps its traceback.
+EXPECTED_ERRORS = (
+    BackendMismatchError,
+    ImportError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program's name; ``sys.argv`` unless given.
+
+    Returns:
+        the exit code: 0, 2 after an error (one line on stderr), 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    logger = logging.getLogger("coreai_opt")
+    handler = _OneLineHandler()
+    logger.addHandler(handler)
+    try:
+        _run(options)
+    except EXPECTED_ERRORS as error:
+        _say("error", _message(error))
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        _say("error", "interrupted")
+        return EXIT_INTERRUPTED
+    finally:
+        logger.removeHandler(handler)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from coreai_opt import commands  # noqa: PLC0415  # imports Core AI: half a second
+
+    arguments = vars(options)
+    command = getattr(commands, arguments.pop("command"))
+    command(**arguments)
+
+
+def _message(error: BaseException) -> str:
+    # Core AI says "failed to persist …" and keeps why (a full disk, say) in the cause.
+    cause = f": {error.__cause__}" if error.__cause__ else ""
+    return f"{error}{cause}" if str(error) else type(error).__name__
+
+
+def _say(kind: str, message: str) -> None:
+    """Print a line for the person at the keyboard; whatever it holds, it stays one line."""
+    print(f"{PROGRAM}: {kind}: {' '.join(message.split())}", file=sys.stderr)
+
+
+class _OneLineHandler(logging.Handler):
+    """Log records as single lines on what ``sys.stderr`` is now (the progress bar replaces it)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.levelname.lower(), record.getMessage())
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a bad command line as one line, without argparse's usage text before it."""
+
+    def error(self, message: str) -> NoReturn:
+        _say("error", message)
+        raise SystemExit(EXIT_ERROR)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Quantize the weights of Core AI programs (.aimodel).",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"coreai-opt-native {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_quantize(commands)
+    _add_inspect(commands)
+    return parser
+
+
+def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "quantize",
+        allow_abbrev=False,
+        help="write a copy of an asset with its weights quantized",
+        description="Write OUT, a copy of IN with its weights quantized. "
+        "OUT appears only when it is complete.",
+    )
+    _add_source(parser)
+    parser.add_argument("output", metavar="OUT.aimodel", type=Path, help="asset to write")
+    parser.add_argument(
+        "--dtype", required=True, choices=list(FORMATS), help="format of the quantized weights"
+    )
+    parser.add_argument(
+        "--granularity",
+        choices=[g.value for g in CompressionGranularity if g is not _REFUSED_GRANULARITY],
+        default=CompressionGranularity.PER_CHANNEL.value,
+        help="which elements of a weight share a scale (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--block-size",
+        type=_int_at_least(1),
+        metavar="N",
+        help="input channels that share a scale with per_block (default: 32)",
+    )
+    parser.add_argument(
+        "--qscheme",
+        choices=[scheme.value for scheme in QScheme],
+        default=QScheme.SYMMETRIC.value,
+        help="default: %(default)s; floating-point formats are symmetric",
+    )
+    parser.add_argument(
+        "--scale-dtype",
+        choices=[DType.FP8_E8M0FNU.value],
+        help="store the scales of an FP8 format as powers of two (default: the weight's dtype)",
+    )
+    _add_threshold(parser)
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="validate runs native and reference and compares every byte (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        dest="num_threads",
+        type=_int_at_least(1),
+        metavar="N",
+        help="threads of the native backend (default: one per processor)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+
+
+def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "inspect",
+        allow_abbrev=False,
+        help="list the weights of an asset",
+        description="List the weights of IN that can be quantized, and those that are already.",
+    )
+    _add_source(parser)
+    _add_threshold(parser)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
+
+
+def _add_threshold(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=_int_at_least(0),
+        default=1024,
+        metavar="N",
+        help="leave weights with at most N elements alone (default: %(default)s)",
+    )
+
+
+_REFUSED_GRANULARITY = CompressionGranularity.PER_GROUPED_CHANNEL
+
+
+def _int_at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number >= {least}; got {text!r}")
+        return number
+
+    return parse

@@ -1,0 +1,118 @@
+"""What the subcommands of ``coreai-opt`` do, for options that ``cli.py`` has parsed."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coreai_opt.assets import asset_bytes, check_destination, load_asset, replacing
+from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
+from coreai_opt.program.candidates import QuantizedWeight, find_quantized, find_weights
+from coreai_opt.report import change, print_table, progress_bar, stdout
+
+logger = logging.getLogger("coreai_opt")
+
+DEFAULT_BLOCK_SIZE = 32
+
+
+def quantize(
+    source: Path,
+    output: Path,
+    *,
+    granularity: str,
+    block_size: int | None,
+    threshold: int,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Write a copy of the asset ``source``, its weights quantized, to ``output``, and sum it up.
+
+    Args:
+        source: the asset to read; may be ``output``, with ``force``.
+        output: the asset to write. It appears, or changes, only when it is complete.
+        granularity: as in ``quantize_weights``.
+        block_size: as in ``quantize_weights``; only with per_block, where None means 32.
+        threshold: ``weight_num_threshold`` of ``quantize_weights``.
+        force: whether ``output`` may exist.
+        options: further arguments of ``quantize_weights``.
+
+    Raises:
+        ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
+    """
+    if block_size is not None and granularity != CompressionGranularity.PER_BLOCK:
+        raise ValueError(f"--block-size needs --granularity per_block; it is {granularity}")
+    check_destination(output, force=force)
+    started = time.perf_counter()
+    asset = load_asset(source)
+    program = asset.program
+    before, size_before = _count(program, threshold), asset_bytes(source)
+    with progress_bar() as progress:
+        quantize_weights(
+            program,
+            granularity=granularity,
+            block_size=block_size or DEFAULT_BLOCK_SIZE,
+            weight_num_threshold=threshold,
+            in_place=True,
+            progress=progress,
+            **options,
+        )
+    after = _count(program, threshold)
+    with replacing(output, force=force) as path:
+        program.save_asset(path, metadata=asset.metadata)
+    quantized = after.quantized - before.quantized
+    if not quantized:
+        logger.warning("no weight was quantized; %s decodes to what %s does", output, source)
+    console = stdout()
+    console.print(f"weights  {quantized} quantized, {after.weights} skipped")
+    console.print(f"         {change(before.nbytes, after.nbytes)}")
+    console.print(f"file     {change(size_before, asset_bytes(output))}")
+    console.print(f"time     {time.perf_counter() - started:.2f} s")
+
+
+def inspect(source: Path, *, threshold: int) -> None:
+    """Print the weights of the asset ``source``: those to quantize, and those that are quantized.
+
+    Args:
+        source: the asset.
+        threshold: weights with at most this many elements are not listed.
+
+    Raises:
+        ValueError: it is no asset that can be read.
+    """
+    program = load_asset(source).program
+    weights, quantized = find_weights(program, threshold), find_quantized(program)
+    console = stdout()
+    print_table(
+        console,
+        f"{len(weights)} weights can be quantized",
+        ("weight", "shape", "dtype", "used by", ">bytes", "location"),
+        ((w.name, w.shape, w.dtype, w.consumers, w.nbytes, w.location) for w in weights),
+    )
+    console.print()
+    print_table(
+        console,
+        f"{len(quantized)} weights are quantized",
+        ("weight", "shape", "format", "scales", "used by", ">bytes", "location"),
+        (
+            (q.name, q.shape, q.format, _scales(q), q.consumers, q.nbytes, q.location)
+            for q in quantized
+        ),
+    )
+
+
+def _scales(quantized: QuantizedWeight) -> str:
+    return f"{quantized.num_scales:,} {quantized.scale_dtype}"
+
+
+class _Count(NamedTuple):
+    """The weights of a program: how many are not quantized, how many are, their bytes together."""
+
+    weights: int
+    quantized: int
+    nbytes: int
+
+
+def _count(program: Any, threshold: int) -> _Count:
+    weights, quantized = find_weights(program, threshold), find_quantized(program)
+    nbytes = sum(weight.nbytes for weight in (*weights, *quantized))
+    return _Count(len(weights), len(quantized), nbytes)

@@ -1,0 +1,90 @@
+"""What the command and the demo print: tables, sizes, a progress bar, and SQNR."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column, Table, box
+
+ProgressCallback = Callable[[int, int, str], None]
+"""``(done, total, description)``, called before each weight and once at the end."""
+
+
+def sqnr_db(reference: npt.NDArray[Any], approximation: npt.NDArray[Any]) -> float:
+    """Return the signal-to-quantization-noise ratio, 10 log10(Σ r² / Σ (r - a)²), in dB.
+
+    Args:
+        reference: the signal r, any real dtype.
+        approximation: the array a in its place, of the same shape.
+
+    Returns:
+        infinity where the two are equal; NaN where either holds a NaN.
+    """
+    signal = np.asarray(reference, np.float64)
+    noise = signal - np.asarray(approximation, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(10 * np.log10(np.sum(signal**2) / np.sum(noise**2)))
+
+
+def stdout() -> Console:
+    """Return a console on stdout: tables fit a terminal, and are never cut or wrapped in a pipe."""
+    width = None if sys.stdout.isatty() else 10_000
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print a title, and a table under it if there are any rows.
+
+    Args:
+        console: where to.
+        title: the line above the table.
+        columns: the heads; one that starts with ``>`` is aligned right, without the ``>``.
+        rows: one cell per column, shown as ``str`` does; integers get thousands separators.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(title, style="bold")
+    if table.row_count:
+        console.print(table)
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def change(before: int, after: int) -> str:
+    """Return ``before -> after`` for two sizes in bytes, with what is left in percent."""
+    left = f" ({100 * after / before:.1f} %)" if before else ""
+    return f"{before:,} -> {after:,} bytes{left}"
+
+
+@contextmanager
+def progress_bar() -> Iterator[ProgressCallback | None]:
+    """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
+
+    Yields:
+        the function to report progress to, or None.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    one_line = Column(no_wrap=True, overflow="ellipsis")
+    description = TextColumn("{task.description}", markup=False, table_column=one_line)
+    columns = (BarColumn(), MofNCompleteColumn(), description)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(done: int, total: int, description: str) -> None:
+            bar.update(task, completed=done, total=total, description=description)
+
+        yield show

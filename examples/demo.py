@@ -1,0 +1,119 @@
+"""Quantize a trained network with the command line, run the results, and print what changed.
+
+The network is CREPE-tiny, a pitch tracker (see NOTICE); original and results run on the Core AI
+runtime on the same four frames of sound. ``make demo`` runs this.
+"""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from coreai.authoring import AIModelAsset
+from coreai.runtime import NDArray
+from rich.console import Console
+
+from coreai_opt.assets import asset_bytes
+from coreai_opt.program.candidates import find_quantized
+from coreai_opt.report import print_table, sqnr_db
+
+EXAMPLES = Path(__file__).parent
+MODEL = EXAMPLES / "crepe_tiny_f16.aimodel"
+SAMPLES = EXAMPLES / "crepe_tiny_f16.npz"
+
+COMMAND = Path(sys.executable).with_name("coreai-opt")
+
+# 16 divides the input channels of six of the seven weights, 32 (which MXFP4 fixes) those of three.
+FORMATS = {
+    "INT8 per channel": "--dtype int8",
+    "INT4 per block of 16": "--dtype int4 --granularity per_block --block-size 16",
+    "UINT4 asymmetric, per block of 16": (
+        "--dtype uint4 --qscheme asymmetric --granularity per_block --block-size 16"
+    ),
+    "FP8 E4M3 per channel": "--dtype fp8_e4m3fn",
+    "FP8 E4M3, E8M0 scales, per block of 16": (
+        "--dtype fp8_e4m3fn --scale-dtype fp8_e8m0fnu --granularity per_block --block-size 16"
+    ),
+    "MXFP4": "--dtype fp4_e2m1fn --granularity per_block",
+}
+
+Outputs = dict[str, np.ndarray]
+
+
+def main() -> int:
+    """Print the table; return 1 if an output is not finite."""
+    console = Console(highlight=False, width=110)
+    inputs = {"x": np.load(SAMPLES)["in_x"]}
+    expected = asyncio.run(run(MODEL, inputs))
+    size = asset_bytes(MODEL)
+    rows = [("original, float16", "", size, "", *("" for _ in expected), "")]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in FORMATS.items():
+            result = Path(folder, "quantized.aimodel")
+            seconds = quantize(result, options, console)
+            outputs = asyncio.run(run(result, inputs))
+            quality = [sqnr_db(expected[output], outputs[output]) for output in expected]
+            if not np.isfinite(quality).all():
+                console.print(f"{name}: an output is not finite")
+                return 1
+            left = asset_bytes(result)
+            count = len(find_quantized(AIModelAsset.load(result).program))
+            decibels = (f"{value:.1f} dB" for value in quality)
+            rows.append(
+                (name, count, left, f"{100 * left / size:.0f} %", *decibels, f"{seconds:.1f}")
+            )
+    console.print()
+    columns = (f">SQNR of {output}" for output in expected)
+    print_table(
+        console,
+        f"{MODEL.name}: quantized against original outputs",
+        ("format", ">weights", ">bytes of file", ">left", *columns, ">seconds"),
+        rows,
+    )
+    return 0
+
+
+def quantize(result: Path, options: str, console: Console) -> float:
+    """Run ``coreai-opt quantize`` and return how many seconds the whole command took."""
+    console.print(
+        f"$ coreai-opt quantize {MODEL.name} {result.name} {options}", style="dim", soft_wrap=True
+    )
+    command = [COMMAND, "quantize", MODEL, result, *shlex.split(options), "--force"]
+    started = time.perf_counter()
+    # What it would warn of, weights whose input channels the block size does not divide, is told
+    # by the column "weights".
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    return time.perf_counter() - started
+
+
+async def run(asset: Path, inputs: Outputs) -> Outputs:
+    """Run an asset's function ``main`` on the Core AI runtime; outputs come by name."""
+    async with AIModelAsset.load(asset).executable() as model:
+        with _quiet_stderr():
+            function = model.load_function("main")
+        outputs = await function({name: NDArray(array) for name, array in inputs.items()})
+        return {name: output.numpy().copy() for name, output in sorted(outputs.items())}
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop what native code writes to stderr: the runtime logs each function that it loads."""
+    own = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
