@@ -114,7 +114,7 @@ class Tensor(NamedTuple):
 
     @property
     def format(self) -> str:
-        """Its elements by name: ``"int4"``, ``"float16"``; as MLIR spells them if they have none."""
+        """Its elements by name: ``"int4"``, ``"float16"``; as in MLIR if they have none."""
         return _FORMAT_NAMES.get(self.element) or str(self.dtype or self.element)
 
     @property

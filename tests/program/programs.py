@@ -1,0 +1,162 @@
+"""Small Core AI programs for the tests: build one, run it, look inside."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from coreai._compiler import ir
+from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import copy_constant_value_to_array
+from coreai.authoring import (
+    AIModelAsset,
+    AIProgram,
+    Module,
+    TensorType,
+    Value,
+    broadcasting_batch_matmul,
+    conv2d,
+    conv_transpose2d,
+    gather_nd,
+    graph,
+    transpose,
+)
+from coreai.authoring.constant import constant
+from coreai.runtime import NDArray
+
+from coreai_opt.program import coreai_ir
+
+Array = npt.NDArray[Any]
+Signature = Mapping[str, tuple[tuple[int, ...], Any]]
+"""Names, shapes and dtypes of inputs or outputs."""
+
+F32 = np.dtype(np.float32)
+
+
+def make_graph(
+    body: Callable[..., Any], inputs: Signature, outputs: Signature, **flags: Any
+) -> Any:
+    """Add a graph to the module under construction; ``body`` takes and returns values.
+
+    Returns:
+        a function to invoke it with.
+    """
+    takes = {name: Annotated[Value, TensorType(*spec)] for name, spec in inputs.items()}
+    gives = (Annotated[Value, TensorType(*spec, name=name)] for name, spec in outputs.items())
+
+    def function(*values: Value) -> Any:
+        return body(*values)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind, annotation=takes[name]) for name in takes]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {**takes, "return": tuple[*gives]}  # type: ignore[valid-type]
+    return graph(function, **flags)
+
+
+def make_program(body: Callable[..., Any], inputs: Signature, outputs: Signature) -> AIProgram:
+    """Return a program of one graph, ``main``."""
+    module = Module.create()
+    with module:
+        make_graph(body, inputs, outputs, provided_name="main")
+    return AIProgram(module)
+
+
+def random_weight(shape: tuple[int, ...], dtype: Any = F32, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def u32(*numbers: int) -> Array:
+    return np.array(numbers, np.uint32)
+
+
+# The five kinds of weights, each an expression of an input and a weight.
+
+
+def linear(x: Value, weight: Any) -> Value:
+    """A weight ``[O, I]`` through a transpose into a matmul, as nn.Linear has it."""
+    return broadcasting_batch_matmul(x, transpose(weight, u32(1, 0)))
+
+
+def convolution(x: Value, weight: Any, groups: int = 1) -> Value:
+    return conv2d(x, weight, u32(1, 1), u32(1, 1), np.uint32(groups))
+
+
+def transposed_convolution(x: Value, weight: Any, groups: int = 1) -> Value:
+    one, zero = u32(1, 1), u32(0, 0)
+    return conv_transpose2d(x, weight, one, zero, one, zero, np.uint32(groups))
+
+
+def gather(table: Any, rows: int) -> Value:
+    """Every row of ``table``, last row first."""
+    return gather_nd(table, np.arange(rows, dtype=np.int32)[::-1, None].copy())
+
+
+def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:
+    """``y = x @ weight`` for ``x [*batch, 3, K]``."""
+    *_, rows, columns = weight.shape
+    return make_program(
+        lambda x: (broadcasting_batch_matmul(x, constant(weight)),),
+        {"x": ((*batch, 3, rows), weight.dtype)},
+        {"y": ((*batch, 3, columns), weight.dtype)},
+    )
+
+
+def run(program: AIProgram, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Save ``program``, load it, and run its graph ``main`` on Core AI's runtime."""
+
+    async def predict(asset: AIModelAsset) -> dict[str, Array]:
+        async with asset.executable() as model:
+            values = {name: NDArray(np.ascontiguousarray(a)) for name, a in inputs.items()}
+            outputs = await model.load_function("main")(values)
+            return {name: output.numpy().copy() for name, output in outputs.items()}
+
+    with TemporaryDirectory() as folder:
+        asset = program.save_asset(Path(folder) / "program.aimodel")
+        return asyncio.run(predict(AIModelAsset.load(asset.path)))
+
+
+def text(program: AIProgram) -> str:
+    """Everything in a small program: ops, constants byte for byte, locations."""
+    return str(program._module._mlir_module.operation.get_asm(enable_debug_info=True))
+
+
+def ops(program: AIProgram) -> list[Any]:
+    """Every op of a program."""
+    found: list[Any] = []
+
+    def visit(op: Any) -> Any:
+        found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    program._module._mlir_module.operation.walk(visit)
+    return found
+
+
+def stored(op: Any) -> tuple[tuple[int, ...], str, bytes]:
+    """Shape, element type and stored bytes of a constant."""
+    tensor = coreai_ir.static_tensor(op.result)
+    assert tensor is not None
+    raw = np.zeros(tensor.nbytes, np.uint8)
+    copy_constant_value_to_array(constant_op=op, destination=raw)
+    return tensor.shape, tensor.element, raw.tobytes()
+
+
+def all_stored(program: AIProgram) -> list[tuple[tuple[int, ...], str, bytes]]:
+    """Every constant of a program."""
+    return [stored(op) for op in coreai_ir.operations(program, coreai_ir.CONSTANT)]
+
+
+def operand_constants(op: Any) -> list[tuple[tuple[int, ...], str, bytes]]:
+    """The constants that an op decodes: data, scale, offset1, offset2."""
+    return [stored(operand.owner) for operand in op.operands]
+
+
+def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...]]:
+    """Shapes of the weights that are found in a program."""
+    from coreai_opt.program.candidates import find_weights
+
+    return [weight.shape for weight in find_weights(program, threshold)]

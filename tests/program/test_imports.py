@@ -1,0 +1,80 @@
+"""What is imported when, and what is said where something is missing or doubled."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coreai_opt
+
+PACKAGE = Path(coreai_opt.__file__).parent
+
+
+def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a fresh interpreter that finds the same packages, and those in ``path``."""
+    setup = f"import sys; sys.path[:0] = {[str(p) for p in (*path, PACKAGE.parent)]!r}\n"
+    return subprocess.run(
+        [sys.executable, "-c", setup + code], capture_output=True, text=True, check=True
+    )
+
+
+@pytest.mark.parametrize("module", ["coreai_opt", "coreai_opt.coreai_utils"])
+def test_core_ai_is_not_imported_before_it_is_needed(module: str) -> None:
+    done = python(
+        f"import {module}; print([m for m in sys.modules if m.split('.')[0] == 'coreai'])"
+    )
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
+
+
+def test_bad_arguments_are_refused_without_core_ai() -> None:
+    done = python(
+        "sys.modules['coreai'] = None\n"
+        "from coreai_opt.coreai_utils import quantize_weights\n"
+        "try: quantize_weights(None, 'int3')\n"
+        "except ValueError as error: print(error)"
+    )
+    assert "Unsupported weight dtype 'int3'" in done.stdout
+
+
+def test_without_core_ai_the_error_names_the_package_and_its_platforms() -> None:
+    done = python(
+        "sys.modules['coreai'] = None\n"
+        "from coreai_opt.coreai_utils import quantize_weights\n"
+        "try: quantize_weights(None, 'int4')\n"
+        "except ImportError as error: print(error)"
+    )
+    for word in ("coreai-core", "Linux x86-64", "macOS arm64", "quantize_array"):
+        assert word in done.stdout
+
+
+def test_one_module_of_the_program_layer_imports_core_ai() -> None:
+    files = [*(PACKAGE / "program").glob("*.py"), *(PACKAGE / "coreai_utils").glob("*.py")]
+    importing = [
+        path.name
+        for path in files
+        if any(
+            line.split()[:2] and line.split()[0] in {"import", "from"} and "coreai." in line
+            for line in path.read_text().splitlines()
+            if "coreai_opt" not in line
+        )
+    ]
+    assert importing == ["coreai_ir.py"]
+
+
+def test_apples_package_beside_ours_is_warned_of_once(tmp_path: Path) -> None:
+    info = tmp_path / "coreai_opt-0.3.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: coreai-opt\nVersion: 0.3.0\n")
+    done = python("import coreai_opt.coreai_utils", tmp_path)
+    assert done.stderr.count("coreai-opt 0.3.0 is installed beside coreai-opt-native") == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_enums_are_the_same_objects_everywhere() -> None:
+    from coreai_opt import coreai_utils
+    from coreai_opt.coreai_utils import common
+
+    for name in ("DType", "QScheme", "CompressionGranularity"):
+        assert getattr(coreai_utils, name) is getattr(common, name) is getattr(coreai_opt, name)
