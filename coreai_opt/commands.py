@@ -114,5 +114,5 @@ class _Count(NamedTuple):
 
 def _count(program: Any, threshold: int) -> _Count:
     weights, quantized = find_weights(program, threshold), find_quantized(program)
-    nbytes = sum(weight.nbytes for weight in (*weights, *quantized))
+    nbytes = sum(w.nbytes for w in weights) + sum(q.nbytes for q in quantized)
     return _Count(len(weights), len(quantized), nbytes)

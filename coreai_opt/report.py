@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Column, Table, box
+from rich.table import Column, Table
 
 ProgressCallback = Callable[[int, int, str], None]
 """``(done, total, description)``, called before each weight and once at the end."""
