@@ -46,7 +46,7 @@ cdef extern from "coreai_quant.h" nogil:
 DEF MAX_RANK = 64  # numpy's
 
 # In the order of the enums in coreai_quant.h.
-_LEVELS = ("portable", "avx2", "neon")
+_LEVELS = ("portable", "neon", "avx2", "avx512")
 _FORMATS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "fp4_e2m1fn", "fp8_e4m3fn", "fp8_e5m2")
 
 LEVEL_VARIABLE = "COREAI_OPT_ISA"

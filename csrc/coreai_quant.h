@@ -55,8 +55,8 @@ typedef enum caq_scheme { CAQ_SYMMETRIC, CAQ_ASYMMETRIC } caq_scheme;
 typedef enum caq_scale { CAQ_SCALE_AS_WEIGHT, CAQ_SCALE_E8M0 } caq_scale;
 
 /* Instruction sets that the kernels are built for. All give the same bytes. */
-typedef enum caq_level { CAQ_PORTABLE, CAQ_AVX2, CAQ_NEON } caq_level;
-#define CAQ_LEVELS 3
+typedef enum caq_level { CAQ_PORTABLE, CAQ_NEON, CAQ_AVX2, CAQ_AVX512 } caq_level;
+#define CAQ_LEVELS 4
 
 typedef enum caq_status {
     CAQ_OK = 0,

@@ -6,8 +6,9 @@
 
 const caq_kernels *const caq_kernels_of[CAQ_LEVELS] = {
     [CAQ_PORTABLE] = caq_portable_kernels,
-#ifdef HAVE_AVX2
+#ifdef HAVE_X86
     [CAQ_AVX2] = caq_avx2_kernels,
+    [CAQ_AVX512] = caq_avx512_kernels,
 #endif
 #ifdef HAVE_NEON
     [CAQ_NEON] = caq_neon_kernels,
@@ -17,7 +18,9 @@ const caq_kernels *const caq_kernels_of[CAQ_LEVELS] = {
 int caq_has_level(caq_level level) {
     if ((int)level < 0 || (int)level >= CAQ_LEVELS || !caq_kernels_of[level])
         return 0;
-    return level != CAQ_AVX2 || caq_cpu_has_avx2_f16c();
+    if (level == CAQ_AVX2)
+        return caq_cpu_has_avx2_f16c();
+    return level != CAQ_AVX512 || caq_cpu_has_avx512_bw();
 }
 
 caq_level caq_best_level(void) {

@@ -4,59 +4,72 @@
  * Included by kernels_template.h once for each kind of code, with CODE the function that encodes a
  * vector and ENCODE the kernel's name.
  */
+#define PART(op) KERNEL(CONCAT(ENCODE, op))
 
-TARGET static inline void KERNEL(CONCAT(ENCODE, _step))(const ELEMENT *p, const vf reciprocal[4],
-                                                        const vf zero[4], const caq_encoding *to,
-                                                        uint8_t codes[STEP]) {
-    VECTOR(store_bytes)
-    (codes, KERNEL(CODE)(p, reciprocal[0], zero[0], to),
-     KERNEL(CODE)(p + LANES, reciprocal[1], zero[1], to),
-     KERNEL(CODE)(p + 2 * LANES, reciprocal[2], zero[2], to),
-     KERNEL(CODE)(p + 3 * LANES, reciprocal[3], zero[3], to));
+TARGET static inline void PART(_step)(const ELEMENT *p, const vf reciprocal[VECTORS],
+                                      const vf zero[VECTORS], const caq_encoding *to,
+                                      uint8_t codes[STEP]) {
+    vi all[VECTORS];
+    EACH_VECTOR(v)
+    all[v] = KERNEL(CODE)(p + v * LANES, reciprocal[v], zero[v], to);
+    VECTOR(store_bytes)(codes, all);
 }
 
-/* Encode count <= STEP elements. */
-TARGET static inline void KERNEL(CONCAT(ENCODE, _rest))(const ELEMENT *p, size_t count,
-                                                        const vf reciprocal[4], const vf zero[4],
-                                                        const caq_encoding *to, uint8_t *codes) {
+/* Encode count < STEP elements. */
+TARGET static inline void PART(_rest)(const ELEMENT *p, size_t count, const vf reciprocal[VECTORS],
+                                      const vf zero[VECTORS], const caq_encoding *to,
+                                      uint8_t *codes) {
     ELEMENT padded[STEP];
     uint8_t last[STEP];
     KERNEL(pad)(padded, p, count);
-    KERNEL(CONCAT(ENCODE, _step))(padded, reciprocal, zero, to, last);
+    PART(_step)(padded, reciprocal, zero, to, last);
     for (size_t i = 0; i < count; i++)
         codes[i] = last[i];
 }
 
-TARGET static void KERNEL(ENCODE)(const void *source, size_t blocks, size_t length,
-                                  const float *reciprocal, const float *zero,
-                                  const caq_encoding *encoding, uint8_t *codes) {
-    const ELEMENT *p = source;
-    const caq_encoding to = *encoding; /* a copy that no store through codes can change */
-    vf r[4], z[4];
-    if (length == 1) {
-        size_t i = 0;
-        for (; i + STEP <= blocks; i += STEP) {
-            KERNEL(each)(r, reciprocal + i, STEP);
-            KERNEL(each)(z, zero + i, STEP);
-            KERNEL(CONCAT(ENCODE, _step))(p + i, r, z, &to, codes + i);
-        }
-        if (i == blocks)
-            return;
-        KERNEL(each)(r, reciprocal + i, blocks - i);
-        KERNEL(each)(z, zero + i, blocks - i);
-        KERNEL(CONCAT(ENCODE, _rest))(p + i, blocks - i, r, z, &to, codes + i);
-        return;
+TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const float *reciprocal,
+                                      const float *zero, const caq_encoding *to, uint8_t *codes) {
+    vf r[VECTORS], z[VECTORS];
+    size_t i = 0;
+    for (; i + STEP <= count; i += STEP) {
+        KERNEL(each)(r, reciprocal + i, STEP);
+        KERNEL(each)(z, zero + i, STEP);
+        PART(_step)(p + i, r, z, to, codes + i);
     }
+    if (i == count)
+        return;
+    KERNEL(each)(r, reciprocal + i, count - i);
+    KERNEL(each)(z, zero + i, count - i);
+    PART(_rest)(p + i, count - i, r, z, to, codes + i);
+}
+
+TARGET static inline void PART(_blocks)(const ELEMENT *p, size_t blocks, size_t length,
+                                        const float *reciprocal, const float *zero,
+                                        const caq_encoding *to, uint8_t *codes) {
+    vf r[VECTORS], z[VECTORS];
     for (size_t block = 0; block < blocks; block++, p += length, codes += length) {
         KERNEL(same)(r, reciprocal[block]);
         KERNEL(same)(z, zero[block]);
         size_t i = 0;
         for (; i + STEP <= length; i += STEP)
-            KERNEL(CONCAT(ENCODE, _step))(p + i, r, z, &to, codes + i);
+            PART(_step)(p + i, r, z, to, codes + i);
         if (i < length)
-            KERNEL(CONCAT(ENCODE, _rest))(p + i, length - i, r, z, &to, codes + i);
+            PART(_rest)(p + i, length - i, r, z, to, codes + i);
     }
 }
 
+TARGET static void KERNEL(ENCODE)(const void *source, size_t blocks, size_t length,
+                                  const float *reciprocal, const float *zero,
+                                  const caq_encoding *encoding, uint8_t *codes) {
+    const caq_encoding to = *encoding; /* a copy that no store through codes can change */
+    if (length == 1)
+        PART(_each)(source, blocks, reciprocal, zero, &to, codes);
+    else if (length == USUAL_LENGTH)
+        PART(_blocks)(source, blocks, USUAL_LENGTH, reciprocal, zero, &to, codes);
+    else
+        PART(_blocks)(source, blocks, length, reciprocal, zero, &to, codes);
+}
+
+#undef PART
 #undef CODE
 #undef ENCODE

@@ -30,7 +30,7 @@ typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
 
 typedef struct caq_kernels {
     /* absmax[i] = max(absmax[i], bits of the largest |w| of block i) */
-    void (*absmax)(const void *source, size_t blocks, size_t length, uint32_t *absmax);
+    void (*absmax)(const void *source, size_t blocks, size_t length, int32_t *absmax);
     /* the same with the smallest and the largest element, as sortable bits */
     void (*minmax)(const void *source, size_t blocks, size_t length, int32_t *lo, int32_t *hi);
     /* one byte per element; only the asymmetric one reads zero */
@@ -48,13 +48,23 @@ extern const caq_kernels *const caq_kernels_of[CAQ_LEVELS];
 extern const caq_kernels caq_portable_kernels[CAQ_SOURCES];
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define HAVE_AVX2
+#define HAVE_X86
 extern const caq_kernels caq_avx2_kernels[CAQ_SOURCES];
+extern const caq_kernels caq_avx512_kernels[CAQ_SOURCES];
 #endif
 
 #if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAVE_NEON
 extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
+#endif
+
+/* Blocks are usually this long, as in OCP Microscaling. */
+#define USUAL_LENGTH 32
+
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
 #endif
 
 #define CONCAT_(a, b) a##b

@@ -5,17 +5,18 @@
  *
  *   SOURCE      f32, f16 or bf16
  *   ELEMENT     the unsigned integer type of a source element's bits
- *   VECTOR(op)  the name of the instruction set's operation `op`; types are vf (binary32 lanes) and
- *               vi (32-bit integer lanes)
  *   LANES       lanes of a vector
- *   TARGET      function attributes
+ *   VECTORS     vectors that are taken together, one step
+ *   VECTOR(op)  the name of the instruction set's operation `op`; the types are vf (binary32 lanes),
+ *               vi (32-bit integer lanes) and vm (a comparison's result)
  *   KERNEL(op)  the name of a function of this instruction set and source type
+ *   TARGET      attributes of such functions
  *
- * Elements are taken STEP = 4 vectors at a time, because the codes of four vectors fill one vector of
- * bytes. What is left over is copied into a padded buffer: zeros change no statistic.
+ * What does not fill a step is copied into a padded buffer: zeros change no statistic.
  */
-#define STEP (4 * LANES)
+#define STEP (VECTORS * LANES)
 #define LOAD(p) VECTOR(CONCAT(load_, SOURCE))(p)
+#define EACH_VECTOR(v) UNROLL for (size_t v = 0; v < VECTORS; v++)
 
 /* Copy count < STEP elements and pad them with zeros. */
 TARGET static inline void KERNEL(pad)(ELEMENT padded[STEP], const ELEMENT *source, size_t count) {
@@ -26,50 +27,77 @@ TARGET static inline void KERNEL(pad)(ELEMENT padded[STEP], const ELEMENT *sourc
 }
 
 TARGET static inline vi KERNEL(magnitude)(const ELEMENT *p) {
-    return VECTOR(and)(VECTOR(bits)(LOAD(p)), VECTOR(set_i)(0x7FFFFFFF));
+    return VECTOR(and)(VECTOR(bits)(LOAD(p)), VECTOR(set_i)(INT32_MAX));
 }
 
 /* Reverse the order of negative numbers' bits. */
 TARGET static inline vi KERNEL(sortable)(const ELEMENT *p) {
     vi bits = VECTOR(bits)(LOAD(p));
-    return VECTOR(xor)(bits, VECTOR(and)(VECTOR(sign_mask)(bits), VECTOR(set_i)(0x7FFFFFFF)));
+    return VECTOR(xor)(bits, VECTOR(and)(VECTOR(sign_mask)(bits), VECTOR(set_i)(INT32_MAX)));
 }
 
+/*
+ * The statistics of blocks of one element: a run of vectors, and what is left of it.
+ */
+
+TARGET static inline void KERNEL(absmax_each)(const ELEMENT *p, size_t count, int32_t *absmax) {
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        VECTOR(store_i)
+        (absmax + i, VECTOR(max)(VECTOR(load_i)(absmax + i), KERNEL(magnitude)(p + i)));
+    if (i == count)
+        return;
+    ELEMENT padded[STEP];
+    int32_t last[LANES];
+    KERNEL(pad)(padded, p + i, count - i);
+    VECTOR(store_i)(last, KERNEL(magnitude)(padded));
+    for (size_t lane = 0; i < count; i++, lane++)
+        absmax[i] = absmax[i] > last[lane] ? absmax[i] : last[lane];
+}
+
+TARGET static inline void KERNEL(minmax_each)(const ELEMENT *p, size_t count, int32_t *lo,
+                                              int32_t *hi) {
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        vi bits = KERNEL(sortable)(p + i);
+        VECTOR(store_i)(lo + i, VECTOR(min)(VECTOR(load_i)(lo + i), bits));
+        VECTOR(store_i)(hi + i, VECTOR(max)(VECTOR(load_i)(hi + i), bits));
+    }
+    if (i == count)
+        return;
+    ELEMENT padded[STEP];
+    int32_t last[LANES];
+    KERNEL(pad)(padded, p + i, count - i);
+    VECTOR(store_i)(last, KERNEL(sortable)(padded));
+    for (size_t lane = 0; i < count; i++, lane++) {
+        lo[i] = lo[i] < last[lane] ? lo[i] : last[lane];
+        hi[i] = hi[i] > last[lane] ? hi[i] : last[lane];
+    }
+}
+
+/*
+ * The statistics of longer blocks.
+ */
+
 TARGET static inline vi KERNEL(absmax_step)(const ELEMENT *p, vi most) {
-    vi a = VECTOR(max)(KERNEL(magnitude)(p), KERNEL(magnitude)(p + LANES));
-    vi b = VECTOR(max)(KERNEL(magnitude)(p + 2 * LANES), KERNEL(magnitude)(p + 3 * LANES));
-    return VECTOR(max)(most, VECTOR(max)(a, b));
+    EACH_VECTOR(v)
+    most = VECTOR(max)(most, KERNEL(magnitude)(p + v * LANES));
+    return most;
 }
 
 TARGET static inline void KERNEL(minmax_step)(const ELEMENT *p, vi *lo, vi *hi) {
-    for (size_t i = 0; i < 4; i++) {
-        vi bits = KERNEL(sortable)(p + i * LANES);
+    EACH_VECTOR(v) {
+        vi bits = KERNEL(sortable)(p + v * LANES);
         *lo = VECTOR(min)(*lo, bits);
         *hi = VECTOR(max)(*hi, bits);
     }
 }
 
-TARGET static void KERNEL(absmax)(const void *source, size_t blocks, size_t length,
-                                  uint32_t *absmax) {
-    const ELEMENT *p = source;
+TARGET static inline void KERNEL(absmax_blocks)(const ELEMENT *p, size_t blocks, size_t length,
+                                                int32_t *absmax) {
     ELEMENT padded[STEP];
-    if (length == 1) {
-        size_t i = 0;
-        for (; i + LANES <= blocks; i += LANES)
-            VECTOR(store_i)
-            ((int32_t *)absmax + i,
-             VECTOR(max)(VECTOR(load_i)((int32_t *)absmax + i), KERNEL(magnitude)(p + i)));
-        if (i == blocks)
-            return;
-        KERNEL(pad)(padded, p + i, blocks - i);
-        int32_t last[LANES];
-        VECTOR(store_i)(last, KERNEL(magnitude)(padded));
-        for (size_t lane = 0; i < blocks; i++, lane++)
-            absmax[i] = absmax[i] > (uint32_t)last[lane] ? absmax[i] : (uint32_t)last[lane];
-        return;
-    }
     for (size_t block = 0; block < blocks; block++, p += length) {
-        vi most = VECTOR(set_i)((int32_t)absmax[block]);
+        vi most = VECTOR(set_i)(absmax[block]);
         size_t i = 0;
         for (; i + STEP <= length; i += STEP)
             most = KERNEL(absmax_step)(p + i, most);
@@ -77,32 +105,13 @@ TARGET static void KERNEL(absmax)(const void *source, size_t blocks, size_t leng
             KERNEL(pad)(padded, p + i, length - i);
             most = KERNEL(absmax_step)(padded, most);
         }
-        absmax[block] = (uint32_t)VECTOR(largest)(most);
+        absmax[block] = VECTOR(largest)(most);
     }
 }
 
-TARGET static void KERNEL(minmax)(const void *source, size_t blocks, size_t length, int32_t *lo,
-                                  int32_t *hi) {
-    const ELEMENT *p = source;
+TARGET static inline void KERNEL(minmax_blocks)(const ELEMENT *p, size_t blocks, size_t length,
+                                                int32_t *lo, int32_t *hi) {
     ELEMENT padded[STEP];
-    if (length == 1) {
-        size_t i = 0;
-        for (; i + LANES <= blocks; i += LANES) {
-            vi bits = KERNEL(sortable)(p + i);
-            VECTOR(store_i)(lo + i, VECTOR(min)(VECTOR(load_i)(lo + i), bits));
-            VECTOR(store_i)(hi + i, VECTOR(max)(VECTOR(load_i)(hi + i), bits));
-        }
-        if (i == blocks)
-            return;
-        KERNEL(pad)(padded, p + i, blocks - i);
-        int32_t last[LANES];
-        VECTOR(store_i)(last, KERNEL(sortable)(padded));
-        for (size_t lane = 0; i < blocks; i++, lane++) {
-            lo[i] = lo[i] < last[lane] ? lo[i] : last[lane];
-            hi[i] = hi[i] > last[lane] ? hi[i] : last[lane];
-        }
-        return;
-    }
     for (size_t block = 0; block < blocks; block++, p += length) {
         vi least = VECTOR(set_i)(lo[block]), most = VECTOR(set_i)(hi[block]);
         size_t i = 0;
@@ -117,22 +126,48 @@ TARGET static void KERNEL(minmax)(const void *source, size_t blocks, size_t leng
     }
 }
 
-/* Four vectors of parameters: different ones where every element is a block, else all the same. */
+/* Blocks of the usual length get a copy of the loop in which that is a constant. */
 
-TARGET static inline void KERNEL(same)(vf to[4], float value) {
-    to[0] = to[1] = to[2] = to[3] = VECTOR(set_f)(value);
+TARGET static void KERNEL(absmax)(const void *source, size_t blocks, size_t length,
+                                  int32_t *absmax) {
+    if (length == 1)
+        KERNEL(absmax_each)(source, blocks, absmax);
+    else if (length == USUAL_LENGTH)
+        KERNEL(absmax_blocks)(source, blocks, USUAL_LENGTH, absmax);
+    else
+        KERNEL(absmax_blocks)(source, blocks, length, absmax);
 }
 
-/* Load STEP parameters, of which only count may be there. */
-TARGET static inline void KERNEL(each)(vf to[4], const float *from, size_t count) {
+TARGET static void KERNEL(minmax)(const void *source, size_t blocks, size_t length, int32_t *lo,
+                                  int32_t *hi) {
+    if (length == 1)
+        KERNEL(minmax_each)(source, blocks, lo, hi);
+    else if (length == USUAL_LENGTH)
+        KERNEL(minmax_blocks)(source, blocks, USUAL_LENGTH, lo, hi);
+    else
+        KERNEL(minmax_blocks)(source, blocks, length, lo, hi);
+}
+
+/*
+ * Encoding. The parameters of a step are VECTORS vectors: different ones where every element is a
+ * block, else all the same.
+ */
+
+TARGET static inline void KERNEL(same)(vf to[VECTORS], float value) {
+    EACH_VECTOR(v)
+    to[v] = VECTOR(set_f)(value);
+}
+
+/* Load the parameters of count <= STEP elements. */
+TARGET static inline void KERNEL(each)(vf to[VECTORS], const float *from, size_t count) {
     float padded[STEP];
     if (count < STEP) {
         for (size_t i = 0; i < STEP; i++)
             padded[i] = i < count ? from[i] : 0.0f;
         from = padded;
     }
-    for (size_t i = 0; i < 4; i++)
-        to[i] = VECTOR(load_f32)((const uint32_t *)(const void *)from + i * LANES);
+    EACH_VECTOR(v)
+    to[v] = VECTOR(load_f32)((const uint32_t *)(const void *)from + v * LANES);
 }
 
 TARGET static inline vi KERNEL(symmetric_code)(const ELEMENT *p, vf reciprocal, vf zero,
@@ -169,7 +204,7 @@ TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vf z
     /* subnormal: let the adder round to steps, and count them */
     vf adder = VECTOR(set_f)(to->step_adder);
     vi steps = VECTOR(sub_i)(VECTOR(bits)(VECTOR(add)(magnitude, adder)), VECTOR(bits)(adder));
-    vi is_normal = VECTOR(at_least)(magnitude, VECTOR(set_f)(to->smallest));
+    vm is_normal = VECTOR(at_least)(magnitude, VECTOR(set_f)(to->smallest));
     return VECTOR(or)(sign, VECTOR(select)(is_normal, normal, steps));
 }
 
@@ -187,5 +222,6 @@ TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vf z
 
 #undef STEP
 #undef LOAD
+#undef EACH_VECTOR
 #undef SOURCE
 #undef ELEMENT

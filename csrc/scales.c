@@ -153,7 +153,7 @@ static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks, 
     if (job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16)
         divisor /= 16.0f; /* or else most scales would be subnormal */
     for (size_t i = 0; i < blocks; i++)
-        tile->absmax[i] = float_from_bits(tile->found.absmax[i]);
+        tile->absmax[i] = float_from_bits((uint32_t)tile->found.absmax[i]);
     if (job->scale == CAQ_SCALE_E8M0)
         for (size_t i = 0; i < blocks; i++)
             tile->scale[i] = e8m0_scale(tile->absmax[i], format.emax);

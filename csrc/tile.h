@@ -14,7 +14,7 @@
 
 typedef struct tile {
     union {
-        uint32_t absmax[TILE_BLOCKS]; /* bits of max |w| in binary32: they order like the numbers */
+        int32_t absmax[TILE_BLOCKS]; /* bits of max |w| in binary32: they order like the numbers */
         struct {
             int32_t lo[TILE_BLOCKS]; /* min(0, min w) and max(0, max w) as sortable bits */
             int32_t hi[TILE_BLOCKS];

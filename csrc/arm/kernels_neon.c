@@ -9,12 +9,14 @@
 #include <arm_neon.h>
 
 #define LANES 4
+#define VECTORS 4
 #define TARGET
 #define VECTOR(op) CONCAT(neon_, op)
 #define KERNEL(op) CONCAT(CONCAT(neon_, SOURCE), CONCAT(_, op))
 
 typedef float32x4_t vf;
 typedef int32x4_t vi;
+typedef uint32x4_t vm;
 
 static inline vf neon_load_f32(const uint32_t *p) {
     return vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p));
@@ -34,7 +36,7 @@ static inline vf neon_add(vf a, vf b) { return vaddq_f32(a, b); }
 static inline vf neon_sub(vf a, vf b) { return vsubq_f32(a, b); }
 static inline vf neon_mul(vf a, vf b) { return vmulq_f32(a, b); }
 static inline vf neon_clip(vf x, vf lo, vf hi) { return vminq_f32(vmaxq_f32(x, lo), hi); }
-static inline vi neon_at_least(vf a, vf b) { return vreinterpretq_s32_u32(vcgeq_f32(a, b)); }
+static inline vm neon_at_least(vf a, vf b) { return vcgeq_f32(a, b); }
 static inline vi neon_bits(vf x) { return vreinterpretq_s32_f32(x); }
 static inline vf neon_from_bits(vi x) { return vreinterpretq_f32_s32(x); }
 static inline vi neon_round(vf x) { return vcvtnq_s32_f32(x); }
@@ -51,19 +53,18 @@ static inline vi neon_shift_down(vi a, uint32_t n) {
     return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-(int32_t)n)));
 }
 static inline vi neon_sign_mask(vi a) { return vshrq_n_s32(a, 31); }
-static inline vi neon_select(vi mask, vi a, vi b) {
-    return vbslq_s32(vreinterpretq_u32_s32(mask), a, b);
-}
+static inline vi neon_select(vm mask, vi a, vi b) { return vbslq_s32(mask, a, b); }
 static inline vi neon_min(vi a, vi b) { return vminq_s32(a, b); }
 static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
 static inline int32_t neon_smallest(vi a) { return vminvq_s32(a); }
 static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 
 /* The low byte of each lane. */
-static inline void neon_store_bytes(uint8_t *p, vi a, vi b, vi c, vi d) {
-    uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b));
-    uint16x8_t cd = vuzp1q_u16(vreinterpretq_u16_s32(c), vreinterpretq_u16_s32(d));
-    vst1q_u8(p, vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd)));
+static inline uint8x16_t low_halves(vi a, vi b) {
+    return vreinterpretq_u8_u16(vuzp1q_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b)));
+}
+static inline void neon_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
+    vst1q_u8(p, vuzp1q_u8(low_halves(codes[0], codes[1]), low_halves(codes[2], codes[3])));
 }
 
 static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {

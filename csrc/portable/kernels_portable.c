@@ -5,12 +5,14 @@
 #include "../float_bits.h"
 
 #define LANES 1
+#define VECTORS 1
 #define TARGET
 #define VECTOR(op) CONCAT(portable_, op)
 #define KERNEL(op) CONCAT(CONCAT(portable_, SOURCE), CONCAT(_, op))
 
 typedef float vf;
 typedef int32_t vi;
+typedef int vm;
 
 static inline vf portable_load_f32(const uint32_t *p) {
     uint32_t bits;
@@ -35,7 +37,7 @@ static inline vf portable_clip(vf x, vf lo, vf hi) {
     vf above = x > lo ? x : lo;
     return above < hi ? above : hi;
 }
-static inline vi portable_at_least(vf a, vf b) { return -(a >= b); }
+static inline vm portable_at_least(vf a, vf b) { return a >= b; }
 static inline vi portable_bits(vf x) { return (vi)float_bits(x); }
 static inline vf portable_from_bits(vi x) { return float_from_bits((uint32_t)x); }
 
@@ -54,17 +56,14 @@ static inline vi portable_add_i(vi a, vi b) { return (vi)((uint32_t)a + (uint32_
 static inline vi portable_sub_i(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
 static inline vi portable_shift_down(vi a, uint32_t n) { return (vi)((uint32_t)a >> n); }
 static inline vi portable_sign_mask(vi a) { return -(a < 0); }
-static inline vi portable_select(vi mask, vi a, vi b) { return mask ? a : b; }
+static inline vi portable_select(vm mask, vi a, vi b) { return mask ? a : b; }
 static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
 static inline int32_t portable_smallest(vi a) { return a; }
 static inline int32_t portable_largest(vi a) { return a; }
 
-static inline void portable_store_bytes(uint8_t *p, vi a, vi b, vi c, vi d) {
-    p[0] = (uint8_t)a;
-    p[1] = (uint8_t)b;
-    p[2] = (uint8_t)c;
-    p[3] = (uint8_t)d;
+static inline void portable_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
+    *p = (uint8_t)codes[0];
 }
 
 static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {

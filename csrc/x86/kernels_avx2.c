@@ -5,16 +5,18 @@
  */
 #include "../kernels.h"
 
-#ifdef HAVE_AVX2
+#ifdef HAVE_X86
 #include <immintrin.h>
 
 #define LANES 8
+#define VECTORS 4
 #define TARGET __attribute__((target("avx2,f16c")))
 #define VECTOR(op) CONCAT(avx2_, op)
 #define KERNEL(op) CONCAT(CONCAT(avx2_, SOURCE), CONCAT(_, op))
 
 typedef __m256 vf;
 typedef __m256i vi;
+typedef __m256i vm;
 
 TARGET static inline vf avx2_load_f32(const uint32_t *p) {
     return _mm256_loadu_ps((const float *)(const void *)p);
@@ -34,7 +36,7 @@ TARGET static inline vf avx2_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 TARGET static inline vf avx2_clip(vf x, vf lo, vf hi) {
     return _mm256_min_ps(_mm256_max_ps(x, lo), hi);
 }
-TARGET static inline vi avx2_at_least(vf a, vf b) {
+TARGET static inline vm avx2_at_least(vf a, vf b) {
     return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
 }
 TARGET static inline vi avx2_bits(vf x) { return _mm256_castps_si256(x); }
@@ -57,7 +59,7 @@ TARGET static inline vi avx2_shift_down(vi a, uint32_t n) {
     return _mm256_srl_epi32(a, _mm_cvtsi32_si128((int)n));
 }
 TARGET static inline vi avx2_sign_mask(vi a) { return _mm256_srai_epi32(a, 31); }
-TARGET static inline vi avx2_select(vi mask, vi a, vi b) { return _mm256_blendv_epi8(b, a, mask); }
+TARGET static inline vi avx2_select(vm mask, vi a, vi b) { return _mm256_blendv_epi8(b, a, mask); }
 TARGET static inline vi avx2_min(vi a, vi b) { return _mm256_min_epi32(a, b); }
 TARGET static inline vi avx2_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
 
@@ -74,10 +76,10 @@ TARGET static inline int32_t avx2_smallest(vi a) {
 
 /* The low byte of each lane. Packing saturates, so other bits go first; it works on each half of a
  * vector alone, so the last step puts the pieces in order. */
-TARGET static inline void avx2_store_bytes(uint8_t *p, vi a, vi b, vi c, vi d) {
+TARGET static inline void avx2_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
     const vi low_byte = _mm256_set1_epi16(0xFF), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    vi ab = _mm256_and_si256(_mm256_packs_epi32(a, b), low_byte);
-    vi cd = _mm256_and_si256(_mm256_packs_epi32(c, d), low_byte);
+    vi ab = _mm256_and_si256(_mm256_packs_epi32(codes[0], codes[1]), low_byte);
+    vi cd = _mm256_and_si256(_mm256_packs_epi32(codes[2], codes[3]), low_byte);
     vi bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order);
     _mm256_storeu_si256((__m256i *)(void *)p, bytes);
 }
@@ -108,8 +110,9 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
     } else {
         for (; i + 32 <= bytes; i += 32) {
             const uint8_t *p = codes + 4 * i;
-            avx2_store_bytes(packed + i, join_2_bits(p), join_2_bits(p + 32), join_2_bits(p + 64),
-                             join_2_bits(p + 96));
+            const vi bytes_of[VECTORS] = {join_2_bits(p), join_2_bits(p + 32), join_2_bits(p + 64),
+                                          join_2_bits(p + 96)};
+            avx2_store_bytes(packed + i, bytes_of);
         }
     }
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);

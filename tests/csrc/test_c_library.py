@@ -28,7 +28,8 @@ WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 # In the order of coreai_quant.h.
 FORMAT_NAMES = list(FORMATS)
-PORTABLE, AVX2, NEON = range(3)
+PORTABLE, NEON, AVX2, AVX512 = range(4)
+X86_LEVELS = {AVX2: "avx2", AVX512: "avx512"}
 NOT_FINITE = 3
 
 
@@ -47,6 +48,7 @@ HOST_CC = os.environ.get("CC", "cc")
 BUILDS = {
     "host-portable": Build(HOST_CC, SANITIZED, (), PORTABLE),
     "host-avx2": Build(HOST_CC, SANITIZED, (), AVX2),
+    "host-avx512": Build(HOST_CC, SANITIZED, (), AVX512),
     "aarch64-portable": Build(
         "aarch64-linux-gnu-gcc", ("-O2", "-static"), ("qemu-aarch64",), PORTABLE
     ),
@@ -96,8 +98,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     for tool in (build.compiler, *build.emulator):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user)")
-    if build.level == AVX2 and "avx2" not in _native.levels():
-        pytest.skip(f"this processor ({platform.machine()}) has no AVX2")
+    if X86_LEVELS.get(build.level, "portable") not in _native.levels():
+        pytest.skip(f"this processor ({platform.machine()}) lacks {X86_LEVELS[build.level]}")
     program = tmp_path_factory.mktemp("csrc") / "run_job"
     command = [build.compiler, *WARNINGS, *build.flags, "-I", str(ROOT / "csrc")]
     subprocess.run([*command, *map(str, SOURCES), "-o", str(program)], check=True)
