@@ -46,11 +46,9 @@ class Spec(NamedTuple):
 
 
 INT_DTYPES = ("int2", "uint2", "int4", "uint4", "int8", "uint8")
-E8M0_SPECS = (
-    Spec("fp4_e2m1fn"),
-    Spec("fp8_e4m3fn", scale_dtype="fp8_e8m0fnu"),
-    Spec("fp8_e5m2", scale_dtype="fp8_e8m0fnu"),
-)
+E4M3_E8M0 = Spec("fp8_e4m3fn", scale_dtype="fp8_e8m0fnu")
+E5M2_E8M0 = Spec("fp8_e5m2", scale_dtype="fp8_e8m0fnu")
+E8M0_SPECS = (Spec("fp4_e2m1fn"), E4M3_E8M0, E5M2_E8M0)
 FLOAT_SCALE_SPECS = (Spec("fp8_e4m3fn"), Spec("fp8_e5m2"))
 SYMMETRIC_SPECS = tuple(Spec(dtype) for dtype in INT_DTYPES)
 ASYMMETRIC_SPECS = tuple(Spec(dtype, "asymmetric") for dtype in INT_DTYPES)
@@ -88,7 +86,10 @@ LAYOUTS = (
     Layout((96, 5), (32, 1)),
     Layout((64, 33), (32, 1)),
     # Three axes: heads, and lists with no name.
-    *(Layout((3, 8, 5), sizes) for sizes in ((1, 0, 1), (1, 4, 1), (1, 1, 0), (0, 0, 0), (1, 1, 5))),
+    *(
+        Layout((3, 8, 5), sizes)
+        for sizes in ((1, 0, 1), (1, 4, 1), (1, 1, 0), (0, 0, 0), (1, 1, 5))
+    ),
     Layout((2, 64, 3), (1, 32, 1)),
     Layout((4, 6, 4), (2, 3, 2)),
     Layout((4, 5, 6), (2, 1, 3)),

@@ -1,4 +1,4 @@
-"""Both backends give the same bytes, or raise the same error, on whatever hypothesis comes up with."""
+"""Both backends give the same bytes or raise the same error, whatever hypothesis comes up with."""
 
 import math
 from typing import Any
