@@ -31,12 +31,16 @@ HUGE = 100_000_000
 class Weight:
     """A constant that can be quantized.
 
+    The op and its uses are handles into the program, which must outlive them: Core AI does not see
+    to that.
+
     Attributes:
         op: the constant.
         name: a name to tell it by: its graph, and which of the program's constants it is.
         location: where it comes from, by Core AI's debug information.
         tensor: its shape and element type.
         uses: who uses it.
+        consumers: the same in words, e.g. ``"coreai.transpose -> coreai.batch_matmul"``.
     """
 
     op: Op
@@ -44,6 +48,7 @@ class Weight:
     location: str
     tensor: Tensor
     uses: tuple[Use, ...]
+    consumers: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,11 +66,6 @@ class Weight:
         """Its size in bytes."""
         return self.tensor.nbytes
 
-    @property
-    def consumers(self) -> str:
-        """What uses it, e.g. ``"coreai.transpose -> coreai.batch_matmul"``."""
-        return _describe_consumers(self.op.result)
-
     def __str__(self) -> str:
         return f"{self.op.name} {self.name}, {self.dtype} {self.shape}, at {self.location}"
 
@@ -75,7 +75,6 @@ class QuantizedWeight:
     """A weight that is stored quantized.
 
     Attributes:
-        op: the ``coreai.blockwise_shift_scale`` that decodes it.
         name: a name to tell it by: its graph, and which of the program's such ops it is.
         location: where it comes from, by Core AI's debug information.
         shape: its shape.
@@ -83,9 +82,9 @@ class QuantizedWeight:
         scale_dtype: dtype of the scales, e.g. ``"float16"``.
         num_scales: how many scales it has.
         nbytes: bytes of its codes, scales and offsets.
+        consumers: what uses it, e.g. ``"coreai.conv2d x9"``.
     """
 
-    op: Op
     name: str
     location: str
     shape: tuple[int, ...]
@@ -93,11 +92,7 @@ class QuantizedWeight:
     scale_dtype: str
     num_scales: int
     nbytes: int
-
-    @property
-    def consumers(self) -> str:
-        """What uses it, e.g. ``"coreai.conv2d x9"``."""
-        return _describe_consumers(self.op.result)
+    consumers: str
 
 
 def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
@@ -113,8 +108,7 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
             continue
         uses = tuple(coreai_ir.uses(op.result))
         if tensor.size > weight_num_threshold and _are_weights(uses, tensor.size):
-            name = f"@{coreai_ir.graph_name(op)}/constant_{number}"
-            found.append(Weight(op, name, coreai_ir.location_text(op), tensor, uses))
+            found.append(_describe_weight(number, op, tensor, uses))
     return found
 
 
@@ -130,13 +124,23 @@ def _are_weights(uses: tuple[Use, ...], size: int) -> bool:
     return bool(uses) and (size >= HUGE or all(as_weight))
 
 
+def _describe_weight(number: int, op: Op, tensor: Tensor, uses: tuple[Use, ...]) -> Weight:
+    return Weight(
+        op=op,
+        name=f"@{coreai_ir.graph_name(op)}/constant_{number}",
+        location=coreai_ir.location_text(op),
+        tensor=tensor,
+        uses=uses,
+        consumers=_describe_consumers(op.result),
+    )
+
+
 def _describe_quantized(number: int, op: Op) -> QuantizedWeight | None:
     data, scale = (coreai_ir.static_tensor(op.operands[operand]) for operand in range(2))
     if coreai_ir.operand_constant(op, 0) is None or data is None or scale is None:
         return None  # it decodes something that is computed
     constants = filter(None, (coreai_ir.operand_constant(op, operand) for operand in range(4)))
     return QuantizedWeight(
-        op=op,
         name=f"@{coreai_ir.graph_name(op)}/quantized_{number}",
         location=coreai_ir.location_text(op),
         shape=data.shape,
@@ -144,6 +148,7 @@ def _describe_quantized(number: int, op: Op) -> QuantizedWeight | None:
         scale_dtype=scale.format,
         num_scales=scale.size,
         nbytes=sum(map(coreai_ir.stored_bytes, constants)),
+        consumers=_describe_consumers(op.result),
     )
 
 

@@ -20,7 +20,6 @@ from coreai.authoring import (
     broadcasting_batch_matmul,
     conv2d,
     conv_transpose2d,
-    gather_nd,
     graph,
     transpose,
 )
@@ -90,9 +89,21 @@ def transposed_convolution(x: Value, weight: Any, groups: int = 1) -> Value:
     return conv_transpose2d(x, weight, one, zero, one, zero, np.uint32(groups))
 
 
-def gather(table: Any, rows: int) -> Value:
-    """Every row of ``table``, last row first."""
-    return gather_nd(table, np.arange(rows, dtype=np.int32)[::-1, None].copy())
+def if_(
+    flag: Value,
+    result: tuple[tuple[int, ...], Any],
+    then: Callable[[], Value],
+    otherwise: Callable[[], Value],
+) -> Value:
+    """A ``coreai.if`` whose regions compute ``then()`` and ``otherwise()``."""
+    from coreai._compiler.dialects import coreai  # it must be imported after coreai.authoring
+
+    kind = TensorType(*result)._to_mlir()
+    value, regions = coreai.if_([kind], flag._to_mlir())
+    for region, body in zip(regions, (then, otherwise), strict=True):
+        with region:
+            coreai.yield_([body()._to_mlir()])
+    return Value._from_mlir(value)
 
 
 def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:

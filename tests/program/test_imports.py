@@ -21,9 +21,8 @@ def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("module", ["coreai_opt", "coreai_opt.coreai_utils"])
 def test_core_ai_is_not_imported_before_it_is_needed(module: str) -> None:
-    done = python(
-        f"import {module}; print([m for m in sys.modules if m.split('.')[0] == 'coreai'])"
-    )
+    find = "print([name for name in sys.modules if name.split('.')[0] == 'coreai'])"
+    done = python(f"import {module}; {find}")
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""
 
