@@ -69,8 +69,14 @@ typedef enum caq_status {
  * tensor of at least 2^32 elements. */
 #define CAQ_MAX_AXES 16
 
+/* Blocks that are worked on together, a multiple of 8. Fewer take less scratch; blocks along an earlier
+ * axis than the last are then read in shorter runs, which is slower where memory is far. */
+#ifndef CAQ_TILE_BLOCKS
+#define CAQ_TILE_BLOCKS 4096
+#endif
+
 /* Bytes of scratch that caq_quantize() needs, aligned to 4. */
-#define CAQ_SCRATCH_SIZE 13312
+#define CAQ_SCRATCH_SIZE (24 * CAQ_TILE_BLOCKS + 1024)
 
 struct caq_kernels;
 

@@ -29,10 +29,13 @@ typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
                             const caq_encoding *encoding, uint8_t *codes);
 
 typedef struct caq_kernels {
-    /* absmax[i] = max(absmax[i], bits of the largest |w| of block i) */
-    void (*absmax)(const void *source, size_t blocks, size_t length, int32_t *absmax);
+    /* absmax[i] = max(absmax[i], bits of the largest |w| of block i), over rows that start stride
+     * elements apart */
+    void (*absmax)(const void *source, size_t rows, size_t stride, size_t blocks, size_t length,
+                   int32_t *absmax);
     /* the same with the smallest and the largest element, as sortable bits */
-    void (*minmax)(const void *source, size_t blocks, size_t length, int32_t *lo, int32_t *hi);
+    void (*minmax)(const void *source, size_t rows, size_t stride, size_t blocks, size_t length,
+                   int32_t *lo, int32_t *hi);
     /* one byte per element; only the asymmetric one reads zero */
     caq_encoder encode_symmetric, encode_asymmetric, encode_float;
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */

@@ -37,42 +37,75 @@ TARGET static inline vi KERNEL(sortable)(const ELEMENT *p) {
 }
 
 /*
- * The statistics of blocks of one element: a run of vectors, and what is left of it.
+ * The statistics of blocks of one element: every column has its own.
  */
 
-TARGET static inline void KERNEL(absmax_each)(const ELEMENT *p, size_t count, int32_t *absmax) {
+TARGET static inline vi KERNEL(absmax_column)(const ELEMENT *p, size_t rows, size_t stride, vi most) {
+    for (size_t row = 0; row < rows; row++)
+        most = VECTOR(max)(most, KERNEL(magnitude)(p + row * stride));
+    return most;
+}
+
+TARGET static inline void KERNEL(minmax_column)(const ELEMENT *p, size_t rows, size_t stride, vi *lo,
+                                                vi *hi) {
+    for (size_t row = 0; row < rows; row++) {
+        vi bits = KERNEL(sortable)(p + row * stride);
+        *lo = VECTOR(min)(*lo, bits);
+        *hi = VECTOR(max)(*hi, bits);
+    }
+}
+
+/* Statistics of fewer columns than lanes, and back. */
+TARGET static inline vi KERNEL(load_some)(const int32_t *p, size_t count) {
+    int32_t padded[LANES] = {0};
+    for (size_t i = 0; i < count; i++)
+        padded[i] = p[i];
+    return VECTOR(load_i)(padded);
+}
+
+TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
+    int32_t padded[LANES];
+    VECTOR(store_i)(padded, x);
+    for (size_t i = 0; i < count; i++)
+        p[i] = padded[i];
+}
+
+TARGET static inline void KERNEL(absmax_columns)(const ELEMENT *p, size_t rows, size_t stride,
+                                                 size_t count, int32_t *absmax) {
     size_t i = 0;
     for (; i + LANES <= count; i += LANES)
         VECTOR(store_i)
-        (absmax + i, VECTOR(max)(VECTOR(load_i)(absmax + i), KERNEL(magnitude)(p + i)));
+        (absmax + i, KERNEL(absmax_column)(p + i, rows, stride, VECTOR(load_i)(absmax + i)));
     if (i == count)
         return;
     ELEMENT padded[STEP];
-    int32_t last[LANES];
-    KERNEL(pad)(padded, p + i, count - i);
-    VECTOR(store_i)(last, KERNEL(magnitude)(padded));
-    for (size_t lane = 0; i < count; i++, lane++)
-        absmax[i] = absmax[i] > last[lane] ? absmax[i] : last[lane];
+    vi most = KERNEL(load_some)(absmax + i, count - i);
+    for (size_t row = 0; row < rows; row++) {
+        KERNEL(pad)(padded, p + row * stride + i, count - i);
+        most = KERNEL(absmax_column)(padded, 1, 0, most);
+    }
+    KERNEL(store_some)(absmax + i, most, count - i);
 }
 
-TARGET static inline void KERNEL(minmax_each)(const ELEMENT *p, size_t count, int32_t *lo,
-                                              int32_t *hi) {
+TARGET static inline void KERNEL(minmax_columns)(const ELEMENT *p, size_t rows, size_t stride,
+                                                 size_t count, int32_t *lo, int32_t *hi) {
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
-        vi bits = KERNEL(sortable)(p + i);
-        VECTOR(store_i)(lo + i, VECTOR(min)(VECTOR(load_i)(lo + i), bits));
-        VECTOR(store_i)(hi + i, VECTOR(max)(VECTOR(load_i)(hi + i), bits));
+        vi least = VECTOR(load_i)(lo + i), most = VECTOR(load_i)(hi + i);
+        KERNEL(minmax_column)(p + i, rows, stride, &least, &most);
+        VECTOR(store_i)(lo + i, least);
+        VECTOR(store_i)(hi + i, most);
     }
     if (i == count)
         return;
     ELEMENT padded[STEP];
-    int32_t last[LANES];
-    KERNEL(pad)(padded, p + i, count - i);
-    VECTOR(store_i)(last, KERNEL(sortable)(padded));
-    for (size_t lane = 0; i < count; i++, lane++) {
-        lo[i] = lo[i] < last[lane] ? lo[i] : last[lane];
-        hi[i] = hi[i] > last[lane] ? hi[i] : last[lane];
+    vi least = KERNEL(load_some)(lo + i, count - i), most = KERNEL(load_some)(hi + i, count - i);
+    for (size_t row = 0; row < rows; row++) {
+        KERNEL(pad)(padded, p + row * stride + i, count - i);
+        KERNEL(minmax_column)(padded, 1, 0, &least, &most);
     }
+    KERNEL(store_some)(lo + i, least, count - i);
+    KERNEL(store_some)(hi + i, most, count - i);
 }
 
 /*
@@ -126,26 +159,39 @@ TARGET static inline void KERNEL(minmax_blocks)(const ELEMENT *p, size_t blocks,
     }
 }
 
-/* Blocks of the usual length get a copy of the loop in which that is a constant. */
+/*
+ * The kernels. Blocks of the usual length get a copy of the loop in which that is a constant. Columns
+ * are taken four rows at a time, so that statistics are loaded and stored once for four.
+ */
 
-TARGET static void KERNEL(absmax)(const void *source, size_t blocks, size_t length,
-                                  int32_t *absmax) {
-    if (length == 1)
-        KERNEL(absmax_each)(source, blocks, absmax);
-    else if (length == USUAL_LENGTH)
-        KERNEL(absmax_blocks)(source, blocks, USUAL_LENGTH, absmax);
-    else
-        KERNEL(absmax_blocks)(source, blocks, length, absmax);
+TARGET static void KERNEL(absmax)(const void *source, size_t rows, size_t stride, size_t blocks,
+                                  size_t length, int32_t *absmax) {
+    const ELEMENT *p = source;
+    for (; length == 1 && rows >= 4; rows -= 4, p += 4 * stride)
+        KERNEL(absmax_columns)(p, 4, stride, blocks, absmax);
+    for (; rows; rows--, p += stride) {
+        if (length == 1)
+            KERNEL(absmax_columns)(p, 1, stride, blocks, absmax);
+        else if (length == USUAL_LENGTH)
+            KERNEL(absmax_blocks)(p, blocks, USUAL_LENGTH, absmax);
+        else
+            KERNEL(absmax_blocks)(p, blocks, length, absmax);
+    }
 }
 
-TARGET static void KERNEL(minmax)(const void *source, size_t blocks, size_t length, int32_t *lo,
-                                  int32_t *hi) {
-    if (length == 1)
-        KERNEL(minmax_each)(source, blocks, lo, hi);
-    else if (length == USUAL_LENGTH)
-        KERNEL(minmax_blocks)(source, blocks, USUAL_LENGTH, lo, hi);
-    else
-        KERNEL(minmax_blocks)(source, blocks, length, lo, hi);
+TARGET static void KERNEL(minmax)(const void *source, size_t rows, size_t stride, size_t blocks,
+                                  size_t length, int32_t *lo, int32_t *hi) {
+    const ELEMENT *p = source;
+    for (; length == 1 && rows >= 4; rows -= 4, p += 4 * stride)
+        KERNEL(minmax_columns)(p, 4, stride, blocks, lo, hi);
+    for (; rows; rows--, p += stride) {
+        if (length == 1)
+            KERNEL(minmax_columns)(p, 1, stride, blocks, lo, hi);
+        else if (length == USUAL_LENGTH)
+            KERNEL(minmax_blocks)(p, blocks, USUAL_LENGTH, lo, hi);
+        else
+            KERNEL(minmax_blocks)(p, blocks, length, lo, hi);
+    }
 }
 
 /*

@@ -56,12 +56,14 @@ static caq_status merge_axes(caq_job *job, size_t rank, const size_t *shape,
 
 static size_t at_least_1(size_t n) { return n ? n : 1; }
 
-/* Blocks of a row to take together: few enough that a tile can be read a second time from a near cache,
- * and eight or a multiple of it, or else all the codes of one block in whole bytes, so that tiles of
- * a single row do not share bytes. */
+/* Elements of a row to take together: a tile of a single row is read a second time from the nearest
+ * cache; one of several rows is as long as it may be, because long runs are read faster. */
+#define SINGLE_ROW_RUN 4096
+
+/* Blocks of a row to take together: eight or a multiple of it, or else all the codes of one block in
+ * whole bytes, so that tiles of a single row do not share bytes. */
 static size_t choose_tile(size_t rows, size_t length, size_t bits) {
-    size_t elements = rows == 1 ? 4096 : 512;
-    size_t blocks = at_least_1(elements / length);
+    size_t blocks = at_least_1((rows == 1 ? SINGLE_ROW_RUN : TILE_BLOCKS) / length);
     if (blocks > TILE_BLOCKS)
         blocks = TILE_BLOCKS;
     if (blocks >= 8)

@@ -8,8 +8,6 @@
 #include "kernels.h"
 #include "tile.h"
 
-#define CACHE_LINE 64
-
 /* The run of each row that a unit works on. */
 typedef struct run {
     size_t band;   /* which of the bands of rows that blocks share */
@@ -50,13 +48,16 @@ static const uint8_t *element_at(const caq_job *job, const void *weight, size_t 
 static void reduce_unit(const caq_job *job, run run, const void *weight, tile *tile) {
     for (size_t i = 0; i < run.blocks; i++)
         tile->found.range.lo[i] = tile->found.range.hi[i] = 0;
-    for (size_t row = 0; row < job->rows; row++) {
+    /* rows along the last of the earlier axes lie one after the other */
+    size_t rows = job->axes > 1 ? job->length[job->axes - 2] : 1;
+    for (size_t row = 0; row < job->rows; row += rows) {
         const uint8_t *source = element_at(job, weight, run_start(job, run, row));
         if (job->scheme == CAQ_ASYMMETRIC)
-            job->kernels->minmax(source, run.blocks, run.length, tile->found.range.lo,
-                                 tile->found.range.hi);
+            job->kernels->minmax(source, rows, job->row, run.blocks, run.length,
+                                 tile->found.range.lo, tile->found.range.hi);
         else
-            job->kernels->absmax(source, run.blocks, run.length, tile->found.absmax);
+            job->kernels->absmax(source, rows, job->row, run.blocks, run.length,
+                                 tile->found.absmax);
     }
 }
 
@@ -150,18 +151,6 @@ static void encode_run(const encoder *with, tile *tile, run run, const void *wei
     }
 }
 
-/* Ask for a row of the next unit while this one is encoded: processors foresee only runs that are
- * longer than those of a unit with many rows. */
-static void prefetch_row(const caq_job *job, size_t unit, size_t row, const void *weight) {
-    if (unit == job->units)
-        return;
-    run run = locate_unit(job, unit);
-    size_t start = run_start(job, run, row);
-    const uint8_t *end = element_at(job, weight, start + run.blocks * run.length);
-    for (const uint8_t *p = element_at(job, weight, start); p < end; p += CACHE_LINE)
-        __builtin_prefetch(p, 0, 2);
-}
-
 static caq_status quantize_unit(const encoder *with, size_t unit, const void *weight,
                                 uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
                                 tile *tile) {
@@ -173,11 +162,8 @@ static caq_status quantize_unit(const encoder *with, size_t unit, const void *we
                                         zero_points + block);
     if (status != CAQ_OK)
         return status;
-    for (size_t row = 0; row < job->rows; row++) {
-        if (job->rows > 1)
-            prefetch_row(job, unit + 1, row, weight);
+    for (size_t row = 0; row < job->rows; row++)
         encode_run(with, tile, run, weight, packed, run_start(job, run, row));
-    }
     return CAQ_OK;
 }
 

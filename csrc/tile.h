@@ -9,7 +9,7 @@
 
 #include "coreai_quant.h"
 
-#define TILE_BLOCKS 512
+#define TILE_BLOCKS CAQ_TILE_BLOCKS
 #define TILE_CODES 1024
 
 typedef struct tile {
