@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,21 @@ def check_destination(path: Path, *, force: bool) -> None:
         raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
     if os.path.lexists(path) and not force:
         raise ValueError(f"{path} exists; use --force to replace it")
+
+
+def check_space(path: Path, size: int) -> None:
+    """Check that the disk has room for an asset; Core AI ends the process when a write fails.
+
+    Args:
+        path: where the asset shall be.
+        size: bytes it will take.
+
+    Raises:
+        ValueError: it has not.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise ValueError(f"{path} needs {size:,} bytes; {free:,} bytes are free")
 
 
 @contextmanager

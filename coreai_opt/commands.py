@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coreai_opt.assets import asset_bytes, check_destination, load_asset, replacing
+from coreai_opt.assets import asset_bytes, check_destination, check_space, load_asset, replacing
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
 from coreai_opt.program.candidates import QuantizedWeight, find_quantized, find_weights
 from coreai_opt.report import change, print_table, progress_bar, stdout
@@ -57,6 +57,7 @@ def quantize(
             **options,
         )
     after = _count(program, threshold)
+    check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
         program.save_asset(path, metadata=asset.metadata)
     quantized = after.quantized - before.quantized

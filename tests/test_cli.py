@@ -1,0 +1,363 @@
+"""The command ``coreai-opt``, run as it is installed, on the trained network of the examples."""
+
+import json
+import os
+import pty
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from coreai.authoring import AIModelAsset
+
+from coreai_opt import assets, cli
+from coreai_opt.program.candidates import find_quantized
+
+COMMAND = Path(sys.executable).with_name("coreai-opt")
+MODEL = Path(__file__).parents[1] / "examples" / "crepe_tiny_f16.aimodel"
+
+PER_BLOCK = ("--granularity", "per_block")
+FORMATS = {
+    "int2": (7, ()),
+    "uint2": (7, ("--qscheme", "asymmetric")),
+    "int4": (6, (*PER_BLOCK, "--block-size", "16")),
+    "uint4": (6, (*PER_BLOCK, "--block-size", "16", "--qscheme", "asymmetric")),
+    "int8": (7, ()),
+    "uint8": (7, ("--granularity", "per_tensor")),
+    "fp4_e2m1fn": (3, PER_BLOCK),
+    "fp8_e4m3fn": (7, ()),
+    "fp8_e5m2": (7, ("--scale-dtype", "fp8_e8m0fnu")),
+}
+"""How many of the seven weights can be quantized with which options; see the demo."""
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+def quantize(source: Path, output: Path, *options: object, **more: object):
+    return run("quantize", source, output, *options, **more)
+
+
+def failed(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the message of a command that failed as it should: one line, exit code 2."""
+    assert result.returncode == 2, result
+    assert result.stdout == ""
+    assert result.stderr.startswith("coreai-opt: error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("coreai-opt: error: ").rstrip("\n")
+
+
+def contents(asset: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in asset.iterdir()}
+
+
+def formats(asset: Path) -> list[str]:
+    return [weight.format for weight in find_quantized(assets.load_asset(asset).program)]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return shutil.copytree(MODEL, tmp_path / "in.aimodel")
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[Path]:
+    """A path to write to, in a folder that holds nothing else when the test is over."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    yield folder / "out.aimodel"
+    assert {path.name for path in folder.iterdir()} <= {"out.aimodel"}
+
+
+@pytest.fixture
+def existing(output: Path) -> Path:
+    """An asset at ``output``: quantized to int8, so that it is told from all others."""
+    assert quantize(MODEL, output, "--dtype", "int8").returncode == 0
+    return output
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_quantizes_to_each_format(output, name):
+    count, options = FORMATS[name]
+    result = quantize(MODEL, output, "--dtype", name, *options, "--backend", "validate")
+    assert result.returncode == 0
+    assert f"{count} quantized, {7 - count} skipped" in result.stdout
+    assert formats(output) == [name] * count
+
+
+def test_summary_has_the_sizes_on_disk(output):
+    result = quantize(MODEL, output, "--dtype", "int8")
+    before, after = (sum(map(len, contents(asset).values())) for asset in (MODEL, output))
+    assert f"file     {before:,} -> {after:,} bytes" in result.stdout
+
+
+def test_inspect_lists_what_is_there(output):
+    before = run("inspect", MODEL)
+    assert before.returncode == 0
+    assert before.stderr == ""
+    assert "7 weights can be quantized" in before.stdout
+    assert "0 weights are quantized" in before.stdout
+    linear = next(line for line in before.stdout.splitlines() if "(360, 256)" in line)
+    for part in ("float16", "184,320", "@main", "broadcasting_batch_matmul"):
+        assert part in linear
+
+    quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK)
+    after = run("inspect", output)
+    assert "4 weights can be quantized" in after.stdout
+    assert "3 weights are quantized" in after.stdout
+    linear = next(line for line in after.stdout.splitlines() if "(360, 256)" in line)
+    # 360 · 256 / 2 bytes of codes and 360 · 8 float16 scales; the zero points are a splat.
+    for part in ("int4", "2,880 float16", "51,840"):
+        assert part in linear
+
+
+def test_inspect_keeps_to_the_threshold():
+    assert "4 weights can be quantized" in run("inspect", MODEL, "--threshold", 32768).stdout
+
+
+def test_skipped_weights_are_one_warning_line_each(output):
+    lines = quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK).stderr.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("coreai-opt: warning: coreai.constant @main/") for line in lines)
+
+
+def test_warns_when_nothing_was_quantized(output):
+    result = quantize(MODEL, output, "--dtype", "int8", "--threshold", 1_000_000)
+    assert result.returncode == 0
+    assert "coreai-opt: warning: no weight was quantized" in result.stderr
+    assert formats(output) == []
+
+
+def test_existing_output_needs_force(existing):
+    before = contents(existing)
+    assert "--force" in failed(quantize(MODEL, existing, "--dtype", "int4"))
+    assert contents(existing) == before
+
+    assert quantize(MODEL, existing, "--dtype", "int4", "--force").returncode == 0
+    assert formats(existing) == ["int4"] * 7
+
+
+def test_force_replaces_a_file(output):
+    output.write_text("not an asset")
+    assert quantize(MODEL, output, "--dtype", "int8", "--force").returncode == 0
+    assert formats(output) == ["int8"] * 7
+
+
+def test_output_may_be_the_input(output):
+    shutil.copytree(MODEL, output)
+    assert quantize(output, output, "--dtype", "int8", "--force").returncode == 0
+    assert formats(output) == ["int8"] * 7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "--dtype"),
+        (("--dtype", "int3"), "int3"),
+        (("--dtype", "fp8_e8m0fnu"), "fp8_e8m0fnu"),
+        (("--dtype", "int8", "--granularity", "per_grouped_channel"), "--granularity"),
+        (("--dtype", "int8", *PER_BLOCK, "--block-size", "0"), "--block-size"),
+        (("--dtype", "int8", *PER_BLOCK, "--block-size", "32.0"), "--block-size"),
+        (("--dtype", "int8", "--block-size", "32"), "--block-size needs --granularity per_block"),
+        (("--dtype", "int8", "--qscheme", "affine"), "--qscheme"),
+        (("--dtype", "fp8_e4m3fn", "--qscheme", "asymmetric"), "is not supported"),
+        (("--dtype", "int8", "--scale-dtype", "fp8_e8m0fnu"), "scale_dtype must be None"),
+        (("--dtype", "fp8_e5m2", "--scale-dtype", "int8"), "--scale-dtype"),
+        (("--dtype", "fp4_e2m1fn"), "DType.FP4_E2M1FN requires"),
+        (("--dtype", "fp4_e2m1fn", *PER_BLOCK, "--block-size", "16"), "requires"),
+        (("--dtype", "int8", "--threshold", "-1"), "--threshold"),
+        (("--dtype", "int8", "--threads", "0"), "--threads"),
+        (("--dtype", "int8", "--backend", "cuda"), "--backend"),
+        (("--dtype", "int8", "--fast"), "--fast"),
+        (("--dt", "int8"), "--dt"),
+    ],
+)
+def test_bad_options_are_one_line_and_touch_nothing(source, output, options, words):
+    shutil.copytree(source, output)
+    before = contents(output)
+    assert words in failed(quantize(source, output, "--force", *options))
+    assert contents(output) == before
+
+
+def test_no_command_is_an_error():
+    assert "COMMAND" in failed(run())
+
+
+def test_output_must_be_an_asset_in_a_folder_that_exists(tmp_path):
+    assert ".aimodel" in failed(quantize(MODEL, tmp_path / "out", "--dtype", "int8"))
+    output = tmp_path / "no" / "out.aimodel"
+    assert str(output.parent) in failed(quantize(MODEL, output, "--dtype", "int8"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def _flip(asset: Path) -> None:
+    program = asset / "main.mlirb"
+    damaged = bytearray(program.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    program.write_bytes(damaged)
+
+
+def _truncate(asset: Path) -> None:
+    os.truncate(asset / "main.mlirb", 1000)
+
+
+DAMAGE = {
+    "one bit of the program flipped": _flip,
+    "program truncated": _truncate,
+    "program empty": lambda asset: (asset / "main.mlirb").write_bytes(b""),
+    "no bytecode": lambda asset: (
+        (asset / "main.mlirb").write_bytes(b"hello"),
+        (asset / "main.hash").unlink(),
+    ),
+    "no program": lambda asset: (asset / "main.mlirb").unlink(),
+    "metadata damaged": lambda asset: (asset / "metadata.json").write_text("{"),
+    "missing": shutil.rmtree,
+    "a file": lambda asset: (shutil.rmtree(asset), asset.write_text("hello")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_input_is_one_line(source, output, damage):
+    DAMAGE[damage](source)
+    assert str(source) in failed(quantize(source, output, "--dtype", "int8"))
+    assert str(source) in failed(run("inspect", source))
+    assert not output.exists()
+
+
+def test_metadata_is_carried_over(source, output):
+    def describe(metadata) -> None:
+        metadata.author = "An author"
+        metadata.license = "A licence"
+        metadata.model_description = "A description"
+        metadata.set_custom("key", [1, {"nested": 0.5}])
+
+    AIModelAsset.load(source).update_metadata(describe)
+    assert quantize(source, output, "--dtype", "int8").returncode == 0
+    before, after = (
+        json.loads((asset / "metadata.json").read_bytes()) for asset in (source, output)
+    )
+    # Core AI stamps these two when it saves.
+    stamped = {"creationDate", "producer"}
+    assert after.keys() == before.keys()
+    assert before.keys() > stamped
+    assert all(after[key] == before[key] for key in before.keys() - stamped)
+
+
+def test_no_progress_bar_in_a_pipe(output):
+    assert quantize(MODEL, output, "--dtype", "int8").stderr == ""
+
+
+def test_progress_bar_on_a_terminal(output):
+    ours, theirs = pty.openpty()
+    command = [COMMAND, "quantize", MODEL, output, "--dtype", "int8"]
+    with subprocess.Popen(command, stderr=theirs, stdout=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+        except OSError:  # how Linux says that the other end was closed
+            pass
+        finally:
+            os.close(ours)
+        assert process.wait() == 0
+    assert b"7/7" in shown
+
+
+def test_full_disk_is_one_line_and_touches_nothing(existing, monkeypatch, capfd):
+    before = contents(existing)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 100_000))
+    assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 2
+    assert "100,000 bytes are free" in capfd.readouterr().err
+    assert contents(existing) == before
+
+
+def test_failing_write_keeps_the_old_output(tmp_path):
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    output = shutil.copytree(MODEL, tmp_path / "out.aimodel")
+    # Core AI ends the process when a write fails, so there is no more to ask for.
+    result = quantize(MODEL, output, "--dtype", "int4", "--force", preexec_fn=limit)
+    assert result.returncode != 0
+    assert contents(output) == contents(MODEL)
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5])
+def test_killed_run_leaves_a_whole_output(tmp_path, delay):
+    output = shutil.copytree(MODEL, tmp_path / "out.aimodel")
+    command = [COMMAND, "quantize", MODEL, output, "--dtype", "int8", "--force"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+    assert formats(output) in ([], ["int8"] * 7)
+
+
+def test_interrupted_run_cleans_up(existing, monkeypatch, capfd):
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    before = contents(existing)
+    monkeypatch.setattr(os, "rename", interrupt)
+    assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 130
+    assert capfd.readouterr() == ("", "coreai-opt: error: interrupted\n")
+    assert contents(existing) == before
+
+
+def test_failing_move_puts_the_old_output_back(existing, monkeypatch):
+    before, rename = contents(existing), os.rename
+
+    def fail_to_move_in(old: Path, new: Path) -> None:
+        if new == existing and "old" not in Path(old).suffix:
+            raise PermissionError("not now")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", fail_to_move_in)
+    with pytest.raises(PermissionError), assets.replacing(existing, force=True) as path:
+        path.mkdir()
+    assert contents(existing) == before
+
+
+def test_output_that_appears_meanwhile_is_kept(output):
+    def write(path: Path) -> None:
+        path.mkdir()
+        shutil.copytree(MODEL, output)
+
+    with pytest.raises(OSError, match="not empty"), assets.replacing(output, force=False) as path:
+        write(path)
+    assert contents(output) == contents(MODEL)
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("coreai-opt-native ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["quantize", "--help"], ["--version"]])
+def test_help_does_not_wait_for_core_ai(arguments):
+    code = (
+        "import sys\nfrom coreai_opt.cli import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert 'coreai' not in sys.modules and 'rich' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_without_core_ai_the_error_says_what_to_install():
+    code = (
+        "import sys\nsys.modules['coreai'] = None\nfrom coreai_opt.cli import main\n"
+        f"sys.exit(main(['inspect', {str(MODEL)!r}]))"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "pip install coreai-core" in failed(result)
