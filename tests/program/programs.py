@@ -57,9 +57,13 @@ def make_graph(
 
 
 def make_program(body: Callable[..., Any], inputs: Signature, outputs: Signature) -> AIProgram:
-    """Return a program of one graph, ``main``."""
+    """Return a program of one graph, ``main``, as it was written.
+
+    Core AI's own optimization of new programs is left out: it folds constants, among them
+    transposed ones, that are there in converted programs.
+    """
     module = Module.create()
-    with module:
+    with module._block_context():
         make_graph(body, inputs, outputs, provided_name="main")
     return AIProgram(module)
 

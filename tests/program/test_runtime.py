@@ -1,0 +1,169 @@
+"""On Core AI's runtime a quantized program does what the float program of its weights does."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from coreai.authoring import AIProgram, Value, broadcasting_batch_matmul, gather_nd
+from coreai.authoring.constant import constant
+
+from coreai_opt import quantize_array
+from coreai_opt.coreai_utils import DType, QScheme, quantize_weights
+from coreai_opt.program import coreai_ir
+from coreai_opt.reference import WEIGHT_DTYPES
+
+from .programs import (
+    F32,
+    Array,
+    Signature,
+    convolution,
+    linear,
+    make_program,
+    matmul_program,
+    random_weight,
+    run,
+    transposed_convolution,
+)
+
+SPECS: dict[str, dict[str, Any]] = {
+    **{
+        f"{dtype} {scheme}": {"dtype": dtype, "qscheme": scheme}
+        for dtype in DType
+        if dtype.is_int()
+        for scheme in QScheme
+    },
+    **{
+        f"{dtype} {scale}": {"dtype": dtype, "scale_dtype": scale}
+        for dtype in (DType.FP8_E4M3FN, DType.FP8_E5M2)
+        for scale in (None, DType.FP8_E8M0FNU)
+    },
+    "mxfp4": {"dtype": DType.FP4_E2M1FN},
+}
+"""Every format with every scheme and scale that it can have."""
+
+# Every kind of weight: its shape, with 32 input channels or 64, and a block of 32 of them.
+SHAPES: dict[str, tuple[int, ...]] = {
+    "matmul": (64, 5),
+    "linear": (5, 64),
+    "convolution": (3, 32, 2, 2),
+    "transposed": (32, 3, 2, 2),
+    "gather": (7, 32),
+}
+BLOCKS: dict[str, tuple[int, ...]] = {
+    "matmul": (32, 1),
+    "linear": (1, 32),
+    "convolution": (1, 32, 0, 0),
+    "transposed": (32, 1, 0, 0),
+    "gather": (1, 32),
+}
+INPUTS: dict[str, tuple[int, ...]] = {"x": (3, 64), "image": (1, 32, 4, 4)}
+OUTPUTS: dict[str, tuple[int, ...]] = {
+    "matmul": (3, 5),
+    "linear": (3, 5),
+    "convolution": (1, 3, 3, 3),
+    "transposed": (1, 3, 5, 5),
+    "gather": (4, 32),
+}
+
+# The runtime adds products up in another order from program to program; what differs by that.
+TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
+
+
+def every_kind(weights: Mapping[str, Array], dtype: Any) -> AIProgram:
+    """A program that uses each kind of weight for one of its outputs."""
+
+    def body(x: Value, image: Value, rows: Value) -> Any:
+        constants = {kind: constant(weight) for kind, weight in weights.items()}
+        return (
+            broadcasting_batch_matmul(x, constants["matmul"]),
+            linear(x, constants["linear"]),
+            convolution(image, constants["convolution"]),
+            transposed_convolution(image, constants["transposed"]),
+            gather_nd(constants["gather"], rows),
+        )
+
+    inputs: Signature = {name: (shape, dtype) for name, shape in INPUTS.items()}
+    return make_program(
+        body,
+        {**inputs, "rows": ((4, 1), np.int32)},
+        {name: (shape, dtype) for name, shape in OUTPUTS.items()},
+    )
+
+
+def feed(dtype: Any) -> dict[str, Array]:
+    rows = np.array([[6], [0], [3], [6]], np.int32)
+    return {**{n: random_weight(s, dtype, seed=9) for n, s in INPUTS.items()}, "rows": rows}
+
+
+def weights_of(dtype: Any) -> dict[str, Array]:
+    return {
+        kind: random_weight(shape, dtype, seed) for seed, (kind, shape) in enumerate(SHAPES.items())
+    }
+
+
+@functools.cache
+def float_run(spec: str, dtype: Any) -> dict[str, Array]:
+    """What the float program of the decoded weights computes, whatever the backend."""
+    decoded = {
+        kind: quantize_array(
+            weight, **SPECS[spec], block_sizes=BLOCKS[kind], backend="reference"
+        ).dequantize()
+        for kind, weight in weights_of(dtype).items()
+    }
+    return run(every_kind(decoded, dtype), feed(dtype))
+
+
+def assert_equal_outputs(got: Mapping[str, Array], want: Mapping[str, Array]) -> None:
+    assert got.keys() == want.keys()
+    for name, expected in want.items():
+        assert got[name].dtype == expected.dtype
+        actual, exact = got[name].astype(np.float64), expected.astype(np.float64)
+        assert np.isfinite(actual).all()
+        limit = TOLERANCE[expected.dtype.name] * np.abs(exact).max()
+        np.testing.assert_allclose(actual, exact, rtol=0, atol=limit, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_format_and_kind_of_weight(spec: str, dtype: Any, backend: str) -> None:
+    program = every_kind(weights_of(dtype), dtype)
+    quantized = quantize_weights(
+        program,
+        **SPECS[spec],
+        granularity="per_block",
+        weight_num_threshold=0,
+        backend=backend,
+    )
+    assert len(coreai_ir.operations(quantized, coreai_ir.BLOCKWISE_SHIFT_SCALE)) == len(SHAPES)
+    assert_equal_outputs(run(quantized, feed(dtype)), float_run(spec, dtype))
+
+
+@pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec != "mxfp4"])
+def test_rows_that_end_inside_a_byte(spec: str, granularity: str, backend: str) -> None:
+    """35 codes: of 2 or 4 bits they cross rows, and the last byte is not full."""
+    weight = random_weight((5, 7))
+    quantized = quantize_weights(
+        matmul_program(weight),
+        **SPECS[spec],
+        granularity=granularity,
+        weight_num_threshold=0,
+        backend=backend,
+    )
+    sizes = (0, 0) if granularity == "per_tensor" else (0, 1)
+    expected = quantize_array(weight, **SPECS[spec], block_sizes=sizes).dequantize()
+    x = random_weight((3, 5), seed=9)
+    assert_equal_outputs(run(quantized, {"x": x}), {"y": (x @ expected).astype(F32)})
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+def test_all_zero_weights_decode_to_zeros(dtype: Any, backend: str) -> None:
+    program = matmul_program(np.zeros((32, 5), dtype))
+    for spec in SPECS.values():
+        quantized = quantize_weights(
+            program, **spec, granularity="per_block", weight_num_threshold=0, backend=backend
+        )
+        y = run(quantized, {"x": random_weight((3, 32), dtype)})["y"]
+        assert not y.astype(F32).any()
