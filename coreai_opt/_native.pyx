@@ -30,20 +30,27 @@ cdef extern from "coreai_quant.h" nogil:
         CAQ_BAD_LEVEL
         CAQ_NOT_FINITE
     ctypedef struct caq_job:
-        size_t packed_size, scale_count, scale_size, units, granule
+        size_t elements, packed_size, scale_count, scale_size, units, granule
+    ctypedef struct caq_extent:
+        int lo, hi
     ctypedef struct caq_format_info:
         uint8_t bits, is_signed, mantissa, bias, emax
         float largest
     const size_t SCRATCH_SIZE "CAQ_SCRATCH_SIZE"
     caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale, size_t,
-                            const size_t *, const size_t *, caq_level)
+                            const size_t *, const size_t *, size_t, caq_level)
     caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
                             uint8_t *, void *)
+    void caq_measure(const caq_job *, size_t, size_t, const void *, caq_extent *)
+    caq_extent caq_join(caq_extent, caq_extent)
+    caq_status caq_encode(const caq_job *, caq_extent, size_t, size_t, const void *, uint8_t *,
+                          void *, uint8_t *, void *)
     int caq_has_level(caq_level)
     caq_level caq_best_level()
     caq_format_info caq_describe_format(caq_format)
 
-DEF MAX_RANK = 64  # numpy's
+cdef enum:
+    MAX_RANK = 64  # numpy's
 
 # In the order of the enums in coreai_quant.h.
 _LEVELS = ("portable", "neon", "avx2", "avx512")
@@ -56,9 +63,14 @@ SMALLEST_SHARE = 1 << 20
 """Elements for which another thread is worth its start."""
 
 
+# Asked once, because a virtual machine takes microseconds to answer.
+_AVAILABLE = tuple(name for i, name in enumerate(_LEVELS) if caq_has_level(<caq_level><int>i))
+_BEST = _LEVELS[<int>caq_best_level()]
+
+
 def levels():
     """Return the names of the instruction sets that this build and this processor have."""
-    return tuple(name for level, name in enumerate(_LEVELS) if caq_has_level(<caq_level><int>level))
+    return _AVAILABLE
 
 
 def level():
@@ -69,9 +81,9 @@ def level():
     """
     name = os.environ.get(LEVEL_VARIABLE)
     if not name:
-        return _LEVELS[<int>caq_best_level()]
-    if name not in levels():
-        raise ValueError(f"{LEVEL_VARIABLE} must be one of {', '.join(levels())} here; got {name!r}")
+        return _BEST
+    if name not in _AVAILABLE:
+        raise ValueError(f"{LEVEL_VARIABLE} must be one of {', '.join(_AVAILABLE)} here; got {name!r}")
     return name
 
 
@@ -98,13 +110,14 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
     cdef caq_job job
-    _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale)
+    cdef size_t threads = min(num_threads, 1 + <size_t>weight.size // SMALLEST_SHARE)
+    _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale, threads)
     packed = np.empty(job.packed_size, np.uint8)
     scale = np.empty(job.scale_count * job.scale_size, np.uint8)
     zero_point = np.empty(job.scale_count, np.uint8)
     work = _Work(weight.reshape(-1).view(np.uint8), packed, scale, zero_point)
     work.job = job
-    if work.run(min(num_threads, 1 + weight.size // SMALLEST_SHARE)) == CAQ_NOT_FINITE:
+    if work.run(threads) == CAQ_NOT_FINITE:
         check_finite(weight)
     shape = tuple(n // (size or n) for n, size in zip(weight.shape, block_sizes, strict=True))
     scale_dtype = E8M0 if e8m0_scale else weight.dtype
@@ -116,10 +129,10 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
 
 
 cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
-                  bint e8m0_scale) except -1:
+                  bint e8m0_scale, size_t threads) except -1:
     cdef size_t[MAX_RANK] shape
     cdef size_t[MAX_RANK] sizes
-    cdef size_t rank = weight.ndim, axis
+    cdef Py_ssize_t rank = weight.ndim, axis
     if len(block_sizes) != rank:
         raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
     for axis in range(rank):
@@ -131,7 +144,7 @@ cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
         <caq_format><int>_FORMATS.index(format.name),
         CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC,
         CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT,
-        rank, shape, sizes,
+        <size_t>rank, shape, sizes, threads,
         <caq_level><int>_LEVELS.index(level()),
     )
     if status != CAQ_OK:
@@ -143,6 +156,7 @@ cdef class _Work:
     """One array's work and its buffers, shared by the threads that do it."""
 
     cdef caq_job job
+    cdef caq_extent extent
     cdef const uint8_t[::1] weight
     cdef uint8_t[::1] packed, scale, zero_point
 
@@ -151,17 +165,27 @@ cdef class _Work:
         self.weight, self.packed, self.scale, self.zero_point = weight, packed, scale, zero_point
 
     cdef int run(self, size_t threads) except -1:
-        """Do it all, cut into at most ``threads`` shares, and return the worst status."""
-        cdef size_t granules = -(-self.job.units // self.job.granule)
+        """Do it all, in at most ``threads`` threads, and return the worst status."""
+        cdef size_t granules = (self.job.units + self.job.granule - 1) // self.job.granule
+        if threads > 1 and self.job.scale_count == 1:
+            return self.run_single_scale(threads)
         threads = min(threads, granules)
         if threads <= 1:
-            return self.share(0, self.job.units)
+            return self.quantize(0, self.job.units)
         bounds = [granules * i // threads * self.job.granule for i in range(threads)]
-        bounds.append(self.job.units)
-        with ThreadPoolExecutor(threads) as pool:
-            return max(pool.map(self.share, bounds[:-1], bounds[1:]))
+        return max(_in_threads(self.quantize, bounds, self.job.units))
 
-    cpdef int share(self, size_t first, size_t end) except -1:
+    cdef int run_single_scale(self, size_t threads) except -1:
+        """The same for a tensor with one scale, which all threads must have measured first."""
+        bounds = sorted({self.job.elements * i // threads // 8 * 8 for i in range(threads)})
+        extents = _in_threads(self.measure, bounds, self.job.elements)
+        cdef caq_extent all = extents[0]
+        for extent in extents[1:]:
+            all = caq_join(all, extent)
+        self.extent = all
+        return max(_in_threads(self.encode, bounds, self.job.elements))
+
+    cpdef int quantize(self, size_t first, size_t end) except -1:
         """Do the units first .. end - 1 without the GIL."""
         cdef uint8_t[::1] scratch = np.empty(SCRATCH_SIZE, np.uint8)
         cdef caq_status status
@@ -169,3 +193,30 @@ cdef class _Work:
             status = caq_quantize(&self.job, first, end - first, &self.weight[0], &self.packed[0],
                                   &self.scale[0], &self.zero_point[0], &scratch[0])
         return status
+
+    cpdef caq_extent measure(self, size_t first, size_t end):
+        """Measure the elements first .. end - 1 without the GIL."""
+        cdef caq_extent extent = caq_extent(0, 0)
+        with nogil:
+            caq_measure(&self.job, first, end - first, &self.weight[0], &extent)
+        return extent
+
+    cpdef int encode(self, size_t first, size_t end) except -1:
+        """Encode the elements first .. end - 1 without the GIL."""
+        cdef uint8_t[::1] scratch = np.empty(SCRATCH_SIZE, np.uint8)
+        cdef uint8_t[::1] scale = np.empty(self.job.scale_size, np.uint8)
+        cdef uint8_t zero_point
+        cdef caq_status status
+        with nogil:
+            status = caq_encode(&self.job, self.extent, first, end - first, &self.weight[0],
+                                &self.packed[0], &scale[0], &zero_point, &scratch[0])
+        if first == 0:
+            self.scale[:] = scale
+            self.zero_point[0] = zero_point
+        return status
+
+
+def _in_threads(work, bounds, end):
+    """Call ``work`` from each bound to the next, each call in a thread, and return the results."""
+    with ThreadPoolExecutor(len(bounds)) as pool:
+        return list(pool.map(work, bounds, [*bounds[1:], end]))

@@ -11,7 +11,7 @@
  *     caq_job job;
  *     size_t shape[] = {4096, 4096}, block_sizes[] = {1, 32};
  *     status = caq_job_init(&job, CAQ_F16, CAQ_INT4, CAQ_SYMMETRIC, CAQ_SCALE_AS_WEIGHT, 2, shape,
- *                           block_sizes, caq_best_level());
+ *                           block_sizes, 1, caq_best_level());
  *     ... provide packed, scales, zero_points and scratch, see the sizes below ...
  *     status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
  */
@@ -61,7 +61,7 @@ typedef enum caq_level { CAQ_PORTABLE, CAQ_NEON, CAQ_AVX2, CAQ_AVX512 } caq_leve
 typedef enum caq_status {
     CAQ_OK = 0,
     CAQ_BAD_ARGUMENT, /* a value out of its enum, a combination or a shape that is not allowed */
-    CAQ_BAD_LEVEL,    /* this build or this processor does not have the instruction set */
+    CAQ_BAD_LEVEL,    /* this build does not have the instruction set */
     CAQ_NOT_FINITE    /* the weight has a NaN or an infinity; the outputs are unspecified */
 } caq_status;
 
@@ -86,6 +86,7 @@ struct caq_kernels;
  * granule write to different bytes, so they may run at the same time.
  */
 typedef struct caq_job {
+    size_t elements;     /* of the whole tensor */
     size_t packed_size;  /* bytes of the packed codes */
     size_t scale_count;  /* scales, and zero points, in C order of the blocks */
     size_t scale_size;   /* bytes of one scale: 1, 2 or 4; a zero point is one byte */
@@ -100,7 +101,6 @@ typedef struct caq_job {
     size_t axes;                 /* merged axes, at least 1; the last one is contiguous */
     size_t blocks[CAQ_MAX_AXES]; /* blocks along each merged axis */
     size_t length[CAQ_MAX_AXES]; /* elements of a block along each merged axis */
-    size_t elements;             /* of the whole tensor */
     size_t row;                  /* elements along the last merged axis */
     size_t rows;                 /* rows that a block spans: product of length but for the last */
     size_t tile;                 /* blocks of a row that are worked on together */
@@ -112,13 +112,15 @@ typedef struct caq_job {
  *
  * rank, shape: the weight's shape, rank >= 1, no axis empty.
  * block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole axis.
- * level: caq_best_level(), or another level that caq_has_level() grants.
+ * parts: into how many parts at least the work should be cut, where it can be; else 1.
+ * level: caq_best_level(), or another level that caq_has_level() grants. Ask once: the processor takes
+ *        microseconds to answer in a virtual machine, so this function does not ask again.
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
  */
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
                         caq_scale scale, size_t rank, const size_t *shape, const size_t *block_sizes,
-                        caq_level level);
+                        size_t parts, caq_level level);
 
 /*
  * Quantize the units first .. first + count - 1.
@@ -148,6 +150,28 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
  */
 caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
                         uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch);
+
+/* What caq_measure() finds out about the elements of a block; starts as all zeros. */
+typedef struct caq_extent {
+    int32_t lo, hi; /* the smallest and largest element, or 0 and the largest magnitude, as bits */
+} caq_extent;
+
+/*
+ * A tensor with a single scale in two passes, each of which may be cut into parts that run at the same
+ * time: measure all elements, join the extents, then encode all elements.
+ *
+ * job: one with scale_count 1.
+ * first, count: the elements of the part, at least one. For caq_encode() first is a multiple of 8.
+ * scales, zero_points: every part writes the same ones; give each its own, or let one write them.
+ *
+ * Elsewise as caq_quantize(), which gives the same bytes.
+ */
+void caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
+                 caq_extent *extent);
+caq_extent caq_join(caq_extent a, caq_extent b);
+caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
+                      const void *weight, uint8_t *packed, void *scales, uint8_t *zero_points,
+                      void *scratch);
 
 /* Whether this build and this processor have the level: 1 or 0. */
 int caq_has_level(caq_level level);

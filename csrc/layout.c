@@ -62,13 +62,15 @@ static size_t at_least_1(size_t n) { return n ? n : 1; }
 
 /* Blocks of a row to take together: eight or a multiple of it, or else all the codes of one block in
  * whole bytes, so that tiles of a single row do not share bytes. */
-static size_t choose_tile(size_t rows, size_t length, size_t bits) {
-    size_t blocks = at_least_1((rows == 1 ? SINGLE_ROW_RUN : TILE_BLOCKS) / length);
-    if (blocks > TILE_BLOCKS)
-        blocks = TILE_BLOCKS;
-    if (blocks >= 8)
-        return blocks / 8 * 8;
-    return length * bits % 8 == 0 ? blocks : 8;
+static size_t choose_tile(size_t rows, size_t blocks, size_t length, size_t bits, size_t parts) {
+    size_t tile = at_least_1((rows == 1 ? SINGLE_ROW_RUN : TILE_BLOCKS) / length);
+    if (tile > TILE_BLOCKS)
+        tile = TILE_BLOCKS;
+    if (tile > blocks / parts)
+        tile = at_least_1(blocks / parts);
+    if (tile >= 8)
+        return tile / 8 * 8;
+    return length * bits % 8 == 0 ? tile : 8;
 }
 
 /* How many units must stay together because they may share a byte of codes. */
@@ -85,7 +87,7 @@ static size_t choose_granule(const caq_job *job, size_t bits) {
     return bands * job->tiles;
 }
 
-static void cut_into_units(caq_job *job) {
+static void cut_into_units(caq_job *job, size_t parts) {
     size_t last = job->axes - 1, bits = caq_describe_format(job->format).bits;
     size_t bands = 1; /* of rows that blocks share */
     job->rows = 1;
@@ -94,7 +96,9 @@ static void cut_into_units(caq_job *job) {
         bands *= job->blocks[axis];
     }
     job->row = job->blocks[last] * job->length[last];
-    job->tile = choose_tile(job->rows, job->length[last], bits);
+    size_t parts_of_row = (at_least_1(parts) + bands - 1) / bands;
+    job->tile =
+        choose_tile(job->rows, job->blocks[last], job->length[last], bits, parts_of_row);
     job->tiles = (job->blocks[last] + job->tile - 1) / job->tile;
     job->units = bands * job->tiles;
     job->granule = choose_granule(job, bits);
@@ -106,18 +110,18 @@ static void cut_into_units(caq_job *job) {
 
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
                         caq_scale scale, size_t rank, const size_t *shape, const size_t *block_sizes,
-                        caq_level level) {
+                        size_t parts, caq_level level) {
     job->source = source;
     job->format = format;
     job->scheme = scheme;
     job->scale = scale;
     if (!is_valid_target(job))
         return CAQ_BAD_ARGUMENT;
-    if (!caq_has_level(level))
+    if (!in_range((int)level, CAQ_LEVELS) || !caq_kernels_of[level])
         return CAQ_BAD_LEVEL;
     job->kernels = &caq_kernels_of[level][source];
     caq_status status = merge_axes(job, rank, shape, block_sizes);
     if (status == CAQ_OK)
-        cut_into_units(job);
+        cut_into_units(job, parts);
     return status;
 }

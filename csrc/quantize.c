@@ -188,3 +188,40 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
         clear_padding(job, with.bits, packed);
     return CAQ_OK;
 }
+
+void caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
+                 caq_extent *extent) {
+    const uint8_t *source = element_at(job, weight, first);
+    if (job->scheme == CAQ_ASYMMETRIC)
+        job->kernels->minmax(source, 1, 0, 1, count, &extent->lo, &extent->hi);
+    else
+        job->kernels->absmax(source, 1, 0, 1, count, &extent->hi);
+}
+
+caq_extent caq_join(caq_extent a, caq_extent b) {
+    return (caq_extent){a.lo < b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
+}
+
+caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
+                      const void *weight, uint8_t *packed, void *scales, uint8_t *zero_points,
+                      void *scratch) {
+    if (job->scale_count != 1 || first % 8 || first > job->elements ||
+        count > job->elements - first || count == 0)
+        return CAQ_BAD_ARGUMENT;
+    tile *tile = scratch;
+    if (job->scheme == CAQ_ASYMMETRIC) {
+        tile->found.range.lo[0] = extent.lo;
+        tile->found.range.hi[0] = extent.hi;
+    } else {
+        tile->found.absmax[0] = extent.hi;
+    }
+    caq_status status = caq_find_scales(job, tile, 1, scales, zero_points);
+    if (status != CAQ_OK)
+        return status;
+    encoder with = make_encoder(job);
+    run part = {.blocks = 1, .length = count};
+    encode_run(&with, tile, part, weight, packed, first);
+    if (first + count == job->elements)
+        clear_padding(job, with.bits, packed);
+    return CAQ_OK;
+}

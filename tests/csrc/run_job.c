@@ -37,7 +37,7 @@ int main(int count, char **arguments) {
     caq_source source = (caq_source)number(arguments, 2);
     caq_status status = caq_job_init(&job, source, (caq_format)number(arguments, 3),
                                      (caq_scheme)number(arguments, 4),
-                                     (caq_scale)number(arguments, 5), rank, shape, block_sizes,
+                                     (caq_scale)number(arguments, 5), rank, shape, block_sizes, 1,
                                      (caq_level)number(arguments, 1));
     if (status != CAQ_OK)
         return (int)status;
