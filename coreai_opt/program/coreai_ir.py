@@ -224,10 +224,10 @@ class Builder:
             shape: shape of the constant.
             element: element type of the constant.
         """
+        array.flags.writeable = False
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         # Core AI does not check this, and would read past the end.
         assert raw.nbytes == Tensor(shape, element).nbytes
-        raw.flags.writeable = False
         kind = _tensor_type(shape, element)
         value = ir.DenseResourceElementsAttr.get_from_buffer(
             raw, "quantized", kind, alignment=_ALIGNMENT

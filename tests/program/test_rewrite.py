@@ -1,7 +1,9 @@
 """What a quantized program holds, what happens to the one that was given, and what is skipped."""
 
+import gc
 import itertools
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,7 @@ from .programs import (
     ops,
     random_weight,
     run,
+    stored,
     text,
 )
 
@@ -122,6 +125,26 @@ def test_offsets_that_are_all_the_same_take_no_room(
     quantized = quantize_small(program, dtype=format, qscheme=qscheme)
     (op,) = decoders(quantized)
     assert [coreai_ir.stored_bytes(operand.owner) == 0 for operand in op.operands] == splats
+
+
+def test_constants_share_the_memory_they_are_made_from_and_protect_it() -> None:
+    program = two_layers()
+    (first, _) = find_weights(program, 0)
+    array = np.arange(16, dtype=np.int8)
+    with coreai_ir.build_before(first.op) as build:
+        made = build.constant(array, (16,), "si8").owner
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+    assert stored(made) == ((16,), "si8", array.tobytes())
+    del array
+    gc.collect()
+    assert stored(made) == ((16,), "si8", bytes(range(16)))
+
+
+def test_constants_are_aligned_as_core_ais_own_are() -> None:
+    """The first four bytes of a printed resource are its alignment, which is saved with it."""
+    resources = re.findall(r'"0x([0-9A-F]{8})', text(quantize_small(two_layers())))
+    assert resources == ["10000000"] * 4  # data and scale of two weights
 
 
 def test_a_splat_weight_is_read_like_any_other(backend: str) -> None:
