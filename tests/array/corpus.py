@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt import QuantizedArray, quantize_array
+from coreai_opt import QuantizedArray, backends, quantize_array
 
 Array = npt.NDArray[Any]
 DTypeLike = np.dtype[Any]
@@ -106,6 +106,12 @@ LAYOUTS = (
     Layout((3, 4, 5, 6), (0, 1, 0, 1)),
     Layout((2, 4, 2, 3, 2), (1, 2, 0, 0, 0)),
 )
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those that the native backend can use here; ``COREAI_OPT_ISA`` picks one."""
+    assert backends._native is not None, f"the native module: {backends._why_not_native}"
+    return tuple(backends._native.levels())
 
 
 def bits_of(array: Array) -> Array:

@@ -11,7 +11,7 @@ import pytest
 
 from coreai_opt import BackendMismatchError, backends, quantize_array
 
-from .corpus import Spec
+from .corpus import Spec, instruction_sets
 
 WEIGHT = np.random.default_rng(0).normal(0, 0.02, (8, 64)).astype(np.float32)
 
@@ -145,6 +145,19 @@ def _python(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
+
+
+def test_unknown_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COREAI_OPT_ISA", "mmx")
+    with pytest.raises(ValueError, match=r"COREAI_OPT_ISA must be one of portable.*'mmx'"):
+        quantize("native")
+
+
+def test_best_instruction_set_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COREAI_OPT_ISA", raising=False)
+    available = instruction_sets()
+    assert available[0] == "portable", "always there"
+    assert backends._native.level() == available[-1]
 
 
 Quantized = tuple[Any, Any, Any]

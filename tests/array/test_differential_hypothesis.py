@@ -4,10 +4,21 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .corpus import SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec, bits_of, from_bits
+from .corpus import (
+    SPECS,
+    WEIGHT_DTYPES,
+    Array,
+    DTypeLike,
+    Layout,
+    Spec,
+    bits_of,
+    from_bits,
+    instruction_sets,
+)
 
 
 def _divisors(n: int) -> list[int]:
@@ -51,10 +62,10 @@ def cases(draw: st.DrawFn) -> tuple[Spec, Layout, Array]:
     return draw(st.sampled_from(SPECS)), layout, draw(bit_patterns(layout, dtype))
 
 
-def outcome(spec: Spec, layout: Layout, weight: Array, backend: str, num_threads: int) -> Any:
+def outcome(spec: Spec, layout: Layout, weight: Array, backend: str) -> Any:
     """All that a backend answers, as something that compares by bytes."""
     try:
-        result = spec.quantize(weight, layout.block_sizes, backend, num_threads)
+        result = spec.quantize(weight, layout.block_sizes, backend)
     except ValueError as error:
         return str(error)
     parts = (result.packed, result.scale, result.zero_point)
@@ -62,6 +73,10 @@ def outcome(spec: Spec, layout: Layout, weight: Array, backend: str, num_threads
 
 
 @settings(max_examples=1500, deadline=None)
-@given(case=cases(), num_threads=st.integers(1, 4))
-def test_native_and_reference_agree(case: tuple[Spec, Layout, Array], num_threads: int) -> None:
-    assert outcome(*case, "native", num_threads) == outcome(*case, "reference", num_threads)
+@given(case=cases())
+def test_native_and_reference_agree(case: tuple[Spec, Layout, Array]) -> None:
+    want = outcome(*case, "reference")
+    for level in instruction_sets():
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("COREAI_OPT_ISA", level)
+            assert outcome(*case, "native") == want
