@@ -59,6 +59,16 @@ static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
 static inline int32_t neon_smallest(vi a) { return vminvq_s32(a); }
 static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 
+/* p[k] = max(p[k], the largest lane of most[k]); pairwise operations transpose by themselves */
+static inline void neon_raise_4(int32_t *p, const vi most[4]) {
+    vi all = vpmaxq_s32(vpmaxq_s32(most[0], most[1]), vpmaxq_s32(most[2], most[3]));
+    vst1q_s32(p, vmaxq_s32(vld1q_s32(p), all));
+}
+static inline void neon_lower_4(int32_t *p, const vi least[4]) {
+    vi all = vpminq_s32(vpminq_s32(least[0], least[1]), vpminq_s32(least[2], least[3]));
+    vst1q_s32(p, vminq_s32(vld1q_s32(p), all));
+}
+
 /* The low byte of each lane. */
 static inline uint8x16_t low_halves(vi a, vi b) {
     return vreinterpretq_u8_u16(vuzp1q_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b)));

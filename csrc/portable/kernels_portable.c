@@ -62,6 +62,16 @@ static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
 static inline int32_t portable_smallest(vi a) { return a; }
 static inline int32_t portable_largest(vi a) { return a; }
 
+/* p[k] = max(p[k], the largest lane of most[k]), for four numbers */
+static inline void portable_raise_4(int32_t *p, const vi most[4]) {
+    for (size_t k = 0; k < 4; k++)
+        p[k] = portable_max(p[k], most[k]);
+}
+static inline void portable_lower_4(int32_t *p, const vi least[4]) {
+    for (size_t k = 0; k < 4; k++)
+        p[k] = portable_min(p[k], least[k]);
+}
+
 static inline void portable_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
     *p = (uint8_t)codes[0];
 }

@@ -74,6 +74,28 @@ TARGET static inline int32_t avx2_smallest(vi a) {
     return _mm_cvtsi128_si32(_mm_min_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
 }
 
+/* Interleaving transposes: after two rounds each half holds one lane of every vector. */
+TARGET static inline __m128i largest_4(const vi x[4]) {
+    vi a = avx2_max(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
+    vi b = avx2_max(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
+    vi all = avx2_max(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    return _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+TARGET static inline __m128i smallest_4(const vi x[4]) {
+    vi a = avx2_min(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
+    vi b = avx2_min(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
+    vi all = avx2_min(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    return _mm_min_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+TARGET static inline void avx2_raise_4(int32_t *p, const vi most[4]) {
+    __m128i *to = (__m128i *)(void *)p;
+    _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
+}
+TARGET static inline void avx2_lower_4(int32_t *p, const vi least[4]) {
+    __m128i *to = (__m128i *)(void *)p;
+    _mm_storeu_si128(to, _mm_min_epi32(_mm_loadu_si128(to), smallest_4(least)));
+}
+
 /* The low byte of each lane. Packing saturates, so other bits go first; it works on each half of a
  * vector alone, so the last step puts the pieces in order. */
 TARGET static inline void avx2_store_bytes(uint8_t *p, const vi codes[VECTORS]) {

@@ -61,6 +61,30 @@ TARGET static inline vi avx512_max(vi a, vi b) { return _mm512_max_epi32(a, b); 
 TARGET static inline int32_t avx512_smallest(vi a) { return _mm512_reduce_min_epi32(a); }
 TARGET static inline int32_t avx512_largest(vi a) { return _mm512_reduce_max_epi32(a); }
 
+/* Interleaving transposes: after two rounds each quarter holds one lane of every vector. */
+TARGET static inline __m128i largest_4(const vi x[4]) {
+    vi a = avx512_max(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+    vi b = avx512_max(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
+    vi all = avx512_max(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    __m256i half = _mm256_max_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    return _mm_max_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+TARGET static inline __m128i smallest_4(const vi x[4]) {
+    vi a = avx512_min(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+    vi b = avx512_min(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
+    vi all = avx512_min(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    __m256i half = _mm256_min_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    return _mm_min_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+TARGET static inline void avx512_raise_4(int32_t *p, const vi most[4]) {
+    __m128i *to = (__m128i *)(void *)p;
+    _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
+}
+TARGET static inline void avx512_lower_4(int32_t *p, const vi least[4]) {
+    __m128i *to = (__m128i *)(void *)p;
+    _mm_storeu_si128(to, _mm_min_epi32(_mm_loadu_si128(to), smallest_4(least)));
+}
+
 /* The low byte of each lane. */
 TARGET static inline __m128i low_bytes(vi a) { return _mm512_cvtepi32_epi8(a); }
 TARGET static inline void avx512_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
