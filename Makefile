@@ -14,12 +14,13 @@ PYTHON_SOURCES = coreai_opt reference tests examples setup.py
 PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS) \
 	$(shell find coreai_opt reference -name '*.py' -o -name '*.pyi' -o -name '*.pyx')
 
-.PHONY: help demo test check lint types c-format c-warnings wheel sdist clean
+.PHONY: help demo test check format lint types c-format c-warnings wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
 	@echo "make test    run every test on the installed package (PYTEST_ARGS='-n auto')"
 	@echo "make check   linters, type checker, C formatting and warnings"
+	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"
 	@echo "make clean   remove what was built, environments included"
@@ -27,12 +28,16 @@ help:
 demo: .venv-demo/installed
 	.venv-demo/bin/python examples/demo.py
 
-# The script, not `python -m pytest`: that would put this folder, and with it the sources instead of
-# the installed package, on sys.path.
+# The script, not `python -m pytest`, and a safe path for the processes that tests start: this folder
+# on sys.path would have them import the sources instead of the installed package.
 test: .venv-test/installed
-	.venv-test/bin/pytest $(PYTEST_ARGS)
+	PYTHONSAFEPATH=1 .venv-test/bin/pytest $(PYTEST_ARGS)
 
 check: lint types c-format c-warnings
+
+format: .venv-check/installed
+	.venv-check/bin/ruff format $(PYTHON_SOURCES)
+	.venv-check/bin/clang-format -i $(C_SOURCES) $(C_HEADERS)
 
 lint: .venv-check/installed
 	.venv-check/bin/ruff check $(PYTHON_SOURCES)

@@ -17,7 +17,7 @@ def widen(array: Array) -> Array:
 
 
 def reciprocal(scales: Array) -> Array:
-    """Return r = 1 / scale in float32: elements are multiplied with it, not divided by the scale."""
+    """Return r = 1 / scale in float32: elements are multiplied by it, not divided by scale."""
     return F32(1) / widen(scales)
 
 
@@ -31,7 +31,7 @@ def encode_integer(
 
 
 def encode_float(scaled: Array, format: Format) -> Array:
-    """FP8 and FP4 codes of ``scaled`` = w * r: saturate at the largest number, then round half even.
+    """FP8 and FP4 codes of ``scaled`` = w * r: saturate at the largest number, round half even.
 
     The sign of zero is kept.
     """

@@ -1,7 +1,7 @@
 """The formats a weight can be stored in: the one table of bits, ranges and element types.
 
 Everything else in the project (the reference, the Python API, the program rewriter, the command)
-asks this table; the C library carries its own copy, ``csrc/formats.c``, and a test compares the two.
+asks this table; the C library carries its own copy, ``csrc/formats.c``; a test compares the two.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Codes into bytes, as Core AI stores them, and back.
 
-Codes of 2 and 4 bits are packed flat over the whole tensor in C order, first code in the lowest bits:
-rows are not padded, only the last byte is, with zeros. Codes of 8 bits are bytes already.
+Codes of 2 and 4 bits are packed flat over the whole tensor in C order, first code in the lowest
+bits: rows are not padded, only the last byte is, with zeros. Codes of 8 bits are bytes already.
 """
 
 from typing import Any

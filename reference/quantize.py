@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def check_finite(weight: Array) -> None:
-    """Raise ValueError naming the first NaN or infinity of ``weight`` in C order, if there is one."""
+    """Raise ValueError naming the first NaN or infinity of ``weight`` in C order, if any."""
     with np.errstate(invalid="ignore"):  # ml_dtypes flags the question itself for a signaling NaN
         finite = np.isfinite(weight)
     if not finite.all():
@@ -73,7 +73,7 @@ def dequantize(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    """Decode what :func:`quantize` returned into an array of ``shape`` and the weight's ``dtype``."""
+    """Decode what :func:`quantize` returned: an array of ``shape`` and the weight's ``dtype``."""
     codes = split_axes(unpack(packed, format, shape), scale.shape)
     per_block = [length for blocks in scale.shape for length in (blocks, 1)]
     decoded = decode(codes, scale.reshape(per_block), zero_point.reshape(per_block), dtype)

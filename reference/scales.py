@@ -58,8 +58,8 @@ def zero_points(lo: Array, scales: Array, format: Format) -> Array:
 def float_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
     """Scales of FP8 blocks in the weight's dtype: absmax / (largest code), rounded to ``dtype``.
 
-    With float16 scales E5M2 aims at 57344 / 16: otherwise every block with an absmax under 3.5 had a
-    subnormal scale. The codes lie four binades lower, where E5M2 is as dense as at its top.
+    With float16 scales E5M2 aims at 57344 / 16: otherwise every block with an absmax under 3.5 had
+    a subnormal scale. The codes lie four binades lower, where E5M2 is as dense as at its top.
     """
     target = F32(format.float_max)
     if format.code_dtype == ml_dtypes.float8_e5m2 and dtype == np.float16:
@@ -116,7 +116,7 @@ def _largest_float_code(absmax: Array, scales: Array, format: Format) -> Array:
 
 
 def _decodable(scales: Array, largest_code: Array | F32, dtype: NumpyDType) -> Array:
-    """Where the block's largest weight would decode to an infinity of ``dtype``, the next smaller scale.
+    """The scales, or the next smaller ones where the largest weight would decode to an infinity.
 
     Only weights at the very top of their dtype's range meet this: 65504 in float16 as INT4 has the
     scale 9357.7, stored as 9360, and 7 * 9360 is infinite in float16.
