@@ -8,7 +8,7 @@ import logging
 from importlib import metadata
 
 from coreai_opt.coreai_utils.common import CompressionGranularity, DType, QScheme
-from coreai_opt.coreai_utils.quantize_weights import quantize_weights
+from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 
 __all__ = ["CompressionGranularity", "DType", "QScheme", "quantize_weights"]
 

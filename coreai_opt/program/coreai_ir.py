@@ -35,6 +35,7 @@ __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
     "CONSTANT",
     "AIProgram",
+    "Buffer",
     "Builder",
     "Op",
     "Tensor",
@@ -187,17 +188,34 @@ def location_text(op: Op) -> str:
     return ", ".join(filter(None, parts)) or text
 
 
-def read_constant(op: Op) -> npt.NDArray[Any]:
-    """Return a constant's value: a new array of its shape and dtype.
+class Buffer:
+    """Memory to read constants into, one after the other; it grows to the largest."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def take(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        """Return ``nbytes`` bytes; what was returned before is overwritten."""
+        if nbytes > self._bytes.nbytes:
+            self._bytes = np.empty(nbytes, np.uint8)
+        return self._bytes[:nbytes]
+
+
+def read_constant(op: Op, buffer: Buffer | None = None) -> npt.NDArray[Any]:
+    """Return a constant's value: an array of its shape and dtype.
 
     Dense attributes, splats and resources, float or bfloat16, are all read by this one call: numpy
     cannot see into resources, and into bfloat16 not at all.
+
+    Args:
+        op: the constant.
+        buffer: memory for the array, which then lives until the next constant is read into it.
     """
     tensor = static_tensor(op.result)
     assert tensor is not None
-    array = np.empty(tensor.shape, tensor.dtype)
-    copy_constant_value_to_array(constant_op=op, destination=array.reshape(-1).view(np.uint8))
-    return array
+    raw = (buffer or Buffer()).take(tensor.nbytes)
+    copy_constant_value_to_array(constant_op=op, destination=raw)
+    return raw.view(tensor.dtype).reshape(tensor.shape)
 
 
 def stored_bytes(op: Op) -> int:

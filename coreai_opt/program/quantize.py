@@ -1,15 +1,21 @@
 """The weights of a program, one after the other: find, read, quantize, write back."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle
+from typing import Any, NoReturn
+
+import numpy.typing as npt
 
 from coreai_opt.array import QuantizedArray, quantize_parsed
 from coreai_opt.backends import Backend, BackendMismatchError
 from coreai_opt.common import CompressionGranularity
 from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import weight_block_sizes
-from coreai_opt.program.coreai_ir import AIProgram, read_constant
+from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.rewrite import replace_constant
 from coreai_opt.spec import QuantizationSpec
 
@@ -56,11 +62,16 @@ def quantize_program(
         BackendMismatchError: the backends differ; the message names the weight.
     """
     weights = find_weights(program, weight_num_threshold)
-    for done, weight in enumerate(weights):
+    outcomes = (
+        _overlapped(weights, settings)
+        if settings.num_threads > 1
+        else _one_by_one(weights, settings)
+    )
+    for done, (weight, outcome) in enumerate(outcomes):
         if progress is not None:
             progress(done, len(weights), str(weight))
         try:
-            quantized = _quantize_weight(weight, settings)
+            quantized = outcome()
         except ValueError as reason:
             logger.warning("%s is left as it is: %s", weight, reason)
         except BackendMismatchError as error:
@@ -71,7 +82,56 @@ def quantize_program(
         progress(len(weights), len(weights), "")
 
 
-def _quantize_weight(weight: Weight, settings: Settings) -> QuantizedArray:
+Outcome = tuple[Weight, Callable[[], QuantizedArray]]
+"""A weight, and a function that returns what it became or raises why it cannot be quantized."""
+
+
+def _one_by_one(weights: list[Weight], settings: Settings) -> Iterator[Outcome]:
+    buffer = Buffer()
+    for weight in weights:
+        yield weight, partial(_quantize_weight, weight, settings, buffer)
+
+
+def _overlapped(weights: list[Weight], settings: Settings) -> Iterator[Outcome]:
+    """Quantize one weight in another thread while the next one is read in this one.
+
+    Only this thread touches the program. A buffer is free again when the weight before the last
+    has been written back, so two are enough.
+    """
+    buffers = cycle((Buffer(), Buffer()))
+    kernels = replace(settings, num_threads=settings.num_threads - 1)
+    with ThreadPoolExecutor(1) as worker:
+        ahead: Outcome | None = None
+        for weight, buffer in zip(weights, buffers, strict=False):
+            try:
+                read = _read_weight(weight, settings, buffer)
+            except ValueError as reason:
+                outcome = weight, partial(_refuse, reason)
+            else:
+                outcome = weight, worker.submit(_quantize_array, *read, kernels).result
+            if ahead is not None:
+                yield ahead
+            ahead = outcome
+        if ahead is not None:
+            yield ahead
+
+
+def _refuse(reason: ValueError) -> NoReturn:
+    raise reason
+
+
+def _quantize_weight(weight: Weight, settings: Settings, buffer: Buffer) -> QuantizedArray:
+    return _quantize_array(*_read_weight(weight, settings, buffer), settings)
+
+
+def _read_weight(
+    weight: Weight, settings: Settings, buffer: Buffer
+) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
     sizes = weight_block_sizes(weight, settings.granularity, settings.block_size)
-    array = read_constant(weight.op)
+    return read_constant(weight.op, buffer), sizes
+
+
+def _quantize_array(
+    array: npt.NDArray[Any], sizes: tuple[int, ...], settings: Settings
+) -> QuantizedArray:
     return quantize_parsed(array, settings.spec, sizes, settings.backend, settings.num_threads)
