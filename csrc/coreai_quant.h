@@ -86,12 +86,12 @@ struct caq_kernels;
  * granule write to different bytes, so they may run at the same time.
  */
 typedef struct caq_job {
-    size_t elements;     /* of the whole tensor */
-    size_t packed_size;  /* bytes of the packed codes */
-    size_t scale_count;  /* scales, and zero points, in C order of the blocks */
-    size_t scale_size;   /* bytes of one scale: 1, 2 or 4; a zero point is one byte */
-    size_t units;        /* into how many units the work is cut */
-    size_t granule;      /* units which must stay together, see above */
+    size_t elements;    /* of the whole tensor */
+    size_t packed_size; /* bytes of the packed codes */
+    size_t scale_count; /* scales, and zero points, in C order of the blocks */
+    size_t scale_size;  /* bytes of one scale: 1, 2 or 4; a zero point is one byte */
+    size_t units;       /* into how many units the work is cut */
+    size_t granule;     /* units which must stay together, see above */
 
     caq_source source;
     caq_format format;
@@ -119,8 +119,8 @@ typedef struct caq_job {
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
  */
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
-                        caq_scale scale, size_t rank, const size_t *shape, const size_t *block_sizes,
-                        size_t parts, caq_level level);
+                        caq_scale scale, size_t rank, const size_t *shape,
+                        const size_t *block_sizes, size_t parts, caq_level level);
 
 /*
  * Quantize the units first .. first + count - 1.

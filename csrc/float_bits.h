@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
-#error "float arithmetic must be done in binary32: compile for SSE2 or another FPU without excess precision"
+#error "float arithmetic must be done in binary32, without excess precision"
 #endif
 
 static inline uint32_t float_bits(float x) {

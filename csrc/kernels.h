@@ -17,10 +17,10 @@ typedef struct caq_encoding {
     float largest;
     int32_t offset;
     /* floating point only */
-    float smallest;    /* normal number; below, numbers are multiples of a step */
-    float step_adder;  /* a number whose last place is that step: adding it rounds to steps */
-    uint32_t dropped;  /* significand bits of binary32 that the format lacks */
-    int32_t rebias;    /* what bits rounded and shifted down by dropped are above the code */
+    float smallest;     /* normal number; below, numbers are multiples of a step */
+    float step_adder;   /* a number whose last place is that step: adding it rounds to steps */
+    uint32_t dropped;   /* significand bits of binary32 that the format lacks */
+    int32_t rebias;     /* what bits rounded and shifted down by dropped are above the code */
     uint32_t sign_down; /* by how much the sign bit goes down to its place in the code */
 } caq_encoding;
 

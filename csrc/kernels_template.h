@@ -40,14 +40,15 @@ TARGET static inline vi KERNEL(sortable)(const ELEMENT *p) {
  * The statistics of blocks of one element: every column has its own.
  */
 
-TARGET static inline vi KERNEL(absmax_column)(const ELEMENT *p, size_t rows, size_t stride, vi most) {
+TARGET static inline vi KERNEL(absmax_column)(const ELEMENT *p, size_t rows, size_t stride,
+                                              vi most) {
     for (size_t row = 0; row < rows; row++)
         most = VECTOR(max)(most, KERNEL(magnitude)(p + row * stride));
     return most;
 }
 
-TARGET static inline void KERNEL(minmax_column)(const ELEMENT *p, size_t rows, size_t stride, vi *lo,
-                                                vi *hi) {
+TARGET static inline void KERNEL(minmax_column)(const ELEMENT *p, size_t rows, size_t stride,
+                                                vi *lo, vi *hi) {
     for (size_t row = 0; row < rows; row++) {
         vi bits = KERNEL(sortable)(p + row * stride);
         *lo = VECTOR(min)(*lo, bits);
@@ -75,7 +76,7 @@ TARGET static inline void KERNEL(absmax_columns)(const ELEMENT *p, size_t rows, 
     size_t i = 0;
     for (; i + LANES <= count; i += LANES)
         VECTOR(store_i)
-        (absmax + i, KERNEL(absmax_column)(p + i, rows, stride, VECTOR(load_i)(absmax + i)));
+    (absmax + i, KERNEL(absmax_column)(p + i, rows, stride, VECTOR(load_i)(absmax + i)));
     if (i == count)
         return;
     ELEMENT padded[STEP];
@@ -156,8 +157,8 @@ TARGET static inline void KERNEL(absmax_blocks)(const ELEMENT *p, size_t blocks,
                                                 int32_t *absmax) {
     for (; blocks >= 4; blocks -= 4, absmax += 4) {
         vi most[4];
-        UNROLL for (size_t k = 0; k < 4; k++, p += length)
-            most[k] = KERNEL(absmax_block)(p, length);
+        UNROLL for (size_t k = 0; k < 4; k++, p += length) most[k] =
+            KERNEL(absmax_block)(p, length);
         VECTOR(raise_4)(absmax, most);
     }
     for (; blocks; blocks--, absmax++, p += length) {
@@ -270,8 +271,7 @@ TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vf z
     vi odd = VECTOR(and)(VECTOR(shift_down)(bits, to->dropped), VECTOR(set_i)(1));
     vi half = VECTOR(set_i)((1 << (to->dropped - 1)) - 1);
     vi rounded = VECTOR(add_i)(VECTOR(add_i)(bits, half), odd);
-    vi normal =
-        VECTOR(sub_i)(VECTOR(shift_down)(rounded, to->dropped), VECTOR(set_i)(to->rebias));
+    vi normal = VECTOR(sub_i)(VECTOR(shift_down)(rounded, to->dropped), VECTOR(set_i)(to->rebias));
     /* subnormal: let the adder round to steps, and count them */
     vf adder = VECTOR(set_f)(to->step_adder);
     vi steps = VECTOR(sub_i)(VECTOR(bits)(VECTOR(add)(magnitude, adder)), VECTOR(bits)(adder));

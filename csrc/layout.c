@@ -97,8 +97,7 @@ static void cut_into_units(caq_job *job, size_t parts) {
     }
     job->row = job->blocks[last] * job->length[last];
     size_t parts_of_row = (at_least_1(parts) + bands - 1) / bands;
-    job->tile =
-        choose_tile(job->rows, job->blocks[last], job->length[last], bits, parts_of_row);
+    job->tile = choose_tile(job->rows, job->blocks[last], job->length[last], bits, parts_of_row);
     job->tiles = (job->blocks[last] + job->tile - 1) / job->tile;
     job->units = bands * job->tiles;
     job->granule = choose_granule(job, bits);
@@ -109,8 +108,8 @@ static void cut_into_units(caq_job *job, size_t parts) {
 }
 
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
-                        caq_scale scale, size_t rank, const size_t *shape, const size_t *block_sizes,
-                        size_t parts, caq_level level) {
+                        caq_scale scale, size_t rank, const size_t *shape,
+                        const size_t *block_sizes, size_t parts, caq_level level) {
     job->source = source;
     job->format = format;
     job->scheme = scheme;

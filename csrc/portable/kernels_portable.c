@@ -83,8 +83,8 @@ static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uin
         return;
     }
     for (size_t i = 0; i < bytes; i++, codes += 4)
-        packed[i] = (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 |
-                              codes[3] << 6);
+        packed[i] =
+            (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 | codes[3] << 6);
 }
 
 #define SOURCE f32

@@ -126,8 +126,10 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
     size_t i = 0;
     if (bits == 4) {
         for (; i + 32 <= bytes; i += 32) {
-            vi pairs = _mm256_packus_epi16(pair_4_bits(codes + 2 * i), pair_4_bits(codes + 2 * i + 32));
-            _mm256_storeu_si256((__m256i *)(void *)(packed + i), _mm256_permute4x64_epi64(pairs, 0xD8));
+            vi pairs =
+                _mm256_packus_epi16(pair_4_bits(codes + 2 * i), pair_4_bits(codes + 2 * i + 32));
+            _mm256_storeu_si256((__m256i *)(void *)(packed + i),
+                                _mm256_permute4x64_epi64(pairs, 0xD8));
         }
     } else {
         for (; i + 32 <= bytes; i += 32) {

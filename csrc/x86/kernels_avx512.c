@@ -34,9 +34,7 @@ TARGET static inline vf avx512_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 TARGET static inline vf avx512_clip(vf x, vf lo, vf hi) {
     return _mm512_min_ps(_mm512_max_ps(x, lo), hi);
 }
-TARGET static inline vm avx512_at_least(vf a, vf b) {
-    return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ);
-}
+TARGET static inline vm avx512_at_least(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 TARGET static inline vi avx512_bits(vf x) { return _mm512_castps_si512(x); }
 TARGET static inline vf avx512_from_bits(vi x) { return _mm512_castsi512_ps(x); }
 TARGET static inline vi avx512_round(vf x) { return _mm512_cvtps_epi32(x); }

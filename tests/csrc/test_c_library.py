@@ -188,5 +188,3 @@ def test_format_tables_agree() -> None:
             "emax": format.emax,
             "largest": format.float_max,
         }
-
-
