@@ -1,0 +1,82 @@
+"""(c) Growth: what a weight costs in ever larger arrays, and what ten thousand small ones cost.
+
+Run in our own environment, by ``run.py``.
+"""
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from coreai_opt import quantize_array
+from environments import OURS
+from programs import run_child
+from weights import make_weight
+
+SIZES = (1, 2, 4, 10, 40, 100, 400)
+"""In millions of weights."""
+
+ROW = 4000
+SMALL = 64
+
+
+def run_growth(largest: int, rounds: int, small: int, folder: Path, *, log: Path) -> dict[str, Any]:
+    """Time INT4 in blocks of 32.
+
+    Args:
+        largest: millions of weights of the largest array.
+        rounds: how many times each is timed.
+        small: how many small weights.
+        folder: where the program of small weights is made.
+        log: where its messages go.
+
+    Returns:
+        ``arrays``: by source, millions of weights and threads, the seconds; ``small``: the seconds
+        for each small weight, in an array call and in a program.
+    """
+    sizes = [size for size in SIZES if size <= largest]
+    return {
+        "arrays": {source: _grow(source, sizes, rounds) for source in ("float32", "float16")},
+        "small": {
+            "count": small,
+            "weights": SMALL * SMALL,
+            "array_call": _small_arrays(small),
+            "program": _small_program(small, folder, log),
+        },
+    }
+
+
+def _grow(source: str, sizes: list[int], rounds: int) -> list[dict[str, Any]]:
+    weight = np.resize(make_weight(source, (2500, ROW)), (sizes[-1] * 1_000_000 // ROW, ROW))
+    times: dict[tuple[int, int], list[float]] = {(n, t): [] for n in sizes for t in (1, 2)}
+    for _ in range(rounds):
+        for (size, threads), seconds in times.items():
+            part = weight[: size * 1_000_000 // ROW]
+            seconds.append(_seconds(part, threads))
+    return [
+        {"millions": size, "threads": threads, "seconds": median(seconds)}
+        for (size, threads), seconds in times.items()
+    ]
+
+
+def _seconds(weight: np.ndarray, threads: int) -> float:
+    start = time.perf_counter()
+    quantize_array(weight, "int4", block_sizes=(1, 32), num_threads=threads)
+    return time.perf_counter() - start
+
+
+def _small_arrays(count: int) -> float:
+    weight = make_weight("float32", (SMALL, SMALL))
+    start = time.perf_counter()
+    for _ in range(count):
+        quantize_array(weight, "int4", block_sizes=(1, 32), num_threads=1)
+    return (time.perf_counter() - start) / count
+
+
+def _small_program(count: int, folder: Path, log: Path) -> float:
+    path = folder / "small.aimodel"
+    run_child(OURS, "build", path, "--layers", count, "--width", SMALL, log=log)
+    runs = (run_child(OURS, "quantize", path, "--threads", 1, log=log) for _ in range(3))
+    return median(run["seconds"] for run in runs) / count
