@@ -12,17 +12,18 @@
 /* What depends on the type that scales are stored in. */
 typedef struct scale_type {
     float smallest;    /* positive, with a finite reciprocal */
+    float largest;     /* finite number of the weight's type */
     float overflow;    /* decoded numbers from here on round to infinity in the weight's type */
     float danger;      /* no block whose absmax is below can get there */
-    uint32_t ulp_bits; /* binary32 bits from one large number of the type to the next */
+    uint32_t ulp_bits; /* binary32 bits from one large number of the scale's type to the next */
 } scale_type;
 
 static scale_type describe_scale(const caq_job *job) {
     static const scale_type types[CAQ_SOURCES] = {
         /* 2^-128 has the reciprocal 2^128; its successor is the first whose reciprocal is finite. */
-        [CAQ_F32] = {0x1.000008p-128f, 0.0f, 0x1p127f, 1},
-        [CAQ_F16] = {0x1p-24f, 65520.0f, 0x1p15f, 0x2000},
-        [CAQ_BF16] = {0x1.08p-128f, 0x1.FFp127f, 0x1p127f, 0x10000},
+        [CAQ_F32] = {0x1.000008p-128f, FLT_MAX, 0.0f, 0x1p127f, 1},
+        [CAQ_F16] = {0x1p-24f, 65504.0f, 65520.0f, 0x1p15f, 0x2000},
+        [CAQ_BF16] = {0x1.08p-128f, 0x1.FEp127f, 0x1.FFp127f, 0x1p127f, 0x10000},
     };
     scale_type type = types[job->source];
     if (job->source == CAQ_F32)
@@ -109,15 +110,18 @@ static float largest_code(const caq_job *job, caq_format_info format, float absm
     return code < levels ? code : levels;
 }
 
-/* The next smaller scale where the block's largest weight would decode to an infinity. */
-static void keep_decodable(const caq_job *job, scale_type type, tile *tile, size_t blocks) {
+/* A smaller scale while the block's largest weight would decode to an infinity: what its code allows,
+ * rounded down, or the next smaller one. With that its code may be another. */
+static float decodable_scale(const caq_job *job, scale_type type, float absmax, float scale) {
     caq_format_info format = caq_describe_format(job->format);
-    for (size_t i = 0; i < blocks; i++) {
-        float absmax = tile->absmax[i], scale = tile->scale[i];
-        if (absmax >= type.danger &&
-            scale * largest_code(job, format, absmax, scale) >= type.overflow)
-            tile->scale[i] = float_from_bits(float_bits(scale) - type.ulp_bits);
+    float code = largest_code(job, format, absmax, scale);
+    while (scale * code >= type.overflow) {
+        float bound = float_from_bits(float_bits(type.largest / code) & ~(type.ulp_bits - 1));
+        float below = float_from_bits(float_bits(scale) - type.ulp_bits);
+        scale = bound < below ? bound : below;
+        code = largest_code(job, format, absmax, scale);
     }
+    return scale;
 }
 
 static float largest_of(const float *x, size_t count) {
@@ -136,8 +140,9 @@ static caq_status finish_scales(const caq_job *job, tile *tile, size_t blocks, u
     if (float_bits(most) >= INFINITE)
         return CAQ_NOT_FINITE;
     round_scales(job, type.smallest, tile->scale, blocks);
-    if (most >= type.danger)
-        keep_decodable(job, type, tile, blocks);
+    for (size_t i = 0; most >= type.danger && i < blocks; i++)
+        if (tile->absmax[i] >= type.danger)
+            tile->scale[i] = decodable_scale(job, type, tile->absmax[i], tile->scale[i]);
     for (size_t i = 0; i < blocks; i++)
         tile->scale[i] = tile->absmax[i] == 0.0f ? 1.0f : tile->scale[i];
     for (size_t i = 0; i < blocks; i++)

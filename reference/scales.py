@@ -5,6 +5,7 @@ Scales leave this module rounded to the dtype they are stored in, because codes 
 what is stored.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -27,7 +28,7 @@ def symmetric_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
         dtype: the weight's dtype, in which scales are stored.
     """
     scales = _usable((absmax / F32(format.symmetric_max)).astype(dtype), absmax, dtype)
-    return _decodable(scales, F32(format.symmetric_max), dtype)
+    return _decodable(scales, lambda _: F32(format.symmetric_max), dtype)
 
 
 def asymmetric_scales(lo: Array, hi: Array, format: Format, dtype: NumpyDType) -> Array:
@@ -46,8 +47,10 @@ def asymmetric_scales(lo: Array, hi: Array, format: Format, dtype: NumpyDType) -
     # Halving is exact where the difference overflows; the quotient by L >= 3 fits again.
     quotient = np.where(np.isinf(spread), halved, spread / levels)
     scales = _usable(quotient.astype(dtype), spread, dtype)
-    largest_code = np.minimum(np.rint(np.maximum(-lo, hi) * reciprocal(scales)), levels)
-    return _decodable(scales, largest_code, dtype)
+    absmax = np.maximum(-lo, hi)
+    return _decodable(
+        scales, lambda now: np.minimum(np.rint(absmax * reciprocal(now)), levels), dtype
+    )
 
 
 def zero_points(lo: Array, scales: Array, format: Format) -> Array:
@@ -65,7 +68,7 @@ def float_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
     if format.code_dtype == ml_dtypes.float8_e5m2 and dtype == np.float16:
         target = target / F32(16)
     scales = _usable((absmax / target).astype(dtype), absmax, dtype)
-    return _decodable(scales, _largest_float_code(absmax, scales, format), dtype)
+    return _decodable(scales, _float_code_of(absmax, format), dtype)
 
 
 def e8m0_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
@@ -80,7 +83,11 @@ def e8m0_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
     biased = rounded_up.astype(np.int32) - format.emax
     scales = np.maximum(biased, 127 + _smallest_e8m0_exponent(dtype)).astype(np.uint8).view(E8M0)
     scales = np.where(absmax == 0, E8M0.type(1), scales)
-    return _decodable(scales, _largest_float_code(absmax, scales, format), dtype)
+    return _decodable(scales, _float_code_of(absmax, format), dtype)
+
+
+def _float_code_of(absmax: Array, format: Format) -> Callable[[Array], Array]:
+    return lambda scales: widen(encode_float(absmax * reciprocal(scales), format))
 
 
 def _smallest_e8m0_exponent(dtype: NumpyDType) -> int:
@@ -101,7 +108,7 @@ def _smallest_scale(dtype: NumpyDType) -> Array:
 def _next_bits(positive: Array, step: int) -> Array:
     """The neighbours of positive numbers of any binary floating-point dtype."""
     bits = positive.view(f"u{positive.dtype.itemsize}")
-    return (bits + bits.dtype.type(step % (1 << 8 * bits.itemsize))).view(positive.dtype)
+    return (bits.astype(np.int64) + step).astype(bits.dtype).view(positive.dtype)
 
 
 def _usable(scales: Array, extent: Array, dtype: NumpyDType) -> Array:
@@ -111,16 +118,35 @@ def _usable(scales: Array, extent: Array, dtype: NumpyDType) -> Array:
     return np.where(extent == 0, dtype.type(1), usable)
 
 
-def _largest_float_code(absmax: Array, scales: Array, format: Format) -> Array:
-    return encode_float(absmax * reciprocal(scales), format).astype(F32)
-
-
-def _decodable(scales: Array, largest_code: Array | F32, dtype: NumpyDType) -> Array:
-    """The scales, or the next smaller ones where the largest weight would decode to an infinity.
+def _decodable(
+    scales: Array, code_of_largest: Callable[[Array], Array], dtype: NumpyDType
+) -> Array:
+    """Smaller scales where the block's largest weight would decode to an infinity of ``dtype``.
 
     Only weights at the very top of their dtype's range meet this: 65504 in float16 as INT4 has the
-    scale 9357.7, stored as 9360, and 7 * 9360 is infinite in float16.
+    scale 9357.7, stored as 9360, and 7 * 9360 is infinite in float16; 65504 / 7 rounded down is
+    not. With a smaller scale the largest weight's code may be another, so it is looked at again.
+
+    Args:
+        scales: the scales so far.
+        code_of_largest: gives the code, in float32, that each block's largest weight has with
+            given scales, in magnitude.
+        dtype: the weight's dtype.
     """
-    with np.errstate(over="ignore"):
-        decoded = (widen(scales) * largest_code).astype(dtype)
-    return np.where(np.isinf(decoded), _next_bits(scales, -1), scales)
+    largest = F32(ml_dtypes.finfo(dtype).max)
+    while True:
+        code = code_of_largest(scales)
+        with np.errstate(over="ignore"):
+            infinite = np.isinf((widen(scales) * code).astype(dtype))
+        if not infinite.any():
+            return scales
+        bound = _toward_zero(largest / np.where(infinite, code, F32(1)), scales.dtype)
+        below = _next_bits(scales, -1)
+        smaller = np.where(widen(bound) < widen(below), bound, below)
+        scales = np.where(infinite, smaller, scales)
+
+
+def _toward_zero(positive: Array, dtype: NumpyDType) -> Array:
+    """The largest numbers of ``dtype`` that are not above ``positive``."""
+    rounded = positive.astype(dtype)
+    return np.where(widen(rounded) > positive, _next_bits(rounded, -1), rounded)
