@@ -142,7 +142,8 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
  *              significand of absmax is above 29/16, emax 2, 8, 15 for E2M1, E4M3, E5M2.
  *              Rounded to nearest even in the type it is stored in; a block of zeros has scale 1; below
  *              the smallest positive scale whose reciprocal is finite, that one (E8M0: 2^-127, CAQ_F16
- *              2^-24); where absmax would decode to an infinity, the next smaller scale.
+ *              2^-24); while absmax would decode to an infinity of the weight's type, the type's
+ *              largest number divided by absmax's code and rounded down, or the next smaller scale.
  *   zero point symmetric INT 0, UINT Q; asymmetric round(-lo / scale) clipped to the format's range.
  *   code       integers: round(w * (1 / scale)) + zero point, clipped; halves round to even.
  *              FP: w * (1 / scale) clipped to the largest number, rounded to nearest even; the sign of

@@ -23,7 +23,7 @@ from .corpus import (
 # The top of a dtype's range. By the rule alone the scales were, in float16, 65504 / 7 -> 9360,
 # / 127 -> 516, / 448 -> 146.25, / 3584 -> 18.28125, / 15 -> 4368, / 255 -> 257, and each times its
 # largest code is 65520 or more, which is infinite: 65504 over the code, rounded down, is stored.
-# E8M0: 65504 = 1.999·2^15 rounds up to 2^16 over 2^emax, and then to the largest power of two by itself.
+# E8M0: 65504 = 1.999·2^15 rounds up to 2^16 over 2^emax, and then to the largest power of two.
 F16_TOP = [
     (Spec("int2"), 65504),
     (Spec("int4"), 9352),
@@ -99,10 +99,10 @@ def test_all_zero_blocks(spec: Spec, dtype: DTypeLike, backend: str) -> None:
     assert (result.dequantize().astype(float)[:2] == 0).all()
 
 
-# Asymmetric blocks with both signs, float16 as UINT4. By the rule alone the scales were
-# 65604 / 15 -> 4372, 92694 / 15 -> 6180 and 130904 / 15 -> 8728, and the largest weights 15, 11 and 8
-# steps from zero, each an infinity: 15 * 4372 = 65580, 11 * 6180 = 67980, 8 * 8728 = 69824. They are
-# 65504 / 15, / 11, / 8 rounded down, in float16's steps of 4 there.
+# Asymmetric blocks with both signs, float16 as UINT4. By the rule alone the scales were 65604 / 15
+# -> 4372, 92694 / 15 -> 6180, 130904 / 15 -> 8728, and the largest weights 15, 11 and 8 steps from
+# zero, each an infinity: 15 * 4372 = 65580, 11 * 6180 = 67980, 8 * 8728 = 69824. They are
+# 65504 / 15, / 11 and / 8 rounded down, in float16's steps of 4 there.
 TWO_SIDED_TOP = [((-65504, 100), 4364), ((27190, -65504), 5952), ((-65400, 65504), 8188)]
 
 
