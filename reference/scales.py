@@ -27,8 +27,9 @@ def symmetric_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
         format: an integer format.
         dtype: the weight's dtype, in which scales are stored.
     """
-    scales = _usable((absmax / F32(format.symmetric_max)).astype(dtype), absmax, dtype)
-    return _decodable(scales, lambda _: F32(format.symmetric_max), dtype)
+    largest = np.full_like(absmax, format.symmetric_max)
+    scales = _usable((absmax / largest).astype(dtype), absmax, dtype)
+    return _decodable(scales, lambda _: largest, dtype)
 
 
 def asymmetric_scales(lo: Array, hi: Array, format: Format, dtype: NumpyDType) -> Array:

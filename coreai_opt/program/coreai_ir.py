@@ -213,6 +213,7 @@ def read_constant(op: Op, buffer: Buffer | None = None) -> npt.NDArray[Any]:
     """
     tensor = static_tensor(op.result)
     assert tensor is not None
+    assert tensor.dtype is not None
     raw = (buffer or Buffer()).take(tensor.nbytes)
     copy_constant_value_to_array(constant_op=op, destination=raw)
     return raw.view(tensor.dtype).reshape(tensor.shape)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
@@ -101,19 +101,23 @@ def _overlapped(weights: list[Weight], settings: Settings) -> Iterator[Outcome]:
     buffers = cycle((Buffer(), Buffer()))
     kernels = replace(settings, num_threads=settings.num_threads - 1)
     with ThreadPoolExecutor(1) as worker:
-        ahead: Outcome | None = None
+        ahead: list[Outcome] = []
         for weight, buffer in zip(weights, buffers, strict=False):
-            try:
-                read = _read_weight(weight, settings, buffer)
-            except ValueError as reason:
-                outcome = weight, partial(_refuse, reason)
-            else:
-                outcome = weight, worker.submit(_quantize_array, *read, kernels).result
-            if ahead is not None:
-                yield ahead
-            ahead = outcome
-        if ahead is not None:
-            yield ahead
+            ahead.append((weight, _start(weight, settings, kernels, buffer, worker)))
+            if len(ahead) > 1:
+                yield ahead.pop(0)
+        yield from ahead
+
+
+def _start(
+    weight: Weight, settings: Settings, kernels: Settings, buffer: Buffer, worker: Executor
+) -> Callable[[], QuantizedArray]:
+    """Read a weight, let the worker quantize it, and return what waits for the result."""
+    try:
+        array, sizes = _read_weight(weight, settings, buffer)
+    except ValueError as reason:
+        return partial(_refuse, reason)
+    return worker.submit(_quantize_array, array, sizes, kernels).result
 
 
 def _refuse(reason: ValueError) -> NoReturn:
