@@ -1,6 +1,7 @@
 """(b) Programs: ``quantize_weights`` of ours and of coreai-opt, each run in a fresh process."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,9 +18,10 @@ SOURCES = ("float32", "float16")
 def run_child(environment: str, *arguments: object, log: Path) -> dict[str, Any]:
     """Run a step of ``program_child.py`` with one thread for everything that can be told so."""
     command = [python_of(environment), HERE / "program_child.py", *map(str, arguments)]
+    one_thread = {**os.environ, **ONE_THREAD}
     with log.open("a") as errors:
         done = subprocess.run(  # noqa: S603
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=ONE_THREAD, check=True
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=one_thread, check=True
         )
     return json.loads(done.stdout.splitlines()[-1])
 
