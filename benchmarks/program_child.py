@@ -46,7 +46,8 @@ def build(path: Path, source: str, layers: int, width: int) -> dict[str, Any]:
 def import_all() -> dict[str, Any]:
     """Time the imports that quantizing a program needs."""
     start = time.perf_counter()
-    import coreai.authoring
+    import coreai.authoring  # noqa: F401
+
     import coreai_opt.coreai_utils  # noqa: F401
 
     return {"seconds": time.perf_counter() - start}
@@ -55,6 +56,7 @@ def import_all() -> dict[str, Any]:
 def quantize(path: Path, threads: int | None) -> dict[str, Any]:
     """Quantize a program to INT4 in blocks of 32, in place; ``threads`` is ours alone."""
     from coreai.authoring import AIModelAsset
+
     from coreai_opt.coreai_utils import CompressionGranularity, DType, quantize_weights
 
     program = AIModelAsset.load(path).program

@@ -5,12 +5,12 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from cases import Case
 from coreai_opt.coreai_utils import DType
 from coreai_opt.coreai_utils._coreai_imports import compression_types
 from coreai_opt.coreai_utils._utils.quantize_utils import _compute_qparams_by_dtype
 from coreai_opt.coreai_utils.common import QScheme
-
-from cases import Case
 
 DISTRIBUTIONS = ("coreai-opt", "torch", "numpy")
 
