@@ -8,19 +8,20 @@ PYTEST_ARGS ?= -n auto
 C_SOURCES = $(sort $(wildcard csrc/*.c csrc/*/*.c))
 C_HEADERS = $(sort $(wildcard csrc/*.h csrc/*/*.h))
 C_WARNINGS = -std=c11 -O2 -Icsrc -Wall -Wextra -Wconversion -Werror -ffp-contract=off
-PYTHON_SOURCES = coreai_opt reference tests examples setup.py
+PYTHON_SOURCES = coreai_opt reference tests examples benchmarks setup.py
 
 # What the package is built from: an environment is installed anew when any of it has changed.
 PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS) \
 	$(shell find coreai_opt reference -name '*.py' -o -name '*.pyi' -o -name '*.pyx')
 
-.PHONY: help demo test check format lint types c-format c-warnings wheel sdist clean
+.PHONY: help bench demo test check format lint types c-format c-warnings wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
 	@echo "make test    run every test on the installed package (PYTEST_ARGS='-n auto')"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
+	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"
 	@echo "make clean   remove what was built, environments included"
@@ -32,6 +33,11 @@ demo: .venv-demo/installed
 # on sys.path would have them import the sources instead of the installed package.
 test: .venv-test/installed
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest $(PYTEST_ARGS)
+
+# On the installed package, in an environment for each contender.
+bench:
+	$(PYTHON) benchmarks/environments.py
+	.venv-bench-ours/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 check: lint types c-format c-warnings
 
@@ -77,6 +83,6 @@ sdist: .venv-build/installed
 	touch $@
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-check .venv-build build dist *.egg-info \
+	rm -rf .venv-demo .venv-test .venv-check .venv-build .venv-bench-* build dist *.egg-info \
 		coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

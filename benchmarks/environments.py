@@ -1,4 +1,4 @@
-"""The environments of the benchmark, one for each contender, in ``benchmarks/.venv-*``.
+"""The environments of the benchmark, one for each contender, in ``.venv-bench-*``.
 
 Standard library only: this is what runs before anything is installed. The project itself is
 installed anew each time; a peer once, and a peer that cannot be installed is left out.
@@ -27,7 +27,7 @@ PEERS = {
 
 def folder_of(environment: str) -> Path:
     """Return where an environment is."""
-    return HERE / f".venv-{environment}"
+    return HERE.parent / f".venv-bench-{environment}"
 
 
 def python_of(environment: str) -> Path:

@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 from tables import AXES, NAMES
 from targets import peers_of
 
-MARKERS = {"coreai-opt": "v", "torchao": "s", "onnxruntime": "^", "mlx": "D", "ggml": "P"}
+PEERS = {
+    "coreai-opt": ("v", "tab:blue"),
+    "torchao": ("s", "tab:orange"),
+    "onnxruntime": ("^", "tab:green"),
+    "mlx": ("D", "tab:cyan"),
+    "ggml": ("P", "tab:purple"),
+}
+"""Markers and colours."""
 
 
 def plot_arrays(arrays: dict[str, Any], path: Path) -> None:
@@ -31,8 +38,8 @@ def _draw(panel: Any, source: str, rows: list[dict[str, Any]]) -> None:
     panel.hlines(places, [s["ours"] for s in speeds], [s["floor"] for s in speeds], color="0.85")
     _scatter(panel, places, speeds, "floor", marker="|", color="black", s=70)
     _scatter(panel, places, speeds, "ours", marker="o", color="tab:red", s=45)
-    for peer, marker in MARKERS.items():
-        _scatter(panel, places, speeds, peer, marker=marker, s=22, alpha=0.8)
+    for peer, (marker, color) in PEERS.items():
+        _scatter(panel, places, speeds, peer, marker=marker, color=color, s=22, alpha=0.8)
     panel.set_yticks(places, [f"{row['label']}, {AXES[row['axis']]}" for row in rows])
     panel.set_xscale("log")
     panel.set_title(source)
