@@ -41,7 +41,8 @@ def run_programs(folder: Path, layers: int, width: int, rounds: int, *, log: Pat
         shape = ("--source", source, "--layers", layers, "--width", width)
         run_child(OURS, "build", path, *shape, log=log)
         programs[source] = _quantize(environments, path, rounds, log)
-        print(f"{source}: {programs[source]}", flush=True)
+        took = (f"{name} {result['seconds']:.3f}" for name, result in programs[source].items())
+        print(f"{source}, seconds: {', '.join(took)}", flush=True)
     return {
         "layers": layers,
         "width": width,
