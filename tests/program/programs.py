@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 from coreai._compiler import ir
@@ -120,6 +121,15 @@ def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:
     )
 
 
+def as_array(output: NDArray) -> Array:
+    """Copy an output of the runtime into an array."""
+    if output.dtype != "bfloat16":
+        return output.numpy().copy()
+    # Core AI 1.0.0b3 hands bfloat16 to numpy in a way that numpy 2.5 refuses with a BufferError.
+    raw = memoryview(output._tensor).tobytes()
+    return np.frombuffer(raw, ml_dtypes.bfloat16).reshape(output.shape)
+
+
 def run(program: AIProgram, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Save ``program``, load it, and run its graph ``main`` on Core AI's runtime."""
 
@@ -127,7 +137,7 @@ def run(program: AIProgram, inputs: Mapping[str, Array]) -> dict[str, Array]:
         async with asset.executable() as model:
             values = {name: NDArray(np.ascontiguousarray(a)) for name, a in inputs.items()}
             outputs = await model.load_function("main")(values)
-            return {name: output.numpy().copy() for name, output in outputs.items()}
+            return {name: as_array(output) for name, output in outputs.items()}
 
     with TemporaryDirectory() as folder:
         asset = program.save_asset(Path(folder) / "program.aimodel")
