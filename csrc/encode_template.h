@@ -6,56 +6,61 @@
  */
 #define PART(op) KERNEL(CONCAT(ENCODE, op))
 
-TARGET static inline void PART(_step)(const ELEMENT *p, const vf reciprocal[VECTORS],
-                                      const vf zero[VECTORS], const caq_encoding *to,
-                                      uint8_t codes[STEP]) {
-    vi all[VECTORS];
-    EACH_VECTOR(v)
-    all[v] = KERNEL(CODE)(p + v * LANES, reciprocal[v], zero[v], to);
-    VECTOR(store_bytes)(codes, all);
-}
-
-/* Encode count < STEP elements. */
-TARGET static inline void PART(_rest)(const ELEMENT *p, size_t count, const vf reciprocal[VECTORS],
-                                      const vf zero[VECTORS], const caq_encoding *to,
-                                      uint8_t *codes) {
-    ELEMENT padded[STEP];
-    uint8_t last[STEP];
+/* Encode count < LANES elements. */
+TARGET static inline void PART(_few)(const ELEMENT *p, size_t count, vf reciprocal, vf zero,
+                                     const caq_encoding *to, uint8_t *codes) {
+    ELEMENT padded[LANES];
+    uint8_t all[LANES];
     KERNEL(pad)(padded, p, count);
-    PART(_step)(padded, reciprocal, zero, to, last);
+    VECTOR(store_bytes)(all, KERNEL(CODE)(padded, reciprocal, zero, to));
     for (size_t i = 0; i < count; i++)
-        codes[i] = last[i];
+        codes[i] = all[i];
 }
 
+/* Every element has parameters of its own. */
 TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const float *reciprocal,
                                       const float *zero, const caq_encoding *to, uint8_t *codes) {
-    vf r[VECTORS], z[VECTORS];
     size_t i = 0;
     for (; i + STEP <= count; i += STEP) {
-        KERNEL(each)(r, reciprocal + i, STEP);
-        KERNEL(each)(z, zero + i, STEP);
-        PART(_step)(p + i, r, z, to, codes + i);
+        vi all[VECTORS];
+        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+            size_t at = i + v * LANES;
+            all[v] = KERNEL(CODE)(p + at, KERNEL(load_parameters)(reciprocal + at),
+                                  KERNEL(load_parameters)(zero + at), to);
+        }
+        VECTOR(store_step)(codes + i, all);
     }
-    if (i == count)
-        return;
-    KERNEL(each)(r, reciprocal + i, count - i);
-    KERNEL(each)(z, zero + i, count - i);
-    PART(_rest)(p + i, count - i, r, z, to, codes + i);
+    for (; i + LANES <= count; i += LANES)
+        VECTOR(store_bytes)
+    (codes + i, KERNEL(CODE)(p + i, KERNEL(load_parameters)(reciprocal + i),
+                             KERNEL(load_parameters)(zero + i), to));
+    for (; i < count; i++)
+        PART(_few)(p + i, 1, VECTOR(set_f)(reciprocal[i]), VECTOR(set_f)(zero[i]), to, codes + i);
+}
+
+/* All elements of a block share parameters. */
+TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vf reciprocal, vf zero,
+                                       const caq_encoding *to, uint8_t *codes) {
+    size_t i = 0;
+    for (; i + STEP <= length; i += STEP) {
+        vi all[VECTORS];
+        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+            all[v] = KERNEL(CODE)(p + i + v * LANES, reciprocal, zero, to);
+        }
+        VECTOR(store_step)(codes + i, all);
+    }
+    for (; i + LANES <= length; i += LANES)
+        VECTOR(store_bytes)(codes + i, KERNEL(CODE)(p + i, reciprocal, zero, to));
+    if (i < length)
+        PART(_few)(p + i, length - i, reciprocal, zero, to, codes + i);
 }
 
 TARGET static inline void PART(_blocks)(const ELEMENT *p, size_t blocks, size_t length,
                                         const float *reciprocal, const float *zero,
                                         const caq_encoding *to, uint8_t *codes) {
-    vf r[VECTORS], z[VECTORS];
-    for (size_t block = 0; block < blocks; block++, p += length, codes += length) {
-        KERNEL(same)(r, reciprocal[block]);
-        KERNEL(same)(z, zero[block]);
-        size_t i = 0;
-        for (; i + STEP <= length; i += STEP)
-            PART(_step)(p + i, r, z, to, codes + i);
-        if (i < length)
-            PART(_rest)(p + i, length - i, r, z, to, codes + i);
-    }
+    for (size_t block = 0; block < blocks; block++, p += length, codes += length)
+        PART(_block)(p, length, VECTOR(set_f)(reciprocal[block]), VECTOR(set_f)(zero[block]), to,
+                     codes);
 }
 
 TARGET static void KERNEL(ENCODE)(const void *source, size_t blocks, size_t length,

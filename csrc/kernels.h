@@ -64,8 +64,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 /* Blocks are usually this long, as in OCP Microscaling. */
 #define USUAL_LENGTH 32
 
+/* Loops over a few vectors; clang unrolls them unasked. */
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif

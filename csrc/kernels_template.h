@@ -12,15 +12,15 @@
  *   KERNEL(op)  the name of a function of this instruction set and source type
  *   TARGET      attributes of such functions
  *
- * What does not fill a step is copied into a padded buffer: zeros change no statistic.
+ * What does not fill a step is taken a vector at a time, and what does not fill a vector is copied into
+ * a padded one: zeros change no statistic.
  */
 #define STEP (VECTORS * LANES)
 #define LOAD(p) VECTOR(CONCAT(load_, SOURCE))(p)
-#define EACH_VECTOR(v) UNROLL for (size_t v = 0; v < VECTORS; v++)
 
-/* Copy count < STEP elements and pad them with zeros. */
-TARGET static inline void KERNEL(pad)(ELEMENT padded[STEP], const ELEMENT *source, size_t count) {
-    for (size_t i = 0; i < STEP; i++)
+/* Copy count < LANES elements and pad them with zeros. */
+TARGET static inline void KERNEL(pad)(ELEMENT padded[LANES], const ELEMENT *source, size_t count) {
+    for (size_t i = 0; i < LANES; i++)
         padded[i] = 0;
     for (size_t i = 0; i < count; i++)
         __builtin_memcpy(&padded[i], (const char *)source + i * sizeof *source, sizeof *source);
@@ -36,25 +36,27 @@ TARGET static inline vi KERNEL(sortable)(const ELEMENT *p) {
     return VECTOR(xor)(bits, VECTOR(and)(VECTOR(sign_mask)(bits), VECTOR(set_i)(INT32_MAX)));
 }
 
-/*
- * The statistics of blocks of one element: every column has its own.
- */
+/* The statistics of each lane over vectors that lie stride elements apart. */
 
 TARGET static inline vi KERNEL(absmax_column)(const ELEMENT *p, size_t rows, size_t stride,
                                               vi most) {
-    for (size_t row = 0; row < rows; row++)
-        most = VECTOR(max)(most, KERNEL(magnitude)(p + row * stride));
+    UNROLL for (size_t row = 0; row < rows; row++) most =
+        VECTOR(max)(most, KERNEL(magnitude)(p + row * stride));
     return most;
 }
 
 TARGET static inline void KERNEL(minmax_column)(const ELEMENT *p, size_t rows, size_t stride,
                                                 vi *lo, vi *hi) {
-    for (size_t row = 0; row < rows; row++) {
+    UNROLL for (size_t row = 0; row < rows; row++) {
         vi bits = KERNEL(sortable)(p + row * stride);
         *lo = VECTOR(min)(*lo, bits);
         *hi = VECTOR(max)(*hi, bits);
     }
 }
+
+/*
+ * The statistics of blocks of one element: every column has its own.
+ */
 
 /* Statistics of fewer columns than lanes, and back. */
 TARGET static inline vi KERNEL(load_some)(const int32_t *p, size_t count) {
@@ -79,7 +81,7 @@ TARGET static inline void KERNEL(absmax_columns)(const ELEMENT *p, size_t rows, 
     (absmax + i, KERNEL(absmax_column)(p + i, rows, stride, VECTOR(load_i)(absmax + i)));
     if (i == count)
         return;
-    ELEMENT padded[STEP];
+    ELEMENT padded[LANES];
     vi most = KERNEL(load_some)(absmax + i, count - i);
     for (size_t row = 0; row < rows; row++) {
         KERNEL(pad)(padded, p + row * stride + i, count - i);
@@ -99,7 +101,7 @@ TARGET static inline void KERNEL(minmax_columns)(const ELEMENT *p, size_t rows, 
     }
     if (i == count)
         return;
-    ELEMENT padded[STEP];
+    ELEMENT padded[LANES];
     vi least = KERNEL(load_some)(lo + i, count - i), most = KERNEL(load_some)(hi + i, count - i);
     for (size_t row = 0; row < rows; row++) {
         KERNEL(pad)(padded, p + row * stride + i, count - i);
@@ -114,29 +116,17 @@ TARGET static inline void KERNEL(minmax_columns)(const ELEMENT *p, size_t rows, 
  * numbers in little more time than one vector to one.
  */
 
-TARGET static inline vi KERNEL(absmax_step)(const ELEMENT *p, vi most) {
-    EACH_VECTOR(v)
-    most = VECTOR(max)(most, KERNEL(magnitude)(p + v * LANES));
-    return most;
-}
-
-TARGET static inline void KERNEL(minmax_step)(const ELEMENT *p, vi *lo, vi *hi) {
-    EACH_VECTOR(v) {
-        vi bits = KERNEL(sortable)(p + v * LANES);
-        *lo = VECTOR(min)(*lo, bits);
-        *hi = VECTOR(max)(*hi, bits);
-    }
-}
-
 TARGET static inline vi KERNEL(absmax_block)(const ELEMENT *p, size_t length) {
     vi most = VECTOR(set_i)(0);
     size_t i = 0;
     for (; i + STEP <= length; i += STEP)
-        most = KERNEL(absmax_step)(p + i, most);
+        most = KERNEL(absmax_column)(p + i, VECTORS, LANES, most);
+    for (; i + LANES <= length; i += LANES)
+        most = KERNEL(absmax_column)(p + i, 1, LANES, most);
     if (i < length) {
-        ELEMENT padded[STEP];
+        ELEMENT padded[LANES];
         KERNEL(pad)(padded, p + i, length - i);
-        most = KERNEL(absmax_step)(padded, most);
+        most = KERNEL(absmax_column)(padded, 1, LANES, most);
     }
     return most;
 }
@@ -145,11 +135,13 @@ TARGET static inline void KERNEL(minmax_block)(const ELEMENT *p, size_t length, 
     *lo = *hi = VECTOR(set_i)(0);
     size_t i = 0;
     for (; i + STEP <= length; i += STEP)
-        KERNEL(minmax_step)(p + i, lo, hi);
+        KERNEL(minmax_column)(p + i, VECTORS, LANES, lo, hi);
+    for (; i + LANES <= length; i += LANES)
+        KERNEL(minmax_column)(p + i, 1, LANES, lo, hi);
     if (i < length) {
-        ELEMENT padded[STEP];
+        ELEMENT padded[LANES];
         KERNEL(pad)(padded, p + i, length - i);
-        KERNEL(minmax_step)(padded, lo, hi);
+        KERNEL(minmax_column)(padded, 1, LANES, lo, hi);
     }
 }
 
@@ -221,25 +213,11 @@ TARGET static void KERNEL(minmax)(const void *source, size_t rows, size_t stride
 }
 
 /*
- * Encoding. The parameters of a step are VECTORS vectors: different ones where every element is a
- * block, else all the same.
+ * Encoding.
  */
 
-TARGET static inline void KERNEL(same)(vf to[VECTORS], float value) {
-    EACH_VECTOR(v)
-    to[v] = VECTOR(set_f)(value);
-}
-
-/* Load the parameters of count <= STEP elements. */
-TARGET static inline void KERNEL(each)(vf to[VECTORS], const float *from, size_t count) {
-    float padded[STEP];
-    if (count < STEP) {
-        for (size_t i = 0; i < STEP; i++)
-            padded[i] = i < count ? from[i] : 0.0f;
-        from = padded;
-    }
-    EACH_VECTOR(v)
-    to[v] = VECTOR(load_f32)((const uint32_t *)(const void *)from + v * LANES);
+TARGET static inline vf KERNEL(load_parameters)(const float *p) {
+    return VECTOR(load_f32)((const uint32_t *)(const void *)p);
 }
 
 TARGET static inline vi KERNEL(symmetric_code)(const ELEMENT *p, vf reciprocal, vf zero,
@@ -293,6 +271,5 @@ TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vf z
 
 #undef STEP
 #undef LOAD
-#undef EACH_VECTOR
 #undef SOURCE
 #undef ELEMENT

@@ -73,7 +73,12 @@ static inline void neon_lower_4(int32_t *p, const vi least[4]) {
 static inline uint8x16_t low_halves(vi a, vi b) {
     return vreinterpretq_u8_u16(vuzp1q_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b)));
 }
-static inline void neon_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
+static inline void neon_store_bytes(uint8_t *p, vi codes) {
+    uint8x16_t halves = low_halves(codes, codes);
+    uint32_t bytes = vgetq_lane_u32(vreinterpretq_u32_u8(vuzp1q_u8(halves, halves)), 0);
+    __builtin_memcpy(p, &bytes, sizeof bytes);
+}
+static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS]) {
     vst1q_u8(p, vuzp1q_u8(low_halves(codes[0], codes[1]), low_halves(codes[2], codes[3])));
 }
 

@@ -72,8 +72,10 @@ static inline void portable_lower_4(int32_t *p, const vi least[4]) {
         p[k] = portable_min(p[k], least[k]);
 }
 
-static inline void portable_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
-    *p = (uint8_t)codes[0];
+/* The low byte of each lane: of a vector, and of the vectors of a step. */
+static inline void portable_store_bytes(uint8_t *p, vi codes) { *p = (uint8_t)codes; }
+static inline void portable_store_step(uint8_t *p, const vi codes[VECTORS]) {
+    portable_store_bytes(p, codes[0]);
 }
 
 static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {

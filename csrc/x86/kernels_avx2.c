@@ -98,12 +98,18 @@ TARGET static inline void avx2_lower_4(int32_t *p, const vi least[4]) {
 
 /* The low byte of each lane. Packing saturates, so other bits go first; it works on each half of a
  * vector alone, so the last step puts the pieces in order. */
-TARGET static inline void avx2_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
-    const vi low_byte = _mm256_set1_epi16(0xFF), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    vi ab = _mm256_and_si256(_mm256_packs_epi32(codes[0], codes[1]), low_byte);
-    vi cd = _mm256_and_si256(_mm256_packs_epi32(codes[2], codes[3]), low_byte);
-    vi bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order);
-    _mm256_storeu_si256((__m256i *)(void *)p, bytes);
+TARGET static inline vi low_bytes(vi a, vi b) {
+    return _mm256_and_si256(_mm256_packs_epi32(a, b), _mm256_set1_epi16(0xFF));
+}
+TARGET static inline void avx2_store_bytes(uint8_t *p, vi codes) {
+    vi bytes = _mm256_packus_epi16(low_bytes(codes, codes), low_bytes(codes, codes));
+    __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_unpacklo_epi32(low, high));
+}
+TARGET static inline void avx2_store_step(uint8_t *p, const vi codes[VECTORS]) {
+    const vi order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    vi bytes = _mm256_packus_epi16(low_bytes(codes[0], codes[1]), low_bytes(codes[2], codes[3]));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(bytes, order));
 }
 
 TARGET static inline vi load_masked(const uint8_t *codes, char mask) {
@@ -136,7 +142,7 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
             const uint8_t *p = codes + 4 * i;
             const vi bytes_of[VECTORS] = {join_2_bits(p), join_2_bits(p + 32), join_2_bits(p + 64),
                                           join_2_bits(p + 96)};
-            avx2_store_bytes(packed + i, bytes_of);
+            avx2_store_step(packed + i, bytes_of);
         }
     }
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);

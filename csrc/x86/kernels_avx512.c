@@ -84,10 +84,12 @@ TARGET static inline void avx512_lower_4(int32_t *p, const vi least[4]) {
 }
 
 /* The low byte of each lane. */
-TARGET static inline __m128i low_bytes(vi a) { return _mm512_cvtepi32_epi8(a); }
-TARGET static inline void avx512_store_bytes(uint8_t *p, const vi codes[VECTORS]) {
+TARGET static inline void avx512_store_bytes(uint8_t *p, vi codes) {
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(codes));
+}
+TARGET static inline void avx512_store_step(uint8_t *p, const vi codes[VECTORS]) {
     for (size_t v = 0; v < VECTORS; v++)
-        _mm_storeu_si128((__m128i *)(void *)(p + v * LANES), low_bytes(codes[v]));
+        avx512_store_bytes(p + v * LANES, codes[v]);
 }
 
 TARGET static inline vi load_masked(const uint8_t *codes, char mask) {
@@ -103,7 +105,7 @@ TARGET static inline __m256i join_4_bits(const uint8_t *codes) {
 /* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
 TARGET static inline __m128i join_2_bits(const uint8_t *codes) {
     vi pairs = _mm512_maddubs_epi16(load_masked(codes, 3), _mm512_set1_epi16(0x0401));
-    return low_bytes(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00100001)));
+    return _mm512_cvtepi32_epi8(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00100001)));
 }
 
 TARGET static void avx512_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
