@@ -59,8 +59,8 @@ _FORMATS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "fp4_e2m1fn", "fp
 LEVEL_VARIABLE = "COREAI_OPT_ISA"
 """Environment variable that caps the instruction set."""
 
-SMALLEST_SHARE = 1 << 20
-"""Elements for which another thread is worth its start."""
+SMALLEST_SHARE = 1 << 23
+"""Elements that are worth a thread: below, waking a second processor takes longer than it saves."""
 
 
 # Asked once, because a virtual machine takes microseconds to answer.
@@ -110,7 +110,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
     cdef caq_job job
-    cdef size_t threads = min(num_threads, 1 + <size_t>weight.size // SMALLEST_SHARE)
+    cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // SMALLEST_SHARE))
     _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale, threads)
     packed = np.empty(job.packed_size, np.uint8)
     scale = np.empty(job.scale_count * job.scale_size, np.uint8)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray
+from coreai_opt import QuantizedArray, _native
 
 from .corpus import (
     LAYOUTS,
@@ -43,8 +43,8 @@ def test_native_equals_reference(
                 assert_same_bytes(spec.quantize(weight, layout.block_sizes, "native"), want)
 
 
-# Over 2**21 elements, which three threads share (a thread is not started for less than 2**20); rows
-# of an odd length, so that the boundaries between threads cut through bytes of packed codes.
+# Over 2**21 elements, which up to four threads share here; rows of an odd length, so that the
+# boundaries between threads cut through bytes of packed codes.
 THREADED = (
     Layout((1447, 1451), (0, 0)),
     Layout((1447, 1451), (1, 0)),
@@ -58,7 +58,10 @@ THREADED = (
 
 @pytest.mark.parametrize("layout", THREADED, ids=str)
 @pytest.mark.parametrize("spec", SPECS[::2], ids=str)  # each number of bits, scheme and scale dtype
-def test_native_equals_reference_for_any_number_of_threads(spec: Spec, layout: Layout) -> None:
+def test_native_equals_reference_for_any_number_of_threads(
+    spec: Spec, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1 << 19)
     dtype = WEIGHT_DTYPES[(SPECS.index(spec) + THREADED.index(layout)) % len(WEIGHT_DTYPES)]
     weight = np.random.default_rng(0).normal(0, 0.02, layout.shape).astype(dtype)
     want = spec.quantize(weight, layout.block_sizes, "reference")

@@ -79,8 +79,8 @@ def test_large_weights_are_really_shared(monkeypatch: pytest.MonkeyPatch) -> Non
             super().__init__(threads)
 
     monkeypatch.setattr(_native, "ThreadPoolExecutor", Pool)
-    small, large = np.ones((8, 8), np.float32), np.ones((1024, 2048), np.float32)
-    for weight in (small, large):
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1024)
+    for weight in (np.ones((32, 63), np.float32), np.ones((32, 64), np.float32)):
         _native.quantize(
             weight,
             FORMATS["int8"],
