@@ -100,14 +100,16 @@ static float round_float_code(float x, caq_format_info format) {
     return float_from_bits(bits >> dropped << dropped);
 }
 
+/* The code of the block's largest weight. It is clipped before it is rounded, so that no compiler can
+ * fuse the product into the addition that rounds it. */
 static float largest_code(const caq_job *job, caq_format_info format, float absmax, float scale) {
     float levels = (float)asymmetric_levels(format);
+    float scaled = absmax * (1.0f / scale);
     if (format.mantissa)
-        return round_float_code(absmax * (1.0f / scale), format);
+        return round_float_code(scaled, format);
     if (job->scheme == CAQ_SYMMETRIC)
         return (float)symmetric_max(format);
-    float code = round_integer(absmax * (1.0f / scale));
-    return code < levels ? code : levels;
+    return round_integer(scaled < levels ? scaled : levels);
 }
 
 /* A smaller scale while the block's largest weight would decode to an infinity: what its code allows,
