@@ -1,7 +1,7 @@
 /*
  * kernels.h - the operations that are written once per instruction set
  *
- * Bodies stand in kernels_template.h. A kernel sees a run of a row: `blocks` blocks of `length`
+ * Bodies stand in kernels_template.h and scales_template.h. A kernel sees a run of a row: `blocks` blocks of `length`
  * contiguous elements each; length 1 is a run in which every element belongs to a block of its own.
  */
 #ifndef KERNELS_H
@@ -28,6 +28,8 @@ typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
                             const float *reciprocal, const float *zero,
                             const caq_encoding *encoding, uint8_t *codes);
 
+struct tile;
+
 typedef struct caq_kernels {
     /* absmax[i] = max(absmax[i], bits of the largest |w| of block i), over rows that start stride
      * elements apart */
@@ -36,6 +38,11 @@ typedef struct caq_kernels {
     /* the same with the smallest and the largest element, as sortable bits */
     void (*minmax)(const void *source, size_t rows, size_t stride, size_t blocks, size_t length,
                    int32_t *lo, int32_t *hi);
+    /* From the tile's statistics of so many blocks to their scales and zero points, which are stored
+     * where those of the first block belong, and to what the encoders need, which stays in the tile.
+     * Returns CAQ_OK or CAQ_NOT_FINITE. */
+    caq_status (*find_scales)(const caq_job *job, struct tile *tile, size_t blocks, void *scales,
+                              uint8_t *zero_points);
     /* one byte per element; only the asymmetric one reads zero */
     caq_encoder encode_symmetric, encode_asymmetric, encode_float;
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
@@ -78,6 +85,7 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define CAQ_KERNEL_ROW(isa, source)                                                                \
     {.absmax = isa##_##source##_absmax,                                                            \
      .minmax = isa##_##source##_minmax,                                                            \
+     .find_scales = isa##_find_scales,                                                             \
      .encode_symmetric = isa##_##source##_encode_symmetric,                                        \
      .encode_asymmetric = isa##_##source##_encode_asymmetric,                                      \
      .encode_float = isa##_##source##_encode_float,                                                \

@@ -158,8 +158,8 @@ static caq_status quantize_unit(const encoder *with, size_t unit, const void *we
     run run = locate_unit(job, unit);
     size_t block = run.band * job->blocks[job->axes - 1] + run.first;
     reduce_unit(job, run, weight, tile);
-    caq_status status = caq_find_scales(job, tile, run.blocks, scales + block * job->scale_size,
-                                        zero_points + block);
+    caq_status status = job->kernels->find_scales(
+        job, tile, run.blocks, scales + block * job->scale_size, zero_points + block);
     if (status != CAQ_OK)
         return status;
     for (size_t row = 0; row < job->rows; row++)
@@ -215,7 +215,7 @@ caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_
     } else {
         tile->found.absmax[0] = extent.hi;
     }
-    caq_status status = caq_find_scales(job, tile, 1, scales, zero_points);
+    caq_status status = job->kernels->find_scales(job, tile, 1, scales, zero_points);
     if (status != CAQ_OK)
         return status;
     encoder with = make_encoder(job);

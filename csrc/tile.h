@@ -29,17 +29,6 @@ typedef struct tile {
 
 _Static_assert(sizeof(tile) == CAQ_SCRATCH_SIZE, "the header tells callers what a tile takes");
 
-/*
- * Turn statistics into scales and zero points.
- *
- * blocks: how many of the tile's blocks.
- * scales, zero_points: where those of the first block belong.
- *
- * Fills the tile's absmax, scale and reciprocal, and zero if asymmetric. Returns CAQ_OK or CAQ_NOT_FINITE.
- */
-caq_status caq_find_scales(const caq_job *job, tile *tile, size_t blocks, void *scales,
-                           uint8_t *zero_points);
-
 /* Q of the contract: the largest symmetric integer code. */
 static inline int32_t symmetric_max(caq_format_info format) { return (1 << (format.bits - 1)) - 1; }
 

@@ -100,17 +100,7 @@ static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
-#define SOURCE f32
-#define ELEMENT uint32_t
-#include "../kernels_template.h"
-
-#define SOURCE f16
-#define ELEMENT uint16_t
-#include "../kernels_template.h"
-
-#define SOURCE bf16
-#define ELEMENT uint16_t
-#include "../kernels_template.h"
+#include "../level_template.h"
 
 const caq_kernels caq_neon_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(neon);
 

@@ -89,16 +89,6 @@ static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uin
             (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 | codes[3] << 6);
 }
 
-#define SOURCE f32
-#define ELEMENT uint32_t
-#include "../kernels_template.h"
-
-#define SOURCE f16
-#define ELEMENT uint16_t
-#include "../kernels_template.h"
-
-#define SOURCE bf16
-#define ELEMENT uint16_t
-#include "../kernels_template.h"
+#include "../level_template.h"
 
 const caq_kernels caq_portable_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(portable);

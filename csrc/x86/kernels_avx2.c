@@ -148,17 +148,7 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
-#define SOURCE f32
-#define ELEMENT uint32_t
-#include "../kernels_template.h"
-
-#define SOURCE f16
-#define ELEMENT uint16_t
-#include "../kernels_template.h"
-
-#define SOURCE bf16
-#define ELEMENT uint16_t
-#include "../kernels_template.h"
+#include "../level_template.h"
 
 const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx2);
 

@@ -1,12 +1,12 @@
 /*
- * scales.c - from the statistics of a block to its scale and zero point
+ * scales_template.h - from the statistics of a block to its scale and zero point
  *
  * The observer MINMAX; the C twin of reference/scales.py. A scale is held as the binary32 number that
  * its stored form stands for, since codes are computed from what is stored.
+ *
+ * Included once per instruction set, with TARGET and VECTOR as kernels_template.h has them: the loops
+ * pass over all blocks of a tile without branches that depend on the data, for compilers to vectorize.
  */
-#include "float_bits.h"
-#include "tile.h"
-
 #define INFINITE 0x7F800000u
 
 /* What depends on the type that scales are stored in. */
@@ -18,7 +18,7 @@ typedef struct scale_type {
     uint32_t ulp_bits; /* binary32 bits from one large number of the scale's type to the next */
 } scale_type;
 
-static scale_type describe_scale(const caq_job *job) {
+TARGET static scale_type describe_scale(const caq_job *job) {
     static const scale_type types[CAQ_SOURCES] = {
         /* 2^-128 has the reciprocal 2^128; its successor is the first whose reciprocal is finite. */
         [CAQ_F32] = {0x1.000008p-128f, FLT_MAX, 0.0f, 0x1p127f, 1},
@@ -36,13 +36,8 @@ static scale_type describe_scale(const caq_job *job) {
     return type;
 }
 
-/*
- * The steps below each pass over all blocks of a tile, without branches that depend on the data, so
- * that compilers can vectorize them.
- */
-
 /* Round to the type that scales are stored in, and raise what is too small. */
-static void round_scales(const caq_job *job, float smallest, float *scale, size_t blocks) {
+TARGET static void round_scales(const caq_job *job, float smallest, float *scale, size_t blocks) {
     if (job->source == CAQ_F16)
         for (size_t i = 0; i < blocks; i++)
             scale[i] = round_to_f16(scale[i]);
@@ -53,7 +48,8 @@ static void round_scales(const caq_job *job, float smallest, float *scale, size_
         scale[i] = scale[i] < smallest ? smallest : scale[i];
 }
 
-static void store_scales(const caq_job *job, const float *scale, size_t blocks, uint8_t *to) {
+TARGET static void store_scales(const caq_job *job, const float *scale, size_t blocks,
+                                uint8_t *to) {
     if (job->scale == CAQ_SCALE_E8M0) /* 2^-127 is subnormal, and its exponent bits are 0 indeed */
         for (size_t i = 0; i < blocks; i++)
             to[i] = (uint8_t)(float_bits(scale[i]) >> 23);
@@ -74,13 +70,13 @@ static void store_scales(const caq_job *job, const float *scale, size_t blocks, 
 
 /* The exponent is that of absmax less emax; adding 3/16 of a significand less one ulp carries into it
  * just above 29/16. Subnormal absmax ends below 2^-127 like all else that is raised to it. */
-static float e8m0_scale(float absmax, int32_t emax) {
+TARGET static float e8m0_scale(float absmax, int32_t emax) {
     int32_t exponent = (int32_t)((float_bits(absmax) + 0x17FFFF) >> 23) - emax;
     return float_from_bits((uint32_t)(exponent < 0 ? 0 : exponent) << 23);
 }
 
 /* Halving is exact where the difference overflows, and the quotient by L >= 3 fits again. */
-static float asymmetric_quotient(float lo, float hi, float levels) {
+TARGET static float asymmetric_quotient(float lo, float hi, float levels) {
     float spread = hi - lo;
     uint32_t whole = float_bits(spread / levels);
     uint32_t halved = float_bits((hi * 0.5f - lo * 0.5f) / levels * 2.0f);
@@ -88,10 +84,10 @@ static float asymmetric_quotient(float lo, float hi, float levels) {
 }
 
 /* Round half even; |x| < 2^22. */
-static float round_integer(float x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
+TARGET static float round_integer(float x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
 
 /* The code nearest to x > 0, which is within a binade of the largest. */
-static float round_float_code(float x, caq_format_info format) {
+TARGET static float round_float_code(float x, caq_format_info format) {
     if (x >= format.largest)
         return format.largest;
     uint32_t dropped = 23u - format.mantissa;
@@ -102,7 +98,8 @@ static float round_float_code(float x, caq_format_info format) {
 
 /* The code of the block's largest weight. It is clipped before it is rounded, so that no compiler can
  * fuse the product into the addition that rounds it. */
-static float largest_code(const caq_job *job, caq_format_info format, float absmax, float scale) {
+TARGET static float largest_code(const caq_job *job, caq_format_info format, float absmax,
+                                 float scale) {
     float levels = (float)asymmetric_levels(format);
     float scaled = absmax * (1.0f / scale);
     if (format.mantissa)
@@ -114,7 +111,8 @@ static float largest_code(const caq_job *job, caq_format_info format, float absm
 
 /* A smaller scale while the block's largest weight would decode to an infinity: what its code allows,
  * rounded down, or the next smaller one. With that its code may be another. */
-static float decodable_scale(const caq_job *job, scale_type type, float absmax, float scale) {
+TARGET static float decodable_scale(const caq_job *job, scale_type type, float absmax,
+                                    float scale) {
     caq_format_info format = caq_describe_format(job->format);
     float code = largest_code(job, format, absmax, scale);
     while (scale * code >= type.overflow) {
@@ -126,7 +124,7 @@ static float decodable_scale(const caq_job *job, scale_type type, float absmax, 
     return scale;
 }
 
-static float largest_of(const float *x, size_t count) {
+TARGET static float largest_of(const float *x, size_t count) {
     int32_t most = 0; /* bits of numbers that are not negative order like the numbers */
     for (size_t i = 0; i < count; i++) {
         int32_t bits = (int32_t)float_bits(x[i]);
@@ -136,7 +134,8 @@ static float largest_of(const float *x, size_t count) {
 }
 
 /* What scales have in common once the quotients, or powers of two, stand in tile->scale. */
-static caq_status finish_scales(const caq_job *job, tile *tile, size_t blocks, uint8_t *scales) {
+TARGET static caq_status finish_scales(const caq_job *job, tile *tile, size_t blocks,
+                                       uint8_t *scales) {
     scale_type type = describe_scale(job);
     float most = largest_of(tile->absmax, blocks);
     if (float_bits(most) >= INFINITE)
@@ -153,8 +152,8 @@ static caq_status finish_scales(const caq_job *job, tile *tile, size_t blocks, u
     return CAQ_OK;
 }
 
-static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks, uint8_t *scales,
-                                 uint8_t *zero_points) {
+TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks,
+                                        uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
     float divisor = format.mantissa ? format.largest : (float)symmetric_max(format);
     if (job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16)
@@ -174,12 +173,12 @@ static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks, 
 }
 
 /* Sortable bits: those of negative numbers are reversed, so that integers order like the numbers. */
-static float from_sortable(int32_t sortable) {
+TARGET static float from_sortable(int32_t sortable) {
     return float_from_bits((uint32_t)(sortable < 0 ? sortable ^ INT32_MAX : sortable));
 }
 
-static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t blocks, uint8_t *scales,
-                                  uint8_t *zero_points) {
+TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t blocks,
+                                         uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
     float levels = (float)asymmetric_levels(format);
     for (size_t i = 0; i < blocks; i++) {
@@ -203,9 +202,12 @@ static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t blocks,
     return CAQ_OK;
 }
 
-caq_status caq_find_scales(const caq_job *job, tile *tile, size_t blocks, void *scales,
-                           uint8_t *zero_points) {
+/* See caq_kernels. */
+TARGET static caq_status VECTOR(find_scales)(const caq_job *job, tile *tile, size_t blocks,
+                                             void *scales, uint8_t *zero_points) {
     if (job->scheme == CAQ_ASYMMETRIC)
         return find_asymmetric(job, tile, blocks, scales, zero_points);
     return find_symmetric(job, tile, blocks, scales, zero_points);
 }
+
+#undef INFINITE

@@ -1,0 +1,23 @@
+/*
+ * level_template.h - all that is built for an instruction set
+ *
+ * Included once per instruction set, with what kernels_template.h asks for; the kernels come once for
+ * each type of source.
+ */
+#include "float_bits.h"
+#include "kernels.h"
+#include "tile.h"
+
+#include "scales_template.h"
+
+#define SOURCE f32
+#define ELEMENT uint32_t
+#include "kernels_template.h"
+
+#define SOURCE f16
+#define ELEMENT uint16_t
+#include "kernels_template.h"
+
+#define SOURCE bf16
+#define ELEMENT uint16_t
+#include "kernels_template.h"
