@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from coreai_opt.reference import E8M0, FORMATS, WEIGHT_DTYPES, check_finite
+from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
+from coreai_opt.reference.blocks import scale_shape
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
@@ -109,6 +110,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
+    shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
     cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // SMALLEST_SHARE))
     _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale, threads)
@@ -117,9 +119,10 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
     zero_point = np.empty(job.scale_count, np.uint8)
     work = _Work(weight.reshape(-1).view(np.uint8), packed, scale, zero_point)
     work.job = job
-    if work.run(threads) == CAQ_NOT_FINITE:
+    status = work.run(threads)
+    if status == CAQ_NOT_FINITE:
         check_finite(weight)
-    shape = tuple(n // (size or n) for n, size in zip(weight.shape, block_sizes, strict=True))
+    assert status == CAQ_OK, status
     scale_dtype = E8M0 if e8m0_scale else weight.dtype
     return (
         packed,
@@ -133,8 +136,6 @@ cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
     cdef size_t[MAX_RANK] shape
     cdef size_t[MAX_RANK] sizes
     cdef Py_ssize_t rank = weight.ndim, axis
-    if len(block_sizes) != rank:
-        raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
     for axis in range(rank):
         shape[axis] = weight.shape[axis]
         sizes[axis] = block_sizes[axis]

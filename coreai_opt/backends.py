@@ -45,24 +45,24 @@ def parse_backend(backend: object) -> Backend:
     """Return the function behind a backend's name.
 
     Raises:
-        TypeError, ValueError: ``backend`` (or the environment variable) names none.
+        TypeError, ValueError: ``backend`` (or the environment variable) names none, or
+            ``COREAI_OPT_ISA`` no instruction set.
         ImportError: it needs the native module, which did not load.
     """
     name = _parse_name("backend", backend)
     if name == "auto":
         name = _parse_name(ENVIRONMENT_VARIABLE, os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
-    if name == "auto":
-        if _native is None:
-            _warn_native_missing()
-            return _reference
-        return _run_native
+    if name == "auto" and _native is None:
+        _warn_native_missing()
+        return _reference
     if name == "reference":
         return _reference
     if _native is None:
         raise ImportError(
             f"backend {name!r} needs the native module, which did not load: {_why_not_native}"
         )
-    return _run_native if name == "native" else _validate
+    _native.level()  # what is wrong with COREAI_OPT_ISA is an error now, not one for each weight
+    return _validate if name == "validate" else _run_native
 
 
 def processors() -> int:

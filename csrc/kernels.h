@@ -1,8 +1,9 @@
 /*
  * kernels.h - the operations that are written once per instruction set
  *
- * Bodies stand in kernels_template.h and scales_template.h. A kernel sees a run of a row: `blocks` blocks of `length`
- * contiguous elements each; length 1 is a run in which every element belongs to a block of its own.
+ * Bodies stand in kernels_template.h and scales_template.h. A kernel sees a run of a row: `blocks`
+ * blocks of `length` contiguous elements each; length 1 is a run in which every element belongs to a
+ * block of its own.
  */
 #ifndef KERNELS_H
 #define KERNELS_H

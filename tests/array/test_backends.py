@@ -271,13 +271,11 @@ def test_number_of_threads_reaches_the_native_backend(
     seen: list[int] = []
     honest = backends._native.quantize
 
-    class Recorder:
-        @staticmethod
-        def quantize(*args: Any, num_threads: int, **kwargs: Any) -> Any:
-            seen.append(num_threads)
-            return honest(*args, num_threads=num_threads, **kwargs)
+    def recording(*args: Any, num_threads: int, **kwargs: Any) -> Any:
+        seen.append(num_threads)
+        return honest(*args, num_threads=num_threads, **kwargs)
 
-    monkeypatch.setattr(backends, "_native", Recorder)
+    monkeypatch.setattr(backends._native, "quantize", recording)
     Spec("int4").quantize(WEIGHT, (1, 32), "native", num_threads)
     quantize_array(WEIGHT, "int4", block_sizes=(1, 32), backend="native")
     assert seen == [num_threads, backends.processors()]

@@ -204,6 +204,18 @@ def test_the_threshold_is_exclusive() -> None:
         assert decoded_shapes(quantized) == shapes
 
 
+@pytest.mark.parametrize("backend", ["auto", "native", "validate"])
+def test_an_unknown_instruction_set_is_an_error_not_a_reason_to_skip(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = two_layers()
+    before = text(program)
+    monkeypatch.setenv("COREAI_OPT_ISA", "sse9")
+    with pytest.raises(ValueError, match=r"COREAI_OPT_ISA must be one of .*; got 'sse9'"):
+        quantize_small(program, in_place=True, backend=backend)
+    assert text(program) == before
+
+
 class InjectedError(Exception):
     """A failure that nothing expects."""
 
