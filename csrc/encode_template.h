@@ -23,6 +23,7 @@ TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const floa
     size_t i = 0;
     for (; i + STEP <= count; i += STEP) {
         vi all[VECTORS];
+        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             size_t at = i + v * LANES;
             all[v] = KERNEL(CODE)(p + at, KERNEL(load_parameters)(reciprocal + at),
@@ -44,6 +45,7 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vf recip
     size_t i = 0;
     for (; i + STEP <= length; i += STEP) {
         vi all[VECTORS];
+        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             all[v] = KERNEL(CODE)(p + i + v * LANES, reciprocal, zero, to);
         }

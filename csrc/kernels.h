@@ -72,6 +72,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 /* Blocks are usually this long, as in OCP Microscaling. */
 #define USUAL_LENGTH 32
 
+/* How far ahead of a loop over memory its source is prefetched: two pages. */
+#define PREFETCH_BYTES 4096
+
 /* Loops over a few vectors; clang unrolls them unasked. */
 #if defined(__clang__)
 #define UNROLL

@@ -18,6 +18,13 @@
 #define STEP (VECTORS * LANES)
 #define LOAD(p) VECTOR(CONCAT(load_, SOURCE))(p)
 
+/* Ask for what will be read `ahead` bytes behind count elements at p. That may be no longer the weight's
+ * memory: asking does not read. */
+TARGET static inline void KERNEL(prefetch)(const ELEMENT *p, size_t count, size_t ahead) {
+    UNROLL for (size_t byte = 0; byte < count * sizeof(ELEMENT) && LANES > 1; byte += 64)
+        __builtin_prefetch((const void *)((uintptr_t)p + ahead + byte), 0, 2);
+}
+
 /* Copy count < LANES elements and pad them with zeros. */
 TARGET static inline void KERNEL(pad)(ELEMENT padded[LANES], const ELEMENT *source, size_t count) {
     for (size_t i = 0; i < LANES; i++)
@@ -58,6 +65,12 @@ TARGET static inline void KERNEL(minmax_column)(const ELEMENT *p, size_t rows, s
  * The statistics of blocks of one element: every column has its own.
  */
 
+/* The next so many rows' elements below a vector at p. */
+TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, size_t stride) {
+    UNROLL for (size_t row = 0; row < rows; row++)
+        KERNEL(prefetch)(p + row * stride, LANES, rows * stride * sizeof(ELEMENT));
+}
+
 /* Statistics of fewer columns than lanes, and back. */
 TARGET static inline vi KERNEL(load_some)(const int32_t *p, size_t count) {
     int32_t padded[LANES] = {0};
@@ -76,9 +89,11 @@ TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
 TARGET static inline void KERNEL(absmax_columns)(const ELEMENT *p, size_t rows, size_t stride,
                                                  size_t count, int32_t *absmax) {
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES)
+    for (; i + LANES <= count; i += LANES) {
+        KERNEL(prefetch_rows)(p + i, rows, stride);
         VECTOR(store_i)
-    (absmax + i, KERNEL(absmax_column)(p + i, rows, stride, VECTOR(load_i)(absmax + i)));
+        (absmax + i, KERNEL(absmax_column)(p + i, rows, stride, VECTOR(load_i)(absmax + i)));
+    }
     if (i == count)
         return;
     ELEMENT padded[LANES];
@@ -95,6 +110,7 @@ TARGET static inline void KERNEL(minmax_columns)(const ELEMENT *p, size_t rows, 
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         vi least = VECTOR(load_i)(lo + i), most = VECTOR(load_i)(hi + i);
+        KERNEL(prefetch_rows)(p + i, rows, stride);
         KERNEL(minmax_column)(p + i, rows, stride, &least, &most);
         VECTOR(store_i)(lo + i, least);
         VECTOR(store_i)(hi + i, most);
@@ -119,8 +135,10 @@ TARGET static inline void KERNEL(minmax_columns)(const ELEMENT *p, size_t rows, 
 TARGET static inline vi KERNEL(absmax_block)(const ELEMENT *p, size_t length) {
     vi most = VECTOR(set_i)(0);
     size_t i = 0;
-    for (; i + STEP <= length; i += STEP)
+    for (; i + STEP <= length; i += STEP) {
+        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
         most = KERNEL(absmax_column)(p + i, VECTORS, LANES, most);
+    }
     for (; i + LANES <= length; i += LANES)
         most = KERNEL(absmax_column)(p + i, 1, LANES, most);
     if (i < length) {
@@ -134,8 +152,10 @@ TARGET static inline vi KERNEL(absmax_block)(const ELEMENT *p, size_t length) {
 TARGET static inline void KERNEL(minmax_block)(const ELEMENT *p, size_t length, vi *lo, vi *hi) {
     *lo = *hi = VECTOR(set_i)(0);
     size_t i = 0;
-    for (; i + STEP <= length; i += STEP)
+    for (; i + STEP <= length; i += STEP) {
+        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
         KERNEL(minmax_column)(p + i, VECTORS, LANES, lo, hi);
+    }
     for (; i + LANES <= length; i += LANES)
         KERNEL(minmax_column)(p + i, 1, LANES, lo, hi);
     if (i < length) {
