@@ -33,7 +33,7 @@ cdef extern from "coreai_quant.h" nogil:
     ctypedef struct caq_job:
         size_t elements, packed_size, scale_count, scale_size, units, granule
     ctypedef struct caq_extent:
-        int lo, hi
+        int above, below
     ctypedef struct caq_format_info:
         uint8_t bits, is_signed, mantissa, bias, emax
         float largest

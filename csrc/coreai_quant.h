@@ -154,7 +154,8 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
 
 /* What caq_measure() finds out about the elements of a block; starts as all zeros. */
 typedef struct caq_extent {
-    int32_t lo, hi; /* the smallest and largest element, or 0 and the largest magnitude, as bits */
+    int32_t above; /* bits of the largest w or 0; of the largest |w| if the job is symmetric */
+    int32_t below; /* bits of the largest -w or 0; 0 if the job is symmetric */
 } caq_extent;
 
 /*

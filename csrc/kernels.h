@@ -1,7 +1,7 @@
 /*
  * kernels.h - the operations that are written once per instruction set
  *
- * Bodies stand in kernels_template.h and scales_template.h. A kernel sees a run of a row: `blocks`
+ * Bodies stand in *_template.h. A kernel sees a run of a row: `blocks`
  * blocks of `length` contiguous elements each; length 1 is a run in which every element belongs to a
  * block of its own.
  */
@@ -12,40 +12,41 @@
 
 /* A kind of codes, as the constants by which a kernel makes them. */
 typedef struct caq_encoding {
-    /* symmetric integers: round(clip(w * r, -largest, largest)) + offset;
-     * asymmetric: round(clip(w * r, -zero, largest - zero)) + zero + offset;
-     * floating point: saturates at largest */
-    float largest;
-    int32_t offset;
+    uint8_t largest; /* integers are clipped to 0 .. largest; bytes of floating-point codes: 255 */
+    uint8_t offset;  /* what stored integers are above these, modulo 256 */
     /* floating point only */
-    float smallest;     /* normal number; below, numbers are multiples of a step */
-    float step_adder;   /* a number whose last place is that step: adding it rounds to steps */
-    uint32_t dropped;   /* significand bits of binary32 that the format lacks */
-    int32_t rebias;     /* what bits rounded and shifted down by dropped are above the code */
-    uint32_t sign_down; /* by how much the sign bit goes down to its place in the code */
+    float saturation;  /* the largest number */
+    int32_t smallest;  /* bits of the smallest normal number */
+    int32_t adder;     /* what makes the bits of 2^e those of the number whose last place is the
+                           step of codes in the binade of 2^e */
+    int32_t dropped;   /* significand bits of binary32 that the format lacks */
+    int32_t sign_down; /* by how much the sign bit goes down to its place in the code */
 } caq_encoding;
 
+/* Statistics over rows that start stride elements apart. Bits of numbers that are not negative order like
+ * the numbers; those of NaN are above all. */
+typedef void (*caq_reducer)(const void *source, size_t rows, size_t stride, size_t blocks,
+                            size_t length, int32_t *above, int32_t *below);
+
 typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
-                            const float *reciprocal, const float *zero,
+                            const float *reciprocal, const int32_t *zero,
                             const caq_encoding *encoding, uint8_t *codes);
 
 struct tile;
 
 typedef struct caq_kernels {
-    /* absmax[i] = max(absmax[i], bits of the largest |w| of block i), over rows that start stride
-     * elements apart */
-    void (*absmax)(const void *source, size_t rows, size_t stride, size_t blocks, size_t length,
-                   int32_t *absmax);
-    /* the same with the smallest and the largest element, as sortable bits */
-    void (*minmax)(const void *source, size_t rows, size_t stride, size_t blocks, size_t length,
-                   int32_t *lo, int32_t *hi);
+    /* raise above[i] to the bits of the largest |w| of block i; below is left alone */
+    caq_reducer absmax;
+    /* raise above[i] to the bits of its largest w, and below[i] to those of its largest -w */
+    caq_reducer range;
     /* From the tile's statistics of so many blocks to their scales and zero points, which are stored
      * where those of the first block belong, and to what the encoders need, which stays in the tile.
      * Returns CAQ_OK or CAQ_NOT_FINITE. */
     caq_status (*find_scales)(const caq_job *job, struct tile *tile, size_t blocks, void *scales,
                               uint8_t *zero_points);
-    /* one byte per element; only the asymmetric one reads zero */
-    caq_encoder encode_symmetric, encode_asymmetric, encode_float;
+    /* one byte per element: integers as clip(round(w * reciprocal) + zero, 0, largest) + offset;
+     * floating-point codes of w * reciprocal, which do not read zero */
+    caq_encoder encode_integer, encode_float;
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
 } caq_kernels;
@@ -75,6 +76,12 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 /* How far ahead of a loop over memory its source is prefetched: two pages. */
 #define PREFETCH_BYTES 4096
 
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
 /* Loops over a few vectors; clang unrolls them unasked. */
 #if defined(__clang__)
 #define UNROLL
@@ -88,10 +95,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 /* The rows of a level's table: one set of kernels per source type, in the order of caq_source. */
 #define CAQ_KERNEL_ROW(isa, source)                                                                \
     {.absmax = isa##_##source##_absmax,                                                            \
-     .minmax = isa##_##source##_minmax,                                                            \
+     .range = isa##_##source##_range,                                                              \
      .find_scales = isa##_find_scales,                                                             \
-     .encode_symmetric = isa##_##source##_encode_symmetric,                                        \
-     .encode_asymmetric = isa##_##source##_encode_asymmetric,                                      \
+     .encode_integer = isa##_##source##_encode_integer,                                            \
      .encode_float = isa##_##source##_encode_float,                                                \
      .pack = isa##_pack}
 #define CAQ_KERNEL_TABLE(isa)                                                                      \

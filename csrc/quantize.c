@@ -45,39 +45,37 @@ static const uint8_t *element_at(const caq_job *job, const void *weight, size_t 
     return (const uint8_t *)weight + element * (job->source == CAQ_F32 ? 4 : 2);
 }
 
+static caq_reducer choose_reducer(const caq_job *job) {
+    return job->scheme == CAQ_ASYMMETRIC ? job->kernels->range : job->kernels->absmax;
+}
+
 static void reduce_unit(const caq_job *job, run run, const void *weight, tile *tile) {
     for (size_t i = 0; i < run.blocks; i++)
-        tile->found.range.lo[i] = tile->found.range.hi[i] = 0;
+        tile->above[i] = tile->below[i] = 0;
+    caq_reducer reduce = choose_reducer(job);
     /* rows along the last of the earlier axes lie one after the other */
     size_t rows = job->axes > 1 ? job->length[job->axes - 2] : 1;
     for (size_t row = 0; row < job->rows; row += rows) {
         const uint8_t *source = element_at(job, weight, run_start(job, run, row));
-        if (job->scheme == CAQ_ASYMMETRIC)
-            job->kernels->minmax(source, rows, job->row, run.blocks, run.length,
-                                 tile->found.range.lo, tile->found.range.hi);
-        else
-            job->kernels->absmax(source, rows, job->row, run.blocks, run.length,
-                                 tile->found.absmax);
+        reduce(source, rows, job->row, run.blocks, run.length, tile->above, tile->below);
     }
 }
 
 static caq_encoding describe_encoding(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
-    if (job->scheme == CAQ_ASYMMETRIC)
-        return (caq_encoding){.largest = (float)asymmetric_levels(format),
-                              .offset = asymmetric_offset(format)};
-    if (!format.mantissa)
-        return (caq_encoding){.largest = (float)symmetric_max(format),
-                              .offset = symmetric_zero(format)};
-    uint32_t dropped = 23u - format.mantissa;
-    /* the step of subnormals is 2^(1 - bias - mantissa); 2^23 times that has it as its last place */
-    uint32_t adder_exponent = 127u + 23u + 1u - format.bias - format.mantissa;
-    return (caq_encoding){.largest = format.largest,
-                          .smallest = float_from_bits((128u - format.bias) << 23),
-                          .step_adder = float_from_bits(adder_exponent << 23),
+    if (!format.mantissa) {
+        int32_t largest =
+            job->scheme == CAQ_SYMMETRIC ? 2 * symmetric_max(format) : asymmetric_levels(format);
+        return (caq_encoding){.largest = (uint8_t)largest,
+                              .offset = (uint8_t)integer_offset(format, job->scheme)};
+    }
+    int32_t dropped = 23 - format.mantissa;
+    return (caq_encoding){.largest = 255,
+                          .saturation = format.largest,
+                          .smallest = (128 - format.bias) * (1 << 23),
+                          .adder = dropped * (1 << 23),
                           .dropped = dropped,
-                          .rebias = (127 - format.bias) * (1 << format.mantissa),
-                          .sign_down = 32u - format.bits};
+                          .sign_down = 32 - format.bits};
 }
 
 static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t code) {
@@ -114,8 +112,7 @@ static encoder make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     encoder with = {job, describe_encoding(job), format.bits, job->kernels->encode_float};
     if (!format.mantissa)
-        with.encode = job->scheme == CAQ_ASYMMETRIC ? job->kernels->encode_asymmetric
-                                                    : job->kernels->encode_symmetric;
+        with.encode = job->kernels->encode_integer;
     return with;
 }
 
@@ -192,14 +189,12 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
 void caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
                  caq_extent *extent) {
     const uint8_t *source = element_at(job, weight, first);
-    if (job->scheme == CAQ_ASYMMETRIC)
-        job->kernels->minmax(source, 1, 0, 1, count, &extent->lo, &extent->hi);
-    else
-        job->kernels->absmax(source, 1, 0, 1, count, &extent->hi);
+    choose_reducer(job)(source, 1, 0, 1, count, &extent->above, &extent->below);
 }
 
 caq_extent caq_join(caq_extent a, caq_extent b) {
-    return (caq_extent){a.lo < b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
+    return (caq_extent){a.above > b.above ? a.above : b.above,
+                        a.below > b.below ? a.below : b.below};
 }
 
 caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
@@ -209,12 +204,8 @@ caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_
         count > job->elements - first || count == 0)
         return CAQ_BAD_ARGUMENT;
     tile *tile = scratch;
-    if (job->scheme == CAQ_ASYMMETRIC) {
-        tile->found.range.lo[0] = extent.lo;
-        tile->found.range.hi[0] = extent.hi;
-    } else {
-        tile->found.absmax[0] = extent.hi;
-    }
+    tile->above[0] = extent.above;
+    tile->below[0] = extent.below;
     caq_status status = job->kernels->find_scales(job, tile, 1, scales, zero_points);
     if (status != CAQ_OK)
         return status;

@@ -75,12 +75,12 @@ TARGET static float e8m0_scale(float absmax, int32_t emax) {
     return float_from_bits((uint32_t)(exponent < 0 ? 0 : exponent) << 23);
 }
 
-/* Halving is exact where the difference overflows, and the quotient by L >= 3 fits again. */
-TARGET static float asymmetric_quotient(float lo, float hi, float levels) {
-    float spread = hi - lo;
-    uint32_t whole = float_bits(spread / levels);
-    uint32_t halved = float_bits((hi * 0.5f - lo * 0.5f) / levels * 2.0f);
-    return float_from_bits(select_bits(float_bits(spread) >= INFINITE, halved, whole));
+/* (hi - lo) / L, from -lo and hi. Halving is exact where the sum overflows, and the quotient by L >= 3
+ * fits again. */
+TARGET static float asymmetric_quotient(float below, float above, float levels) {
+    int too_far = above + below > FLT_MAX;
+    float down = too_far ? 0.5f : 1.0f, up = too_far ? 2.0f : 1.0f;
+    return (above * down + below * down) / levels * up;
 }
 
 /* Round half even; |x| < 2^22. */
@@ -159,22 +159,20 @@ TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t b
     if (job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16)
         divisor /= 16.0f; /* or else most scales would be subnormal */
     for (size_t i = 0; i < blocks; i++)
-        tile->absmax[i] = float_from_bits((uint32_t)tile->found.absmax[i]);
+        tile->absmax[i] = float_from_bits((uint32_t)tile->above[i]);
     if (job->scale == CAQ_SCALE_E8M0)
         for (size_t i = 0; i < blocks; i++)
             tile->scale[i] = e8m0_scale(tile->absmax[i], format.emax);
     else
         for (size_t i = 0; i < blocks; i++)
             tile->scale[i] = tile->absmax[i] / divisor;
-    uint8_t zero = (uint8_t)(format.mantissa ? 0 : symmetric_zero(format));
+    int32_t zero = format.mantissa ? 0 : symmetric_max(format);
+    int32_t offset = format.mantissa ? 0 : integer_offset(format, CAQ_SYMMETRIC);
     for (size_t i = 0; i < blocks; i++)
-        zero_points[i] = zero;
+        tile->zero[i] = zero;
+    for (size_t i = 0; i < blocks; i++)
+        zero_points[i] = (uint8_t)(zero + offset);
     return finish_scales(job, tile, blocks, scales);
-}
-
-/* Sortable bits: those of negative numbers are reversed, so that integers order like the numbers. */
-TARGET static float from_sortable(int32_t sortable) {
-    return float_from_bits((uint32_t)(sortable < 0 ? sortable ^ INT32_MAX : sortable));
 }
 
 TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t blocks,
@@ -182,23 +180,22 @@ TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t 
     caq_format_info format = caq_describe_format(job->format);
     float levels = (float)asymmetric_levels(format);
     for (size_t i = 0; i < blocks; i++) {
-        float lo = from_sortable(tile->found.range.lo[i]);
-        float hi = from_sortable(tile->found.range.hi[i]);
         /* as bits, which order NaN above all numbers */
-        int32_t low = (int32_t)(float_bits(lo) & INT32_MAX), high = (int32_t)float_bits(hi);
-        tile->absmax[i] = float_from_bits((uint32_t)(low > high ? low : high));
-        tile->scale[i] = asymmetric_quotient(lo, hi, levels);
+        int32_t most = tile->above[i] > tile->below[i] ? tile->above[i] : tile->below[i];
+        tile->absmax[i] = float_from_bits((uint32_t)most);
+        tile->scale[i] = asymmetric_quotient(float_from_bits((uint32_t)tile->below[i]),
+                                             float_from_bits((uint32_t)tile->above[i]), levels);
     }
     caq_status status = finish_scales(job, tile, blocks, scales);
     if (status != CAQ_OK)
         return status;
     for (size_t i = 0; i < blocks; i++) {
-        float zero = round_integer(-from_sortable(tile->found.range.lo[i]) / tile->scale[i]);
-        tile->zero[i] = zero < levels ? zero : levels;
+        float zero = round_integer(float_from_bits((uint32_t)tile->below[i]) / tile->scale[i]);
+        tile->zero[i] = (int32_t)(zero < levels ? zero : levels);
     }
-    int32_t offset = asymmetric_offset(format);
+    int32_t offset = integer_offset(format, CAQ_ASYMMETRIC);
     for (size_t i = 0; i < blocks; i++)
-        zero_points[i] = (uint8_t)((int32_t)tile->zero[i] + offset);
+        zero_points[i] = (uint8_t)(tile->zero[i] + offset);
     return CAQ_OK;
 }
 

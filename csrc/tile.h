@@ -13,17 +13,12 @@
 #define TILE_CODES 1024
 
 typedef struct tile {
-    union {
-        int32_t absmax[TILE_BLOCKS]; /* bits of max |w| in binary32: they order like the numbers */
-        struct {
-            int32_t lo[TILE_BLOCKS]; /* min(0, min w) and max(0, max w) as sortable bits */
-            int32_t hi[TILE_BLOCKS];
-        } range;
-    } found;
+    int32_t above[TILE_BLOCKS];    /* symmetric: bits of max |w|; asymmetric: of max(0, max w) */
+    int32_t below[TILE_BLOCKS];    /* asymmetric: bits of max(0, max -w) */
     float absmax[TILE_BLOCKS];     /* max |w| */
     float scale[TILE_BLOCKS];      /* the number that the stored scale stands for */
     float reciprocal[TILE_BLOCKS]; /* 1 / scale */
-    float zero[TILE_BLOCKS];       /* asymmetric: the zero point as an unsigned code */
+    int32_t zero[TILE_BLOCKS];     /* integers: the zero point as an unsigned code */
     uint8_t codes[TILE_CODES];     /* codes on their way to being packed */
 } tile;
 
@@ -35,14 +30,12 @@ static inline int32_t symmetric_max(caq_format_info format) { return (1 << (form
 /* L of the contract: steps of the full integer range. */
 static inline int32_t asymmetric_levels(caq_format_info format) { return (1 << format.bits) - 1; }
 
-/* Stored asymmetric codes are above unsigned ones by this. */
-static inline int32_t asymmetric_offset(caq_format_info format) {
-    return format.is_signed ? -(1 << (format.bits - 1)) : 0;
-}
-
-/* The zero point of symmetric integers: INT is centred on 0, UINT is INT + Q. */
-static inline int32_t symmetric_zero(caq_format_info format) {
-    return format.is_signed ? 0 : symmetric_max(format);
+/* Integers are computed as unsigned codes, in which the zero point of symmetric ones is Q. Stored codes
+ * and zero points are above these by this. */
+static inline int32_t integer_offset(caq_format_info format, caq_scheme scheme) {
+    if (!format.is_signed)
+        return 0;
+    return scheme == CAQ_SYMMETRIC ? -symmetric_max(format) : -(1 << (format.bits - 1));
 }
 
 #endif

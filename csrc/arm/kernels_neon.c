@@ -16,7 +16,6 @@
 
 typedef float32x4_t vf;
 typedef int32x4_t vi;
-typedef uint32x4_t vm;
 
 static inline vf neon_load_f32(const uint32_t *p) {
     return vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p));
@@ -33,10 +32,8 @@ static inline vf neon_load_bf16(const uint16_t *p) {
 
 static inline vf neon_set_f(float x) { return vdupq_n_f32(x); }
 static inline vf neon_add(vf a, vf b) { return vaddq_f32(a, b); }
-static inline vf neon_sub(vf a, vf b) { return vsubq_f32(a, b); }
 static inline vf neon_mul(vf a, vf b) { return vmulq_f32(a, b); }
-static inline vf neon_clip(vf x, vf lo, vf hi) { return vminq_f32(vmaxq_f32(x, lo), hi); }
-static inline vm neon_at_least(vf a, vf b) { return vcgeq_f32(a, b); }
+static inline vf neon_lesser(vf a, vf b) { return vminq_f32(a, b); }
 static inline vi neon_bits(vf x) { return vreinterpretq_s32_f32(x); }
 static inline vf neon_from_bits(vi x) { return vreinterpretq_f32_s32(x); }
 static inline vi neon_round(vf x) { return vcvtnq_s32_f32(x); }
@@ -49,14 +46,10 @@ static inline vi neon_or(vi a, vi b) { return vorrq_s32(a, b); }
 static inline vi neon_xor(vi a, vi b) { return veorq_s32(a, b); }
 static inline vi neon_add_i(vi a, vi b) { return vaddq_s32(a, b); }
 static inline vi neon_sub_i(vi a, vi b) { return vsubq_s32(a, b); }
-static inline vi neon_shift_down(vi a, uint32_t n) {
-    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-(int32_t)n)));
+static inline vi neon_shift_down(vi a, int32_t n) {
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n)));
 }
-static inline vi neon_sign_mask(vi a) { return vshrq_n_s32(a, 31); }
-static inline vi neon_select(vm mask, vi a, vi b) { return vbslq_s32(mask, a, b); }
-static inline vi neon_min(vi a, vi b) { return vminq_s32(a, b); }
 static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
-static inline int32_t neon_smallest(vi a) { return vminvq_s32(a); }
 static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 
 /* p[k] = max(p[k], the largest lane of most[k]); pairwise operations transpose by themselves */
@@ -64,22 +57,21 @@ static inline void neon_raise_4(int32_t *p, const vi most[4]) {
     vi all = vpmaxq_s32(vpmaxq_s32(most[0], most[1]), vpmaxq_s32(most[2], most[3]));
     vst1q_s32(p, vmaxq_s32(vld1q_s32(p), all));
 }
-static inline void neon_lower_4(int32_t *p, const vi least[4]) {
-    vi all = vpminq_s32(vpminq_s32(least[0], least[1]), vpminq_s32(least[2], least[3]));
-    vst1q_s32(p, vminq_s32(vld1q_s32(p), all));
-}
 
-/* The low byte of each lane. */
-static inline uint8x16_t low_halves(vi a, vi b) {
-    return vreinterpretq_u8_u16(vuzp1q_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b)));
+/* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates. */
+static inline int16x8_t narrow(vi a, vi b) { return vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)); }
+static inline uint8x8_t finish_codes(int16x8_t codes, const caq_encoding *to) {
+    uint8x8_t clipped = vmin_u8(vqmovun_s16(codes), vdup_n_u8(to->largest));
+    return vadd_u8(clipped, vdup_n_u8(to->offset));
 }
-static inline void neon_store_bytes(uint8_t *p, vi codes) {
-    uint8x16_t halves = low_halves(codes, codes);
-    uint32_t bytes = vgetq_lane_u32(vreinterpretq_u32_u8(vuzp1q_u8(halves, halves)), 0);
-    __builtin_memcpy(p, &bytes, sizeof bytes);
+static inline void neon_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
+    uint8x8_t bytes = finish_codes(narrow(codes, codes), to);
+    uint32_t four = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+    __builtin_memcpy(p, &four, sizeof four);
 }
-static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS]) {
-    vst1q_u8(p, vuzp1q_u8(low_halves(codes[0], codes[1]), low_halves(codes[2], codes[3])));
+static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS], const caq_encoding *to) {
+    vst1_u8(p, finish_codes(narrow(codes[0], codes[1]), to));
+    vst1_u8(p + 8, finish_codes(narrow(codes[2], codes[3]), to));
 }
 
 static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {

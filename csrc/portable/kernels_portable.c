@@ -12,7 +12,6 @@
 
 typedef float vf;
 typedef int32_t vi;
-typedef int vm;
 
 static inline vf portable_load_f32(const uint32_t *p) {
     uint32_t bits;
@@ -31,19 +30,15 @@ static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(
 
 static inline vf portable_set_f(float x) { return x; }
 static inline vf portable_add(vf a, vf b) { return a + b; }
-static inline vf portable_sub(vf a, vf b) { return a - b; }
 static inline vf portable_mul(vf a, vf b) { return a * b; }
-static inline vf portable_clip(vf x, vf lo, vf hi) {
-    vf above = x > lo ? x : lo;
-    return above < hi ? above : hi;
-}
-static inline vm portable_at_least(vf a, vf b) { return a >= b; }
+static inline vf portable_lesser(vf a, vf b) { return a < b ? a : b; }
 static inline vi portable_bits(vf x) { return (vi)float_bits(x); }
 static inline vf portable_from_bits(vi x) { return float_from_bits((uint32_t)x); }
 
-/* Round half even; |x| < 2^22. The adder's last place is 1. */
+/* Round half even; |x| < 2^22. The adder's last place is 1. The bound keeps compilers from fusing the
+ * product that x is into the addition. */
 static inline vi portable_round(vf x) {
-    return (vi)(float_bits(x + 0x1.8p23f) - float_bits(0x1.8p23f));
+    return (vi)(float_bits(portable_lesser(x, 0x1p22f) + 0x1.8p23f) - float_bits(0x1.8p23f));
 }
 
 static inline vi portable_set_i(int32_t x) { return x; }
@@ -54,12 +49,9 @@ static inline vi portable_or(vi a, vi b) { return a | b; }
 static inline vi portable_xor(vi a, vi b) { return a ^ b; }
 static inline vi portable_add_i(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
 static inline vi portable_sub_i(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
-static inline vi portable_shift_down(vi a, uint32_t n) { return (vi)((uint32_t)a >> n); }
-static inline vi portable_sign_mask(vi a) { return -(a < 0); }
-static inline vi portable_select(vm mask, vi a, vi b) { return mask ? a : b; }
+static inline vi portable_shift_down(vi a, int32_t n) { return (vi)((uint32_t)a >> n); }
 static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
-static inline int32_t portable_smallest(vi a) { return a; }
 static inline int32_t portable_largest(vi a) { return a; }
 
 /* p[k] = max(p[k], the largest lane of most[k]), for four numbers */
@@ -67,15 +59,14 @@ static inline void portable_raise_4(int32_t *p, const vi most[4]) {
     for (size_t k = 0; k < 4; k++)
         p[k] = portable_max(p[k], most[k]);
 }
-static inline void portable_lower_4(int32_t *p, const vi least[4]) {
-    for (size_t k = 0; k < 4; k++)
-        p[k] = portable_min(p[k], least[k]);
-}
 
-/* The low byte of each lane: of a vector, and of the vectors of a step. */
-static inline void portable_store_bytes(uint8_t *p, vi codes) { *p = (uint8_t)codes; }
-static inline void portable_store_step(uint8_t *p, const vi codes[VECTORS]) {
-    portable_store_bytes(p, codes[0]);
+/* Each lane clipped to 0 .. largest, plus offset: of a vector, and of the vectors of a step. */
+static inline void portable_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
+    *p = (uint8_t)(portable_min(portable_max(codes, 0), to->largest) + to->offset);
+}
+static inline void portable_store_step(uint8_t *p, const vi codes[VECTORS],
+                                       const caq_encoding *to) {
+    portable_store_codes(p, codes[0], to);
 }
 
 static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {

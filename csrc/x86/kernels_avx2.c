@@ -16,7 +16,6 @@
 
 typedef __m256 vf;
 typedef __m256i vi;
-typedef __m256i vm;
 
 TARGET static inline vf avx2_load_f32(const uint32_t *p) {
     return _mm256_loadu_ps((const float *)(const void *)p);
@@ -31,14 +30,8 @@ TARGET static inline vf avx2_load_bf16(const uint16_t *p) {
 
 TARGET static inline vf avx2_set_f(float x) { return _mm256_set1_ps(x); }
 TARGET static inline vf avx2_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-TARGET static inline vf avx2_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 TARGET static inline vf avx2_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-TARGET static inline vf avx2_clip(vf x, vf lo, vf hi) {
-    return _mm256_min_ps(_mm256_max_ps(x, lo), hi);
-}
-TARGET static inline vm avx2_at_least(vf a, vf b) {
-    return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
-}
+TARGET static inline vf avx2_lesser(vf a, vf b) { return _mm256_min_ps(a, b); }
 TARGET static inline vi avx2_bits(vf x) { return _mm256_castps_si256(x); }
 TARGET static inline vf avx2_from_bits(vi x) { return _mm256_castsi256_ps(x); }
 TARGET static inline vi avx2_round(vf x) { return _mm256_cvtps_epi32(x); }
@@ -55,23 +48,15 @@ TARGET static inline vi avx2_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 TARGET static inline vi avx2_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
 TARGET static inline vi avx2_add_i(vi a, vi b) { return _mm256_add_epi32(a, b); }
 TARGET static inline vi avx2_sub_i(vi a, vi b) { return _mm256_sub_epi32(a, b); }
-TARGET static inline vi avx2_shift_down(vi a, uint32_t n) {
-    return _mm256_srl_epi32(a, _mm_cvtsi32_si128((int)n));
+TARGET static inline vi avx2_shift_down(vi a, int32_t n) {
+    return _mm256_srlv_epi32(a, _mm256_set1_epi32(n));
 }
-TARGET static inline vi avx2_sign_mask(vi a) { return _mm256_srai_epi32(a, 31); }
-TARGET static inline vi avx2_select(vm mask, vi a, vi b) { return _mm256_blendv_epi8(b, a, mask); }
-TARGET static inline vi avx2_min(vi a, vi b) { return _mm256_min_epi32(a, b); }
 TARGET static inline vi avx2_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
 
 TARGET static inline int32_t avx2_largest(vi a) {
     __m128i x = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4E));
     return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
-}
-TARGET static inline int32_t avx2_smallest(vi a) {
-    __m128i x = _mm_min_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    x = _mm_min_epi32(x, _mm_shuffle_epi32(x, 0x4E));
-    return _mm_cvtsi128_si32(_mm_min_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
 }
 
 /* Interleaving transposes: after two rounds each half holds one lane of every vector. */
@@ -81,35 +66,30 @@ TARGET static inline __m128i largest_4(const vi x[4]) {
     vi all = avx2_max(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
     return _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
-TARGET static inline __m128i smallest_4(const vi x[4]) {
-    vi a = avx2_min(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
-    vi b = avx2_min(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
-    vi all = avx2_min(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
-    return _mm_min_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-}
 TARGET static inline void avx2_raise_4(int32_t *p, const vi most[4]) {
     __m128i *to = (__m128i *)(void *)p;
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
 }
-TARGET static inline void avx2_lower_4(int32_t *p, const vi least[4]) {
-    __m128i *to = (__m128i *)(void *)p;
-    _mm_storeu_si128(to, _mm_min_epi32(_mm_loadu_si128(to), smallest_4(least)));
-}
 
-/* The low byte of each lane. Packing saturates, so other bits go first; it works on each half of a
- * vector alone, so the last step puts the pieces in order. */
-TARGET static inline vi low_bytes(vi a, vi b) {
-    return _mm256_and_si256(_mm256_packs_epi32(a, b), _mm256_set1_epi16(0xFF));
+/* Each lane clipped to 0 .. largest, plus offset. Packing saturates; it works on each half of a vector
+ * alone, so the last step puts the pieces in order. */
+TARGET static inline void avx2_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
+    __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    __m128i clipped =
+        _mm_min_epu8(_mm_packus_epi16(halves, halves), _mm_set1_epi8((char)to->largest));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_add_epi8(clipped, _mm_set1_epi8((char)to->offset)));
 }
-TARGET static inline void avx2_store_bytes(uint8_t *p, vi codes) {
-    vi bytes = _mm256_packus_epi16(low_bytes(codes, codes), low_bytes(codes, codes));
-    __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
-    _mm_storel_epi64((__m128i *)(void *)p, _mm_unpacklo_epi32(low, high));
-}
-TARGET static inline void avx2_store_step(uint8_t *p, const vi codes[VECTORS]) {
+TARGET static inline vi join_step(const vi x[VECTORS]) {
     const vi order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    vi bytes = _mm256_packus_epi16(low_bytes(codes[0], codes[1]), low_bytes(codes[2], codes[3]));
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(bytes, order));
+    vi bytes = _mm256_packus_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
+    return _mm256_permutevar8x32_epi32(bytes, order);
+}
+TARGET static inline void avx2_store_step(uint8_t *p, const vi codes[VECTORS],
+                                          const caq_encoding *to) {
+    vi clipped = _mm256_min_epu8(join_step(codes), _mm256_set1_epi8((char)to->largest));
+    _mm256_storeu_si256((__m256i *)(void *)p,
+                        _mm256_add_epi8(clipped, _mm256_set1_epi8((char)to->offset)));
 }
 
 TARGET static inline vi load_masked(const uint8_t *codes, char mask) {
@@ -142,7 +122,7 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
             const uint8_t *p = codes + 4 * i;
             const vi bytes_of[VECTORS] = {join_2_bits(p), join_2_bits(p + 32), join_2_bits(p + 64),
                                           join_2_bits(p + 96)};
-            avx2_store_step(packed + i, bytes_of);
+            _mm256_storeu_si256((__m256i *)(void *)(packed + i), join_step(bytes_of));
         }
     }
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);

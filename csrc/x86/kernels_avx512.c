@@ -7,14 +7,13 @@
 #include <immintrin.h>
 
 #define LANES 16
-#define VECTORS 2
+#define VECTORS 4
 #define TARGET __attribute__((target("avx512f,avx512bw")))
 #define VECTOR(op) CONCAT(avx512_, op)
 #define KERNEL(op) CONCAT(CONCAT(avx512_, SOURCE), CONCAT(_, op))
 
 typedef __m512 vf;
 typedef __m512i vi;
-typedef __mmask16 vm;
 
 TARGET static inline vf avx512_load_f32(const uint32_t *p) { return _mm512_loadu_ps(p); }
 TARGET static inline __m256i load_halves(const uint16_t *p) {
@@ -29,12 +28,8 @@ TARGET static inline vf avx512_load_bf16(const uint16_t *p) {
 
 TARGET static inline vf avx512_set_f(float x) { return _mm512_set1_ps(x); }
 TARGET static inline vf avx512_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-TARGET static inline vf avx512_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 TARGET static inline vf avx512_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-TARGET static inline vf avx512_clip(vf x, vf lo, vf hi) {
-    return _mm512_min_ps(_mm512_max_ps(x, lo), hi);
-}
-TARGET static inline vm avx512_at_least(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+TARGET static inline vf avx512_lesser(vf a, vf b) { return _mm512_min_ps(a, b); }
 TARGET static inline vi avx512_bits(vf x) { return _mm512_castps_si512(x); }
 TARGET static inline vf avx512_from_bits(vi x) { return _mm512_castsi512_ps(x); }
 TARGET static inline vi avx512_round(vf x) { return _mm512_cvtps_epi32(x); }
@@ -47,16 +42,10 @@ TARGET static inline vi avx512_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 TARGET static inline vi avx512_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
 TARGET static inline vi avx512_add_i(vi a, vi b) { return _mm512_add_epi32(a, b); }
 TARGET static inline vi avx512_sub_i(vi a, vi b) { return _mm512_sub_epi32(a, b); }
-TARGET static inline vi avx512_shift_down(vi a, uint32_t n) {
-    return _mm512_srl_epi32(a, _mm_cvtsi32_si128((int)n));
+TARGET static inline vi avx512_shift_down(vi a, int32_t n) {
+    return _mm512_srlv_epi32(a, _mm512_set1_epi32(n));
 }
-TARGET static inline vi avx512_sign_mask(vi a) { return _mm512_srai_epi32(a, 31); }
-TARGET static inline vi avx512_select(vm mask, vi a, vi b) {
-    return _mm512_mask_blend_epi32(mask, b, a);
-}
-TARGET static inline vi avx512_min(vi a, vi b) { return _mm512_min_epi32(a, b); }
 TARGET static inline vi avx512_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
-TARGET static inline int32_t avx512_smallest(vi a) { return _mm512_reduce_min_epi32(a); }
 TARGET static inline int32_t avx512_largest(vi a) { return _mm512_reduce_max_epi32(a); }
 
 /* Interleaving transposes: after two rounds each quarter holds one lane of every vector. */
@@ -67,29 +56,26 @@ TARGET static inline __m128i largest_4(const vi x[4]) {
     __m256i half = _mm256_max_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
     return _mm_max_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
-TARGET static inline __m128i smallest_4(const vi x[4]) {
-    vi a = avx512_min(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
-    vi b = avx512_min(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
-    vi all = avx512_min(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-    __m256i half = _mm256_min_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
-    return _mm_min_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
 TARGET static inline void avx512_raise_4(int32_t *p, const vi most[4]) {
     __m128i *to = (__m128i *)(void *)p;
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
 }
-TARGET static inline void avx512_lower_4(int32_t *p, const vi least[4]) {
-    __m128i *to = (__m128i *)(void *)p;
-    _mm_storeu_si128(to, _mm_min_epi32(_mm_loadu_si128(to), smallest_4(least)));
-}
 
-/* The low byte of each lane. */
-TARGET static inline void avx512_store_bytes(uint8_t *p, vi codes) {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(codes));
+/* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates; packing works on each quarter of
+ * a vector alone, so the last step puts the pieces in order. */
+TARGET static inline void avx512_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
+    __m128i bytes = _mm512_cvtusepi32_epi8(avx512_max(codes, _mm512_setzero_si512()));
+    __m128i clipped = _mm_min_epu8(bytes, _mm_set1_epi8((char)to->largest));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_add_epi8(clipped, _mm_set1_epi8((char)to->offset)));
 }
-TARGET static inline void avx512_store_step(uint8_t *p, const vi codes[VECTORS]) {
-    for (size_t v = 0; v < VECTORS; v++)
-        avx512_store_bytes(p + v * LANES, codes[v]);
+TARGET static inline void avx512_store_step(uint8_t *p, const vi codes[VECTORS],
+                                            const caq_encoding *to) {
+    const vi order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    vi bytes = _mm512_packus_epi16(_mm512_packs_epi32(codes[0], codes[1]),
+                                   _mm512_packs_epi32(codes[2], codes[3]));
+    vi clipped = _mm512_min_epu8(_mm512_permutexvar_epi32(order, bytes),
+                                 _mm512_set1_epi8((char)to->largest));
+    _mm512_storeu_si512(p, _mm512_add_epi8(clipped, _mm512_set1_epi8((char)to->offset)));
 }
 
 TARGET static inline vi load_masked(const uint8_t *codes, char mask) {

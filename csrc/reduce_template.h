@@ -1,0 +1,109 @@
+/*
+ * reduce_template.h - the body of the reductions
+ *
+ * Included by kernels_template.h once for each kind of statistics, with REDUCE the kernel's name, SIDES
+ * how many statistics a block has, and REDUCE's `_side` the function from bits to a side's numbers. A
+ * statistic is the largest of its numbers, or 0.
+ */
+#define PART(op) KERNEL(CONCAT(REDUCE, op))
+
+/* Take in a vector's elements from each row. */
+TARGET static inline void PART(_rows)(const ELEMENT *p, size_t rows, size_t stride,
+                                      vi found[SIDES]) {
+    UNROLL for (size_t row = 0; row < rows; row++) {
+        vi bits = VECTOR(bits)(LOAD(p + row * stride));
+        for (size_t k = 0; k < SIDES; k++)
+            found[k] = VECTOR(max)(found[k], PART(_side)(bits, k));
+    }
+}
+
+/* Blocks of one element: every column has statistics of its own. */
+TARGET static inline void PART(_columns)(const ELEMENT *p, size_t rows, size_t stride, size_t count,
+                                         int32_t *const stats[SIDES]) {
+    vi found[SIDES];
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (size_t k = 0; k < SIDES; k++)
+            found[k] = VECTOR(load_i)(stats[k] + i);
+        KERNEL(prefetch_rows)(p + i, rows, stride);
+        PART(_rows)(p + i, rows, stride, found);
+        for (size_t k = 0; k < SIDES; k++)
+            VECTOR(store_i)(stats[k] + i, found[k]);
+    }
+    if (i == count)
+        return;
+    ELEMENT padded[LANES];
+    for (size_t k = 0; k < SIDES; k++)
+        found[k] = KERNEL(load_some)(stats[k] + i, count - i);
+    for (size_t row = 0; row < rows; row++) {
+        KERNEL(pad)(padded, p + row * stride + i, count - i);
+        PART(_rows)(padded, 1, 0, found);
+    }
+    for (size_t k = 0; k < SIDES; k++)
+        KERNEL(store_some)(stats[k] + i, found[k], count - i);
+}
+
+/* The statistics of each lane over a block. */
+TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vi found[SIDES]) {
+    for (size_t k = 0; k < SIDES; k++)
+        found[k] = VECTOR(set_i)(0);
+    size_t i = 0;
+    for (; i + USUAL_LENGTH <= length; i += USUAL_LENGTH) {
+        KERNEL(prefetch)(p + i, USUAL_LENGTH, PREFETCH_BYTES);
+        PART(_rows)(p + i, USUAL_LENGTH / LANES, LANES, found);
+    }
+    for (; i + LANES <= length; i += LANES)
+        PART(_rows)(p + i, 1, 0, found);
+    if (i < length) {
+        ELEMENT padded[LANES];
+        KERNEL(pad)(padded, p + i, length - i);
+        PART(_rows)(padded, 1, 0, found);
+    }
+}
+
+/* Four blocks are taken together, because four vectors are reduced to four numbers in little more time
+ * than one vector to one. */
+TARGET INLINE void PART(_blocks)(const ELEMENT *p, size_t blocks, size_t length,
+                                 int32_t *const stats[SIDES]) {
+    size_t block = 0;
+    for (; block + 4 <= blocks; block += 4) {
+        vi found[SIDES], four[SIDES][4];
+        UNROLL for (size_t b = 0; b < 4; b++, p += length) {
+            PART(_block)(p, length, found);
+            for (size_t k = 0; k < SIDES; k++)
+                four[k][b] = found[k];
+        }
+        for (size_t k = 0; k < SIDES; k++)
+            VECTOR(raise_4)(stats[k] + block, four[k]);
+    }
+    for (; block < blocks; block++, p += length) {
+        vi found[SIDES];
+        PART(_block)(p, length, found);
+        for (size_t k = 0; k < SIDES; k++) {
+            int32_t most = VECTOR(largest)(found[k]);
+            stats[k][block] = stats[k][block] > most ? stats[k][block] : most;
+        }
+    }
+}
+
+/* Columns are taken four rows at a time, so that statistics are loaded and stored once for four. Blocks
+ * of the usual length get a copy of the loop in which that is a constant. */
+TARGET static void KERNEL(REDUCE)(const void *source, size_t rows, size_t stride, size_t blocks,
+                                  size_t length, int32_t *above, int32_t *below) {
+    int32_t *const stats[] = {above, below};
+    const ELEMENT *p = source;
+    for (; length == 1 && rows >= 4; rows -= 4, p += 4 * stride)
+        PART(_columns)(p, 4, stride, blocks, stats);
+    for (; rows; rows--, p += stride) {
+        if (length == 1)
+            PART(_columns)(p, 1, stride, blocks, stats);
+        else if (length == USUAL_LENGTH)
+            PART(_blocks)(p, blocks, USUAL_LENGTH, stats);
+        else
+            PART(_blocks)(p, blocks, length, stats);
+    }
+}
+
+#undef PART
+#undef REDUCE
+#undef SIDES
