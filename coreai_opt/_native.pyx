@@ -2,12 +2,12 @@
 """The C kernels, seen from Python: take buffers, release the GIL, make one C call, map the status."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
 from coreai_opt.reference.blocks import scale_shape
+from coreai_opt.workers import in_parallel
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
@@ -47,7 +47,6 @@ cdef extern from "coreai_quant.h" nogil:
     caq_status caq_encode(const caq_job *, caq_extent, size_t, size_t, const void *, uint8_t *,
                           void *, uint8_t *, void *)
     int caq_has_level(caq_level)
-    caq_level caq_best_level()
     caq_format_info caq_describe_format(caq_format)
 
 cdef enum:
@@ -60,13 +59,13 @@ _FORMATS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "fp4_e2m1fn", "fp
 LEVEL_VARIABLE = "COREAI_OPT_ISA"
 """Environment variable that caps the instruction set."""
 
-SMALLEST_SHARE = 1 << 23
+SMALLEST_SHARE = 1 << 20
 """Elements that are worth a thread: below, waking a second processor takes longer than it saves."""
 
 
-# Asked once, because a virtual machine takes microseconds to answer.
+# Asked once, because a virtual machine takes microseconds to answer. In the order of _LEVELS, in which
+# each is better than those before it.
 _AVAILABLE = tuple(name for i, name in enumerate(_LEVELS) if caq_has_level(<caq_level><int>i))
-_BEST = _LEVELS[<int>caq_best_level()]
 
 
 def levels():
@@ -75,17 +74,16 @@ def levels():
 
 
 def level():
-    """Return the name of the instruction set in use: the best one, or what ``COREAI_OPT_ISA`` says.
+    """Return the name of the instruction set in use: the best one up to what ``COREAI_OPT_ISA`` says.
 
     Raises:
-        ValueError: the variable names an instruction set that is unknown or not there.
+        ValueError: the variable names an instruction set that is unknown.
     """
-    name = os.environ.get(LEVEL_VARIABLE)
-    if not name:
-        return _BEST
-    if name not in _AVAILABLE:
-        raise ValueError(f"{LEVEL_VARIABLE} must be one of {', '.join(_AVAILABLE)} here; got {name!r}")
-    return name
+    cap = os.environ.get(LEVEL_VARIABLE)
+    if cap and cap not in _LEVELS:
+        raise ValueError(f"{LEVEL_VARIABLE} must be one of {', '.join(_LEVELS)}; got {cap!r}")
+    allowed = _LEVELS[: _LEVELS.index(cap) + 1] if cap else _LEVELS
+    return next(name for name in reversed(_AVAILABLE) if name in allowed)
 
 
 def describe_format(name):
@@ -174,17 +172,18 @@ cdef class _Work:
         if threads <= 1:
             return self.quantize(0, self.job.units)
         bounds = [granules * i // threads * self.job.granule for i in range(threads)]
-        return max(_in_threads(self.quantize, bounds, self.job.units))
+        return max(in_parallel(self.quantize, [*bounds, self.job.units]))
 
     cdef int run_single_scale(self, size_t threads) except -1:
         """The same for a tensor with one scale, which all threads must have measured first."""
-        bounds = sorted({self.job.elements * i // threads // 8 * 8 for i in range(threads)})
-        extents = _in_threads(self.measure, bounds, self.job.elements)
+        starts = {self.job.elements * i // threads // 8 * 8 for i in range(threads)}
+        bounds = [*sorted(starts), self.job.elements]
+        extents = in_parallel(self.measure, bounds)
         cdef caq_extent all = extents[0]
         for extent in extents[1:]:
             all = caq_join(all, extent)
         self.extent = all
-        return max(_in_threads(self.encode, bounds, self.job.elements))
+        return max(in_parallel(self.encode, bounds))
 
     cpdef int quantize(self, size_t first, size_t end) except -1:
         """Do the units first .. end - 1 without the GIL."""
@@ -215,9 +214,3 @@ cdef class _Work:
             self.scale[:] = scale
             self.zero_point[0] = zero_point
         return status
-
-
-def _in_threads(work, bounds, end):
-    """Call ``work`` from each bound to the next, each call in a thread, and return the results."""
-    with ThreadPoolExecutor(len(bounds)) as pool:
-        return list(pool.map(work, bounds, [*bounds[1:], end]))

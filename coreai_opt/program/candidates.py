@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,23 +33,35 @@ class Weight:
     """A constant that can be quantized.
 
     The op and its uses are handles into the program, which must outlive them: Core AI does not see
-    to that.
+    to that. What tells a weight to people is asked of the op when it is first needed, so it must be
+    needed before the op is replaced.
 
     Attributes:
         op: the constant.
-        name: a name to tell it by: its graph, and which of the program's constants it is.
-        location: where it comes from, by Core AI's debug information.
+        number: which of the program's constants it is.
         tensor: its shape and element type.
         uses: who uses it.
-        consumers: the same in words, e.g. ``"coreai.transpose -> coreai.batch_matmul"``.
     """
 
     op: Op
-    name: str
-    location: str
+    number: int
     tensor: Tensor
     uses: tuple[Use, ...]
-    consumers: str
+
+    @cached_property
+    def name(self) -> str:
+        """A name to tell it by: its graph, and which of the program's constants it is."""
+        return f"@{coreai_ir.graph_name(self.op)}/constant_{self.number}"
+
+    @cached_property
+    def location(self) -> str:
+        """Where it comes from, by Core AI's debug information."""
+        return coreai_ir.location_text(self.op)
+
+    @cached_property
+    def consumers(self) -> str:
+        """Who uses it, in words, e.g. ``"coreai.transpose -> coreai.batch_matmul"``."""
+        return _describe_consumers(self.op.result)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,7 +121,7 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
             continue
         uses = tuple(coreai_ir.uses(op.result))
         if tensor.size > weight_num_threshold and _are_weights(uses, tensor.size):
-            found.append(_describe_weight(number, op, tensor, uses))
+            found.append(Weight(op, number, tensor, uses))
     return found
 
 
@@ -122,17 +135,6 @@ def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
 def _are_weights(uses: tuple[Use, ...], size: int) -> bool:
     as_weight = (use.operand in WEIGHT_OPERANDS.get(use.op.name, ()) for use in uses)
     return bool(uses) and (size >= HUGE or all(as_weight))
-
-
-def _describe_weight(number: int, op: Op, tensor: Tensor, uses: tuple[Use, ...]) -> Weight:
-    return Weight(
-        op=op,
-        name=f"@{coreai_ir.graph_name(op)}/constant_{number}",
-        location=coreai_ir.location_text(op),
-        tensor=tensor,
-        uses=uses,
-        consumers=_describe_consumers(op.result),
-    )
 
 
 def _describe_quantized(number: int, op: Op) -> QuantizedWeight | None:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -126,8 +127,13 @@ class Tensor(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes it takes when stored; codes of less than a byte are packed without gaps."""
-        bits = re.search(r"\d+", self.element)
-        return -(-self.size * int(bits.group() if bits else 0) // 8)
+        return -(-self.size * _bits(self.element) // 8)
+
+
+@cache
+def _bits(element: str) -> int:
+    bits = re.search(r"\d+", element)
+    return int(bits.group()) if bits else 0
 
 
 class Use(NamedTuple):
@@ -206,7 +212,9 @@ class Buffer:
         return self._bytes[:nbytes]
 
 
-def read_constant(op: Op, buffer: Buffer | None = None) -> npt.NDArray[Any]:
+def read_constant(
+    op: Op, buffer: Buffer | None = None, tensor: Tensor | None = None
+) -> npt.NDArray[Any]:
     """Return a constant's value: an array of its shape and dtype.
 
     Dense attributes, splats and resources, float or bfloat16, are all read by this one call: numpy
@@ -215,8 +223,9 @@ def read_constant(op: Op, buffer: Buffer | None = None) -> npt.NDArray[Any]:
     Args:
         op: the constant.
         buffer: memory for the array, which then lives until the next constant is read into it.
+        tensor: its type, where that is known already; asking takes longer than a small constant.
     """
-    tensor = static_tensor(op.result)
+    tensor = tensor or static_tensor(op.result)
     assert tensor is not None
     assert tensor.dtype is not None
     raw = (buffer or Buffer()).take(tensor.nbytes)
@@ -269,13 +278,14 @@ class Builder:
         )
 
     def blockwise_shift_scale(
-        self, data: Value, scale: Value, offset1: Value, offset2: Value
+        self, result: Tensor, *, data: Value, scale: Value, offset1: Value, offset2: Value
     ) -> Value:
-        """Make ``scale * (data - offset1) + offset2``, one scale per block of ``data``."""
-        shape, element = static_tensor(data), static_tensor(offset2)
-        assert shape is not None
-        assert element is not None
-        kind = _tensor_type(shape.shape, element.element)
+        """Make ``scale * (data - offset1) + offset2``, one scale per block of ``data``.
+
+        Args:
+            result: shape of ``data``, element type of ``offset2``; Core AI verifies that.
+        """
+        kind = _tensor_type(result.shape, result.element)
         return self._op(BLOCKWISE_SHIFT_SCALE, kind, operands=[data, scale, offset1, offset2])
 
     def erase(self) -> None:

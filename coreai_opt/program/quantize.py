@@ -132,7 +132,7 @@ def _read_weight(
     weight: Weight, settings: Settings, buffer: Buffer
 ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
     sizes = weight_block_sizes(weight, settings.granularity, settings.block_size)
-    return read_constant(weight.op, buffer), sizes
+    return read_constant(weight.op, buffer, weight.tensor), sizes
 
 
 def _quantize_array(

@@ -6,7 +6,7 @@ import numpy as np
 
 from coreai_opt.array import QuantizedArray
 from coreai_opt.program import coreai_ir
-from coreai_opt.program.coreai_ir import Builder, Op
+from coreai_opt.program.coreai_ir import Builder, Op, Tensor
 from coreai_opt.reference import FORMATS, pack
 
 
@@ -27,12 +27,14 @@ def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
 
 def _build_decoder(build: Builder, quantized: QuantizedArray) -> Any:
     scale, codes = quantized.scale, coreai_ir.element_type(quantized.dtype)
+    decoded = coreai_ir.element_type(quantized.weight_dtype)
     return build.blockwise_shift_scale(
+        Tensor(quantized.shape, decoded),
         data=build.constant(quantized.packed, quantized.shape, codes),
         scale=build.constant(scale, scale.shape, coreai_ir.element_type(scale.dtype)),
         offset1=_build_zero_point(build, quantized, codes),
         # Always zero; its type is the type that the weight decodes to.
-        offset2=build.splat(0, scale.shape, coreai_ir.element_type(quantized.weight_dtype)),
+        offset2=build.splat(0, scale.shape, decoded),
     )
 
 

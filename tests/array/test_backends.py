@@ -160,6 +160,24 @@ def test_best_instruction_set_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backends._native.level() == available[-1]
 
 
+@pytest.mark.parametrize(
+    ("cap", "rest"),
+    [
+        ("portable", ["portable"]),
+        ("neon", ["neon", "portable"]),
+        ("avx2", ["avx2", "portable"]),
+        ("avx512", ["avx512", "avx2", "portable"]),
+    ],
+)
+def test_instruction_set_is_capped(
+    monkeypatch: pytest.MonkeyPatch, cap: str, rest: list[str]
+) -> None:
+    """To what is there: the same setting serves all machines of a fleet."""
+    monkeypatch.setenv("COREAI_OPT_ISA", cap)
+    expected = next((name for name in rest if name in instruction_sets()), None)
+    assert backends._native.level() == expected
+
+
 Quantized = tuple[Any, Any, Any]
 
 

@@ -1,5 +1,8 @@
 """The bytes do not depend on how many threads make them, however the work is cut."""
 
+import os
+import signal
+import threading
 from typing import Any
 
 import ml_dtypes
@@ -7,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from coreai_opt import _native, reference
+from coreai_opt import _native, reference, workers
 from coreai_opt.reference import FORMATS
 
 LAYOUTS = {
@@ -70,23 +73,59 @@ def test_a_nan_in_any_share_is_found(sizes: tuple[int, ...], symmetric: bool) ->
             quantize_both(weight, ("int8", symmetric), sizes, 4)
 
 
+def quantize_ones(rows: int, columns: int, threads: int) -> list[bytes]:
+    weight = np.ones((rows, columns), np.float32)
+    native, expected = quantize_both(weight, ("int8", True), (1, 0), threads)
+    assert native == expected
+    return native
+
+
 def test_large_weights_are_really_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    pools = []
+    shared = []
 
-    class Pool(_native.ThreadPoolExecutor):  # type: ignore[misc, name-defined]
-        def __init__(self, threads: int) -> None:
-            pools.append(threads)
-            super().__init__(threads)
+    def in_parallel(work: Any, bounds: list[int]) -> list[Any]:
+        shared.append(bounds)
+        return workers.in_parallel(work, bounds)
 
-    monkeypatch.setattr(_native, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(_native, "in_parallel", in_parallel)
     monkeypatch.setattr(_native, "SMALLEST_SHARE", 1024)
-    for weight in (np.ones((32, 63), np.float32), np.ones((32, 64), np.float32)):
-        _native.quantize(
-            weight,
-            FORMATS["int8"],
-            symmetric=True,
-            block_sizes=(1, 0),
-            e8m0_scale=False,
-            num_threads=2,
-        )
-    assert pools == [2]
+    quantize_ones(32, 63, threads=2)
+    assert shared == []
+    quantize_ones(32, 64, threads=2)
+    assert [len(bounds) for bounds in shared] == [3]
+
+
+def test_parts_are_done_at_the_same_time() -> None:
+    meeting = threading.Barrier(3, timeout=60)
+
+    def work(first: int, end: int) -> tuple[int, int]:
+        meeting.wait()  # for the others
+        return first, end
+
+    assert workers.in_parallel(work, [0, 5, 7, 11]) == [(0, 5), (5, 7), (7, 11)]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failure_in_any_part_is_raised(failing: int) -> None:
+    def work(first: int, end: int) -> None:
+        if first == failing:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        workers.in_parallel(work, [0, 1, 2])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.usefixtures("every_element_is_worth_a_thread")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    quantize_ones(8, 64, threads=2)  # the parent's are running now
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # it would wait for ever for its parent's
+        try:
+            quantize_ones(8, 64, threads=2)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -305,7 +305,13 @@ def test_decoding_what_is_computed_is_not_a_quantized_weight() -> None:
         builder = coreai_ir.Builder()
         scale, zero = builder.splat(0.5, (1, 1), "f32"), builder.splat(0, (1, 1), "f32")
         offset = builder.splat(0, (1, 1), "si8")
-        decoded = builder.blockwise_shift_scale(codes._to_mlir(), scale, offset, zero)
+        decoded = builder.blockwise_shift_scale(
+            coreai_ir.Tensor((4, 48), "f32"),
+            data=codes._to_mlir(),
+            scale=scale,
+            offset1=offset,
+            offset2=zero,
+        )
         return (Value._from_mlir(decoded),)
 
     program = make_program(body, {"x": ((4, 48), np.int8)}, Y)
