@@ -31,18 +31,20 @@ TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const floa
         }
         VECTOR(store_step)(codes + i, all, to);
     }
-    for (; i + LANES <= count; i += LANES) {
+    while (i < count && count >= LANES) {
+        i = i + LANES <= count ? i : count - LANES;
         vi code = KERNEL(CODE)(p + i, KERNEL(load_parameters)(reciprocal + i),
                                VECTOR(load_i)(zero + i), to);
         VECTOR(store_codes)(codes + i, code, to);
+        i += LANES;
     }
     for (; i < count; i++)
         PART(_few)(p + i, 1, VECTOR(set_f)(reciprocal[i]), VECTOR(set_i)(zero[i]), to, codes + i);
 }
 
-/* All elements of a block share parameters. */
-TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vf reciprocal, vi zero,
-                                       const caq_encoding *to, uint8_t *codes) {
+/* All elements of a block share parameters. From p on, room elements can be read and have codes. */
+TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, size_t room, vf reciprocal,
+                                       vi zero, const caq_encoding *to, uint8_t *codes) {
     size_t i = 0;
     for (; i + STEP <= length; i += STEP) {
         vi all[VECTORS];
@@ -52,7 +54,7 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vf recip
         }
         VECTOR(store_step)(codes + i, all, to);
     }
-    for (; i + LANES <= length; i += LANES)
+    for (; i < length && i + LANES <= room; i += LANES)
         VECTOR(store_codes)(codes + i, KERNEL(CODE)(p + i, reciprocal, zero, to), to);
     if (i < length)
         PART(_few)(p + i, length - i, reciprocal, zero, to, codes + i);
@@ -88,8 +90,9 @@ TARGET static void KERNEL(ENCODE)(const void *source, size_t blocks, size_t leng
         PART(_usual_pair)(p + block * length, reciprocal + block, zero + block, &to,
                           codes + block * length);
     for (; block < blocks; block++)
-        PART(_block)(p + block * length, length, VECTOR(set_f)(reciprocal[block]),
-                     VECTOR(set_i)(zero[block]), &to, codes + block * length);
+        PART(_block)(p + block * length, length, (blocks - block) * length,
+                     VECTOR(set_f)(reciprocal[block]), VECTOR(set_i)(zero[block]), &to,
+                     codes + block * length);
 }
 
 #undef PART

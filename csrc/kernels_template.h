@@ -12,8 +12,10 @@
  *   KERNEL(op)  the name of a function of this instruction set and source type
  *   TARGET      attributes of such functions
  *
- * What does not fill a step is taken a vector at a time, and what does not fill a vector is copied into
- * a padded one: zeros change no statistic.
+ * What does not fill a step is taken a vector at a time. What does not fill a vector is taken together
+ * with elements before or behind it, which does no harm: statistics may see an element twice, and codes
+ * that were written too early are written again. Only where the run ends is it copied into a vector
+ * padded with zeros, which change no statistic.
  */
 #define STEP (VECTORS * LANES)
 #define LOAD(p) VECTOR(CONCAT(load_, SOURCE))(p)
@@ -37,6 +39,14 @@ TARGET static inline void KERNEL(pad)(ELEMENT padded[LANES], const ELEMENT *sour
 TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, size_t stride) {
     UNROLL for (size_t row = 0; row < rows; row++)
         KERNEL(prefetch)(p + row * stride, LANES, rows * stride * sizeof(ELEMENT));
+}
+
+/* Ones in the first count lanes, zeros in the others. */
+TARGET static inline vi KERNEL(first_lanes)(size_t count) {
+    int32_t lanes[LANES];
+    for (size_t i = 0; i < LANES; i++)
+        lanes[i] = i < count ? -1 : 0;
+    return VECTOR(load_i)(lanes);
 }
 
 /* Fewer statistics than lanes, and back. */

@@ -7,44 +7,62 @@
  */
 #define PART(op) KERNEL(CONCAT(REDUCE, op))
 
+TARGET static inline void PART(_take)(vi bits, vi found[SIDES]) {
+    for (size_t k = 0; k < SIDES; k++)
+        found[k] = VECTOR(max)(found[k], PART(_side)(bits, k));
+}
+
 /* Take in a vector's elements from each row. */
 TARGET static inline void PART(_rows)(const ELEMENT *p, size_t rows, size_t stride,
                                       vi found[SIDES]) {
-    UNROLL for (size_t row = 0; row < rows; row++) {
-        vi bits = VECTOR(bits)(LOAD(p + row * stride));
-        for (size_t k = 0; k < SIDES; k++)
-            found[k] = VECTOR(max)(found[k], PART(_side)(bits, k));
+    UNROLL for (size_t row = 0; row < rows; row++)
+        PART(_take)(VECTOR(bits)(LOAD(p + row * stride)), found);
+}
+
+/* As many columns as lanes. */
+TARGET static inline void PART(_vector)(const ELEMENT *p, size_t rows, size_t stride, size_t first,
+                                        int32_t *const stats[SIDES]) {
+    vi found[SIDES];
+    for (size_t k = 0; k < SIDES; k++)
+        found[k] = VECTOR(load_i)(stats[k] + first);
+    KERNEL(prefetch_rows)(p + first, rows, stride);
+    PART(_rows)(p + first, rows, stride, found);
+    for (size_t k = 0; k < SIDES; k++)
+        VECTOR(store_i)(stats[k] + first, found[k]);
+}
+
+/* Fewer. */
+TARGET static inline void PART(_few)(const ELEMENT *p, size_t rows, size_t stride, size_t count,
+                                     int32_t *const stats[SIDES]) {
+    ELEMENT padded[LANES];
+    vi found[SIDES];
+    for (size_t k = 0; k < SIDES; k++)
+        found[k] = KERNEL(load_some)(stats[k], count);
+    for (size_t row = 0; row < rows; row++) {
+        KERNEL(pad)(padded, p + row * stride, count);
+        PART(_rows)(padded, 1, 0, found);
     }
+    for (size_t k = 0; k < SIDES; k++)
+        KERNEL(store_some)(stats[k], found[k], count);
 }
 
 /* Blocks of one element: every column has statistics of its own. */
 TARGET static inline void PART(_columns)(const ELEMENT *p, size_t rows, size_t stride, size_t count,
                                          int32_t *const stats[SIDES]) {
-    vi found[SIDES];
-    size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (size_t k = 0; k < SIDES; k++)
-            found[k] = VECTOR(load_i)(stats[k] + i);
-        KERNEL(prefetch_rows)(p + i, rows, stride);
-        PART(_rows)(p + i, rows, stride, found);
-        for (size_t k = 0; k < SIDES; k++)
-            VECTOR(store_i)(stats[k] + i, found[k]);
-    }
-    if (i == count)
+    if (count < LANES) {
+        PART(_few)(p, rows, stride, count, stats);
         return;
-    ELEMENT padded[LANES];
-    for (size_t k = 0; k < SIDES; k++)
-        found[k] = KERNEL(load_some)(stats[k] + i, count - i);
-    for (size_t row = 0; row < rows; row++) {
-        KERNEL(pad)(padded, p + row * stride + i, count - i);
-        PART(_rows)(padded, 1, 0, found);
     }
-    for (size_t k = 0; k < SIDES; k++)
-        KERNEL(store_some)(stats[k] + i, found[k], count - i);
+    for (size_t i = 0; i + LANES <= count; i += LANES)
+        PART(_vector)(p, rows, stride, i, stats);
+    if (count % LANES)
+        PART(_vector)(p, rows, stride, count - LANES, stats);
 }
 
-/* The statistics of each lane over a block. */
-TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vi found[SIDES]) {
+/* The statistics of each lane over a block. From p on, room elements can be read; rest is where the last
+ * vector has elements of the block. */
+TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, size_t room, vi rest,
+                                       vi found[SIDES]) {
     for (size_t k = 0; k < SIDES; k++)
         found[k] = VECTOR(set_i)(0);
     size_t i = 0;
@@ -54,7 +72,9 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vi found
     }
     for (; i + LANES <= length; i += LANES)
         PART(_rows)(p + i, 1, 0, found);
-    if (i < length) {
+    if (i < length && i + LANES <= room) {
+        PART(_take)(VECTOR(and)(VECTOR(bits)(LOAD(p + i)), rest), found);
+    } else if (i < length) {
         ELEMENT padded[LANES];
         KERNEL(pad)(padded, p + i, length - i);
         PART(_rows)(padded, 1, 0, found);
@@ -65,20 +85,21 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, vi found
  * than one vector to one. */
 TARGET INLINE void PART(_blocks)(const ELEMENT *p, size_t blocks, size_t length,
                                  int32_t *const stats[SIDES]) {
-    size_t block = 0;
+    const vi rest = KERNEL(first_lanes)(length % LANES);
+    size_t block = 0, room = blocks * length;
     for (; block + 4 <= blocks; block += 4) {
         vi found[SIDES], four[SIDES][4];
-        UNROLL for (size_t b = 0; b < 4; b++, p += length) {
-            PART(_block)(p, length, found);
+        UNROLL for (size_t b = 0; b < 4; b++, p += length, room -= length) {
+            PART(_block)(p, length, room, rest, found);
             for (size_t k = 0; k < SIDES; k++)
                 four[k][b] = found[k];
         }
         for (size_t k = 0; k < SIDES; k++)
             VECTOR(raise_4)(stats[k] + block, four[k]);
     }
-    for (; block < blocks; block++, p += length) {
+    for (; block < blocks; block++, p += length, room -= length) {
         vi found[SIDES];
-        PART(_block)(p, length, found);
+        PART(_block)(p, length, room, rest, found);
         for (size_t k = 0; k < SIDES; k++) {
             int32_t most = VECTOR(largest)(found[k]);
             stats[k][block] = stats[k][block] > most ? stats[k][block] : most;
