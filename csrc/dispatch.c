@@ -16,7 +16,7 @@ const caq_kernels *const caq_kernels_of[CAQ_LEVELS] = {
 };
 
 int caq_has_level(caq_level level) {
-    if ((int)level < 0 || (int)level >= CAQ_LEVELS || !caq_kernels_of[level])
+    if ((unsigned)level >= CAQ_LEVELS || !caq_kernels_of[level])
         return 0;
     if (level == CAQ_AVX2)
         return caq_cpu_has_avx2_f16c();

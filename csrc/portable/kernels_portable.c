@@ -2,6 +2,13 @@
  * kernels_portable.c - the kernels in C alone, on one lane
  */
 #include "../kernels.h"
+
+/* Arm's MVE flushes subnormals in vectors of floats, which clang would make of the loops. */
+#if defined(__clang__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define NO_MVE_FLOATS
+#pragma clang attribute push(__attribute__((target("no-mve.fp"))), apply_to = function)
+#endif
+
 #include "../float_bits.h"
 
 #define LANES 1
@@ -83,3 +90,7 @@ static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uin
 #include "../level_template.h"
 
 const caq_kernels caq_portable_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(portable);
+
+#ifdef NO_MVE_FLOATS
+#pragma clang attribute pop
+#endif

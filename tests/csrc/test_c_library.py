@@ -5,9 +5,7 @@ buffers allocated at their exact sizes.
 """
 
 import itertools
-import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +20,7 @@ import pytest
 from coreai_opt import _native, reference
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format
 
-ROOT = Path(__file__).parents[2]
-SOURCES = [*sorted((ROOT / "csrc").rglob("*.c")), ROOT / "tests" / "csrc" / "run_job.c"]
-WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+from .targets import TARGETS
 
 # In the order of coreai_quant.h.
 FORMAT_NAMES = list(FORMATS)
@@ -33,26 +29,13 @@ X86_LEVELS = {AVX2: "avx2", AVX512: "avx512"}
 NOT_FINITE = 3
 
 
-@dataclass(frozen=True)
-class Build:
-    """A build of run_job, and the level it shall run at."""
-
-    compiler: str
-    flags: tuple[str, ...]
-    emulator: tuple[str, ...]
-    level: int
-
-
-# Left alone, GCC fuses products into additions where the processor can. The library must not care.
-FUSING = ("-std=gnu17", "-O2", "-static")
-SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-HOST_CC = os.environ.get("CC", "cc")
+# Which target, and the level to run at.
 BUILDS = {
-    "host-portable": Build(HOST_CC, SANITIZED, (), PORTABLE),
-    "host-avx2": Build(HOST_CC, SANITIZED, (), AVX2),
-    "host-avx512": Build(HOST_CC, (*SANITIZED, "-std=gnu17"), (), AVX512),
-    "aarch64-portable": Build("aarch64-linux-gnu-gcc", FUSING, ("qemu-aarch64",), PORTABLE),
-    "aarch64-neon": Build("aarch64-linux-gnu-gcc", FUSING, ("qemu-aarch64",), NEON),
+    "host-portable": ("host, sanitized", PORTABLE),
+    "host-avx2": ("host, sanitized", AVX2),
+    "host-avx512": ("host, sanitized", AVX512),
+    "aarch64-portable": ("aarch64", PORTABLE),
+    "aarch64-neon": ("aarch64", NEON),
 }
 
 Run = Callable[["Job"], "subprocess.CompletedProcess[bytes]"]
@@ -94,19 +77,17 @@ class Job:
 
 @pytest.fixture(scope="module", params=BUILDS)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    build = BUILDS[request.param]
-    for tool in (build.compiler, *build.emulator):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user)")
-    if X86_LEVELS.get(build.level, "portable") not in _native.levels():
-        pytest.skip(f"this processor ({platform.machine()}) lacks {X86_LEVELS[build.level]}")
-    program = tmp_path_factory.mktemp("csrc") / "run_job"
-    command = [build.compiler, *WARNINGS, *build.flags, "-I", str(ROOT / "csrc")]
-    subprocess.run([*command, *map(str, SOURCES), "-o", str(program)], check=True)
+    name, level = BUILDS[request.param]
+    if reason := TARGETS[name].missing():
+        pytest.skip(reason)
+    if X86_LEVELS.get(level, "portable") not in _native.levels():
+        pytest.skip(f"this processor ({platform.machine()}) lacks {X86_LEVELS[level]}")
+    source = Path(__file__).with_name("run_job.c")
+    command = TARGETS[name].build(source, tmp_path_factory.mktemp("csrc"))
 
     def run_job(job: Job) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(
-            [*build.emulator, str(program), *job.arguments(build.level)],
+            [*command, *job.arguments(level)],
             input=job.weight.tobytes(),
             capture_output=True,
             check=False,

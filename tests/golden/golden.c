@@ -1,0 +1,112 @@
+/*
+ * golden.c - quantize the golden corpus at every level that there is, and compare the digests
+ *
+ * Says for each level how many digests are right, and which ones are not; returns 0 if all are. It
+ * needs no input, and of the C library little more than printf, so that it runs on a board as well:
+ * compile it with all sources below csrc.
+ */
+#include "coreai_quant.h"
+#include "sha256.h"
+#include "weights.h"
+
+#include <stdio.h>
+
+#define MAX_AXES 4
+#define MAX_ELEMENTS 2240
+
+static const struct golden {
+    caq_source source;
+    caq_format format;
+    caq_scheme scheme;
+    caq_scale scale;
+    size_t rank, shape[MAX_AXES], block_sizes[MAX_AXES];
+    const char *digest;
+    int line;
+} corpus[] = {
+#define AXES(...) {__VA_ARGS__}
+#define KIND(...)
+#define GOLDEN(source, format, scheme, scale, rank, shape, block_sizes, digest)                    \
+    {CAQ_##source, CAQ_##format,     CAQ_##scheme, CAQ_##scale, rank,                              \
+     AXES shape,   AXES block_sizes, digest,       __LINE__},
+#include "table.h"
+#undef KIND
+#undef GOLDEN
+};
+enum { CASES = sizeof corpus / sizeof corpus[0] };
+
+static const char *const level_names[CAQ_LEVELS] = {
+    [CAQ_PORTABLE] = "portable",
+    [CAQ_NEON] = "neon",
+    [CAQ_AVX2] = "avx2",
+    [CAQ_AVX512] = "avx512",
+};
+
+/* No code takes more room than its element, and no weight has more scales than elements. */
+static uint8_t weight[4 * MAX_ELEMENTS], packed[MAX_ELEMENTS], scales[4 * MAX_ELEMENTS];
+static uint8_t zero_points[MAX_ELEMENTS];
+static _Alignas(4) uint8_t scratch[CAQ_SCRATCH_SIZE];
+
+static void add_bytes(sha256 *sha, const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        sha256_add_byte(sha, bytes[i]);
+}
+
+/* Scales are stored in the machine's byte order and digested in little-endian order. */
+static void add_scales(sha256 *sha, const caq_job *job) {
+    const uint16_t one = 1;
+    int little_endian = *(const uint8_t *)&one;
+    for (size_t i = 0; i < job->scale_count; i++)
+        for (size_t byte = 0; byte < job->scale_size; byte++)
+            sha256_add_byte(
+                sha,
+                scales[i * job->scale_size + (little_endian ? byte : job->scale_size - 1 - byte)]);
+}
+
+/* Write the digest of a case, or of what there was until something failed. */
+static void digest_case(const struct golden *golden, caq_level level, char digest[65]) {
+    sha256 sha;
+    sha256_start(&sha);
+    size_t blocks;
+    block_of(0, golden->rank, golden->shape, golden->block_sizes, &blocks);
+    for (size_t first = 0; first < KINDS; first += blocks) {
+        caq_job job;
+        if (caq_job_init(&job, golden->source, golden->format, golden->scheme, golden->scale,
+                         golden->rank, golden->shape, golden->block_sizes, 1, level) != CAQ_OK ||
+            job.elements > MAX_ELEMENTS)
+            break;
+        make_weight(golden->source, job.elements, golden->rank, golden->shape, golden->block_sizes,
+                    first, weight);
+        if (caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch) !=
+            CAQ_OK)
+            break;
+        add_bytes(&sha, packed, job.packed_size);
+        add_scales(&sha, &job);
+        add_bytes(&sha, zero_points, job.scale_count);
+    }
+    sha256_finish(&sha, digest);
+}
+
+static int count_right(caq_level level) {
+    int right = 0;
+    for (int i = 0; i < CASES; i++) {
+        char digest[65];
+        digest_case(&corpus[i], level, digest);
+        if (strcmp(digest, corpus[i].digest) == 0)
+            right++;
+        else
+            printf("table.h:%d: %s gives %s\n", corpus[i].line, level_names[level], digest);
+    }
+    return right;
+}
+
+int main(void) {
+    int failed = 0;
+    for (int level = 0; level < CAQ_LEVELS; level++) {
+        if (!caq_has_level((caq_level)level))
+            continue;
+        int right = count_right((caq_level)level);
+        printf("%s: %d of %d digests are right\n", level_names[level], right, CASES);
+        failed |= right != CASES;
+    }
+    return failed;
+}

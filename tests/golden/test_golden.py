@@ -1,0 +1,64 @@
+"""The golden digests: the reference makes them, and all that is built from ``csrc`` gives them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from coreai_opt import _native
+
+from ..csrc.targets import TARGETS
+from .corpus import LAYOUTS, Layout, cases, read_table, table
+
+THREADS = range(1, 9)
+
+
+@pytest.fixture(scope="module")
+def golden() -> set[str]:
+    return set(read_table())
+
+
+def test_the_table_is_what_the_reference_gives() -> None:
+    changed = [line for line in zip(read_table(), table(), strict=True) if line[0] != line[1]]
+    assert changed == [], "`python tests/golden/corpus.py` writes the table anew"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("level", _native.levels())
+def test_native_gives_the_digests(
+    level: str, layout: Layout, golden: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COREAI_OPT_ISA", level)
+    for case in cases(layout):
+        assert case.line(case.digest(_native.quantize, num_threads=1)) in golden
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_native_gives_the_digests_in_threads(
+    layout: Layout, threads: int, golden: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1)
+    for case in cases(layout):
+        assert case.line(case.digest(_native.quantize, num_threads=threads)) in golden
+
+
+LEVELS = {
+    "host": _native.levels(),
+    "aarch64": ("portable", "neon"),
+}
+"""What there is beside the portable level."""
+
+
+# What runs under sanitizers in tests/csrc is left out: it takes long to compile.
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "host, sanitized"])
+def test_the_c_library_gives_the_digests(name: str, tmp_path: Path) -> None:
+    if reason := TARGETS[name].missing():
+        pytest.skip(reason)
+    command = TARGETS[name].build(Path(__file__).with_name("golden.c"), tmp_path)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    count = sum(1 for layout in LAYOUTS for _ in cases(layout))
+    assert result.stdout.splitlines() == [
+        f"{level}: {count} of {count} digests are right" for level in LEVELS.get(name, ["portable"])
+    ]
+    assert (result.returncode, result.stderr) == (0, "")
