@@ -34,7 +34,8 @@ class Target:
         """Why this target cannot be tested here, if it cannot."""
         for command in (self.compiler, self.linker, self.emulator):
             if command and shutil.which(command[0]) is None:
-                return f"{command[0]} is not installed (Debian: {' '.join(self.packages)})"
+                packages = " ".join(self.packages) or "gcc"
+                return f"{command[0]} is not installed (Debian: {packages})"
         return None
 
     def build(self, source: Path, folder: Path) -> list[str]:
