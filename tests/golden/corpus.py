@@ -252,7 +252,7 @@ class Case:
     def line(self, digest: str) -> str:
         """The case as the table has it."""
 
-        def braced(numbers: Sequence[int]) -> str:
+        def bracketed(numbers: Sequence[int]) -> str:
             return "(" + ", ".join(map(str, numbers)) + ")"
 
         fields = (
@@ -261,8 +261,8 @@ class Case:
             "SYMMETRIC" if self.symmetric else "ASYMMETRIC",
             "SCALE_E8M0" if self.e8m0_scale else "SCALE_AS_WEIGHT",
             str(len(self.layout.shape)),
-            braced(self.layout.shape),
-            braced(self.layout.block_sizes),
+            bracketed(self.layout.shape),
+            bracketed(self.layout.block_sizes),
             f'"{digest}"',
         )
         return f"GOLDEN({', '.join(fields)})"
