@@ -4,6 +4,7 @@ Every build must give the reference's bytes. Builds for this machine run under A
 buffers allocated at their exact sizes.
 """
 
+import functools
 import itertools
 import platform
 import subprocess
@@ -75,15 +76,23 @@ class Job:
         return [str(number) for number in numbers]
 
 
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """Builds run_job for a target, once, and returns the command that runs it."""
+    source = Path(__file__).with_name("run_job.c")
+    return functools.cache(
+        lambda name: TARGETS[name].build(source, tmp_path_factory.mktemp("csrc"))
+    )
+
+
 @pytest.fixture(scope="module", params=BUILDS)
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(request: pytest.FixtureRequest, build: Callable[[str], list[str]]) -> Run:
     name, level = BUILDS[request.param]
     if reason := TARGETS[name].missing():
         pytest.skip(reason)
     if X86_LEVELS.get(level, "portable") not in _native.levels():
         pytest.skip(f"this processor ({platform.machine()}) lacks {X86_LEVELS[level]}")
-    source = Path(__file__).with_name("run_job.c")
-    command = TARGETS[name].build(source, tmp_path_factory.mktemp("csrc"))
+    command = build(name)
 
     def run_job(job: Job) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(
