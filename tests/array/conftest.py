@@ -2,8 +2,18 @@
 
 import pytest
 
+from coreai_opt import _native
 
-@pytest.fixture(params=["reference", "native"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Each backend in turn; "native" fails, and is not skipped, where the module did not load."""
-    return str(request.param)
+from .corpus import instruction_sets
+
+
+@pytest.fixture(params=["reference", *(f"native-{level}" for level in instruction_sets())])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The reference, then "native" at every instruction set that is here.
+
+    Where the native module did not load, this fails: nothing is skipped.
+    """
+    name, _, level = str(request.param).partition("-")
+    if level:
+        monkeypatch.setenv(_native.LEVEL_VARIABLE, level)
+    return name

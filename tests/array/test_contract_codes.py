@@ -8,12 +8,12 @@ from .corpus import (
     E5M2_E8M0,
     F16,
     WEIGHT_DTYPES,
-    Array,
     DTypeLike,
     Layout,
     Spec,
     corpus,
 )
+from .exact import POSITIVE_CODES
 
 ROWS = Layout((92, 19), (1, 0))
 
@@ -83,23 +83,6 @@ def test_every_asymmetric_code_survives_at_every_zero_point(
     assert (result.zero_point == zero_points).all()
     assert (result.codes() == codes).all()
     assert (result.dequantize() == weight).all()
-
-
-def float_values(exponent_bits: int, mantissa_bits: int, bias: int) -> Array:
-    """The numbers of a format by code, sign bit 0, as if none were infinity or NaN."""
-    codes = np.arange(1 << exponent_bits + mantissa_bits)
-    exponent, mantissa = np.divmod(codes, 1 << mantissa_bits)
-    fraction = mantissa / (1 << mantissa_bits)
-    subnormal = fraction * 2.0 ** (1 - bias)
-    return np.where(exponent == 0, subnormal, (1 + fraction) * 2.0 ** (exponent - bias))
-
-
-# Positive finite codes: E4M3FN spends one on NaN, E5M2 four on infinity and NaN (OCP MX v1.0 §5.3).
-POSITIVE_CODES = {
-    "fp4_e2m1fn": float_values(2, 1, bias=1),
-    "fp8_e4m3fn": float_values(4, 3, bias=7)[:-1],
-    "fp8_e5m2": float_values(5, 2, bias=15)[:-4],
-}
 
 
 def test_e2m1_values() -> None:

@@ -1,5 +1,6 @@
 """Scales are the nearest numbers of their dtype: for every 16-bit weight, and many of 32 bits."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -100,9 +101,13 @@ EMAX = {"fp4_e2m1fn": 2, "fp8_e4m3fn": 8, "fp8_e5m2": 15}
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
 @pytest.mark.parametrize("spec", [Spec("fp4_e2m1fn"), E4M3_E8M0, E5M2_E8M0], ids=str)
 def test_e8m0_exponent(spec: Spec, dtype: DTypeLike, backend: str) -> None:
-    """Every exponent of the dtype: 29/16 and below go down, what is above goes up."""
-    info = np.finfo(np.float16) if dtype == F16 else np.finfo(np.float32)
-    tie = np.ldexp(np.float32(29 / 16), np.arange(info.minexp, info.maxexp)).astype(dtype)
+    """Every exponent of the dtype: 29/16 and below go down, what is above goes up.
+
+    Subnormal numbers have too few bits for 29/16: there it is the nearest and its neighbours.
+    """
+    info = ml_dtypes.finfo(dtype)
+    exponents = np.arange(info.minexp - info.nmant + 1, info.maxexp)
+    tie = np.ldexp(29 / 16, exponents).astype(dtype)
     absmax = np.concatenate([tie, step_bits(tie, -1), step_bits(tie, +1), magnitudes(dtype)])
     scale = spec.quantize(absmax[:, np.newaxis], [1, 1], backend).scale.view(np.uint8).ravel()
 
