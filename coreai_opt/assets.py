@@ -6,6 +6,7 @@ An ``.aimodel`` is a folder; Core AI keeps the program in ``main.mlirb`` and its
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -92,6 +93,13 @@ def check_space(path: Path, size: int) -> None:
 def replacing(path: Path, *, force: bool) -> Iterator[Path]:
     """Put a new asset at ``path`` in one step: what is there stays until the new one is complete.
 
+    Of several processes that write to ``path`` the last one with ``force`` wins; without it, all
+    but the first are refused.
+
+    A process that is killed leaves its unfinished asset behind, in a hidden folder beside ``path``
+    that nothing uses. One that is killed between the two renames that swap two assets leaves none
+    at ``path``, but the new one in that folder and the old one beside it, both whole.
+
     Args:
         path: where the asset shall be.
         force: whether what stands there may be replaced.
@@ -99,28 +107,44 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
     Yields:
         a path beside ``path`` to write the asset to. It is moved into place when the block ends,
         and removed when the block raises.
+
+    Raises:
+        OSError: it cannot be moved there; without ``force`` also where there is an asset by now.
     """
     with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
         new = Path(staging, path.name)
         yield new
-        if force and os.path.lexists(path):
-            # Outside ``staging``, which is emptied whatever happens.
-            old = Path(f"{staging}.old")
-            _swap(path, new, old)
-            os.rename(old, Path(staging, "old"))
-        else:
-            os.rename(new, path)
+        with _alone_in(path.parent):
+            if force:
+                # Outside ``staging``, which is emptied whatever happens.
+                _swap(path, new, Path(f"{staging}.old"), Path(staging, "old"))
+            else:
+                os.rename(new, path)
 
 
-def _swap(path: Path, new: Path, old: Path) -> None:
-    """Move ``path`` to ``old`` and ``new`` to ``path``: a folder cannot be renamed over another."""
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes that do the same from swapping assets in ``folder`` meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.rename(path, old)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _swap(path: Path, new: Path, aside: Path, discarded: Path) -> None:
+    """Move ``new`` to ``path``; what is there, if anything, to ``aside`` and then ``discarded``.
+
+    A folder cannot be renamed over another.
+    """
+    try:
+        if os.path.lexists(path):
+            os.rename(path, aside)
         os.rename(new, path)
-    except BaseException:
-        if not os.path.lexists(path):
-            os.rename(old, path)
-        raise
+    finally:
+        if os.path.lexists(aside):
+            os.rename(aside, discarded if os.path.lexists(path) else path)
 
 
 def _check_program(path: Path) -> None:

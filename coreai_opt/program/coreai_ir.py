@@ -152,15 +152,16 @@ def element_type(name: str | NumpyDType) -> str:
 
 def operations(program: AIProgram, name: str) -> list[Op]:
     """Return the ops called ``name``, wherever they sit, in the order of the program."""
-    found: list[Op] = []
+    return [op for op in _nested(program._module._mlir_module.operation) if op.name == name]
 
-    def visit(op: Op) -> Any:
-        if op.name == name:
-            found.append(op)
-        return ir.WalkResult.ADVANCE
 
-    program._module._mlir_module.operation.walk(visit)
-    return found
+def _nested(op: Op) -> Iterator[Op]:
+    # Not op.walk(): it calls back from C++, and makes a Ctrl-C that comes there a RuntimeError.
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                yield from _nested(inner)
+                yield inner.operation
 
 
 def static_tensor(value: Value) -> Tensor | None:

@@ -1,8 +1,9 @@
 """The weights of a program, one after the other: find, read, quantize, write back."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
@@ -62,22 +63,19 @@ def quantize_program(
         BackendMismatchError: the backends differ; the message names the weight.
     """
     weights = find_weights(program, weight_num_threshold)
-    outcomes = (
-        _overlapped(weights, settings)
-        if settings.num_threads > 1
-        else _one_by_one(weights, settings)
-    )
-    for done, (weight, outcome) in enumerate(outcomes):
-        if progress is not None:
-            progress(done, len(weights), str(weight))
-        try:
-            quantized = outcome()
-        except ValueError as reason:
-            logger.warning("%s is left as it is: %s", weight, reason)
-        except BackendMismatchError as error:
-            raise BackendMismatchError(f"{weight}: {error}") from error
-        else:
-            replace_constant(weight.op, quantized)
+    take = _overlapped if settings.num_threads > 1 else _one_by_one
+    with closing(take(weights, settings)) as outcomes:  # no thread is left behind when this raises
+        for done, (weight, outcome) in enumerate(outcomes):
+            if progress is not None:
+                progress(done, len(weights), str(weight))
+            try:
+                quantized = outcome()
+            except ValueError as reason:
+                logger.warning("%s is left as it is: %s", weight, reason)
+            except BackendMismatchError as error:
+                raise BackendMismatchError(f"{weight}: {error}") from error
+            else:
+                replace_constant(weight.op, quantized)
     if progress is not None:
         progress(len(weights), len(weights), "")
 
@@ -86,13 +84,13 @@ Outcome = tuple[Weight, Callable[[], QuantizedArray]]
 """A weight, and a function that returns what it became or raises why it cannot be quantized."""
 
 
-def _one_by_one(weights: list[Weight], settings: Settings) -> Iterator[Outcome]:
+def _one_by_one(weights: list[Weight], settings: Settings) -> Generator[Outcome]:
     buffer = Buffer()
     for weight in weights:
         yield weight, partial(_quantize_weight, weight, settings, buffer)
 
 
-def _overlapped(weights: list[Weight], settings: Settings) -> Iterator[Outcome]:
+def _overlapped(weights: list[Weight], settings: Settings) -> Generator[Outcome]:
     """Quantize one weight in another thread while the next one is read in this one.
 
     Only this thread touches the program. A buffer is free again when the weight before the last
