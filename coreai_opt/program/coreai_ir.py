@@ -244,10 +244,16 @@ def stored_bytes(op: Op) -> int:
 
 
 class Builder:
-    """Makes ops at one place of a program; see :func:`build_before`."""
+    """Makes ops just before ``op``, with its location; see :func:`build_before`.
 
-    def __init__(self) -> None:
+    Context, place and location go with every call: Core AI can also take them from ``with``
+    statements, but one that Ctrl-C keeps from being left would hold for all that comes after.
+    """
+
+    def __init__(self, op: Op) -> None:
         self._built: list[Op] = []
+        self._context, self._location = op.context, op.location
+        self._place = ir.InsertionPoint(op)
 
     def constant(self, array: npt.NDArray[Any], shape: tuple[int, ...], element: str) -> Value:
         """Make a constant that shares the memory of ``array``.
@@ -262,18 +268,23 @@ class Builder:
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         # Core AI does not check this, and would read past the end.
         assert raw.nbytes == Tensor(shape, element).nbytes
-        kind = _tensor_type(shape, element)
+        kind = self._tensor_type(shape, element)
         value = ir.DenseResourceElementsAttr.get_from_buffer(
-            raw, f"quantized_{next(_resource_numbers)}", kind, alignment=_ALIGNMENT
+            raw,
+            f"quantized_{next(_resource_numbers)}",
+            kind,
+            alignment=_ALIGNMENT,
+            context=self._context,
         )
         return self._op(CONSTANT, kind, attributes={"value": value})
 
     def splat(self, number: float, shape: tuple[int, ...], element: str) -> Value:
         """Make a constant of which every element is ``number``."""
-        kind = _tensor_type(shape, element)
-        is_int = isinstance(kind.element_type, ir.IntegerType)
-        make = ir.IntegerAttr.get if is_int else ir.FloatAttr.get
-        scalar = make(kind.element_type, int(number) if is_int else float(number))
+        kind = self._tensor_type(shape, element)
+        if isinstance(kind.element_type, ir.IntegerType):
+            scalar = ir.IntegerAttr.get(kind.element_type, int(number))
+        else:
+            scalar = ir.FloatAttr.get(kind.element_type, float(number), loc=self._location)
         return self._op(
             CONSTANT, kind, attributes={"value": ir.DenseElementsAttr.get_splat(kind, scalar)}
         )
@@ -286,16 +297,27 @@ class Builder:
         Args:
             result: shape of ``data``, element type of ``offset2``; Core AI verifies that.
         """
-        kind = _tensor_type(result.shape, result.element)
+        kind = self._tensor_type(result.shape, result.element)
         return self._op(BLOCKWISE_SHIFT_SCALE, kind, operands=[data, scale, offset1, offset2])
 
     def erase(self) -> None:
         """Take back everything that was made."""
         while self._built:
-            self._built.pop().erase()
+            made = self._built.pop()
+            # A Ctrl-C can come before an op is noted, and Core AI ends the process when an op is
+            # erased that others use.
+            for use in uses(made.result):
+                use.op.erase()
+            made.erase()
+
+    def _tensor_type(self, shape: tuple[int, ...], element: str) -> Any:
+        element_type = ir.Type.parse(element, self._context)
+        return ir.RankedTensorType.get(shape, element_type, loc=self._location)
 
     def _op(self, name: str, kind: Any, **parts: Any) -> Value:
-        op = ir.Operation.create(name, results=[kind], **parts)
+        op = ir.Operation.create(
+            name, results=[kind], **parts, loc=self._location, ip=self._place
+        )
         self._built.append(op)
         op.verify()
         return op.result
@@ -304,20 +326,15 @@ class Builder:
 @contextmanager
 def build_before(op: Op) -> Iterator[Builder]:
     """Make ops just before ``op``, with its location; if the block raises, they are taken back."""
-    builder = Builder()
-    with op.context, op.location, ir.InsertionPoint(op):
-        try:
-            yield builder
-        except BaseException:
-            builder.erase()
-            raise
+    builder = Builder(op)
+    try:
+        yield builder
+    except BaseException:
+        builder.erase()
+        raise
 
 
 def replace(op: Op, value: Value) -> None:
     """Let every user of ``op`` use ``value`` instead, and erase ``op``."""
     op.result.replace_all_uses_with(value)
     op.erase()
-
-
-def _tensor_type(shape: tuple[int, ...], element: str) -> Any:
-    return ir.RankedTensorType.get(shape, ir.Type.parse(element))
