@@ -1,0 +1,241 @@
+"""The asset that is written: killed, interrupted, on a full or read-only disk, two at a time.
+
+Whatever happens, one whole asset is there: the old one or the new one. The one exception is a
+process that is killed between the two renames of ``--force``: then both are, under hidden names.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from coreai_opt import assets
+from coreai_opt.program.candidates import find_quantized
+
+COMMAND = Path(sys.executable).with_name("coreai-opt")
+MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
+
+
+def quantize(output: Path, *options: str) -> list[str]:
+    return [str(COMMAND), "quantize", str(MODEL), str(output), "--dtype", "int8", *options]
+
+
+def contents(asset: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in asset.iterdir()}
+
+
+def is_whole(asset: Path) -> bool:
+    """Whether an asset is the model or the quantized model, all of it."""
+    if contents(asset) == contents(MODEL):
+        return True
+    quantized = find_quantized(assets.load_asset(asset).program)  # its digest is checked there
+    return [weight.format for weight in quantized] == ["int8"] * 7
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """An asset to replace."""
+    return shutil.copytree(MODEL, tmp_path / "out.aimodel")
+
+
+# Killed and interrupted.
+
+
+def moments(output: Path, count: int) -> list[float]:
+    """Seconds, from the start to the end of a run."""
+    started = time.monotonic()
+    subprocess.run(quantize(output, "--force"), check=True, capture_output=True)
+    return [(time.monotonic() - started) * i / count for i in range(count + 1)]
+
+
+def stop_after(delay: float, how: signal.Signals, output: Path) -> subprocess.Popen[str]:
+    """A run that has ended, after a signal."""
+    command = quantize(output, "--force")
+    with subprocess.Popen(command, text=True, stdout=-1, stderr=-1) as process:
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(how)
+        process.message = process.communicate()[1]  # type: ignore[attr-defined]
+    return process
+
+
+def test_killed_at_any_moment(output: Path, long: bool) -> None:
+    killed = 0
+    for delay in moments(output, 200 if long else 10):
+        killed += stop_after(delay, signal.SIGKILL, output).returncode == -signal.SIGKILL
+        assert is_whole(output)
+        left = set(output.parent.iterdir()) - {output}
+        assert all(folder.name.startswith(".out-") for folder in left), left
+        assert len(left) <= 1
+        for folder in left:
+            shutil.rmtree(folder)
+    assert killed > 5
+
+
+def test_interrupted_at_any_moment(output: Path, long: bool) -> None:
+    """One line and exit code 130, or while Python starts, its own traceback and the signal."""
+    interrupted = 0
+    for delay in moments(output, 200 if long else 10):
+        process = stop_after(delay, signal.SIGINT, output)
+        assert process.returncode in {0, 130, -signal.SIGINT}
+        if process.returncode == 130:
+            assert process.message == "coreai-opt: error: interrupted\n"
+            interrupted += 1
+        assert is_whole(output)
+        assert list(output.parent.iterdir()) == [output]
+    assert interrupted > 2
+
+
+# Ends the process before or after its n-th rename, and without Core AI, which takes half a second.
+KILLED_AT_A_RENAME = """
+import os, shutil, signal, sys
+from pathlib import Path
+from coreai_opt.assets import replacing
+
+def killing(rename, moments):
+    def rename_or_die(*paths):
+        for step in (lambda: None, lambda: rename(*paths)):
+            step()
+            if next(moments) == int(sys.argv[3]):
+                os.kill(os.getpid(), signal.SIGKILL)
+    return rename_or_die
+
+os.rename = killing(os.rename, iter(range(100)))
+with replacing(Path(sys.argv[2]), force=True) as path:
+    shutil.copytree(sys.argv[1], path)
+"""
+
+
+def test_killed_before_and_after_every_rename(output: Path) -> None:
+    new = shutil.copytree(MODEL, output.with_name("new"))
+    (new / "metadata.json").write_text("{}")
+    found = []
+    for moment in range(7):
+        command = [sys.executable, "-c", KILLED_AT_A_RENAME, new, output, str(moment)]
+        done = subprocess.run(command, check=False)
+        assert done.returncode == (-signal.SIGKILL if moment < 6 else 0)
+        whole = [p for p in output.parent.rglob("*") if p != new and (p / "main.hash").is_file()]
+        assert all(contents(path) in (contents(MODEL), contents(new)) for path in whole)
+        found.append(contents(output) == contents(new) if output.exists() else None)
+        if not output.exists():
+            assert {bytes(contents(p)["metadata.json"]) for p in whole} >= {
+                contents(MODEL)["metadata.json"],
+                b"{}",
+            }
+        for path in set(output.parent.iterdir()) - {new}:
+            shutil.rmtree(path)
+        shutil.copytree(MODEL, output)
+    # Before and after each of: old aside, new in, old into the folder to empty.
+    assert found == [False, None, None, True, True, True, True]
+
+
+# Two at a time.
+
+WRITER = """
+import sys
+from pathlib import Path
+from coreai_opt.assets import replacing
+
+path, name, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for _ in range(times):
+    with replacing(path, force=True) as new:
+        new.mkdir()
+        for file in "abc":
+            (new / file).write_text(name)
+"""
+
+
+def test_writers_of_one_output_take_turns(tmp_path: Path, long: bool) -> None:
+    """With ``force`` each replaces what the one before wrote; none fails, nothing is left over."""
+    output = tmp_path / "out.aimodel"
+    command = [sys.executable, "-c", WRITER, str(output)]
+    times = 5000 if long else 300
+    writers = [subprocess.Popen([*command, name, str(times)]) for name in "xyz"]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == [output]
+    assert contents(output) in [dict.fromkeys("abc", name.encode()) for name in "xyz"]
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_two_commands_at_once(tmp_path: Path, force: bool) -> None:
+    """Without ``--force`` one of them is refused."""
+    output = tmp_path / "out.aimodel"
+    command = quantize(output, *["--force"] * force)
+    runs = [subprocess.Popen(command, text=True, stdout=-1, stderr=-1) for _ in range(2)]
+    messages = [run.communicate()[1] for run in runs]
+    assert sorted(run.returncode for run in runs) == ([0, 0] if force else [0, 2])
+    assert sorted(message.count("coreai-opt: error: ") for message in messages) == (
+        [0, 0] if force else [0, 1]
+    )
+    assert list(tmp_path.iterdir()) == [output]
+    assert is_whole(output)
+
+
+# Disks. A user namespace may mount one of its own, which ends with it.
+
+IN_A_DISK_OF_ITS_OWN = """
+set -e
+mount -t tmpfs -o size=4m tmpfs "$1"
+cp -r "$2" "$1/out.aimodel"
+shift 2
+"""
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+
+
+def run_on_disk(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a folder that is a disk of 4 MB, with an asset to replace on it."""
+    setup = IN_A_DISK_OF_ITS_OWN + 'cd "$DISK"\n' + script
+    arguments = [*NAMESPACE, setup, "sh", str(tmp_path), str(MODEL)]
+    environment = os.environ | {"DISK": str(tmp_path), "COMMAND": str(COMMAND), "IN": str(MODEL)}
+    environment |= {"PYTHON": sys.executable}
+    return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    probe = run_on_disk(tmp_path, "true")
+    if probe.returncode != 0:
+        pytest.skip(f"no disk can be mounted in a user namespace here: {probe.stderr.strip()}")
+    return tmp_path
+
+
+QUANTIZE = 'set +e; "$COMMAND" quantize "$IN" out.aimodel --dtype int8 --force >&2; code=$?\n'
+UNCHANGED = 'diff -r "$IN" out.aimodel && [ "$(ls -A)" = out.aimodel ] && echo unchanged; exit $code'
+
+
+def test_read_only_disk(disk: Path) -> None:
+    run = run_on_disk(disk, f'mount -o remount,ro "$DISK"\n{QUANTIZE}{UNCHANGED}')
+    assert (run.returncode, run.stdout) == (2, "unchanged\n"), run
+    assert run.stderr.startswith("coreai-opt: error: [Errno 30] Read-only file system")
+    assert run.stderr.count("\n") == 1
+
+
+FILL = "head -c $(($(stat -fc '%%a * %%S' .) - %d)) /dev/zero >.fill\n"
+
+
+@pytest.mark.parametrize("free", [0, 100_000, 400_000])
+def test_full_disk(disk: Path, free: int) -> None:
+    run = run_on_disk(disk, f"{FILL % free}{QUANTIZE}rm .fill\n{UNCHANGED}")
+    assert (run.returncode, run.stdout) == (2, "unchanged\n"), run
+    assert " bytes are free" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("free", [0, 100_000, 400_000])
+def test_disk_that_fills_up_meanwhile(disk: Path, free: int) -> None:
+    """Core AI ends the process when it cannot write, which nothing here can prevent."""
+    unchecked = """"$PYTHON" -c 'import sys
+from coreai_opt import cli, commands
+commands.check_space = lambda *_: None
+sys.exit(cli.main(sys.argv[1:]))' """
+    script = QUANTIZE.replace('"$COMMAND"', unchecked) + "rm -rf .fill .out-*\n" + UNCHANGED
+    run = run_on_disk(disk, FILL % free + script)
+    print(run)
+    assert run.returncode != 0
+    assert run.stdout == "unchanged\n"
