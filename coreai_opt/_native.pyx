@@ -107,6 +107,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
 
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
+        RuntimeError: there was a NaN or infinity in the weight, but there is no more.
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
@@ -120,6 +121,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
     status = work.run(threads)
     if status == CAQ_NOT_FINITE:
         check_finite(weight)
+        raise RuntimeError("weight was changed, by another thread, while it was quantized")
     assert status == CAQ_OK, status
     scale_dtype = E8M0 if e8m0_scale else weight.dtype
     return (

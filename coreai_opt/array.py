@@ -80,7 +80,8 @@ def quantize_array(
 
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16; it need not be
-            contiguous. Every element must be finite.
+            contiguous. Every element must be finite, and none may change before this returns: codes
+            and scales are unspecified then, or it raises RuntimeError.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
         block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole

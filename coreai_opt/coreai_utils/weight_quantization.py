@@ -55,8 +55,13 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
 
     Enums may be given as their values: ``"int4"``, ``"per_block"``.
 
+    When this raises, Ctrl-C and memory that runs out included, ``coreai_program`` is as it was, or
+    with ``in_place`` each of its weights is either as it was or quantized. A copy and the program
+    it is made from share a Core AI context: what the copy holds is freed with the last of both.
+
     Args:
-        coreai_program: the program.
+        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile; without,
+            threads may quantize it at the same time.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
         granularity: which elements share a scale: PER_TENSOR, PER_CHANNEL or PER_BLOCK.
@@ -77,6 +82,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
+        RuntimeError: another thread is quantizing ``coreai_program`` in place.
     """
     spec = parse_spec(dtype, qscheme, scale_dtype)
     member, size = _parse_granularity(spec, granularity, block_size)

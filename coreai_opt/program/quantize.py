@@ -1,9 +1,9 @@
 """The weights of a program, one after the other: find, read, quantize, write back."""
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
@@ -60,8 +60,36 @@ def quantize_program(
         progress: called before each weight and once at the end; see ``quantize_weights``.
 
     Raises:
+        RuntimeError: another thread is quantizing it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
+    with _alone_with(program):
+        _quantize_alone(program, weight_num_threshold, settings, progress)
+
+
+_quantizing: dict[int, object] = {}
+"""The programs that are being quantized, by id, and a token of who does it."""
+
+
+@contextmanager
+def _alone_with(program: AIProgram) -> Iterator[None]:
+    """Keep two threads from rewriting one program: Core AI would follow freed pointers."""
+    token = object()
+    try:
+        if _quantizing.setdefault(id(program), token) is not token:
+            raise RuntimeError("coreai_program is being quantized already, by another thread")
+        yield
+    finally:
+        if _quantizing.get(id(program)) is token:
+            del _quantizing[id(program)]
+
+
+def _quantize_alone(
+    program: AIProgram,
+    weight_num_threshold: int,
+    settings: Settings,
+    progress: Callable[[int, int, str], None] | None,
+) -> None:
     weights = find_weights(program, weight_num_threshold)
     take = _overlapped if settings.num_threads > 1 else _one_by_one
     with closing(take(weights, settings)) as outcomes:  # no thread is left behind when this raises

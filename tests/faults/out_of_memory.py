@@ -1,0 +1,124 @@
+"""Run by ``test_out_of_memory.py`` under ``failing_malloc.c``: fail each allocation in turn.
+
+Prints, for each call, how many allocations failed, each of which it survived.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "program"))
+
+from coreai.authoring import AIProgram, broadcasting_batch_matmul
+from coreai.authoring.constant import constant
+from programs import F32, make_program, operand_constants, random_weight, stored, text
+
+from coreai_opt import _native, quantize_array
+from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.program import coreai_ir
+from coreai_opt.program.candidates import find_weights
+
+failing_malloc = ctypes.CDLL(sys.argv[1])
+_native.SMALLEST_SHARE = 1024
+
+
+def fail_each_allocation(what: str, call: Callable[[], Any], check: Callable[[], None]) -> None:
+    """Call until nothing fails any more; ``check`` after each failure."""
+    number = 0
+    while True:
+        number += 1
+        before = failing_malloc.failed_allocations()
+        failing_malloc.fail_allocation(number)
+        try:
+            call()
+        except MemoryError:
+            assert failing_malloc.failed_allocations() == before + 1
+        else:
+            assert failing_malloc.failed_allocations() == before, "a failure was passed over"
+            break
+        finally:
+            failing_malloc.fail_allocation(0)
+        check()
+    print(number - 1, what)
+
+
+def arrays() -> None:
+    weight = random_weight((96, 128))
+    for dtype, qscheme, block_sizes in (
+        ("int4", "symmetric", (1, 4)),
+        ("uint4", "asymmetric", (0, 0)),
+        ("fp8_e4m3fn", "symmetric", (0, 1)),
+    ):
+        for num_threads in (1, 2):
+
+            def quantized() -> tuple[bytes, bytes, bytes]:
+                q = quantize_array(
+                    weight,
+                    dtype,  # noqa: B023
+                    qscheme=qscheme,  # noqa: B023
+                    block_sizes=block_sizes,  # noqa: B023
+                    num_threads=num_threads,  # noqa: B023
+                )
+                return q.packed.tobytes(), q.scale.tobytes(), q.zero_point.tobytes()
+
+            want, before = quantized(), weight.tobytes()
+
+            def check() -> None:
+                assert weight.tobytes() == before  # noqa: B023
+                assert quantized() == want  # noqa: B023
+
+            fail_each_allocation(f"array {dtype}, {num_threads} threads", quantized, check)
+
+
+def two_layers() -> AIProgram:
+    def body(x: Any) -> Any:
+        hidden = broadcasting_batch_matmul(x, constant(random_weight((96, 128), seed=1)))
+        return (broadcasting_batch_matmul(hidden, constant(random_weight((128, 96), seed=2))),)
+
+    return make_program(body, {"x": ((3, 96), F32)}, {"y": ((3, 96), F32)})
+
+
+def weights(program: AIProgram) -> list[Any]:
+    decoders = coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    return [operand_constants(op) for op in decoders] + [
+        [stored(weight.op)] for weight in find_weights(program, 0)
+    ]
+
+
+def programs() -> None:
+    for num_threads in (1, 2):
+
+        def quantize(program: AIProgram, *, in_place: bool) -> AIProgram:
+            return quantize_weights(
+                program,
+                "uint4",
+                "asymmetric",
+                "per_block",
+                4,
+                in_place=in_place,
+                num_threads=num_threads,  # noqa: B023
+            )
+
+        program = two_layers()
+        before = text(program)
+        original, quantized = weights(program), weights(quantize(program, in_place=False))
+
+        def check_copied() -> None:
+            assert text(program) == before  # noqa: B023
+
+        def check_in_place() -> None:
+            # Whole weights, in order; what is left is done by the next call.
+            states = [original, [quantized[0], original[1]], quantized]  # noqa: B023
+            assert weights(program) in states  # noqa: B023
+            program._module.verify()  # noqa: B023
+
+        for in_place, check in ((False, check_copied), (True, check_in_place)):
+            what = f"program, in_place={in_place}, {num_threads} threads"
+            fail_each_allocation(what, lambda: quantize(program, in_place=in_place), check)  # noqa: B023
+        assert weights(program) == quantized
+
+
+arrays()
+programs()
