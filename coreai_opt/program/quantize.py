@@ -1,6 +1,7 @@
 """The weights of a program, one after the other: find, read, quantize, write back."""
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -67,21 +68,23 @@ def quantize_program(
         _quantize_alone(program, weight_num_threshold, settings, progress)
 
 
-_quantizing: dict[int, object] = {}
-"""The programs that are being quantized, by id, and a token of who does it."""
+_owners: dict[int, int] = {}
+"""The programs that are being quantized, by id, and the threads that do it."""
 
 
 @contextmanager
 def _alone_with(program: AIProgram) -> Iterator[None]:
-    """Keep two threads from rewriting one program: Core AI would follow freed pointers."""
-    token = object()
+    """Keep two threads from rewriting one program: Core AI would follow freed pointers.
+
+    An entry that Ctrl-C leaves behind does not hinder the thread that was interrupted.
+    """
+    this_thread = threading.get_ident()
+    if _owners.setdefault(id(program), this_thread) != this_thread:
+        raise RuntimeError("coreai_program is being quantized already, by another thread")
     try:
-        if _quantizing.setdefault(id(program), token) is not token:
-            raise RuntimeError("coreai_program is being quantized already, by another thread")
         yield
     finally:
-        if _quantizing.get(id(program)) is token:
-            del _quantizing[id(program)]
+        _owners.pop(id(program), None)
 
 
 def _quantize_alone(

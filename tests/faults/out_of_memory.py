@@ -11,14 +11,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "program"))
 
-from coreai.authoring import AIProgram, broadcasting_batch_matmul
-from coreai.authoring.constant import constant
-from programs import F32, make_program, operand_constants, random_weight, stored, text
+from coreai.authoring import AIProgram
+from programs import random_weight, text, two_layers, weight_values
 
 from coreai_opt import _native, quantize_array
 from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import find_weights
 
 failing_malloc = ctypes.CDLL(sys.argv[1])
 _native.SMALLEST_SHARE = 1024
@@ -72,21 +69,6 @@ def arrays() -> None:
             fail_each_allocation(f"array {dtype}, {num_threads} threads", quantized, check)
 
 
-def two_layers() -> AIProgram:
-    def body(x: Any) -> Any:
-        hidden = broadcasting_batch_matmul(x, constant(random_weight((96, 128), seed=1)))
-        return (broadcasting_batch_matmul(hidden, constant(random_weight((128, 96), seed=2))),)
-
-    return make_program(body, {"x": ((3, 96), F32)}, {"y": ((3, 96), F32)})
-
-
-def weights(program: AIProgram) -> list[Any]:
-    decoders = coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
-    return [operand_constants(op) for op in decoders] + [
-        [stored(weight.op)] for weight in find_weights(program, 0)
-    ]
-
-
 def programs() -> None:
     for num_threads in (1, 2):
 
@@ -101,9 +83,9 @@ def programs() -> None:
                 num_threads=num_threads,  # noqa: B023
             )
 
-        program = two_layers()
+        program = two_layers(96, 128, 96)
         before = text(program)
-        original, quantized = weights(program), weights(quantize(program, in_place=False))
+        original, quantized = weight_values(program), weight_values(quantize(program, in_place=False))
 
         def check_copied() -> None:
             assert text(program) == before  # noqa: B023
@@ -111,13 +93,13 @@ def programs() -> None:
         def check_in_place() -> None:
             # Whole weights, in order; what is left is done by the next call.
             states = [original, [quantized[0], original[1]], quantized]  # noqa: B023
-            assert weights(program) in states  # noqa: B023
+            assert weight_values(program) in states  # noqa: B023
             program._module.verify()  # noqa: B023
 
         for in_place, check in ((False, check_copied), (True, check_in_place)):
             what = f"program, in_place={in_place}, {num_threads} threads"
             fail_each_allocation(what, lambda: quantize(program, in_place=in_place), check)  # noqa: B023
-        assert weights(program) == quantized
+        assert weight_values(program) == quantized
 
 
 arrays()

@@ -121,6 +121,16 @@ def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:
     )
 
 
+def two_layers(a: int = 8, b: int = 6, c: int = 4) -> AIProgram:
+    """``y = x @ first @ second`` with ``first [a, b]`` and ``second [b, c]``."""
+
+    def body(x: Any) -> Any:
+        hidden = broadcasting_batch_matmul(x, constant(random_weight((a, b), seed=1)))
+        return (broadcasting_batch_matmul(hidden, constant(random_weight((b, c), seed=2))),)
+
+    return make_program(body, {"x": ((3, a), F32)}, {"y": ((3, c), F32)})
+
+
 def as_array(output: NDArray) -> Array:
     """Copy an output of the runtime into an array."""
     if output.dtype != "bfloat16":
@@ -178,6 +188,19 @@ def all_stored(program: AIProgram) -> list[tuple[tuple[int, ...], str, bytes]]:
 def operand_constants(op: Any) -> list[tuple[tuple[int, ...], str, bytes]]:
     """The constants that an op decodes: data, scale, offset1, offset2."""
     return [stored(operand.owner) for operand in op.operands]
+
+
+def weight_values(program: AIProgram) -> list[Any]:
+    """What the weights of a program are: first those that are quantized, then the others.
+
+    Nothing is said of ops that nothing uses. Ctrl-C may leave some, when it comes between the
+    instructions that exchange a weight for what decodes to it.
+    """
+    from coreai_opt.program.candidates import find_weights
+
+    decoders = coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    quantized = [operand_constants(op) for op in decoders if coreai_ir.uses(op.result)]
+    return quantized + [[stored(weight.op)] for weight in find_weights(program, 0)]
 
 
 def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...]]:

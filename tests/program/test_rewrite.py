@@ -30,6 +30,7 @@ from .programs import (
     run,
     stored,
     text,
+    two_layers,
 )
 
 ELEMENTS = {
@@ -66,16 +67,6 @@ def decoders(program: AIProgram) -> list[Any]:
 
 def decoded_shapes(program: AIProgram) -> list[tuple[int, ...]]:
     return [tuple(op.result.type.shape) for op in decoders(program)]
-
-
-def two_layers() -> AIProgram:
-    """``x @ a @ b`` with ``a [8, 6]`` and ``b [6, 4]``."""
-
-    def body(x: Any) -> Any:
-        hidden = broadcasting_batch_matmul(x, constant(random_weight((8, 6), seed=1)))
-        return (broadcasting_batch_matmul(hidden, constant(random_weight((6, 4), seed=2))),)
-
-    return make_program(body, {"x": ((3, 8), F32)}, {"y": ((3, 4), F32)})
 
 
 def quantize_small(program: AIProgram, **arguments: Any) -> AIProgram:

@@ -1,0 +1,122 @@
+"""Nothing is kept after a call: no memory, no reference, no thread; errors included."""
+
+import gc
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coreai_opt import _native, quantize_array
+from coreai_opt.reference import FORMATS
+
+from ..program.programs import random_weight
+
+WEIGHT = random_weight((96, 128))
+NOT_FINITE = np.full((96, 128), np.nan, np.float32)
+
+
+def quantize(**options: object) -> Callable[[], None]:
+    arguments = {"dtype": "int4", "block_sizes": (1, 32)} | options
+    return lambda: quantize_array(WEIGHT, **arguments).dequantize()  # type: ignore[arg-type, func-returns-value]
+
+
+def refused(**options: object) -> Callable[[], None]:
+    def call() -> None:
+        with pytest.raises((ValueError, TypeError)):
+            quantize_array(**{"dtype": "int4", "block_sizes": (1, 32)} | options)  # type: ignore[arg-type]
+
+    return call
+
+
+CALLS = {
+    "native": quantize(backend="native"),
+    "native, asymmetric": quantize(dtype="uint8", qscheme="asymmetric"),
+    "native, threads": quantize(num_threads=4),
+    "native, one scale in threads": quantize(block_sizes=(0, 0), num_threads=4),
+    "reference": quantize(backend="reference"),
+    "validate": quantize(backend="validate"),
+    "not contiguous": lambda: quantize_array(WEIGHT.T, "int8", block_sizes=(1, 0)) and None,
+    "not finite": refused(weight=NOT_FINITE),
+    "bad blocks": refused(weight=WEIGHT, block_sizes=(5, 0)),
+    "bad dtype": refused(weight=WEIGHT, dtype="int3"),
+    "bad weight": refused(weight=WEIGHT.astype(np.float64)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_arrays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1024)
+    call, shared = CALLS[name], (WEIGHT, NOT_FINITE, WEIGHT.dtype, FORMATS["int4"])
+    threads = threading.active_count()
+    calls = 100
+
+    def repeat() -> tuple[int, list[int]]:
+        for _ in range(calls):
+            call()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0], [sys.getrefcount(x) for x in shared]
+
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            repeat()  # fills caches, such as numpy's of small arrays
+        rounds = [repeat() for _ in range(5)]
+    finally:
+        tracemalloc.stop()
+    (memory, references) = zip(*rounds, strict=True)
+    assert references.count(references[0]) == len(rounds)
+    # What leaks does in every round; caches, which are not ours, grow in some.
+    assert min(np.diff(memory)) < 4 * calls
+    assert threading.active_count() == threads
+
+
+PROGRAMS = """
+import gc, resource, sys
+sys.path.insert(0, sys.argv[1])
+from programs import matmul_program, random_weight
+from coreai_opt.coreai_utils import quantize_weights
+
+def resident():
+    gc.collect()
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+def refuse(*_):
+    raise KeyError
+
+weight = random_weight((1024, 1024))
+given = matmul_program(weight)
+sizes = []
+for i in range(40):
+    if i % 10 == 0:
+        sizes.append(resident())
+    program = matmul_program(weight) if sys.argv[2] == "in place" else given
+    try:
+        quantize_weights(
+            program,
+            "int8",
+            num_threads=2,
+            in_place=sys.argv[2] == "in place",
+            progress=refuse if sys.argv[2] == "failing" else None,
+        )
+    except KeyError:
+        pass
+sizes.append(resident())
+print(*sizes)
+"""
+
+
+@pytest.mark.parametrize(("how", "kept"), [("in place", 0), ("failing", 0), ("copies", 1 << 20)])
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_programs(how: str, kept: int) -> None:
+    """A program is freed whole. A copy's 1 MiB of codes is, with the program it was made from."""
+    folder = Path(__file__).parents[1] / "program"
+    command = [sys.executable, "-c", PROGRAMS, str(folder), how]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    sizes = [int(size) for size in run.stdout.split()]
+    each = (sizes[-1] - sizes[2]) / 20
+    assert abs(each - kept) < 1 << 17

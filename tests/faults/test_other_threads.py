@@ -1,0 +1,117 @@
+"""Other threads at the same program, or writing to the array that is being quantized."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coreai_opt import _native, quantize_array
+from coreai_opt.coreai_utils import quantize_weights
+
+from ..program.programs import text, two_layers, weight_values
+
+
+def in_threads(*calls: Callable[[], Any]) -> list[Any]:
+    """What each of the calls, made at the same time, returns or raises."""
+    start, results = threading.Barrier(len(calls)), [None] * len(calls)
+
+    def run(i: int) -> None:
+        start.wait()
+        try:
+            results[i] = calls[i]()
+        except Exception as error:
+            results[i] = error  # type: ignore[call-overload]
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def quantize(program: Any, **options: Any) -> Any:
+    return quantize_weights(program, "int4", weight_num_threshold=0, num_threads=2, **options)
+
+
+def test_threads_may_copy_one_program() -> None:
+    program = two_layers(64, 48, 32)
+    before, want = text(program), weight_values(quantize(program))
+    for copy in in_threads(*[lambda: quantize(program)] * 8):
+        assert weight_values(copy) == want
+    assert text(program) == before
+
+
+def test_only_one_thread_can_quantize_a_program_in_place() -> None:
+    """The others are refused, or find it done."""
+    program = two_layers(64, 48, 32)
+    want = weight_values(quantize(program))
+    messages = []
+
+    def from_another_thread(done: int, weights: int, weight: str) -> None:
+        (error,) = in_threads(lambda: quantize(program, in_place=True))
+        messages.append(str(error))
+
+    assert quantize(program, in_place=True, progress=from_another_thread) is program
+    assert messages == ["coreai_program is being quantized already, by another thread"] * 3
+    assert weight_values(program) == want
+
+    for _ in range(50):
+        program = two_layers(64, 48, 32)
+        for result in in_threads(*[lambda: quantize(program, in_place=True)] * 3):  # noqa: B023
+            assert result is program or isinstance(result, RuntimeError)
+        program._module.verify()
+        assert weight_values(program) == want
+
+
+def test_a_program_can_be_quantized_again_after_a_failure() -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError
+
+    program = two_layers()
+    with pytest.raises(KeyError):
+        quantize(program, in_place=True, progress=fail)
+    quantize(program, in_place=True)
+
+
+@pytest.mark.parametrize("block_sizes", [(1, 32), (32, 1), (0, 0)], ids=str)
+@pytest.mark.parametrize("dtype", ["int4", "uint8", "fp8_e4m3fn", "fp4_e2m1fn"])
+def test_an_array_that_changes_meanwhile(
+    dtype: str, block_sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
+    """No memory but the result's is touched; a NaN that comes and goes is found or not."""
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1 << 15)
+    weight = np.ones((512, 256), np.float32)
+    stop = threading.Event()
+
+    def disturb() -> None:
+        while not stop.is_set():
+            for value in (np.nan, 3e38, -1e-45, np.inf, 1):
+                weight[:] = value
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    outcomes = set()
+    try:
+        for _ in range(2000 if long else 100):
+            try:
+                result = quantize_array(weight, dtype, block_sizes=block_sizes, num_threads=2)
+            except (ValueError, RuntimeError) as error:
+                outcomes.add(type(error))
+            else:
+                outcomes.add(type(result))
+                assert result.codes().shape == weight.shape
+    finally:
+        stop.set()
+        disturber.join()
+    assert ValueError in outcomes
+
+
+def test_a_nan_that_is_gone_when_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = np.ones((4, 4), np.float32)
+    weight[1, 2] = np.nan
+    monkeypatch.setattr(_native, "check_finite", lambda _: None)
+    with pytest.raises(RuntimeError, match="weight was changed, by another thread"):
+        quantize_array(weight, "int8", block_sizes=(1, 0), backend="native")
