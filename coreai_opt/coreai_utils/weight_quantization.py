@@ -60,8 +60,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     it is made from share a Core AI context: what the copy holds is freed with the last of both.
 
     Args:
-        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile; without,
-            threads may quantize it at the same time.
+        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile; without
+            it, several may quantize it at the same time.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
         granularity: which elements share a scale: PER_TENSOR, PER_CHANNEL or PER_BLOCK.

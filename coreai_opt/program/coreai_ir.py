@@ -315,9 +315,7 @@ class Builder:
         return ir.RankedTensorType.get(shape, element_type, loc=self._location)
 
     def _op(self, name: str, kind: Any, **parts: Any) -> Value:
-        op = ir.Operation.create(
-            name, results=[kind], **parts, loc=self._location, ip=self._place
-        )
+        op = ir.Operation.create(name, results=[kind], **parts, loc=self._location, ip=self._place)
         self._built.append(op)
         op.verify()
         return op.result

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +19,7 @@ from coreai_opt.program.channel_axes import weight_block_sizes
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.rewrite import replace_constant
 from coreai_opt.spec import QuantizationSpec
+from coreai_opt.threads import Task
 
 logger = logging.getLogger("coreai_opt")
 
@@ -129,24 +129,31 @@ def _overlapped(weights: list[Weight], settings: Settings) -> Generator[Outcome]
     """
     buffers = cycle((Buffer(), Buffer()))
     kernels = replace(settings, num_threads=settings.num_threads - 1)
-    with ThreadPoolExecutor(1) as worker:
+    task: Task | None = None
+    try:
         ahead: list[Outcome] = []
         for weight, buffer in zip(weights, buffers, strict=False):
-            ahead.append((weight, _start(weight, settings, kernels, buffer, worker)))
+            try:
+                array, sizes = _read_weight(weight, settings, buffer)
+            except ValueError as reason:
+                ahead.append((weight, partial(_refuse, reason)))
+            else:
+                task = Task(_quantize_next, task, array, sizes, kernels)
+                ahead.append((weight, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
         yield from ahead
+    finally:
+        if task is not None:  # when this is not used to its end
+            task.join()
 
 
-def _start(
-    weight: Weight, settings: Settings, kernels: Settings, buffer: Buffer, worker: Executor
-) -> Callable[[], QuantizedArray]:
-    """Read a weight, let the worker quantize it, and return what waits for the result."""
-    try:
-        array, sizes = _read_weight(weight, settings, buffer)
-    except ValueError as reason:
-        return partial(_refuse, reason)
-    return worker.submit(_quantize_array, array, sizes, kernels).result
+def _quantize_next(
+    previous: Task | None, array: npt.NDArray[Any], sizes: tuple[int, ...], settings: Settings
+) -> QuantizedArray:
+    if previous is not None:  # one weight at a time: its threads are all there should be
+        previous.join()
+    return _quantize_array(array, sizes, settings)
 
 
 def _refuse(reason: ValueError) -> NoReturn:

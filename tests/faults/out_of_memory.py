@@ -85,7 +85,10 @@ def programs() -> None:
 
         program = two_layers(96, 128, 96)
         before = text(program)
-        original, quantized = weight_values(program), weight_values(quantize(program, in_place=False))
+        original, quantized = (
+            weight_values(program),
+            weight_values(quantize(program, in_place=False)),
+        )
 
         def check_copied() -> None:
             assert text(program) == before  # noqa: B023

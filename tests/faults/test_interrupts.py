@@ -1,4 +1,4 @@
-"""Ctrl-C, anywhere: what was given stays whole, nothing half-done is returned, no thread is left."""
+"""Ctrl-C, anywhere: what was given stays whole, nothing half-done is returned, nothing hangs."""
 
 import subprocess
 import sys
@@ -96,6 +96,8 @@ def test_a_copy_that_is_interrupted_leaves_the_program_as_it_was(long: bool) -> 
 
 SIGNALS = """
 import signal, sys, threading, time
+import numpy as np
+from coreai_opt import _native, quantize_array
 
 _native.SMALLEST_SHARE = 1 << 16
 weight = np.random.default_rng(0).standard_normal((2048, 1024), np.float32)

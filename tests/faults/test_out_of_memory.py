@@ -24,7 +24,9 @@ def test_each_allocation_that_fails_is_a_memory_error(tmp_path: Path) -> None:
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
-    failed = {what: int(number) for number, what in (x.split(" ", 1) for x in run.stdout.split("\n") if x)}
+    failed = {
+        what: int(number) for number, what in (x.split(" ", 1) for x in run.stdout.split("\n") if x)
+    }
     # The codes, scales, zero points and a scratch for each thread, those of 1 KiB and more.
     assert failed["array int4, 1 threads"] == 4
     assert failed["array int4, 2 threads"] == 5
