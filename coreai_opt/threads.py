@@ -23,6 +23,7 @@ class Task:
     def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
         self._value: Any = None
         self._error: BaseException | None = None
+        self._ended = False
         self._running = _thread.allocate_lock()
         self._running.acquire()
         _thread.start_new_thread(self._run, (call, arguments))
@@ -33,12 +34,14 @@ class Task:
         except BaseException as error:  # it is raised where the result is asked for
             self._error = error
         finally:
+            self._ended = True
             self._running.release()
 
     def join(self) -> None:
-        """Wait for the call to end."""
-        with self._running:
-            pass
+        """Wait for the call to end. One thread may, and again when Ctrl-C has ended its waiting."""
+        if not self._ended:
+            with self._running:
+                pass
 
     def result(self) -> Any:
         """Wait for the call to end, and return what it returned or raise what it raised."""

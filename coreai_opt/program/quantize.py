@@ -138,7 +138,9 @@ def _overlapped(weights: list[Weight], settings: Settings) -> Generator[Outcome]
             except ValueError as reason:
                 ahead.append((weight, partial(_refuse, reason)))
             else:
-                task = Task(_quantize_next, task, array, sizes, kernels)
+                if task is not None:
+                    task.join()
+                task = Task(_quantize_array, array, sizes, kernels)
                 ahead.append((weight, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
@@ -146,14 +148,6 @@ def _overlapped(weights: list[Weight], settings: Settings) -> Generator[Outcome]
     finally:
         if task is not None:  # when this is not used to its end
             task.join()
-
-
-def _quantize_next(
-    previous: Task | None, array: npt.NDArray[Any], sizes: tuple[int, ...], settings: Settings
-) -> QuantizedArray:
-    if previous is not None:  # one weight at a time: its threads are all there should be
-        previous.join()
-    return _quantize_array(array, sizes, settings)
 
 
 def _refuse(reason: ValueError) -> NoReturn:
