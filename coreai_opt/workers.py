@@ -1,32 +1,105 @@
-"""Threads that stay: starting one takes longer than quantizing a small weight."""
+"""Threads that stay: starting one takes longer than quantizing a small weight.
 
+Not those of ``concurrent.futures``: a Ctrl-C that comes while it or ``threading`` holds one of its
+locks leaves that locked, and the next call waits for ever (seen once in a thousand). A lock and a
+queue of the interpreter's own are never left so.
+"""
+
+import _thread
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
-@cache
-def pool() -> ThreadPoolExecutor:
-    """Return the threads; they are started when they are first needed."""
-    return ThreadPoolExecutor(thread_name_prefix="coreai_opt")
+class Task:
+    """A call that another thread makes.
 
+    Args:
+        call: what to call.
+        arguments: what with.
+    """
+
+    def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
+        self._call, self._arguments = call, arguments
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._ended = False
+        self._running = _thread.allocate_lock()
+        self._running.acquire()
+
+    def run(self) -> None:
+        """Make the call; what it raises is raised where the result is asked for."""
+        try:
+            self._value = self._call(*self._arguments)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended = True
+            self._running.release()
+
+    def join(self) -> None:
+        """Wait for the call to end. Ctrl-C ends the waiting, not the call; it may begin again."""
+        if not self._ended:
+            with self._running:
+                pass
+
+    def result(self) -> Any:
+        """Wait for the call to end, and return what it returned or raise what it raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class _Pool:
+    """Threads that make calls; there are as many as were ever needed at once by one caller."""
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Task] = SimpleQueue()
+        self._threads = 0
+
+    def start(self, tasks: list[Task]) -> None:
+        while self._threads < len(tasks):
+            _thread.start_new_thread(self._serve, ())
+            self._threads += 1
+        for task in tasks:
+            self._tasks.put(task)
+
+    def _serve(self) -> None:
+        while True:
+            self._tasks.get().run()
+
+
+_pool = _Pool()
 
 # A child process has none of its parent's threads.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.cache_clear)
+    os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]
+
+
+def start(call: Callable[..., Any], *arguments: Any) -> Task:
+    """Call in a new thread, which may use :func:`in_parallel`."""
+    task = Task(call, *arguments)
+    _thread.start_new_thread(task.run, ())
+    return task
 
 
 def in_parallel(work: Callable[[int, int], Result], bounds: list[int]) -> list[Result]:
     """Call ``work`` from each bound to the next, all at the same time, and return the results.
 
-    This thread does the last part itself. ``work`` must not use the pool.
+    This thread does the last part itself. ``work`` must not use this function. When it raises, all
+    parts have ended, but after Ctrl-C.
     """
     *others, own = pairwise(bounds)
-    futures = [pool().submit(work, *part) for part in others]
-    result = work(*own)
-    return [*(future.result() for future in futures), result]
+    tasks = [Task(work, *part) for part in others]
+    _pool.start(tasks)
+    try:
+        result = work(*own)
+    finally:
+        for task in tasks:
+            task.join()
+    return [*(task.result() for task in tasks), result]

@@ -19,7 +19,7 @@ from coreai_opt.program.channel_axes import weight_block_sizes
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.rewrite import replace_constant
 from coreai_opt.spec import QuantizationSpec
-from coreai_opt.threads import Task
+from coreai_opt.workers import Task, start
 
 logger = logging.getLogger("coreai_opt")
 
@@ -140,7 +140,7 @@ def _overlapped(weights: list[Weight], settings: Settings) -> Generator[Outcome]
             else:
                 if task is not None:
                     task.join()
-                task = Task(_quantize_array, array, sizes, kernels)
+                task = start(_quantize_array, array, sizes, kernels)
                 ahead.append((weight, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
