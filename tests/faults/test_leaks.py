@@ -70,8 +70,9 @@ def test_arrays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         tracemalloc.stop()
     (memory, references) = zip(*rounds, strict=True)
     assert references.count(references[0]) == len(rounds)
-    # What leaks does in every round; caches, which are not ours, grow in some.
-    assert min(np.diff(memory)) < 4 * calls
+    # An array that is kept takes more than 100 bytes, in every round; caches, which are not ours,
+    # grow less and less.
+    assert min(np.diff(memory)) < 64 * calls
     assert threading.active_count() == threads
 
 
