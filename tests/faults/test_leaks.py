@@ -53,7 +53,7 @@ def test_arrays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_native, "SMALLEST_SHARE", 1024)
     call, shared = CALLS[name], (WEIGHT, NOT_FINITE, WEIGHT.dtype, FORMATS["int4"])
     threads = threading.active_count()
-    calls = 100
+    calls = 50
 
     def repeat() -> tuple[int, list[int]]:
         for _ in range(calls):
