@@ -223,11 +223,17 @@ def test_indices_and_permutations_are_no_weights() -> None:
     assert weight_shapes(program) == []
 
 
+def new_builder() -> coreai_ir.Builder:
+    """What makes ops in the graph that is being written."""
+    here = constant(np.zeros(1, np.float32))._to_mlir().owner
+    return coreai_ir.Builder(here)
+
+
 def splat_program(shape: tuple[int, ...]) -> AIProgram:
     """A program that adds a constant of next to no bytes."""
 
     def body(x: Value) -> Any:
-        splat = coreai_ir.Builder().splat(1.5, shape, "f32")
+        splat = new_builder().splat(1.5, shape, "f32")
         return (broadcasting_add(x, Value._from_mlir(splat)),)
 
     return make_program(body, {"x": (shape, F32)}, {"y": (shape, F32)})
@@ -302,7 +308,7 @@ def test_find_quantized(
 
 def test_decoding_what_is_computed_is_not_a_quantized_weight() -> None:
     def body(codes: Value) -> Any:
-        builder = coreai_ir.Builder()
+        builder = new_builder()
         scale, zero = builder.splat(0.5, (1, 1), "f32"), builder.splat(0, (1, 1), "f32")
         offset = builder.splat(0, (1, 1), "si8")
         decoded = builder.blockwise_shift_scale(
