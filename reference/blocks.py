@@ -1,5 +1,6 @@
 """Which elements of a weight share a scale: block sizes, and arrays seen block by block."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,19 @@ def split_axes(array: npt.NDArray[Any], blocks: Sequence[int]) -> npt.NDArray[An
     return array.reshape([n for count, length in pairs for n in (count, length // count)])
 
 
-def within_blocks(rank: int) -> tuple[int, ...]:
-    """Return the axes of a ``split_axes`` view that run inside a block."""
-    return tuple(range(1, 2 * rank, 2))
+def to_rows(array: npt.NDArray[Any], blocks: Sequence[int]) -> npt.NDArray[Any]:
+    """Return the elements of each block, in C order, as a row of its own, blocks in C order."""
+    split = split_axes(array, blocks)
+    axes = (*range(0, split.ndim, 2), *range(1, split.ndim, 2))
+    return split.transpose(axes).reshape(math.prod(blocks), -1)
+
+
+def from_rows(
+    rows: npt.NDArray[Any], shape: Sequence[int], blocks: Sequence[int]
+) -> npt.NDArray[Any]:
+    """Return the array of ``shape`` that :func:`to_rows` took apart."""
+    lengths = [length // count for length, count in zip(shape, blocks, strict=True)]
+    split = rows.reshape(*blocks, *lengths)
+    rank = len(lengths)
+    axes = [axis for pair in zip(range(rank), range(rank, 2 * rank), strict=True) for axis in pair]
+    return split.transpose(axes).reshape(shape)

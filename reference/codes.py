@@ -22,12 +22,14 @@ def reciprocal(scales: Array) -> Array:
 
 
 def encode_integer(
-    weight: Array, scales: Array, zero_points: Array | F32, lowest: int, highest: int
+    weight: Array,
+    scales: Array,
+    zero_points: Array | F32,
+    lowest: int | Array,
+    highest: int | Array,
 ) -> Array:
     """Integer codes: round half even of w * r, then the zero point, then the clip, in float32."""
-    return np.clip(
-        np.rint(widen(weight) * reciprocal(scales)) + zero_points, F32(lowest), F32(highest)
-    )
+    return np.clip(np.rint(widen(weight) * reciprocal(scales)) + zero_points, lowest, highest)
 
 
 def encode_float(scaled: Array, format: Format) -> Array:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import scales as minmax
-from .blocks import scale_shape, split_axes, within_blocks
+from . import scales
+from .blocks import from_rows, scale_shape, split_axes, to_rows
 from .codes import decode, encode_float, encode_integer, reciprocal, widen
 from .formats import Format
 from .packing import pack, unpack
+from .search import best_scales
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +32,7 @@ def quantize(
     symmetric: bool,
     block_sizes: Sequence[int],
     e8m0_scale: bool,
+    mse: bool = False,
 ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
     """Quantize ``weight`` by the contract.
 
@@ -40,6 +42,7 @@ def quantize(
         symmetric: the scheme; floating-point formats are symmetric.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two (floating-point formats only).
+        mse: search for better scales than MINMAX's.
 
     Returns:
         ``(packed, scale, zero_point)``: flat uint8 codes as Core AI stores them; the scales, in the
@@ -51,15 +54,17 @@ def quantize(
     """
     shape = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
-    blocks = split_axes(widen(weight), shape)
-    if format.is_int and symmetric:
-        codes, scale, zero_point = _symmetric(blocks, format, weight.dtype)
-    elif format.is_int:
-        codes, scale, zero_point = _asymmetric(blocks, format, weight.dtype)
-    else:
-        codes, scale, zero_point = _floating(blocks, format, weight.dtype, e8m0_scale)
+    blocks = to_rows(widen(weight), shape)
+    scale, zero_point = _minmax(blocks, format, symmetric, e8m0_scale, weight.dtype)
+    if mse:
+        scale, zero_point = best_scales(
+            blocks, scale, zero_point, format, symmetric=symmetric, dtype=weight.dtype
+        )
+    codes, zero_point = _encode(
+        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric
+    )
     return (
-        pack(codes.reshape(weight.shape).astype(format.code_dtype), format),
+        pack(from_rows(codes, weight.shape, shape).astype(format.code_dtype), format),
         scale.reshape(shape),
         zero_point.reshape(shape).astype(format.code_dtype),
     )
@@ -80,35 +85,35 @@ def dequantize(
     return decoded.reshape(shape)
 
 
-def _absmax(blocks: Array) -> Array:
-    return np.abs(blocks).max(axis=within_blocks(blocks.ndim // 2), keepdims=True)
+def _minmax(
+    blocks: Array, format: Format, symmetric: bool, e8m0_scale: bool, dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
+    """MINMAX's scales and zero points: 0 or, asymmetric, unsigned codes in float32."""
+    if not symmetric:
+        lo = np.minimum(blocks.min(axis=1), np.float32(0))
+        hi = np.maximum(blocks.max(axis=1), np.float32(0))
+        scale = scales.asymmetric_scales(lo, hi, format, dtype)
+        return scale, scales.zero_points(lo, scale, format)
+    absmax = np.abs(blocks).max(axis=1)
+    find_scales = scales.e8m0_scales if e8m0_scale else scales.float_scales
+    if format.is_int:
+        find_scales = scales.symmetric_scales
+    return find_scales(absmax, format, dtype), np.zeros_like(absmax)
 
 
-def _symmetric(blocks: Array, format: Format, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
-    largest = format.symmetric_max
-    scale = minmax.symmetric_scales(_absmax(blocks), format, dtype)
-    # UINT stores INT's code + Q with the zero point Q, so it decodes to exactly what INT does.
-    zero_point = 0 if format.is_signed_int else largest
-    codes = encode_integer(blocks, scale, np.float32(0), -largest, largest) + zero_point
-    return codes, scale, np.full(scale.shape, zero_point)
-
-
-def _asymmetric(blocks: Array, format: Format, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
-    axes = within_blocks(blocks.ndim // 2)
-    lo = np.minimum(blocks.min(axis=axes, keepdims=True), np.float32(0))
-    hi = np.maximum(blocks.max(axis=axes, keepdims=True), np.float32(0))
-    scale = minmax.asymmetric_scales(lo, hi, format, dtype)
-    zero_point = minmax.zero_points(lo, scale, format)
-    codes = encode_integer(blocks, scale, zero_point, 0, format.levels)
-    # INT is UINT shifted down by half the range.
-    shift = 1 << (format.bits - 1) if format.is_signed_int else 0
-    return codes - shift, scale, zero_point - shift
-
-
-def _floating(
-    blocks: Array, format: Format, dtype: np.dtype[Any], e8m0_scale: bool
-) -> tuple[Array, Array, Array]:
-    find_scales = minmax.e8m0_scales if e8m0_scale else minmax.float_scales
-    scale = find_scales(_absmax(blocks), format, dtype)
-    codes = encode_float(blocks * reciprocal(scale), format)
-    return codes, scale, np.zeros(scale.shape)
+def _encode(
+    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool
+) -> tuple[Array, Array]:
+    """Codes and zero points as they are stored."""
+    if not format.is_int:
+        return encode_float(blocks * reciprocal(scale), format), zero_point
+    if symmetric:
+        # UINT stores INT's code + Q with the zero point Q, so it decodes to exactly what INT does.
+        lowest, highest = -format.symmetric_max, format.symmetric_max
+        offset = 0 if format.is_signed_int else format.symmetric_max
+    else:
+        # INT is UINT shifted down by half the range.
+        lowest, highest = 0, format.levels
+        offset = -(1 << (format.bits - 1)) if format.is_signed_int else 0
+    codes = encode_integer(blocks, scale, zero_point, lowest, highest)
+    return codes + offset, zero_point + offset

@@ -28,7 +28,7 @@ def symmetric_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
         dtype: the weight's dtype, in which scales are stored.
     """
     largest = np.full_like(absmax, format.symmetric_max)
-    scales = _usable((absmax / largest).astype(dtype), absmax, dtype)
+    scales = _usable(absmax / largest, absmax, dtype)
     return _decodable(scales, lambda _: largest, dtype)
 
 
@@ -47,7 +47,7 @@ def asymmetric_scales(lo: Array, hi: Array, format: Format, dtype: NumpyDType) -
         halved = (hi * F32(0.5) - lo * F32(0.5)) / levels * F32(2)
     # Halving is exact where the difference overflows; the quotient by L >= 3 fits again.
     quotient = np.where(np.isinf(spread), halved, spread / levels)
-    scales = _usable(quotient.astype(dtype), spread, dtype)
+    scales = _usable(quotient, spread, dtype)
     absmax = np.maximum(-lo, hi)
     return _decodable(
         scales, lambda now: np.minimum(np.rint(absmax * reciprocal(now)), levels), dtype
@@ -60,7 +60,13 @@ def zero_points(lo: Array, scales: Array, format: Format) -> Array:
 
 
 def float_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
-    """Scales of FP8 blocks in the weight's dtype: absmax / (largest code), rounded to ``dtype``.
+    """Scales of FP8 blocks in the weight's dtype: absmax / target, rounded to ``dtype``."""
+    scales = _usable(absmax / float_target(format, dtype), absmax, dtype)
+    return _decodable(scales, _float_code_of(absmax, format), dtype)
+
+
+def float_target(format: Format, dtype: NumpyDType) -> np.float32:
+    """The code that a block's largest weight gets with scales of ``dtype``: the largest there is.
 
     With float16 scales E5M2 aims at 57344 / 16: otherwise every block with an absmax under 3.5 had
     a subnormal scale. The codes lie four binades lower, where E5M2 is as dense as at its top.
@@ -68,8 +74,7 @@ def float_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
     target = F32(format.float_max)
     if format.code_dtype == ml_dtypes.float8_e5m2 and dtype == np.float16:
         target = target / F32(16)
-    scales = _usable((absmax / target).astype(dtype), absmax, dtype)
-    return _decodable(scales, _float_code_of(absmax, format), dtype)
+    return target
 
 
 def e8m0_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
@@ -82,9 +87,13 @@ def e8m0_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
     assert format.emax is not None
     rounded_up = (absmax.view(np.uint32) + np.uint32(0x17FFFF)) >> np.uint32(23)
     biased = rounded_up.astype(np.int32) - format.emax
-    scales = np.maximum(biased, 127 + _smallest_e8m0_exponent(dtype)).astype(np.uint8).view(E8M0)
-    scales = np.where(absmax == 0, E8M0.type(1), scales)
+    scales = np.where(absmax == 0, E8M0.type(1), from_biased_exponents(biased, dtype))
     return _decodable(scales, _float_code_of(absmax, format), dtype)
+
+
+def from_biased_exponents(biased: Array, dtype: NumpyDType) -> Array:
+    """E8M0 scales 2**(biased - 127), the smallest that works where ``biased`` is too small."""
+    return np.maximum(biased, 127 + _smallest_e8m0_exponent(dtype)).astype(np.uint8).view(E8M0)
 
 
 def _float_code_of(absmax: Array, format: Format) -> Callable[[Array], Array]:
@@ -112,11 +121,15 @@ def _next_bits(positive: Array, step: int) -> Array:
     return (bits.astype(np.int64) + step).astype(bits.dtype).view(positive.dtype)
 
 
+def round_scales(scales: Array, dtype: NumpyDType) -> Array:
+    """``scales`` rounded to ``dtype``; the smallest that works where they are too small."""
+    rounded, smallest = scales.astype(dtype), _smallest_scale(dtype)
+    return np.where(widen(rounded) < widen(smallest), smallest, rounded)
+
+
 def _usable(scales: Array, extent: Array, dtype: NumpyDType) -> Array:
-    """All-zero blocks get scale 1, scales too small to divide by the smallest one that works."""
-    smallest = _smallest_scale(dtype)
-    usable = np.where(widen(scales) < widen(smallest), smallest, scales)
-    return np.where(extent == 0, dtype.type(1), usable)
+    """Scales as they are stored; all-zero blocks get scale 1."""
+    return np.where(extent == 0, dtype.type(1), round_scales(scales, dtype))
 
 
 def _decodable(
