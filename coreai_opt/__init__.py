@@ -7,12 +7,13 @@
 from coreai_opt._version import __version__
 from coreai_opt.array import QuantizedArray, quantize_array
 from coreai_opt.backends import BackendMismatchError
-from coreai_opt.common import CompressionGranularity, DType, QScheme
+from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme
 
 __all__ = [
     "BackendMismatchError",
     "CompressionGranularity",
     "DType",
+    "Observer",
     "QScheme",
     "QuantizedArray",
     "__version__",

@@ -23,6 +23,9 @@ cdef extern from "coreai_quant.h" nogil:
     ctypedef enum caq_scale:
         CAQ_SCALE_AS_WEIGHT
         CAQ_SCALE_E8M0
+    ctypedef enum caq_observer:
+        CAQ_MINMAX
+        CAQ_MSE
     ctypedef enum caq_level:
         CAQ_PORTABLE
     ctypedef enum caq_status:
@@ -37,15 +40,26 @@ cdef extern from "coreai_quant.h" nogil:
     ctypedef struct caq_format_info:
         uint8_t bits, is_signed, mantissa, bias, emax
         float largest
+    ctypedef struct caq_search:
+        int pass_ "pass"
+        int passes
+    ctypedef struct caq_sums:
+        pass
     const size_t SCRATCH_SIZE "CAQ_SCRATCH_SIZE"
-    caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale, size_t,
-                            const size_t *, const size_t *, size_t, caq_level)
+    const size_t MSE_SCRATCH_SIZE "CAQ_MSE_SCRATCH_SIZE"
+    caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale,
+                            caq_observer, size_t, const size_t *, const size_t *, size_t, caq_level)
     caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
                             uint8_t *, void *)
     void caq_measure(const caq_job *, size_t, size_t, const void *, caq_extent *)
     caq_extent caq_join(caq_extent, caq_extent)
     caq_status caq_encode(const caq_job *, caq_extent, size_t, size_t, const void *, uint8_t *,
-                          void *, uint8_t *, void *)
+                          void *, uint8_t *, const caq_search *, void *)
+    caq_status caq_search_begin(const caq_job *, caq_extent, caq_search *, void *)
+    void caq_search_part(const caq_job *, const caq_search *, size_t, size_t, const void *,
+                         caq_sums *, void *)
+    void caq_search_join(caq_sums *, const caq_sums *)
+    void caq_search_next(const caq_job *, caq_search *, const caq_sums *)
     int caq_has_level(caq_level)
     caq_format_info caq_describe_format(caq_format)
 
@@ -61,6 +75,9 @@ LEVEL_VARIABLE = "COREAI_OPT_ISA"
 
 SMALLEST_SHARE = 1 << 20
 """Elements that are worth a thread: below, waking a second processor takes longer than it saves."""
+
+MSE_COST = 16
+"""How many times as much work an element is, at the least, when better scales are searched for."""
 
 
 # Asked once, because a virtual machine takes microseconds to answer. In the order of _LEVELS, in which
@@ -91,7 +108,8 @@ def describe_format(name):
     return caq_describe_format(<caq_format><int>_FORMATS.index(name))
 
 
-def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, size_t num_threads):
+def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bint mse=False,
+             size_t num_threads):
     """Quantize as ``reference.quantize`` does, in C.
 
     Args:
@@ -100,6 +118,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
         symmetric: the scheme.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two.
+        mse: search for better scales than MINMAX's.
         num_threads: threads to use at the most; small arrays take fewer.
 
     Returns:
@@ -111,13 +130,15 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
-    cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // SMALLEST_SHARE))
-    _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale, threads)
+    cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
+    cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
+    _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale, mse, threads)
     packed = np.empty(job.packed_size, np.uint8)
     scale = np.empty(job.scale_count * job.scale_size, np.uint8)
     zero_point = np.empty(job.scale_count, np.uint8)
     work = _Work(weight.reshape(-1).view(np.uint8), packed, scale, zero_point)
     work.job = job
+    work.scratch_size = MSE_SCRATCH_SIZE if mse else SCRATCH_SIZE
     status = work.run(threads)
     if status == CAQ_NOT_FINITE:
         check_finite(weight)
@@ -132,7 +153,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, si
 
 
 cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
-                  bint e8m0_scale, size_t threads) except -1:
+                  bint e8m0_scale, bint mse, size_t threads) except -1:
     cdef size_t[MAX_RANK] shape
     cdef size_t[MAX_RANK] sizes
     cdef Py_ssize_t rank = weight.ndim, axis
@@ -145,6 +166,7 @@ cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
         <caq_format><int>_FORMATS.index(format.name),
         CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC,
         CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT,
+        CAQ_MSE if mse else CAQ_MINMAX,
         <size_t>rank, shape, sizes, threads,
         <caq_level><int>_LEVELS.index(level()),
     )
@@ -158,12 +180,16 @@ cdef class _Work:
 
     cdef caq_job job
     cdef caq_extent extent
+    cdef caq_search search
+    cdef const caq_search *found
+    cdef size_t scratch_size
     cdef const uint8_t[::1] weight
     cdef uint8_t[::1] packed, scale, zero_point
 
     def __init__(self, const uint8_t[::1] weight, uint8_t[::1] packed, uint8_t[::1] scale,
                  uint8_t[::1] zero_point):
         self.weight, self.packed, self.scale, self.zero_point = weight, packed, scale, zero_point
+        self.found = NULL
 
     cdef int run(self, size_t threads) except -1:
         """Do it all, in at most ``threads`` threads, and return the worst status."""
@@ -185,11 +211,39 @@ cdef class _Work:
         for extent in extents[1:]:
             all = caq_join(all, extent)
         self.extent = all
+        if self.scratch_size == MSE_SCRATCH_SIZE and self.run_search(bounds) != CAQ_OK:
+            return CAQ_NOT_FINITE
         return max(in_parallel(self.encode, bounds))
+
+    cdef int run_search(self, list bounds) except -1:
+        """Look for a better scale, pass by pass."""
+        cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
+        cdef uint8_t[::1] sums
+        cdef caq_status status = caq_search_begin(&self.job, self.extent, &self.search, &scratch[0])
+        self.found = &self.search
+        while status == CAQ_OK and self.search.pass_ < self.search.passes:
+            parts = in_parallel(self.search_part, bounds)
+            sums = parts[0]
+            for part in parts[1:]:
+                self.join(sums, part)
+            caq_search_next(&self.job, &self.search, <const caq_sums *>&sums[0])
+        return status
+
+    cdef void join(self, uint8_t[::1] sums, const uint8_t[::1] more):
+        caq_search_join(<caq_sums *>&sums[0], <const caq_sums *>&more[0])
+
+    cpdef search_part(self, size_t first, size_t end):
+        """Pass over the elements first .. end - 1 without the GIL and return their sums."""
+        cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
+        cdef uint8_t[::1] sums = np.empty(sizeof(caq_sums), np.uint8)
+        with nogil:
+            caq_search_part(&self.job, &self.search, first, end - first, &self.weight[0],
+                            <caq_sums *>&sums[0], &scratch[0])
+        return sums
 
     cpdef int quantize(self, size_t first, size_t end) except -1:
         """Do the units first .. end - 1 without the GIL."""
-        cdef uint8_t[::1] scratch = np.empty(SCRATCH_SIZE, np.uint8)
+        cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
         cdef caq_status status
         with nogil:
             status = caq_quantize(&self.job, first, end - first, &self.weight[0], &self.packed[0],
@@ -205,13 +259,13 @@ cdef class _Work:
 
     cpdef int encode(self, size_t first, size_t end) except -1:
         """Encode the elements first .. end - 1 without the GIL."""
-        cdef uint8_t[::1] scratch = np.empty(SCRATCH_SIZE, np.uint8)
+        cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
         cdef uint8_t[::1] scale = np.empty(self.job.scale_size, np.uint8)
         cdef uint8_t zero_point
         cdef caq_status status
         with nogil:
             status = caq_encode(&self.job, self.extent, first, end - first, &self.weight[0],
-                                &self.packed[0], &scale[0], &zero_point, &scratch[0])
+                                &self.packed[0], &scale[0], &zero_point, self.found, &scratch[0])
         if first == 0:
             self.scale[:] = scale
             self.zero_point[0] = zero_point

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt import backends
-from coreai_opt.common import DType, QScheme
+from coreai_opt.common import DType, Observer, QScheme
 from coreai_opt.reference import WEIGHT_DTYPES, dequantize, unpack
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.reference.formats import FORMATS
@@ -73,6 +73,7 @@ def quantize_array(
     qscheme: QScheme | str = QScheme.SYMMETRIC,
     block_sizes: Sequence[int],
     scale_dtype: DType | str | None = None,
+    observer: Observer | str = Observer.MINMAX,
     backend: str = "auto",
     num_threads: int | None = None,
 ) -> QuantizedArray:
@@ -88,6 +89,8 @@ def quantize_array(
             axis. Elements of one block share a scale.
         scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
             E8M0 scales.
+        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; nothing
+            else about the result changes).
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per
@@ -98,7 +101,7 @@ def quantize_array(
         ValueError: a NaN or infinity in ``weight``; the message has the first index.
         BackendMismatchError: ``backend="validate"`` found a difference.
     """
-    spec = parse_spec(dtype, qscheme, scale_dtype)
+    spec = parse_spec(dtype, qscheme, scale_dtype, observer)
     weight = _parse_weight(weight)
     sizes = _parse_block_sizes(block_sizes, weight.shape)
     chosen = backends.parse_backend(backend)

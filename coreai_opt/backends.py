@@ -98,6 +98,7 @@ def _reference(
         symmetric=spec.symmetric,
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
+        mse=spec.mse,
     )
 
 
@@ -110,6 +111,7 @@ def _run_native(
         symmetric=spec.symmetric,
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
+        mse=spec.mse,
         num_threads=num_threads,
     )
 

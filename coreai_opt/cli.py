@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from coreai_opt import BackendMismatchError, CompressionGranularity, DType, QScheme, __version__
+from coreai_opt import (
+    BackendMismatchError,
+    CompressionGranularity,
+    DType,
+    Observer,
+    QScheme,
+    __version__,
+)
 from coreai_opt.backends import BACKENDS
 from coreai_opt.reference import FORMATS
 
@@ -140,6 +147,12 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--scale-dtype",
         choices=[DType.FP8_E8M0FNU.value],
         help="store the scales of an FP8 format as powers of two (default: the weight's dtype)",
+    )
+    parser.add_argument(
+        "--observer",
+        choices=[observer.value for observer in Observer],
+        default=Observer.MINMAX.value,
+        help="mse searches for the scales with the least squared error (default: %(default)s)",
     )
     _add_threshold(parser)
     parser.add_argument(

@@ -1,14 +1,14 @@
 """The string enums of the public API, and the one way a user's value becomes a member.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
-programs written for it run unchanged. A plain string equal to a member's value ("int4",
-"per_block", "symmetric") is accepted wherever the member is.
+programs written for it run unchanged; ``Observer`` is this package's own. A plain string equal to a
+member's value ("int4", "per_block", "symmetric") is accepted wherever the member is.
 """
 
 from enum import StrEnum
 from typing import TypeVar
 
-__all__ = ["CompressionGranularity", "DType", "QScheme"]
+__all__ = ["CompressionGranularity", "DType", "Observer", "QScheme"]
 
 
 class DType(StrEnum):
@@ -41,6 +41,15 @@ class QScheme(StrEnum):
     """Ranges are symmetric about zero; the zero point carries no information."""
     ASYMMETRIC = "asymmetric"
     """Ranges run from min(0, minimum) to max(0, maximum); integer formats only."""
+
+
+class Observer(StrEnum):
+    """How a scale is found."""
+
+    MINMAX = "minmax"
+    """From the smallest and the largest weight of a block."""
+    MSE = "mse"
+    """By a search, from there on, for the scale with the least squared error."""
 
 
 class CompressionGranularity(StrEnum):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coreai_opt.common import DType, QScheme, parse_member
+from coreai_opt.common import DType, Observer, QScheme, parse_member
 from coreai_opt.reference.formats import FORMATS, Format
 
 
@@ -14,15 +14,19 @@ class QuantizationSpec:
         format: the format of the codes.
         symmetric: whether the scheme is symmetric (always so for floating-point formats).
         e8m0_scale: whether scales are stored as powers of two (E8M0), not in the weight's dtype.
+        mse: whether better scales than MINMAX's are searched for.
     """
 
     format: Format
     symmetric: bool
     e8m0_scale: bool
+    mse: bool
 
 
-def parse_spec(dtype: object, qscheme: object, scale_dtype: object) -> QuantizationSpec:
-    """Check the user's ``dtype``, ``qscheme`` and ``scale_dtype`` and return what they ask for.
+def parse_spec(
+    dtype: object, qscheme: object, scale_dtype: object, observer: object
+) -> QuantizationSpec:
+    """Check the user's arguments of these names and return what they ask for.
 
     The messages open as coreai-opt's do, because programs written for it match them.
 
@@ -32,6 +36,7 @@ def parse_spec(dtype: object, qscheme: object, scale_dtype: object) -> Quantizat
     """
     weight_dtype = parse_member(DType, "dtype", dtype, "Unsupported weight dtype")
     scheme = parse_member(QScheme, "qscheme", qscheme)
+    mse = parse_member(Observer, "observer", observer) is Observer.MSE
     if weight_dtype not in FORMATS:
         raise ValueError(
             f"Unsupported weight dtype {weight_dtype!r}. Valid weight dtypes: {sorted(FORMATS)}."
@@ -47,6 +52,7 @@ def parse_spec(dtype: object, qscheme: object, scale_dtype: object) -> Quantizat
         format=FORMATS[weight_dtype],
         symmetric=scheme is QScheme.SYMMETRIC,
         e8m0_scale=scale is not None or weight_dtype is DType.FP4_E2M1FN,
+        mse=mse,
     )
 
 

@@ -10,8 +10,8 @@
  *
  *     caq_job job;
  *     size_t shape[] = {4096, 4096}, block_sizes[] = {1, 32};
- *     status = caq_job_init(&job, CAQ_F16, CAQ_INT4, CAQ_SYMMETRIC, CAQ_SCALE_AS_WEIGHT, 2, shape,
- *                           block_sizes, 1, caq_best_level());
+ *     status = caq_job_init(&job, CAQ_F16, CAQ_INT4, CAQ_SYMMETRIC, CAQ_SCALE_AS_WEIGHT, CAQ_MINMAX,
+ *                           2, shape, block_sizes, 1, caq_best_level());
  *     ... provide packed, scales, zero_points and scratch, see the sizes below ...
  *     status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
  */
@@ -54,6 +54,9 @@ typedef enum caq_scheme { CAQ_SYMMETRIC, CAQ_ASYMMETRIC } caq_scheme;
  * no other): byte e stands for 2^(e - 127). */
 typedef enum caq_scale { CAQ_SCALE_AS_WEIGHT, CAQ_SCALE_E8M0 } caq_scale;
 
+/* How a block's scale is found: from its extremes, or from there on by a search for less squared error. */
+typedef enum caq_observer { CAQ_MINMAX, CAQ_MSE } caq_observer;
+
 /* Instruction sets that the kernels are built for. All give the same bytes. */
 typedef enum caq_level { CAQ_PORTABLE, CAQ_NEON, CAQ_AVX2, CAQ_AVX512 } caq_level;
 #define CAQ_LEVELS 4
@@ -78,6 +81,9 @@ typedef enum caq_status {
 /* Bytes of scratch that caq_quantize() needs, aligned to 4. */
 #define CAQ_SCRATCH_SIZE (24 * CAQ_TILE_BLOCKS + 1024)
 
+/* The same with CAQ_MSE, aligned to 8. */
+#define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 80 * 1024)
+
 struct caq_kernels;
 
 /*
@@ -97,6 +103,7 @@ typedef struct caq_job {
     caq_format format;
     caq_scheme scheme;
     caq_scale scale;
+    caq_observer observer;
     const struct caq_kernels *kernels;
     size_t axes;                 /* merged axes, at least 1; the last one is contiguous */
     size_t blocks[CAQ_MAX_AXES]; /* blocks along each merged axis */
@@ -119,7 +126,7 @@ typedef struct caq_job {
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
  */
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
-                        caq_scale scale, size_t rank, const size_t *shape,
+                        caq_scale scale, caq_observer observer, size_t rank, const size_t *shape,
                         const size_t *block_sizes, size_t parts, caq_level level);
 
 /*
@@ -131,11 +138,12 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
  *         alignment.
  * zero_points: job->scale_count codes, one byte each (sign-extended for INT2 and INT4). A weight
  *         decodes to scale * (code - zero point).
- * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, one for each call that runs at the same time.
+ * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, or with CAQ_MSE CAQ_MSE_SCRATCH_SIZE aligned to 8, one for
+ *         each call that runs at the same time.
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT (units out of range) or CAQ_NOT_FINITE.
  *
- * The rules, for a block of elements w with absmax = max |w|, all in binary32 arithmetic:
+ * The rules of CAQ_MINMAX, for a block of elements w with absmax = max |w|, all in binary32 arithmetic:
  *   scale      symmetric integers absmax / Q, Q = 2^(bits - 1) - 1; asymmetric (hi - lo) / (2^bits - 1)
  *              with lo = min(0, min w), hi = max(0, max w); FP8 absmax / (largest code), for E5M2 of a
  *              CAQ_F16 weight absmax / 3584; E8M0 2^(floor(log2 absmax) - emax), one more where the
@@ -158,6 +166,32 @@ typedef struct caq_extent {
     int32_t below; /* bits of the largest -w or 0; 0 if the job is symmetric */
 } caq_extent;
 
+/* Blocks that are searched together, and scales that are tried in one pass, at the most. */
+#define CAQ_LANES 16
+#define CAQ_CANDIDATES 192
+
+/* A search for better scales under way: read pass and passes, leave the rest alone. */
+typedef struct caq_search {
+    int32_t pass;          /* which pass over the weights comes next */
+    int32_t passes;        /* how many there are */
+    int32_t candidates;    /* scales that are tried in this pass */
+    float gain[CAQ_LANES]; /* weights times this become integers; 0 where nothing is looked for */
+    float error_gain[CAQ_LANES];
+    float extent[CAQ_LANES];          /* absmax, or half of what lies between the extremes */
+    float scales[3][CAQ_LANES];       /* candidates whose errors are compared, and */
+    float zeros[3][CAQ_LANES];        /* their zero points; first MINMAX's, at last the best */
+    float score[CAQ_LANES];           /* the best score so far, a * a / b, */
+    float a[CAQ_LANES], b[CAQ_LANES]; /* its sums of x * code and code * code, */
+    float zero[CAQ_LANES];            /* and its zero point */
+    float turn_zero[CAQ_LANES];       /* the zero point of this pass */
+    int32_t lowest[CAQ_LANES], highest[CAQ_LANES]; /* codes less that, in pairs */
+} caq_search;
+
+/* What a part of the weights adds to a pass. */
+typedef struct caq_sums {
+    int64_t a[CAQ_CANDIDATES], b[CAQ_CANDIDATES];
+} caq_sums;
+
 /*
  * A tensor with a single scale in two passes, each of which may be cut into parts that run at the same
  * time: measure all elements, join the extents, then encode all elements.
@@ -165,15 +199,32 @@ typedef struct caq_extent {
  * job: one with scale_count 1.
  * first, count: the elements of the part, at least one. For caq_encode() first is a multiple of 8.
  * scales, zero_points: every part writes the same ones; give each its own, or let one write them.
+ * search: with CAQ_MSE, one that is done, see below; else a null pointer.
  *
  * Elsewise as caq_quantize(), which gives the same bytes.
  */
 void caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
                  caq_extent *extent);
 caq_extent caq_join(caq_extent a, caq_extent b);
+
 caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
                       const void *weight, uint8_t *packed, void *scales, uint8_t *zero_points,
-                      void *scratch);
+                      const caq_search *search, void *scratch);
+
+/*
+ * Between caq_measure() and caq_encode(), with CAQ_MSE: begin, and while pass < passes pass over all parts
+ * of the weight, which may run at the same time, join their sums, and go on to the next pass.
+ *
+ * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8, one for each call that runs at the same time.
+ *
+ * caq_search_begin() returns CAQ_OK or CAQ_NOT_FINITE.
+ */
+caq_status caq_search_begin(const caq_job *job, caq_extent extent, caq_search *search,
+                            void *scratch);
+void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
+                     const void *weight, caq_sums *sums, void *scratch);
+void caq_search_join(caq_sums *sums, const caq_sums *more);
+void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sums);
 
 /* Whether this build and this processor have the level: 1 or 0. */
 int caq_has_level(caq_level level);

@@ -33,6 +33,7 @@ typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
                             const caq_encoding *encoding, uint8_t *codes);
 
 struct tile;
+struct caq_search_space;
 
 typedef struct caq_kernels {
     /* raise above[i] to the bits of the largest |w| of block i; below is left alone */
@@ -49,7 +50,23 @@ typedef struct caq_kernels {
     caq_encoder encode_integer, encode_float;
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
+
+    /* The observer MSE, see search.h. */
+    size_t lanes; /* of a vector */
+    /* count elements in binary32 */
+    void (*widen)(const void *source, size_t count, float *to);
+    /* Score the scales of a turn on the panel: raise the best of each lane, or add to the sums. */
+    void (*score)(const caq_job *job, struct caq_search_space *space);
+    /* Add the panel's errors with each candidate to its sum. */
+    void (*errors)(const caq_job *job, const caq_encoding *encoding,
+                   struct caq_search_space *space);
+    /* round scales to what is stored, and store such */
+    void (*round_found)(const caq_job *job, float *scale, size_t count);
+    void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
 } caq_kernels;
+
+/* The constants of a job's codes. */
+caq_encoding caq_describe_encoding(const caq_job *job);
 
 /*
  * The table of all kernels that this build has, which feeds dispatch and tests:
@@ -99,7 +116,13 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
      .find_scales = isa##_find_scales,                                                             \
      .encode_integer = isa##_##source##_encode_integer,                                            \
      .encode_float = isa##_##source##_encode_float,                                                \
-     .pack = isa##_pack}
+     .pack = isa##_pack,                                                                           \
+     .lanes = LANES,                                                                               \
+     .widen = isa##_##source##_widen,                                                              \
+     .score = isa##_score,                                                                         \
+     .errors = isa##_errors,                                                                       \
+     .round_found = isa##_round_found,                                                             \
+     .store_scales = store_scales}
 #define CAQ_KERNEL_TABLE(isa)                                                                      \
     {CAQ_KERNEL_ROW(isa, f32), CAQ_KERNEL_ROW(isa, f16), CAQ_KERNEL_ROW(isa, bf16)}
 

@@ -31,7 +31,7 @@ TARGET static inline void KERNEL(prefetch)(const ELEMENT *p, size_t count, size_
 TARGET static inline void KERNEL(pad)(ELEMENT padded[LANES], const ELEMENT *source, size_t count) {
     for (size_t i = 0; i < LANES; i++)
         padded[i] = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < LANES && i < count; i++)
         __builtin_memcpy(&padded[i], (const char *)source + i * sizeof *source, sizeof *source);
 }
 
@@ -121,6 +121,20 @@ TARGET static inline vi KERNEL(float_code)(const ELEMENT *p, vf reciprocal, vi z
 #define CODE float_code
 #define ENCODE encode_float
 #include "encode_template.h"
+
+/* See caq_kernels. */
+TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
+    const ELEMENT *p = source;
+    int32_t *bits = (int32_t *)(void *)to;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        VECTOR(store_i)(bits + i, VECTOR(bits)(LOAD(p + i)));
+    if (LANES > 1 && i < count) {
+        ELEMENT padded[LANES];
+        KERNEL(pad)(padded, p + i, count - i);
+        KERNEL(store_some)(bits + i, VECTOR(bits)(LOAD(padded)), count - i);
+    }
+}
 
 #undef STEP
 #undef LOAD

@@ -13,7 +13,8 @@ static int in_range(int value, int count) { return value >= 0 && value < count; 
 
 static int is_valid_target(const caq_job *job) {
     if (!in_range((int)job->source, CAQ_SOURCES) || !in_range((int)job->format, CAQ_FORMATS) ||
-        !in_range((int)job->scheme, 2) || !in_range((int)job->scale, 2))
+        !in_range((int)job->scheme, 2) || !in_range((int)job->scale, 2) ||
+        !in_range((int)job->observer, 2))
         return 0;
     int is_float = caq_describe_format(job->format).mantissa != 0;
     if (is_float ? job->scheme != CAQ_SYMMETRIC : job->scale != CAQ_SCALE_AS_WEIGHT)
@@ -108,12 +109,13 @@ static void cut_into_units(caq_job *job, size_t parts) {
 }
 
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
-                        caq_scale scale, size_t rank, const size_t *shape,
+                        caq_scale scale, caq_observer observer, size_t rank, const size_t *shape,
                         const size_t *block_sizes, size_t parts, caq_level level) {
     job->source = source;
     job->format = format;
     job->scheme = scheme;
     job->scale = scale;
+    job->observer = observer;
     if (!is_valid_target(job))
         return CAQ_BAD_ARGUMENT;
     if (!in_range((int)level, CAQ_LEVELS) || !caq_kernels_of[level])

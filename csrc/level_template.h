@@ -6,9 +6,12 @@
  */
 #include "float_bits.h"
 #include "kernels.h"
+#include "search.h"
 #include "tile.h"
 
 #include "scales_template.h"
+
+#include "search_template.h"
 
 #define SOURCE f32
 #define ELEMENT uint32_t

@@ -6,26 +6,18 @@
  */
 #include "float_bits.h"
 #include "kernels.h"
+#include "search.h"
 #include "tile.h"
 
-/* The run of each row that a unit works on. */
-typedef struct run {
-    size_t band;   /* which of the bands of rows that blocks share */
-    size_t first;  /* block of the row */
-    size_t blocks; /* how many */
-    size_t length; /* elements of a block along the row */
-} run;
-
-static run locate_unit(const caq_job *job, size_t unit) {
+static caq_run locate_unit(const caq_job *job, size_t unit) {
     size_t last = job->axes - 1;
-    run run = {unit / job->tiles, unit % job->tiles * job->tile, job->tile, job->length[last]};
+    caq_run run = {unit / job->tiles, unit % job->tiles * job->tile, job->tile, job->length[last]};
     if (run.blocks > job->blocks[last] - run.first)
         run.blocks = job->blocks[last] - run.first;
     return run;
 }
 
-/* The element at which the run starts in the row-th row of its band. */
-static size_t run_start(const caq_job *job, run run, size_t row) {
+size_t caq_run_start(const caq_job *job, caq_run run, size_t row) {
     size_t element = run.first * run.length, stride = job->row;
     for (size_t axis = job->axes - 1; axis-- > 0;) {
         size_t block = run.band, within = row;
@@ -41,27 +33,23 @@ static size_t run_start(const caq_job *job, run run, size_t row) {
     return element;
 }
 
-static const uint8_t *element_at(const caq_job *job, const void *weight, size_t element) {
-    return (const uint8_t *)weight + element * (job->source == CAQ_F32 ? 4 : 2);
-}
-
 static caq_reducer choose_reducer(const caq_job *job) {
     return job->scheme == CAQ_ASYMMETRIC ? job->kernels->range : job->kernels->absmax;
 }
 
-static void reduce_unit(const caq_job *job, run run, const void *weight, tile *tile) {
+static void reduce_unit(const caq_job *job, caq_run run, const void *weight, tile *tile) {
     for (size_t i = 0; i < run.blocks; i++)
         tile->above[i] = tile->below[i] = 0;
     caq_reducer reduce = choose_reducer(job);
     /* rows along the last of the earlier axes lie one after the other */
     size_t rows = job->axes > 1 ? job->length[job->axes - 2] : 1;
     for (size_t row = 0; row < job->rows; row += rows) {
-        const uint8_t *source = element_at(job, weight, run_start(job, run, row));
+        const uint8_t *source = element_at(job, weight, caq_run_start(job, run, row));
         reduce(source, rows, job->row, run.blocks, run.length, tile->above, tile->below);
     }
 }
 
-static caq_encoding describe_encoding(const caq_job *job) {
+caq_encoding caq_describe_encoding(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     if (!format.mantissa) {
         int32_t largest =
@@ -110,7 +98,7 @@ typedef struct encoder {
 
 static encoder make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
-    encoder with = {job, describe_encoding(job), format.bits, job->kernels->encode_float};
+    encoder with = {job, caq_describe_encoding(job), format.bits, job->kernels->encode_float};
     if (!format.mantissa)
         with.encode = job->kernels->encode_integer;
     return with;
@@ -128,7 +116,7 @@ static void encode_piece(const encoder *with, tile *tile, size_t first, size_t b
 }
 
 /* Encode a run in pieces whose codes fit into the tile: some blocks, or a part of one. */
-static void encode_run(const encoder *with, tile *tile, run run, const void *weight,
+static void encode_run(const encoder *with, tile *tile, caq_run run, const void *weight,
                        uint8_t *packed, size_t element) {
     size_t limit = with->bits == 8 ? SIZE_MAX : TILE_CODES;
     if (run.length <= limit) {
@@ -150,17 +138,21 @@ static void encode_run(const encoder *with, tile *tile, run run, const void *wei
 
 static caq_status quantize_unit(const encoder *with, size_t unit, const void *weight,
                                 uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
-                                tile *tile) {
+                                void *scratch) {
     const caq_job *job = with->job;
-    run run = locate_unit(job, unit);
+    tile *tile = scratch;
+    caq_run run = locate_unit(job, unit);
     size_t block = run.band * job->blocks[job->axes - 1] + run.first;
+    scales += block * job->scale_size;
+    zero_points += block;
     reduce_unit(job, run, weight, tile);
-    caq_status status = job->kernels->find_scales(
-        job, tile, run.blocks, scales + block * job->scale_size, zero_points + block);
+    caq_status status = job->kernels->find_scales(job, tile, run.blocks, scales, zero_points);
     if (status != CAQ_OK)
         return status;
+    if (job->observer == CAQ_MSE)
+        caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
     for (size_t row = 0; row < job->rows; row++)
-        encode_run(with, tile, run, weight, packed, run_start(job, run, row));
+        encode_run(with, tile, run, weight, packed, caq_run_start(job, run, row));
     return CAQ_OK;
 }
 
@@ -199,7 +191,7 @@ caq_extent caq_join(caq_extent a, caq_extent b) {
 
 caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
                       const void *weight, uint8_t *packed, void *scales, uint8_t *zero_points,
-                      void *scratch) {
+                      const caq_search *search, void *scratch) {
     if (job->scale_count != 1 || first % 8 || first > job->elements ||
         count > job->elements - first || count == 0)
         return CAQ_BAD_ARGUMENT;
@@ -209,8 +201,10 @@ caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_
     caq_status status = job->kernels->find_scales(job, tile, 1, scales, zero_points);
     if (status != CAQ_OK)
         return status;
+    if (search)
+        caq_search_take(job, search, tile, scales, zero_points);
     encoder with = make_encoder(job);
-    run part = {.blocks = 1, .length = count};
+    caq_run part = {.blocks = 1, .length = count};
     encode_run(&with, tile, part, weight, packed, first);
     if (first + count == job->elements)
         clear_padding(job, with.bits, packed);

@@ -155,9 +155,7 @@ TARGET static caq_status finish_scales(const caq_job *job, tile *tile, size_t bl
 TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks,
                                         uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
-    float divisor = format.mantissa ? format.largest : (float)symmetric_max(format);
-    if (job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16)
-        divisor /= 16.0f; /* or else most scales would be subnormal */
+    float divisor = format.mantissa ? float_target(job) : (float)symmetric_max(format);
     for (size_t i = 0; i < blocks; i++)
         tile->absmax[i] = float_from_bits((uint32_t)tile->above[i]);
     if (job->scale == CAQ_SCALE_E8M0)

@@ -38,4 +38,11 @@ static inline int32_t integer_offset(caq_format_info format, caq_scheme scheme) 
     return scheme == CAQ_SYMMETRIC ? -symmetric_max(format) : -(1 << (format.bits - 1));
 }
 
+/* The code that the largest weight of a floating-point block gets. With binary16 scales E5M2 aims lower, or
+ * else most scales would be subnormal. */
+static inline float float_target(const caq_job *job) {
+    float largest = caq_describe_format(job->format).largest;
+    return job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16 ? largest / 16.0f : largest;
+}
+
 #endif

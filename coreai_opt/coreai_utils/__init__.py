@@ -7,10 +7,10 @@ Names, signatures, defaults and errors are those of Apple's ``coreai_opt.coreai_
 import logging
 from importlib import metadata
 
-from coreai_opt.coreai_utils.common import CompressionGranularity, DType, QScheme
+from coreai_opt.coreai_utils.common import CompressionGranularity, DType, Observer, QScheme
 from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 
-__all__ = ["CompressionGranularity", "DType", "QScheme", "quantize_weights"]
+__all__ = ["CompressionGranularity", "DType", "Observer", "QScheme", "quantize_weights"]
 
 
 def _warn_of_apples_package() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from coreai_opt.array import parse_int, parse_num_threads
 from coreai_opt.backends import parse_backend
-from coreai_opt.common import CompressionGranularity, DType, QScheme, parse_member
+from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme, parse_member
 from coreai_opt.spec import QuantizationSpec, parse_spec
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     scale_dtype: DType | str | None = None,
     in_place: bool = False,
     *,
+    observer: Observer | str = Observer.MINMAX,
     backend: str = "auto",
     num_threads: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
@@ -70,6 +71,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
             E8M0 scales, and needs PER_BLOCK with a block size of 32.
         in_place: change ``coreai_program`` itself instead of a copy.
+        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; nothing
+            else about the result changes).
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
         progress: called with (weights done, weights in all, the weight at hand) before each weight,
@@ -84,7 +87,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is quantizing ``coreai_program`` in place.
     """
-    spec = parse_spec(dtype, qscheme, scale_dtype)
+    spec = parse_spec(dtype, qscheme, scale_dtype, observer)
     member, size = _parse_granularity(spec, granularity, block_size)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)

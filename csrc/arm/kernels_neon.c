@@ -92,6 +92,27 @@ static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
+static inline vf neon_sub(vf a, vf b) { return vsubq_f32(a, b); }
+static inline vf neon_div(vf a, vf b) { return vdivq_f32(a, b); }
+static inline vf neon_greater(vf a, vf b) { return vmaxq_f32(a, b); }
+static inline vf neon_to_float(vi a) { return vcvtq_f32_s32(a); }
+static inline vi neon_round_large(vf x) { return vcvtnq_s32_f32(x); }
+static inline vf neon_if_above(vf a, vf b, vf yes, vf no) {
+    return vbslq_f32(vcgtq_f32(a, b), yes, no);
+}
+static inline vi neon_pair(vi low, vi high) { return vsliq_n_s32(low, high, 16); }
+static inline vi neon_scale_pairs(vi a, vi b) {
+    return vreinterpretq_s32_s16(vqrdmulhq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
+static inline vi neon_clip_pairs(vi a, vi lowest, vi highest) {
+    int16x8_t raised = vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(lowest));
+    return vreinterpretq_s32_s16(vminq_s16(raised, vreinterpretq_s16_s32(highest)));
+}
+static inline vi neon_dot_pairs(vi a, vi b) {
+    int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+    return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
+}
+
 #include "../level_template.h"
 
 const caq_kernels caq_neon_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(neon);

@@ -87,6 +87,43 @@ static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uin
             (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 | codes[3] << 6);
 }
 
+static inline vf portable_sub(vf a, vf b) { return a - b; }
+static inline vf portable_div(vf a, vf b) { return a / b; }
+static inline vf portable_greater(vf a, vf b) { return a > b ? a : b; }
+static inline vf portable_to_float(vi a) { return (float)a; }
+
+/* Round half even; 0 <= x < 2^31. */
+static inline vi portable_round_large(vf x) {
+    int32_t whole = (int32_t)x;
+    float rest = x - (float)whole;
+    return whole + (rest > 0.5f || (rest == 0.5f && whole % 2));
+}
+
+/* a > b ? yes : no, lane by lane */
+static inline vf portable_if_above(vf a, vf b, vf yes, vf no) { return a > b ? yes : no; }
+
+/* Two 16-bit integers in a lane. */
+static inline vi portable_pair(vi low, vi high) {
+    return (vi)(((uint32_t)low & 0xFFFF) | (uint32_t)high << 16);
+}
+static inline int32_t low_of(vi pair) { return (int16_t)pair; }
+static inline int32_t high_of(vi pair) { return (int16_t)((uint32_t)pair >> 16); }
+
+/* a * b / 2^15, halves rounded up */
+static inline vi portable_scale_pairs(vi a, vi b) {
+    return portable_pair((low_of(a) * low_of(b) + (1 << 14)) >> 15,
+                         (high_of(a) * high_of(b) + (1 << 14)) >> 15);
+}
+static inline vi portable_clip_pairs(vi a, vi lowest, vi highest) {
+    vi low = portable_min(portable_max(low_of(a), low_of(lowest)), low_of(highest));
+    vi high = portable_min(portable_max(high_of(a), high_of(lowest)), high_of(highest));
+    return portable_pair(low, high);
+}
+/* The sum of both products, in 32 bits. */
+static inline vi portable_dot_pairs(vi a, vi b) {
+    return low_of(a) * low_of(b) + high_of(a) * high_of(b);
+}
+
 #include "../level_template.h"
 
 const caq_kernels caq_portable_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(portable);

@@ -128,6 +128,23 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
+TARGET static inline vf avx2_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+TARGET static inline vf avx2_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+TARGET static inline vf avx2_greater(vf a, vf b) { return _mm256_max_ps(a, b); }
+TARGET static inline vf avx2_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
+TARGET static inline vi avx2_round_large(vf x) { return _mm256_cvtps_epi32(x); }
+TARGET static inline vf avx2_if_above(vf a, vf b, vf yes, vf no) {
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
+}
+TARGET static inline vi avx2_pair(vi low, vi high) {
+    return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xAA);
+}
+TARGET static inline vi avx2_scale_pairs(vi a, vi b) { return _mm256_mulhrs_epi16(a, b); }
+TARGET static inline vi avx2_clip_pairs(vi a, vi lowest, vi highest) {
+    return _mm256_min_epi16(_mm256_max_epi16(a, lowest), highest);
+}
+TARGET static inline vi avx2_dot_pairs(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+
 #include "../level_template.h"
 
 const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx2);

@@ -105,6 +105,23 @@ TARGET static void avx512_pack(const uint8_t *codes, size_t bytes, unsigned bits
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
+TARGET static inline vf avx512_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+TARGET static inline vf avx512_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+TARGET static inline vf avx512_greater(vf a, vf b) { return _mm512_max_ps(a, b); }
+TARGET static inline vf avx512_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
+TARGET static inline vi avx512_round_large(vf x) { return _mm512_cvtps_epi32(x); }
+TARGET static inline vf avx512_if_above(vf a, vf b, vf yes, vf no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), no, yes);
+}
+TARGET static inline vi avx512_pair(vi low, vi high) {
+    return _mm512_mask_blend_epi16(0xAAAAAAAA, low, _mm512_slli_epi32(high, 16));
+}
+TARGET static inline vi avx512_scale_pairs(vi a, vi b) { return _mm512_mulhrs_epi16(a, b); }
+TARGET static inline vi avx512_clip_pairs(vi a, vi lowest, vi highest) {
+    return _mm512_min_epi16(_mm512_max_epi16(a, lowest), highest);
+}
+TARGET static inline vi avx512_dot_pairs(vi a, vi b) { return _mm512_madd_epi16(a, b); }
+
 #include "../level_template.h"
 
 const caq_kernels caq_avx512_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx512);

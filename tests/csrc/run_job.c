@@ -1,7 +1,7 @@
 /*
  * run_job.c - quantize one weight with the C library alone, for tests on other processors
  *
- * run_job LEVEL SOURCE FORMAT SCHEME SCALE RANK SHAPE... BLOCK_SIZES...
+ * run_job LEVEL SOURCE FORMAT SCHEME SCALE OBSERVER RANK SHAPE... BLOCK_SIZES...
  *
  * Numbers are the header's enums. Reads the weight from standard input; writes the packed codes, the
  * scales and the zero points, one after the other, to standard output. Every buffer is allocated at its
@@ -67,27 +67,27 @@ static int quantize_by_granules(const caq_job *job, const void *weight, uint8_t 
 
 int main(int count, char **arguments) {
     size_t shape[MAX_RANK], block_sizes[MAX_RANK], elements = 1;
-    if (count < 7 || number(arguments, 6) > MAX_RANK || count != 7 + 2 * atoi(arguments[6]))
+    if (count < 8 || number(arguments, 7) > MAX_RANK || count != 8 + 2 * atoi(arguments[7]))
         return 64;
-    size_t rank = number(arguments, 6);
+    size_t rank = number(arguments, 7);
     for (size_t axis = 0; axis < rank; axis++) {
-        shape[axis] = number(arguments, 7 + (int)axis);
-        block_sizes[axis] = number(arguments, 7 + (int)(rank + axis));
+        shape[axis] = number(arguments, 8 + (int)axis);
+        block_sizes[axis] = number(arguments, 8 + (int)(rank + axis));
         elements *= shape[axis];
     }
     caq_job job;
     caq_source source = (caq_source)number(arguments, 2);
     caq_status status =
         caq_job_init(&job, source, (caq_format)number(arguments, 3),
-                     (caq_scheme)number(arguments, 4), (caq_scale)number(arguments, 5), rank, shape,
-                     block_sizes, PARTS, (caq_level)number(arguments, 1));
+                     (caq_scheme)number(arguments, 4), (caq_scale)number(arguments, 5),
+                     (caq_observer)number(arguments, 6), rank, shape, block_sizes, PARTS, (caq_level)number(arguments, 1));
     if (status != CAQ_OK)
         return (int)status;
     size_t element_size = source == CAQ_F32 ? 4 : 2;
     void *weight = allocate(elements * element_size);
     uint8_t *packed = allocate(job.packed_size), *zero_points = allocate(job.scale_count);
     uint8_t *scales = allocate(job.scale_count * job.scale_size);
-    void *scratch = allocate(CAQ_SCRATCH_SIZE);
+    void *scratch = allocate(job.observer == CAQ_MSE ? CAQ_MSE_SCRATCH_SIZE : CAQ_SCRATCH_SIZE);
     if (fread(weight, element_size, elements, stdin) != elements)
         return 65;
     int result = quantize_by_granules(&job, weight, packed, scales, zero_points, scratch);

@@ -51,6 +51,7 @@ class Job:
     format: Format
     symmetric: bool
     e8m0_scale: bool
+    mse: bool = False
 
     def expected(self) -> bytes:
         parts = reference.quantize(
@@ -59,6 +60,7 @@ class Job:
             symmetric=self.symmetric,
             block_sizes=self.block_sizes,
             e8m0_scale=self.e8m0_scale,
+            mse=self.mse,
         )
         return b"".join(part.tobytes() for part in parts)
 
@@ -69,6 +71,7 @@ class Job:
             FORMAT_NAMES.index(self.format.name),
             0 if self.symmetric else 1,
             1 if self.e8m0_scale else 0,
+            1 if self.mse else 0,
             self.weight.ndim,
             *self.weight.shape,
             *self.block_sizes,
@@ -128,6 +131,12 @@ def weights(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return flat.reshape(shape)
 
 
+def spread(shape: tuple[int, ...], seed: int) -> npt.NDArray[Any]:
+    """Weights with outliers, which a search for better scales clips."""
+    flat = np.random.default_rng(seed).standard_t(3, size=shape).astype(np.float32)
+    return flat.astype(WEIGHT_DTYPES[seed % 3])
+
+
 LAYOUTS = {
     "one row": ((37,), (0,)),
     "blocks of the last axis": ((6, 96), (1, 32)),
@@ -149,6 +158,18 @@ def test_every_target_gives_the_reference_bytes(run: Run, layout: str) -> None:
         job = Job(weights(shape, dtype), block_sizes, format, symmetric, e8m0)
         result = run(job)
         case = f"{dtype} {format.name} symmetric={symmetric} e8m0={e8m0}"
+        assert (result.returncode, result.stderr) == (0, b""), case
+        assert result.stdout == job.expected(), case
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_searched_scales_are_the_reference_s(run: Run, layout: str) -> None:
+    shape, block_sizes = LAYOUTS[layout]
+    for i, (format, symmetric, e8m0) in enumerate(targets()):
+        weight = weights(shape, WEIGHT_DTYPES[i % 3]) if i % 2 else spread(shape, i)
+        job = Job(weight, block_sizes, format, symmetric, e8m0, mse=True)
+        result = run(job)
+        case = f"{weight.dtype} {format.name} symmetric={symmetric} e8m0={e8m0}"
         assert (result.returncode, result.stderr) == (0, b""), case
         assert result.stdout == job.expected(), case
 

@@ -71,7 +71,8 @@ static void digest_case(const struct golden *golden, caq_level level, char diges
     for (size_t first = 0; first < KINDS; first += blocks) {
         caq_job job;
         if (caq_job_init(&job, golden->source, golden->format, golden->scheme, golden->scale,
-                         golden->rank, golden->shape, golden->block_sizes, 1, level) != CAQ_OK ||
+                         CAQ_MINMAX, golden->rank, golden->shape, golden->block_sizes, 1,
+                         level) != CAQ_OK ||
             job.elements > MAX_ELEMENTS)
             break;
         make_weight(golden->source, job.elements, golden->rank, golden->shape, golden->block_sizes,

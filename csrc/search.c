@@ -1,0 +1,411 @@
+/*
+ * search.c - the observer MSE: walk over weights pass by pass, and turn sums into scales
+ *
+ * The C twin of reference/search.py.
+ */
+#include "float_bits.h"
+#include "kernels.h"
+#include "search.h"
+
+/*
+ * From one pass to the next. Each function works on the first `count` lanes.
+ */
+
+/* Passes that score scales. */
+static int32_t count_turns(const caq_job *job) {
+    if (job->scale == CAQ_SCALE_E8M0)
+        return 0;
+    return job->scheme == CAQ_ASYMMETRIC && caq_describe_format(job->format).bits < 8 ? 4 : 1;
+}
+
+static int is_scoring(const caq_job *job, const caq_search *search) {
+    return search->pass < count_turns(job);
+}
+
+/* What stands for the extent of a block when its weights become integers. */
+static float unit_of(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    return format.mantissa ? (float)FLOAT_UNIT : (float)integer_grid(format.bits).unit;
+}
+
+/* Where blocks are so large that a decoded weight might become infinite. */
+static float largest_absmax(const caq_job *job) {
+    return job->source == CAQ_F16 ? 0x1p15f : 0x1p127f;
+}
+
+/* A lane that has no block, or one that is left to MINMAX: its gains make all weights zero. */
+static void clear_lane(caq_search *search, size_t lane) {
+    search->extent[lane] = search->scales[0][lane] = 1.0f;
+    search->gain[lane] = search->error_gain[lane] = search->zeros[0][lane] = 0.0f;
+    search->score[lane] = search->a[lane] = search->b[lane] = search->zero[lane] = 0.0f;
+}
+
+/* Take over what MINMAX has found out about a block of the tile. */
+static void begin_lane(const caq_job *job, caq_search *search, size_t lane, const tile *tile,
+                       size_t block) {
+    clear_lane(search, lane);
+    search->scales[0][lane] = tile->scale[block];
+    float absmax = tile->absmax[block], extent = absmax;
+    search->zeros[0][lane] = search->zero[lane] = (float)tile->zero[block];
+    if (job->scheme == CAQ_ASYMMETRIC)
+        extent = (float_from_bits((uint32_t)tile->above[block]) +
+                  float_from_bits((uint32_t)tile->below[block])) *
+                 0.5f;
+    if (absmax < 0x1p-100f || absmax >= largest_absmax(job))
+        return;
+    search->extent[lane] = extent;
+    search->gain[lane] = unit_of(job) / extent;
+    search->error_gain[lane] = 0x1p14f / extent;
+}
+
+/* Both halves of a pair. */
+static int32_t twice(float x) { return (int32_t)(((uint32_t)(int32_t)x & 0xFFFF) * 0x10001); }
+
+/* MINMAX's zero point, its neighbours, and one further to where the best was found. */
+static float zero_of_turn(float first, float best, float largest, int32_t turn) {
+    float zeros[4] = {first, first - 1.0f, first + 1.0f, best - first + best};
+    float zero = zeros[turn];
+    return zero < 0.0f ? 0.0f : zero > largest ? largest : zero;
+}
+
+static void begin_turn(const caq_job *job, caq_search *search, size_t count) {
+    caq_format_info format = caq_describe_format(job->format);
+    float largest = (float)caq_describe_encoding(job).largest;
+    for (size_t lane = 0; lane < count; lane++) {
+        float zero =
+            zero_of_turn(search->zeros[0][lane], search->zero[lane], largest, search->pass);
+        search->turn_zero[lane] = zero;
+        search->lowest[lane] = twice(-zero);
+        search->highest[lane] = twice(largest - zero);
+    }
+    search->candidates = 0;
+    caq_grid grid = integer_grid(format.bits);
+    for (int32_t step = grid.first; step <= grid.last; step = next_step(grid, step))
+        search->candidates++;
+    if (format.mantissa)
+        search->candidates = FLOAT_STEPS;
+}
+
+/* The scale at which the best codes leave the least error. */
+static float found_scale(const caq_job *job, const caq_search *search, size_t lane) {
+    caq_format_info format = caq_describe_format(job->format);
+    float unit = search->extent[lane];
+    if (format.mantissa)
+        unit = unit * 0.875f / float_target(job);
+    else
+        unit /= unit_of(job);
+    float b = search->b[lane];
+    return search->a[lane] / (b < 1.0f ? 1.0f : b) * unit;
+}
+
+/* The scales whose errors are compared; the first is MINMAX's. */
+static void begin_comparison(const caq_job *job, caq_search *search, size_t count) {
+    int e8m0 = job->scale == CAQ_SCALE_E8M0;
+    search->candidates = e8m0 ? 3 : 2;
+    for (size_t lane = 0; lane < count; lane++) {
+        float minmax = search->scales[0][lane];
+        search->scales[1][lane] = search->scales[2][lane] = minmax;
+        if (search->score[lane] > 0.0f)
+            search->scales[1][lane] = found_scale(job, search, lane);
+        if (e8m0 && search->gain[lane] > 0.0f) {
+            search->scales[1][lane] = minmax * 0.5f;
+            search->scales[2][lane] = minmax * 2.0f;
+        }
+        search->zeros[1][lane] = search->zero[lane];
+        search->zeros[2][lane] = search->zeros[0][lane];
+    }
+    job->kernels->round_found(job, search->scales[1], count);
+    job->kernels->round_found(job, search->scales[2], count);
+}
+
+static void begin_pass(const caq_job *job, caq_search *search, size_t count) {
+    if (is_scoring(job, search))
+        begin_turn(job, search, count);
+    else
+        begin_comparison(job, search, count);
+}
+
+/* Score the candidates of a lane from their sums, which lie stride apart. */
+static void score_sums(caq_search *search, size_t lane, const int64_t *a, const int64_t *b,
+                       size_t stride) {
+    for (size_t i = 0; i < (size_t)search->candidates; i++) {
+        int64_t least_1 = b[i * stride] < 1 ? 1 : b[i * stride];
+        float fa = (float)a[i * stride], fb = (float)least_1, score = fa * fa / fb;
+        if (score > search->score[lane]) {
+            search->score[lane] = score;
+            search->a[lane] = fa;
+            search->b[lane] = fb;
+            search->zero[lane] = search->turn_zero[lane];
+        }
+    }
+}
+
+/* Make the scale of least error the first. It must be better by more than the rounding of errors can
+ * have caused. */
+static void choose(caq_search *search, size_t lane, const int64_t *errors, size_t stride,
+                   size_t elements) {
+    int64_t least = errors[0];
+    for (size_t i = 1; search->gain[lane] > 0.0f && i < (size_t)search->candidates; i++) {
+        int64_t error = errors[i * stride];
+        if (error + (error >> 20) + (int64_t)elements < least) {
+            least = error;
+            search->scales[0][lane] = search->scales[i][lane];
+            search->zeros[0][lane] = search->zeros[i][lane];
+        }
+    }
+}
+
+/*
+ * Filling the panel, and passing over it.
+ */
+
+typedef struct walk {
+    const caq_job *job;
+    const caq_encoding *encoding;
+    const void *weight;
+    caq_search_space *space;
+    size_t filled; /* elements in the panel */
+} walk;
+
+static void pass_over_panel(walk *walk) {
+    caq_search_space *space = walk->space;
+    if (is_scoring(walk->job, &space->search))
+        walk->job->kernels->score(walk->job, space);
+    else
+        walk->job->kernels->errors(walk->job, walk->encoding, space);
+}
+
+static void flush(walk *walk) {
+    size_t lanes = walk->job->kernels->lanes;
+    if (!walk->filled)
+        return;
+    while (walk->filled % (2 * lanes))
+        walk->space->weights[walk->filled++] = 0.0f;
+    walk->space->depth = walk->filled / lanes;
+    walk->space->is_fresh = 1;
+    pass_over_panel(walk);
+    walk->filled = 0;
+}
+
+/* Elements of one block, in any lanes. */
+static void feed(walk *walk, size_t element, size_t count) {
+    size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes;
+    while (count) {
+        size_t some = count < capacity - walk->filled ? count : capacity - walk->filled;
+        walk->job->kernels->widen(element_at(walk->job, walk->weight, element), some,
+                                  walk->space->weights + walk->filled);
+        walk->filled += some;
+        element += some;
+        count -= some;
+        if (walk->filled == capacity)
+            flush(walk);
+    }
+}
+
+/* Elements of neighbouring blocks, each in a lane of its own. */
+static void feed_blocks(walk *walk, size_t element, size_t blocks, size_t length) {
+    size_t lanes = walk->job->kernels->lanes;
+    if (walk->filled + length * lanes > PANEL_DEPTH * lanes)
+        flush(walk);
+    float *to = walk->space->weights + walk->filled, *run = walk->space->run;
+    walk->job->kernels->widen(element_at(walk->job, walk->weight, element), blocks * length, run);
+    for (size_t i = blocks * length; i < lanes * length; i++)
+        run[i] = 0.0f;
+    for (size_t i = 0; i < length; i++)
+        for (size_t lane = 0; lane < lanes; lane++)
+            to[i * lanes + lane] = run[lane * length + i];
+    walk->filled += length * lanes;
+}
+
+static void clear_sums(caq_search_space *space) {
+    for (size_t i = 0; i < (size_t)space->search.candidates; i++)
+        for (size_t lane = 0; lane < CAQ_LANES; lane++)
+            space->a[i][lane] = space->b[i][lane] = 0;
+}
+
+/* Add up the lanes of a block that is spread over all of them. */
+static void join_lanes(const caq_job *job, caq_search_space *space) {
+    for (size_t i = 0; i < (size_t)space->search.candidates; i++)
+        for (size_t lane = 1; lane < job->kernels->lanes; lane++) {
+            space->a[i][0] += space->a[i][lane];
+            space->b[i][0] += space->b[i][lane];
+        }
+}
+
+static void spread(float lanes[CAQ_LANES]) {
+    for (size_t lane = 1; lane < CAQ_LANES; lane++)
+        lanes[lane] = lanes[0];
+}
+
+/* Give all lanes what kernels read in the first one. */
+static void spread_lane(caq_search *search) {
+    spread(search->gain);
+    spread(search->error_gain);
+    for (size_t i = 0; i < 3; i++) {
+        spread(search->scales[i]);
+        spread(search->zeros[i]);
+    }
+    for (size_t lane = 1; lane < CAQ_LANES; lane++) {
+        search->lowest[lane] = search->lowest[0];
+        search->highest[lane] = search->highest[0];
+    }
+}
+
+/* What the sums of a pass say about the first `count` lanes; then on to the next pass. */
+static void end_pass(const caq_job *job, caq_search *search, size_t count, const int64_t *a,
+                     const int64_t *b, size_t stride, int has_scores, size_t elements) {
+    int scoring = is_scoring(job, search);
+    for (size_t lane = 0; lane < count; lane++) {
+        if (!scoring)
+            choose(search, lane, a + lane, stride, elements);
+        else if (!has_scores)
+            score_sums(search, lane, a + lane, b + lane, stride);
+    }
+    search->pass++;
+    if (search->pass < search->passes)
+        begin_pass(job, search, count);
+}
+
+static size_t elements_of_block(const caq_job *job) { return job->elements / job->scale_count; }
+
+/*
+ * Runs of blocks.
+ */
+
+/* Feed the blocks from `first` on, which stand side by side or are one. */
+static void feed_rows(walk *walk, caq_run run, size_t first, size_t blocks, int side_by_side) {
+    for (size_t row = 0; row < walk->job->rows; row++) {
+        size_t element = caq_run_start(walk->job, run, row) + first * run.length;
+        if (side_by_side)
+            feed_blocks(walk, element, blocks, run.length);
+        else
+            feed(walk, element, run.length);
+    }
+    flush(walk);
+}
+
+/* Search some blocks of a run. */
+static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, int side_by_side,
+                          tile *tile) {
+    const caq_job *job = walk->job;
+    caq_search_space *space = walk->space;
+    caq_search *search = &space->search;
+    size_t elements = elements_of_block(job), lanes = job->kernels->lanes;
+    int is_held = side_by_side && elements <= PANEL_DEPTH;
+    space->is_shallow = is_held;
+    for (size_t lane = 0; lane < lanes; lane++)
+        clear_lane(search, lane);
+    for (size_t lane = 0; lane < blocks; lane++)
+        begin_lane(job, search, lane, tile, first + lane);
+    search->pass = 0;
+    size_t used = side_by_side ? lanes : 1;
+    for (begin_pass(job, search, used); search->pass < search->passes;) {
+        if (!side_by_side)
+            spread_lane(search);
+        if (!is_held || !is_scoring(job, search))
+            clear_sums(space);
+        if (is_held && search->pass) {
+            space->is_fresh = 0;
+            pass_over_panel(walk);
+        } else {
+            feed_rows(walk, run, first, blocks, side_by_side);
+        }
+        if (!side_by_side)
+            join_lanes(job, space);
+        end_pass(job, search, used, space->a[0], space->b[0], CAQ_LANES, is_held, elements);
+    }
+    for (size_t lane = 0; lane < blocks; lane++) {
+        tile->scale[first + lane] = search->scales[0][lane];
+        tile->reciprocal[first + lane] = 1.0f / search->scales[0][lane];
+        tile->zero[first + lane] = (int32_t)search->zeros[0][lane];
+    }
+}
+
+static int32_t count_passes(const caq_job *job) {
+    /* FP8 with powers of two: the best of all is less than 0.01 dB better than MINMAX's */
+    if (job->scale == CAQ_SCALE_E8M0 && caq_describe_format(job->format).bits == 8)
+        return 0;
+    return count_turns(job) + 1;
+}
+
+/* Store what the tile has of the first blocks. */
+static void store_found(const caq_job *job, const tile *tile, size_t blocks, uint8_t *scales,
+                        uint8_t *zero_points) {
+    job->kernels->store_scales(job, tile->scale, blocks, scales);
+    int32_t offset = integer_offset(caq_describe_format(job->format), job->scheme);
+    for (size_t i = 0; i < blocks; i++)
+        zero_points[i] = (uint8_t)(tile->zero[i] + offset);
+}
+
+void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encoding,
+                    const void *weight, void *scratch, uint8_t *scales, uint8_t *zero_points) {
+    tile *tile = &((caq_mse_scratch *)scratch)->tile;
+    caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
+    space->search.passes = count_passes(job);
+    if (!space->search.passes)
+        return;
+    walk walk = {job, encoding, weight, space, 0};
+    int side_by_side = run.length <= PANEL_DEPTH && run.blocks > 1;
+    size_t most = side_by_side ? job->kernels->lanes : 1;
+    for (size_t first = 0; first < run.blocks; first += most) {
+        size_t blocks = run.blocks - first < most ? run.blocks - first : most;
+        search_blocks(&walk, run, first, blocks, side_by_side, tile);
+    }
+    store_found(job, tile, run.blocks, scales, zero_points);
+}
+
+/*
+ * A tensor with a single scale, in parts.
+ */
+
+caq_status caq_search_begin(const caq_job *job, caq_extent extent, caq_search *search,
+                            void *scratch) {
+    tile *tile = &((caq_mse_scratch *)scratch)->tile;
+    tile->above[0] = extent.above;
+    tile->below[0] = extent.below;
+    uint8_t scale[sizeof(float)], zero_point;
+    caq_status status = job->kernels->find_scales(job, tile, 1, scale, &zero_point);
+    search->pass = 0;
+    search->passes = status == CAQ_OK ? count_passes(job) : 0;
+    begin_lane(job, search, 0, tile, 0);
+    if (search->passes)
+        begin_pass(job, search, 1);
+    return status;
+}
+
+void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
+                     const void *weight, caq_sums *sums, void *scratch) {
+    caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
+    caq_encoding encoding = caq_describe_encoding(job);
+    space->search = *search;
+    space->is_shallow = 0;
+    spread_lane(&space->search);
+    clear_sums(space);
+    walk walk = {job, &encoding, weight, space, 0};
+    feed(&walk, first, count);
+    flush(&walk);
+    join_lanes(job, space);
+    for (size_t i = 0; i < CAQ_CANDIDATES; i++) {
+        sums->a[i] = i < (size_t)space->search.candidates ? space->a[i][0] : 0;
+        sums->b[i] = i < (size_t)space->search.candidates ? space->b[i][0] : 0;
+    }
+}
+
+void caq_search_join(caq_sums *sums, const caq_sums *more) {
+    for (size_t i = 0; i < CAQ_CANDIDATES; i++) {
+        sums->a[i] += more->a[i];
+        sums->b[i] += more->b[i];
+    }
+}
+
+void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sums) {
+    end_pass(job, search, 1, sums->a, sums->b, 1, 0, job->elements);
+}
+
+void caq_search_take(const caq_job *job, const caq_search *search, tile *tile, uint8_t *scales,
+                     uint8_t *zero_points) {
+    tile->scale[0] = search->scales[0][0];
+    tile->reciprocal[0] = 1.0f / tile->scale[0];
+    tile->zero[0] = (int32_t)search->zeros[0][0];
+    store_found(job, tile, 1, scales, zero_points);
+}
