@@ -91,6 +91,15 @@ def test_quantizes_to_each_format(output, name):
     assert formats(output) == [name] * count
 
 
+def test_the_observer_changes_scales_but_no_sizes(output, tmp_path):
+    searched = tmp_path / "searched.aimodel"
+    assert quantize(MODEL, output, "--dtype", "int4").returncode == 0
+    assert quantize(MODEL, searched, "--dtype", "int4", "--observer", "mse").returncode == 0
+    before, after = (contents(asset)["main.mlirb"] for asset in (output, searched))
+    assert before != after
+    assert len(before) == len(after)
+
+
 def test_summary_has_the_sizes_on_disk(output):
     result = quantize(MODEL, output, "--dtype", "int8")
     before, after = (sum(map(len, contents(asset).values())) for asset in (MODEL, output))
@@ -166,6 +175,7 @@ def test_output_may_be_the_input(output):
         (("--dtype", "int8", *PER_BLOCK, "--block-size", "32.0"), "--block-size"),
         (("--dtype", "int8", "--block-size", "32"), "--block-size needs --granularity per_block"),
         (("--dtype", "int8", "--qscheme", "affine"), "--qscheme"),
+        (("--dtype", "int8", "--observer", "best"), "--observer"),
         (("--dtype", "fp8_e4m3fn", "--qscheme", "asymmetric"), "is not supported"),
         (("--dtype", "int8", "--scale-dtype", "fp8_e8m0fnu"), "scale_dtype must be None"),
         (("--dtype", "fp8_e5m2", "--scale-dtype", "int8"), "--scale-dtype"),

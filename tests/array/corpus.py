@@ -26,6 +26,7 @@ class Spec(NamedTuple):
     dtype: str
     qscheme: str = "symmetric"
     scale_dtype: str | None = None
+    observer: str | None = None
 
     def __str__(self) -> str:
         return "-".join(filter(None, self))
@@ -40,6 +41,7 @@ class Spec(NamedTuple):
             qscheme=self.qscheme,
             block_sizes=block_sizes,
             scale_dtype=self.scale_dtype,
+            observer=self.observer or "minmax",
             backend=backend,
             num_threads=num_threads,
         )
@@ -53,7 +55,9 @@ FLOAT_SCALE_SPECS = (Spec("fp8_e4m3fn"), Spec("fp8_e5m2"))
 SYMMETRIC_SPECS = tuple(Spec(dtype) for dtype in INT_DTYPES)
 ASYMMETRIC_SPECS = tuple(Spec(dtype, "asymmetric") for dtype in INT_DTYPES)
 SPECS = SYMMETRIC_SPECS + ASYMMETRIC_SPECS + FLOAT_SCALE_SPECS + E8M0_SPECS
-"""Every allowed combination."""
+"""Every allowed combination, with the observer MINMAX."""
+MSE_SPECS = tuple(spec._replace(observer="mse") for spec in SPECS)
+"""The same with MSE."""
 
 
 class Layout(NamedTuple):

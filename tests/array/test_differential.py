@@ -9,6 +9,7 @@ from coreai_opt import QuantizedArray, _native
 
 from .corpus import (
     LAYOUTS,
+    MSE_SPECS,
     SPECS,
     WEIGHT_DTYPES,
     Array,
@@ -41,6 +42,20 @@ def test_native_equals_reference(
             for level in instruction_sets():
                 monkeypatch.setenv("COREAI_OPT_ISA", level)
                 assert_same_bytes(spec.quantize(weight, layout.block_sizes, "native"), want)
+
+
+# The search sees signed and unsigned codes of one number of bits alike.
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("spec", [*MSE_SPECS[::2], MSE_SPECS[-1]], ids=str)
+def test_native_equals_reference_with_searched_scales(
+    spec: Spec, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtype = WEIGHT_DTYPES[(MSE_SPECS.index(spec) // 2 + LAYOUTS.index(layout)) % 3]
+    for weight in corpus(layout, dtype):
+        want = spec.quantize(weight, layout.block_sizes, "reference")
+        for level in instruction_sets():
+            monkeypatch.setenv("COREAI_OPT_ISA", level)
+            assert_same_bytes(spec.quantize(weight, layout.block_sizes, "native"), want)
 
 
 # Over 2**21 elements, which up to four threads share here; rows of an odd length, so that the

@@ -60,6 +60,9 @@ BAD_ARGUMENTS: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("qscheme", "affine", ValueError, ["qscheme", "'affine'", "'symmetric', 'asymmetric'"]),
     ("qscheme", None, TypeError, ["qscheme", "None", "QScheme", "'asymmetric'"]),
     ("qscheme", DType.INT4, ValueError, ["qscheme", "INT4", "'symmetric', 'asymmetric'"]),
+    ("observer", "MSE", ValueError, ["observer", "'MSE'", "'minmax', 'mse'"]),
+    ("observer", None, TypeError, ["observer", "None", "Observer", "'mse'"]),
+    ("observer", DType.INT4, ValueError, ["observer", "INT4", "'minmax', 'mse'"]),
     ("scale_dtype", "fp8_e8m0fnu", ValueError, ["scale_dtype must be None for integer dtype"]),
     ("scale_dtype", DType.INT8, ValueError, ["scale_dtype must be None for integer dtype", "INT8"]),
     *(

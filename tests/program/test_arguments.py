@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from coreai.authoring import AIProgram
 
-from coreai_opt.coreai_utils import CompressionGranularity, DType, QScheme, quantize_weights
+from coreai_opt.coreai_utils import (
+    CompressionGranularity,
+    DType,
+    Observer,
+    QScheme,
+    quantize_weights,
+)
 
 from .programs import all_stored, matmul_program, random_weight, text
 
@@ -50,6 +56,7 @@ BAD = [
     ],
     case(ValueError, "qscheme 'affine'.*'symmetric'", qscheme="affine"),
     case(TypeError, "qscheme True", qscheme=True),
+    case(ValueError, "observer 'best'.*'minmax', 'mse'", observer="best"),
     # scale_dtype
     *[
         case(
@@ -187,7 +194,12 @@ def test_the_documented_signature() -> None:
         "scale_dtype": None,
         "in_place": False,
     }
-    keyword_only = {"backend": "auto", "num_threads": None, "progress": None}
+    keyword_only = {
+        "observer": Observer.MINMAX,
+        "backend": "auto",
+        "num_threads": None,
+        "progress": None,
+    }
     parameters = inspect.signature(quantize_weights).parameters.values()
     kinds = {
         inspect.Parameter.POSITIONAL_OR_KEYWORD: positional,

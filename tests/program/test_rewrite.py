@@ -343,3 +343,15 @@ def test_nothing_else_in_the_program_changes() -> None:
         [op.name for op in ops(p) if op.name not in ours] for p in (program, quantized)
     )
     assert after == before
+
+
+def test_the_observer_reaches_the_weights() -> None:
+    weight = random_weight((64, 48))
+    expected = quantize_array(weight, "int4", block_sizes=(0, 1), observer="mse")
+    stored_scales = []
+    for observer in ("minmax", "mse"):
+        program = matmul_program(weight, (64,))
+        quantized = quantize_weights(program, "int4", observer=observer, weight_num_threshold=0)
+        (op,) = coreai_ir.operations(quantized, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+        stored_scales.append(operand_constants(op)[1][2])
+    assert stored_scales[1] == expected.scale.tobytes() != stored_scales[0]

@@ -1,0 +1,199 @@
+"""The observer MSE: worked examples, what must not matter to it, and that it never does harm."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coreai_opt import QuantizedArray, _native
+
+from .corpus import (
+    BF16,
+    E4M3_E8M0,
+    E5M2_E8M0,
+    F16,
+    F32,
+    LAYOUTS,
+    MSE_SPECS,
+    SPECS,
+    WEIGHT_DTYPES,
+    Array,
+    DTypeLike,
+    Layout,
+    Spec,
+    block_numbers,
+    corpus,
+    instruction_sets,
+)
+from .test_differential import assert_same_bytes
+
+
+def spread(shape: Any, dtype: DTypeLike, seed: int = 0) -> Array:
+    """Weights with outliers, which are worth clipping."""
+    return np.random.default_rng(seed).standard_t(3, size=shape).astype(dtype)
+
+
+def same_bytes(got: QuantizedArray, want: QuantizedArray) -> bool:
+    names = ("packed", "scale", "zero_point")
+    return all(getattr(got, n).tobytes() == getattr(want, n).tobytes() for n in names)
+
+
+def block_errors(weight: Array, result: QuantizedArray, numbers: Array) -> Array:
+    """Σ(w - w')² of each block in float64."""
+    difference = weight.astype(np.float64) - result.dequantize().astype(np.float64)
+    return np.bincount(numbers.ravel(), (difference**2).ravel())
+
+
+# MINMAX's scale of INT2 is absmax = 4, and all the 2s become 0: error 7·2². With all codes 1 the
+# best scale is (4 + 7·2) / 8 = 2.25: error 1.75² + 7·0.25² = 3.5.
+OUTLIER_2 = [4, 2, 2, 2, 2, 2, 2, 2]
+# Here the 8 counts for more: codes that are all 1 leave 8² + 7·2² - 22²/8 = 31.5, MINMAX 7·2² = 28.
+OUTLIER_4 = [8, 2, 2, 2, 2, 2, 2, 2]
+# absmax 7.5 = 1.875·2² has the scale 2: 7.5 -> 8 and 0.5 -> 0, error 0.25 + 9·0.25 = 2.5. With the
+# scale 1, 7.5 -> 6 and 0.5 stays: error 2.25.
+MXFP4_DOWN = [7.5, *[0.5] * 9]
+# absmax 7.125 = 1.78·2² has the scale 1: 7.125 -> 6. With the scale 2 it is 8, which is closer.
+MXFP4_UP = [7.125] * 10
+
+EXAMPLES = [
+    (Spec("int2"), OUTLIER_2, 2.25, [1] * 8),
+    (Spec("int2"), [-x for x in OUTLIER_2], 2.25, [-1] * 8),
+    (Spec("int2"), OUTLIER_4, 8, [1, 0, 0, 0, 0, 0, 0, 0]),
+    (Spec("fp4_e2m1fn"), MXFP4_DOWN, 1, [6, *[0.5] * 9]),
+    (Spec("fp4_e2m1fn"), MXFP4_UP, 2, [4] * 10),
+]
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+@pytest.mark.parametrize(("spec", "weights", "scale", "codes"), EXAMPLES)
+def test_examples(
+    spec: Spec,
+    weights: list[float],
+    scale: float,
+    codes: list[float],
+    dtype: DTypeLike,
+    backend: str,
+) -> None:
+    weight = np.array(weights, dtype)
+    assert (weight.astype(float) == weights).all()
+    result = spec._replace(observer="mse").quantize(weight, [0], backend)
+    assert result.scale.astype(float).tolist() == [scale]
+    assert result.codes().astype(float).tolist() == codes
+
+
+def test_the_zero_point_moves(backend: str) -> None:
+    # UINT2 of -2 .. 6: MINMAX has the scale 8/3 and the zero point 1, from which -2 and -1 are one
+    # code. With the zero point 2, all but the 6 has a code of its own, and the best scale for these
+    # is Σ w·code / Σ code² = (64·(4 + 1 + 1) + 6) / (64·(4 + 1 + 1) + 1).
+    weight = np.array([6, *[-2, -1, 0, 1] * 64], np.float32)
+    spec = Spec("uint2", "asymmetric")
+    minmax, mse = (
+        spec._replace(observer=observer).quantize(weight, [0], backend)
+        for observer in ("minmax", "mse")
+    )
+    assert minmax.zero_point.tolist() == [1]
+    assert mse.zero_point.tolist() == [2]
+    assert mse.scale.tolist() == [np.float32(390) / np.float32(385)]
+    assert mse.codes().tolist() == [3, *[0, 1, 2, 3] * 64]
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+@pytest.mark.parametrize("spec", MSE_SPECS, ids=str)
+def test_never_worse_than_minmax_in_any_block(spec: Spec, dtype: DTypeLike) -> None:
+    """Of what is stored, in ordinary blocks and extreme ones; better somewhere but for E8M0 FP8."""
+    better = 0
+    for layout in LAYOUTS[::3]:
+        numbers = block_numbers(layout)
+        for weight in (*corpus(layout, dtype), spread(layout.shape, dtype)):
+            minmax = spec._replace(observer="minmax").quantize(weight, layout.block_sizes, "native")
+            mse = spec.quantize(weight, layout.block_sizes, "native")
+            before, after = (block_errors(weight, result, numbers) for result in (minmax, mse))
+            assert (after <= before).all()
+            better += (after < before).sum()
+    e8m0_fp8 = spec._replace(observer=None) in {E4M3_E8M0, E5M2_E8M0}
+    assert better == 0 if e8m0_fp8 else better > 100
+
+
+@pytest.mark.parametrize("spec", MSE_SPECS, ids=str)
+def test_the_order_of_weights_does_not_matter(spec: Spec, backend: str) -> None:
+    weight = spread((5, 300), F32)
+    shuffled = np.random.default_rng(1).permuted(weight, axis=1)
+    results = [spec.quantize(w, (1, 0), backend) for w in (weight, shuffled)]
+    assert results[0].scale.tobytes() == results[1].scale.tobytes()
+    assert results[0].zero_point.tobytes() == results[1].zero_point.tobytes()
+
+
+@pytest.mark.parametrize("spec", MSE_SPECS, ids=str)
+def test_powers_of_two_only_move_the_scale(spec: Spec, backend: str) -> None:
+    weight = spread((20, 64), F32)
+    want = spec.quantize(weight, (1, 32), backend)
+    for exponent in (-80, 80):
+        result = spec.quantize(np.ldexp(weight, exponent), (1, 32), backend)
+        assert result.packed.tobytes() == want.packed.tobytes()
+        assert (np.ldexp(want.scale.astype(float), exponent) == result.scale.astype(float)).all()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_what_is_too_small_or_large_is_left_to_minmax(spec: Spec, backend: str) -> None:
+    mse = spec._replace(observer="mse")
+    ordinary = np.clip(spread((8, 32), F32), -4, 4) / 4
+    ordinary[:, 0] = 1
+    assert not same_bytes(*(s.quantize(ordinary, (0, 0), backend) for s in (spec, mse))) or (
+        spec.dtype.startswith("fp")
+    )
+    for dtype, factor in (
+        (F32, 2.0**-101),
+        (F32, 2.0**127),
+        (BF16, 2.0**-101),
+        (BF16, 2.0**127),
+        (F16, 2.0**15),
+    ):
+        weight = (ordinary * factor).astype(dtype)
+        for sizes in ((1, 0), (0, 0)):
+            got, want = (s.quantize(weight, sizes, backend) for s in (mse, spec))
+            assert_same_bytes(got, want)
+
+
+# Longer than what the kernels hold at a time, on either side of it, along both axes.
+LONG = (
+    Layout((3, 5000), (1, 0)),
+    Layout((70, 300), (0, 0)),
+    Layout((2, 2050), (1, 1025)),
+    *(Layout((3, 2 * n), (1, n)) for n in (126, 127, 128, 129)),
+    *(Layout((n, 21), (0, 1)) for n in (127, 128, 129, 257, 1000)),
+    Layout((64, 100), (32, 5)),
+    Layout((64, 60), (2, 20)),
+)
+
+
+@pytest.mark.parametrize("layout", LONG, ids=str)
+@pytest.mark.parametrize("spec", MSE_SPECS[::2], ids=str)
+def test_long_blocks(spec: Spec, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    dtype = WEIGHT_DTYPES[(MSE_SPECS.index(spec) // 2 + LONG.index(layout)) % 3]
+    weight = spread(layout.shape, dtype)
+    want = spec.quantize(weight, layout.block_sizes, "reference")
+    for level in instruction_sets():
+        monkeypatch.setenv("COREAI_OPT_ISA", level)
+        assert_same_bytes(spec.quantize(weight, layout.block_sizes, "native"), want)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+@pytest.mark.parametrize("spec", MSE_SPECS[::2], ids=str)
+def test_the_bytes_do_not_depend_on_threads(
+    spec: Spec, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1)
+    for shape, sizes in (((61, 35), (0, 0)), ((61, 35), (1, 0)), ((7, 96), (1, 32)), ((5,), (0,))):
+        weight = spread(shape, BF16)
+        want = spec.quantize(weight, sizes, "native")
+        assert_same_bytes(spec.quantize(weight, sizes, "native", threads), want)
+
+
+@pytest.mark.parametrize("spec", MSE_SPECS[::2], ids=str)
+def test_not_finite(spec: Spec, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1)
+    weight = spread((40, 50), F32)
+    weight[31, 7] = np.inf
+    for sizes in ((1, 0), (0, 0)):
+        with pytest.raises(ValueError, match=r"inf at index \(31, 7\)"):
+            spec.quantize(weight, sizes, backend, 3)
