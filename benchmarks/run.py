@@ -19,9 +19,10 @@ from coreai_opt.backends import processors
 from environments import HERE, PEERS, installed_peers
 from growth import run_growth
 from programs import run_programs
+from search import run_search
 from tables import all_tables
 
-PARTS = ("arrays", "programs", "growth")
+PARTS = ("arrays", "programs", "growth", "search")
 
 
 def main() -> None:
@@ -58,6 +59,8 @@ def _run(part: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     if part == "programs":
         layers, width, rounds = (2, 512, 1) if quick else (12, 4096, 5)
         return run_programs(folder, layers, width, rounds, log=log)
+    if part == "search":
+        return run_search(512 if quick else 2048, log=log)
     largest, rounds, small = (4, 2, 100) if quick else (400, 5, 10_000)
     return run_growth(largest, rounds, small, folder, log=log)
 

@@ -23,6 +23,7 @@ def all_tables(results: dict[str, Any]) -> list[Table]:
         "arrays": _array_tables,
         "programs": _program_tables,
         "growth": _growth_tables,
+        "search": _search_tables,
     }
     tables = [
         table for part, make in makers.items() if part in results for table in make(results[part])
@@ -97,6 +98,20 @@ def _growth_tables(growth: dict[str, Any]) -> list[Table]:
     each.add_row("quantize_array", f"{small['array_call'] * 1e6:.1f}")
     each.add_row("quantize_weights", f"{small['program'] * 1e6:.1f}")
     return [table, each]
+
+
+def _search_tables(search: dict[str, Any]) -> list[Table]:
+    columns = ["contender", "format", "bits per weight", "SQNR, dB", "M weights/s"]
+    table = _table("4 bits with searched scales", columns, words=2)
+    for row in sorted(search["rows"], key=lambda row: (row["bits"], row["sqnr"])):
+        table.add_row(
+            row["contender"],
+            row["name"],
+            f"{row['bits']:.3f}",
+            f"{row['sqnr']:.2f}",
+            f"{search['weights'] / row['seconds'] / 1e6:.1f}",
+        )
+    return [table]
 
 
 def _target_table(results: dict[str, Any]) -> Table:
