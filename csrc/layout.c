@@ -97,7 +97,7 @@ static void cut_into_units(caq_job *job, size_t parts) {
         bands *= job->blocks[axis];
     }
     job->row = job->blocks[last] * job->length[last];
-    size_t parts_of_row = (at_least_1(parts) + bands - 1) / bands;
+    size_t parts_of_row = (at_least_1(parts) - 1) / bands + 1;
     job->tile = choose_tile(job->rows, job->blocks[last], job->length[last], bits, parts_of_row);
     job->tiles = (job->blocks[last] + job->tile - 1) / job->tile;
     job->units = bands * job->tiles;

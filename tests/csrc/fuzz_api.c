@@ -1,0 +1,412 @@
+/*
+ * fuzz_api.c - calls of the C library out of any bytes, for libFuzzer or for fuzz_rounds.c
+ *
+ * What must hold: a job is prepared if and only if the header allows it; nothing but the buffers is
+ * touched, which have pages without access right before and behind them, and poisoned memory where they
+ * do not fill their pages; every level, cut and order of the work gives the bytes that the portable
+ * level gives in one call.
+ *
+ * Build it with a small CAQ_TILE_BLOCKS, so that small weights have several tiles.
+ */
+#include "coreai_quant.h"
+
+#include <sanitizer/asan_interface.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define MOST_ELEMENTS ((size_t)2560)
+#define MOST_AXES 24
+#define PAGE ((size_t)4096)
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                \
+            __builtin_trap();                                                                      \
+        }                                                                                          \
+    } while (0)
+
+/*
+ * The input, piece by piece; zeros follow its end.
+ */
+
+typedef struct input {
+    const uint8_t *bytes;
+    size_t left;
+} input;
+
+static uint64_t take(input *in, int bytes) {
+    uint64_t value = 0;
+    for (; bytes; bytes--, in->bytes += in->left != 0, in->left -= in->left != 0)
+        value = value << 8 | (in->left ? *in->bytes : 0);
+    return value;
+}
+
+static size_t take_below(input *in, size_t end) { return (size_t)take(in, 4) % end; }
+
+static int one_in_8(input *in) { return take(in, 1) % 8 == 7; }
+
+/* What caq_job_init() is asked for. */
+typedef struct request {
+    int source, format, scheme, scale, level;
+    size_t rank, shape[MOST_AXES], block_sizes[MOST_AXES], parts;
+} request;
+
+static int take_enum(input *in, int count, int any) {
+    return any ? (int)(int32_t)take(in, 4) : (int)take(in, 1) % count;
+}
+
+/* Any length, as far from 0 or from SIZE_MAX as likely as farther. */
+static size_t take_size(input *in) {
+    size_t byte = (size_t)take(in, 1), size = (size_t)take(in, 8) >> byte % 64;
+    return byte < 192 ? size : ~size;
+}
+
+static size_t take_divisor(input *in, size_t n) {
+    size_t divisor = 1 + take_below(in, n);
+    while (n % divisor)
+        divisor--;
+    return divisor;
+}
+
+static request take_request(input *in) {
+    int any_enum = one_in_8(in), any_shape = one_in_8(in), any_block = one_in_8(in);
+    request r;
+    r.source = take_enum(in, CAQ_SOURCES, any_enum);
+    r.format = take_enum(in, CAQ_FORMATS, any_enum);
+    r.scheme = take_enum(in, 2, any_enum);
+    r.scale = take_enum(in, 2, any_enum);
+    r.level = take_enum(in, CAQ_LEVELS, any_enum);
+    r.parts = take_size(in);
+    r.rank = any_shape ? take_below(in, MOST_AXES + 1) : 1 + take_below(in, 6);
+    if (!any_enum) { /* a combination that is allowed */
+        if (r.format >= CAQ_FP4_E2M1FN)
+            r.scheme = CAQ_SYMMETRIC;
+        else
+            r.scale = CAQ_SCALE_AS_WEIGHT;
+        if (r.format == CAQ_FP4_E2M1FN)
+            r.scale = CAQ_SCALE_E8M0;
+    }
+    size_t room = MOST_ELEMENTS;
+    for (size_t axis = 0; axis < r.rank; axis++) {
+        size_t short_axis = 1 + take_below(in, 40), long_axis = 1 + take_below(in, room);
+        size_t n = one_in_8(in) ? long_axis : short_axis < room ? short_axis : room;
+        room /= n;
+        r.shape[axis] = any_shape ? take_size(in) : n;
+        r.block_sizes[axis] = any_block ? take_size(in) : 0;
+        if (!any_block && r.shape[axis] && take(in, 1) % 4)
+            r.block_sizes[axis] =
+                take_divisor(in, r.shape[axis] < MOST_ELEMENTS ? r.shape[axis] : 4);
+    }
+    return r;
+}
+
+/*
+ * Jobs.
+ */
+
+static caq_status prepare(caq_job *job, const request *r, int level, size_t parts) {
+    memset(job, 0xA5, sizeof *job);
+    return caq_job_init(job, (caq_source)r->source, (caq_format)r->format, (caq_scheme)r->scheme,
+                        (caq_scale)r->scale, r->rank, r->shape, r->block_sizes, parts,
+                        (caq_level)level);
+}
+
+static int is_allowed_target(const request *r) {
+    if (r->source < 0 || r->source >= CAQ_SOURCES || r->format < 0 || r->format >= CAQ_FORMATS)
+        return 0;
+    int with_weight = r->scale == CAQ_SCALE_AS_WEIGHT, e8m0 = r->scale == CAQ_SCALE_E8M0;
+    int symmetric = r->scheme == CAQ_SYMMETRIC, asymmetric = r->scheme == CAQ_ASYMMETRIC;
+    if (r->format == CAQ_FP4_E2M1FN)
+        return symmetric && e8m0;
+    if (r->format > CAQ_FP4_E2M1FN)
+        return symmetric && (with_weight || e8m0);
+    return (symmetric || asymmetric) && with_weight;
+}
+
+static int is_allowed_shape(const request *r, size_t *elements, size_t *scale_count) {
+    *elements = *scale_count = 1;
+    for (size_t axis = 0; axis < r->rank; axis++) {
+        size_t length = r->block_sizes[axis] ? r->block_sizes[axis] : r->shape[axis];
+        if (r->shape[axis] == 0 || r->shape[axis] % length ||
+            __builtin_mul_overflow(*elements, r->shape[axis], elements))
+            return 0;
+        *scale_count *= r->shape[axis] / length;
+    }
+    return r->rank != 0 && *elements <= SIZE_MAX / 4;
+}
+
+/* Whether the request makes a job that can be run here. */
+static int check_request(const request *r) {
+    caq_job job;
+    size_t elements, scale_count;
+    caq_status most_parts = prepare(&job, r, r->level, SIZE_MAX);
+    caq_status status = prepare(&job, r, r->level, r->parts);
+    CHECK(status == most_parts);
+    if (status == CAQ_BAD_LEVEL || !caq_has_level((caq_level)r->level)) {
+        CHECK(!caq_has_level((caq_level)r->level));
+        return 0;
+    }
+    if (!is_allowed_target(r) || !is_allowed_shape(r, &elements, &scale_count)) {
+        CHECK(status == CAQ_BAD_ARGUMENT);
+        return 0;
+    }
+    if (status != CAQ_OK) { /* more axes than a job holds */
+        CHECK(status == CAQ_BAD_ARGUMENT && elements >= 1ull << 32);
+        return 0;
+    }
+    size_t bits = caq_describe_format(job.format).bits;
+    CHECK(job.elements == elements);
+    CHECK(job.scale_count == scale_count);
+    CHECK(job.packed_size == elements / (8 / bits) + (elements % (8 / bits) != 0));
+    CHECK(job.scale_size == (r->scale == CAQ_SCALE_E8M0 ? 1u : r->source == CAQ_F32 ? 4u : 2u));
+    CHECK(job.units >= 1 && job.units <= scale_count && job.granule >= 1);
+    return elements <= MOST_ELEMENTS;
+}
+
+/*
+ * Buffers.
+ */
+
+enum { WEIGHT, PACKED, SCALES, ZERO_POINTS, SCRATCH, BUFFERS };
+
+typedef struct buffer {
+    uint8_t *pages;
+    size_t room;
+} buffer;
+
+static buffer map_buffer(size_t size) {
+    buffer b = {.room = (size + PAGE - 1) / PAGE * PAGE};
+    uint8_t *all = mmap(NULL, b.room + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK((void *)all != MAP_FAILED);
+    b.pages = all + PAGE;
+    CHECK(mprotect(b.pages, b.room, PROT_READ | PROT_WRITE) == 0);
+    return b;
+}
+
+static buffer buffers[BUFFERS];
+
+static void map_buffers(void) {
+    for (int i = 0; i < BUFFERS && !buffers[i].pages; i++)
+        buffers[i] = map_buffer(i == SCRATCH ? CAQ_SCRATCH_SIZE : 4 * MOST_ELEMENTS + 4);
+}
+
+/* A buffer of just this size: up to the page behind it, or from a few bytes behind the page before it. */
+static uint8_t *place(int which, size_t size, int to_the_end, size_t shift) {
+    buffer b = buffers[which];
+    uint8_t *place = to_the_end ? b.pages + b.room - size : b.pages + shift;
+    ASAN_POISON_MEMORY_REGION(b.pages, b.room);
+    ASAN_UNPOISON_MEMORY_REGION(place, size);
+    return place;
+}
+
+typedef struct places {
+    uint8_t *weight, *packed, *scales, *zero_points, *scratch;
+} places;
+
+static uint8_t *place_output(int which, size_t size, input *in, size_t shift, uint8_t fill) {
+    uint8_t *output = place(which, size, take(in, 1) & 1, shift);
+    memset(output, fill, size);
+    return output;
+}
+
+/* Lay out all but the weight, filled with what no result may depend on. */
+static places place_outputs(const caq_job *job, uint8_t *weight, input *in) {
+    uint8_t fill = (uint8_t)take(in, 1);
+    size_t shift = take_below(in, 4);
+    places at = {.weight = weight};
+    at.packed = place_output(PACKED, job->packed_size, in, shift, fill);
+    at.scales = place_output(SCALES, job->scale_count * job->scale_size, in, shift, fill);
+    at.zero_points = place_output(ZERO_POINTS, job->scale_count, in, shift, fill);
+    at.scratch = place_output(SCRATCH, CAQ_SCRATCH_SIZE, in, 0, fill);
+    return at;
+}
+
+/*
+ * Weights.
+ */
+
+typedef struct float_type {
+    int size, exponent_bits, mantissa_bits;
+} float_type;
+
+static const float_type types[CAQ_SOURCES] = {{4, 8, 23}, {2, 5, 10}, {2, 8, 7}};
+
+/* One in so many elements is what the input says, the others are about as large as each other. */
+static void fill_weight(uint8_t *weight, size_t elements, float_type type, input *in) {
+    uint32_t random = 1 + (uint32_t)take(in, 3), exponent = (uint32_t)take(in, 1);
+    uint32_t specials = 1 + (uint32_t)take(in, 1);
+    uint32_t exponents = (1u << type.exponent_bits) - 1; /* that finite numbers have */
+    for (size_t i = 0; i < elements; i++) {
+        random ^= random << 13, random ^= random >> 17, random ^= random << 5;
+        uint32_t mantissa = random >> 5 & ((1u << type.mantissa_bits) - 1);
+        uint32_t bits = (exponent + random % 4) % exponents << type.mantissa_bits | mantissa |
+                        (random >> 4 & 1) << (8 * type.size - 1);
+        if (random >> 8 % specials == 0)
+            bits = (uint32_t)take(in, type.size);
+        memcpy(weight + i * (size_t)type.size, &bits, (size_t)type.size); /* little-endian hosts */
+    }
+}
+
+static int is_finite(const uint8_t *weight, size_t elements, float_type type) {
+    uint32_t infinity = ((1u << type.exponent_bits) - 1) << type.mantissa_bits;
+    for (size_t i = 0; i < elements; i++) {
+        uint32_t bits = 0;
+        memcpy(&bits, weight + i * (size_t)type.size, (size_t)type.size);
+        if ((bits & infinity) == infinity)
+            return 0;
+    }
+    return 1;
+}
+
+/*
+ * Runs. Each does the whole weight, its own way.
+ */
+
+static caq_status quantize(const caq_job *job, places at, size_t first, size_t end) {
+    return caq_quantize(job, first, end - first, at.weight, at.packed, at.scales, at.zero_points,
+                        at.scratch);
+}
+
+static caq_status worse(caq_status a, caq_status b) { return a > b ? a : b; }
+
+static caq_status run_whole(const caq_job *job, places at, input *in) {
+    (void)in;
+    return quantize(job, at, 0, job->units);
+}
+
+/* Any ranges, the last first. */
+static caq_status run_ranges(const caq_job *job, places at, input *in) {
+    caq_status status = CAQ_OK;
+    for (size_t end = job->units; end;) {
+        size_t first = one_in_8(in) ? 0 : take_below(in, end);
+        status = worse(status, quantize(job, at, first, end));
+        end = first;
+    }
+    return status;
+}
+
+/*
+ * Two ranges that might run at the same time, each into codes of zeros and into codes of ones: a byte
+ * must then be equal, or as it was.
+ */
+static caq_status run_granules(const caq_job *job, places at, input *in) {
+    static uint8_t zeros[MOST_ELEMENTS], ones[MOST_ELEMENTS], joined[MOST_ELEMENTS];
+    size_t granules = (job->units + job->granule - 1) / job->granule;
+    size_t cut = take_below(in, granules) * job->granule;
+    size_t bounds[] = {0, cut, job->units};
+    caq_status status = CAQ_OK;
+    for (int i = 0; i < 2; i++) {
+        memset(at.packed, 0x00, job->packed_size);
+        status = worse(status, quantize(job, at, bounds[i], bounds[i + 1]));
+        memcpy(zeros, at.packed, job->packed_size);
+        memset(at.packed, 0xFF, job->packed_size);
+        status = worse(status, quantize(job, at, bounds[i], bounds[i + 1]));
+        memcpy(ones, at.packed, job->packed_size);
+        for (size_t byte = 0; status == CAQ_OK && byte < job->packed_size; byte++) {
+            if (zeros[byte] == ones[byte])
+                joined[byte] = zeros[byte];
+            else
+                CHECK(zeros[byte] == 0x00 && ones[byte] == 0xFF);
+        }
+    }
+    memcpy(at.packed, joined, job->packed_size);
+    return status;
+}
+
+/* One scale: measure in parts, then encode in parts, the last first. */
+static caq_status run_two_passes(const caq_job *job, places at, input *in) {
+    if (job->scale_count != 1)
+        return run_whole(job, at, in);
+    caq_extent extent = {0, 0};
+    for (size_t end = job->elements, first; end; end = first) {
+        caq_extent part = {0, 0};
+        first = one_in_8(in) ? 0 : take_below(in, end);
+        caq_measure(job, first, end - first, at.weight, &part);
+        extent = caq_join(part, extent);
+    }
+    caq_status status = CAQ_OK;
+    for (size_t end = job->elements, first; end; end = first) {
+        first = one_in_8(in) ? 0 : take_below(in, end) / 8 * 8;
+        status = worse(status, caq_encode(job, extent, first, end - first, at.weight, at.packed,
+                                          at.scales, at.zero_points, at.scratch));
+    }
+    return status;
+}
+
+/* Ranges that are not there are refused before any buffer is touched. */
+static void check_refusals(const caq_job *job, input *in) {
+    size_t first = take_size(in), count = take_size(in);
+    if (first > job->units || count > job->units - first)
+        CHECK(caq_quantize(job, first, count, NULL, NULL, NULL, NULL, NULL) == CAQ_BAD_ARGUMENT);
+    if (job->scale_count != 1 || first % 8 || first > job->elements || count == 0 ||
+        count > job->elements - first)
+        CHECK(caq_encode(job, (caq_extent){0, 0}, first, count, NULL, NULL, NULL, NULL, NULL) ==
+              CAQ_BAD_ARGUMENT);
+}
+
+typedef caq_status (*way)(const caq_job *job, places at, input *in);
+static const way ways[] = {run_whole, run_ranges, run_granules, run_two_passes};
+
+/* What the portable level gives in one call. */
+static struct {
+    caq_status status;
+    uint8_t packed[MOST_ELEMENTS], scales[4 * MOST_ELEMENTS], zero_points[MOST_ELEMENTS];
+} expected;
+
+static void keep_expected(const caq_job *job, places at, caq_status status) {
+    expected.status = status;
+    memcpy(expected.packed, at.packed, job->packed_size);
+    memcpy(expected.scales, at.scales, job->scale_count * job->scale_size);
+    memcpy(expected.zero_points, at.zero_points, job->scale_count);
+}
+
+static void check_expected(const caq_job *job, places at, caq_status status) {
+    CHECK(status == expected.status);
+    if (status != CAQ_OK)
+        return;
+    CHECK(!memcmp(expected.packed, at.packed, job->packed_size));
+    CHECK(!memcmp(expected.scales, at.scales, job->scale_count * job->scale_size));
+    CHECK(!memcmp(expected.zero_points, at.zero_points, job->scale_count));
+}
+
+static void check_all_levels(const request *r, uint8_t *weight, int is_finite, input *in) {
+    caq_job job;
+    CHECK(prepare(&job, r, CAQ_PORTABLE, 1) == CAQ_OK);
+    places at = place_outputs(&job, weight, in);
+    keep_expected(&job, at, run_whole(&job, at, in));
+    CHECK(expected.status == (is_finite ? CAQ_OK : CAQ_NOT_FINITE));
+    for (int level = 0; level < CAQ_LEVELS; level++) {
+        if (!caq_has_level((caq_level)level))
+            continue;
+        CHECK(prepare(&job, r, level, r->parts) == CAQ_OK);
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+            at = place_outputs(&job, weight, in);
+            check_expected(&job, at, ways[i](&job, at, in));
+        }
+        check_refusals(&job, in);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    input in = {bytes, size};
+    request r = take_request(&in);
+    if (!check_request(&r))
+        return 0;
+    map_buffers();
+    float_type type = types[r.source];
+    size_t elements = 1;
+    for (size_t axis = 0; axis < r.rank; axis++)
+        elements *= r.shape[axis];
+    int to_the_end = take(&in, 1) & 1;
+    buffer pages = buffers[WEIGHT];
+    CHECK(mprotect(pages.pages, pages.room, PROT_READ | PROT_WRITE) == 0);
+    uint8_t *weight = place(WEIGHT, elements * (size_t)type.size, to_the_end, take_below(&in, 4));
+    fill_weight(weight, elements, type, &in);
+    CHECK(mprotect(pages.pages, pages.room, PROT_READ) == 0);
+    check_all_levels(&r, weight, is_finite(weight, elements, type), &in);
+    return 0;
+}
