@@ -14,11 +14,17 @@ PYTHON_SOURCES = coreai_opt reference tests examples benchmarks setup.py
 PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS) \
 	$(shell find coreai_opt reference -name '*.py' -o -name '*.pyi' -o -name '*.pyx')
 
-.PHONY: help bench demo test check format lint types c-format c-warnings wheel sdist clean
+# Memory errors and undefined behaviour end a program that is built with these.
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: help bench demo test fuzz fuzz-c sanitize check format lint types c-format c-warnings wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
 	@echo "make test    run every test on the installed package (PYTEST_ARGS='-n auto')"
+	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
+	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
+	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
@@ -33,6 +39,31 @@ demo: .venv-demo/installed
 # on sys.path would have them import the sources instead of the installed package.
 test: .venv-test/installed
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest $(PYTEST_ARGS)
+
+# FUZZ_CASE='...' replays what it printed. tests/fuzz/test_fuzz.py reads the variables.
+fuzz: export FUZZ_TIME ?= 60
+fuzz: export FUZZ_SEED ?= $(shell date +%s)
+fuzz: .venv-test/installed
+	PYTHONSAFEPATH=1 .venv-test/bin/pytest tests/fuzz -k $(if $(FUZZ_CASE),regressions,random)
+
+# Small tiles, so that small weights have several. What fails is left in build/fuzz; in hexadecimal
+# (xxd -p -c0) it is a line for tests/csrc/fuzz_regressions.txt.
+fuzz-c: FUZZ_TIME ?= 60
+fuzz-c:
+	mkdir -p build/fuzz/corpus
+	clang -g -O1 -D_DEFAULT_SOURCE -DCAQ_TILE_BLOCKS=64 -Icsrc $(SANITIZERS) -fsanitize=fuzzer \
+		$(C_SOURCES) tests/csrc/fuzz_api.c -o build/fuzz/fuzz_api
+	build/fuzz/fuzz_api -max_total_time=$(FUZZ_TIME) -max_len=512 -len_control=0 -print_final_stats=1 \
+		-artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+# Python's allocations go through malloc, which ASan watches; what the interpreter leaks is not ours.
+# C++ throws through libstdc++, which ASan has to find when it starts. The extension must not load
+# without ASan: then it is the one that was built for it.
+sanitize: .venv-sanitize/installed
+	! .venv-sanitize/bin/python -P -c 'import coreai_opt._native' 2>/dev/null
+	PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))" \
+		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
 
 # On the installed package, in an environment for each contender.
 bench:
@@ -69,10 +100,11 @@ sdist: .venv-build/installed
 	.venv-build/bin/python -m build --sdist
 
 .venv-demo/installed: EXTRAS = [coreai]
-.venv-test/installed: EXTRAS = [test]
+.venv-test/installed .venv-sanitize/installed: EXTRAS = [test]
+.venv-sanitize/installed: export SANITIZE = 1
 .venv-check/installed: EXTRAS = [lint]
 
-.venv-demo/installed .venv-test/installed .venv-check/installed: $(PACKAGE)
+.venv-demo/installed .venv-test/installed .venv-sanitize/installed .venv-check/installed: $(PACKAGE)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade '.$(EXTRAS)'
 	touch $@
@@ -83,6 +115,6 @@ sdist: .venv-build/installed
 	touch $@
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-check .venv-build .venv-bench-* build dist *.egg-info \
+	rm -rf .venv-demo .venv-test .venv-sanitize .venv-check .venv-build .venv-bench-* build dist *.egg-info \
 		coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

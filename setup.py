@@ -10,11 +10,13 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+BUILD = "build"
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"]
 LINK: list[str] = []
 if os.environ.get("DEBUG") == "1":
     COMPILE += ["-O0", "-g"]
 if os.environ.get("SANITIZE") == "1":
+    BUILD = "build/sanitize"  # in build/, what was built without them would pass for up to date
     COMPILE += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     LINK += ["-fsanitize=address,undefined"]
 
@@ -30,6 +32,7 @@ setup(
                 extra_link_args=LINK,
             )
         ],
-        build_dir="build",
+        build_dir=BUILD,
     ),
+    options={"build": {"build_base": BUILD}},
 )
