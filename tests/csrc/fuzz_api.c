@@ -51,7 +51,7 @@ static int one_in_8(input *in) { return take(in, 1) % 8 == 7; }
 
 /* What caq_job_init() is asked for. */
 typedef struct request {
-    int source, format, scheme, scale, level;
+    int source, format, scheme, scale, observer, level;
     size_t rank, shape[MOST_AXES], block_sizes[MOST_AXES], parts;
 } request;
 
@@ -101,6 +101,7 @@ static request take_request(input *in) {
             r.block_sizes[axis] =
                 take_divisor(in, r.shape[axis] < MOST_ELEMENTS ? r.shape[axis] : 4);
     }
+    r.observer = take_enum(in, 2, any_enum);
     return r;
 }
 
@@ -111,12 +112,14 @@ static request take_request(input *in) {
 static caq_status prepare(caq_job *job, const request *r, int level, size_t parts) {
     memset(job, 0xA5, sizeof *job);
     return caq_job_init(job, (caq_source)r->source, (caq_format)r->format, (caq_scheme)r->scheme,
-                        (caq_scale)r->scale, r->rank, r->shape, r->block_sizes, parts,
-                        (caq_level)level);
+                        (caq_scale)r->scale, (caq_observer)r->observer, r->rank, r->shape,
+                        r->block_sizes, parts, (caq_level)level);
 }
 
 static int is_allowed_target(const request *r) {
     if (r->source < 0 || r->source >= CAQ_SOURCES || r->format < 0 || r->format >= CAQ_FORMATS)
+        return 0;
+    if (r->observer != CAQ_MINMAX && r->observer != CAQ_MSE)
         return 0;
     int with_weight = r->scale == CAQ_SCALE_AS_WEIGHT, e8m0 = r->scale == CAQ_SCALE_E8M0;
     int symmetric = r->scheme == CAQ_SYMMETRIC, asymmetric = r->scheme == CAQ_ASYMMETRIC;
@@ -191,7 +194,7 @@ static buffer buffers[BUFFERS];
 
 static void map_buffers(void) {
     for (int i = 0; i < BUFFERS && !buffers[i].pages; i++)
-        buffers[i] = map_buffer(i == SCRATCH ? CAQ_SCRATCH_SIZE : 4 * MOST_ELEMENTS + 4);
+        buffers[i] = map_buffer(i == SCRATCH ? CAQ_MSE_SCRATCH_SIZE : 4 * MOST_ELEMENTS + 4);
 }
 
 /* A buffer of just this size: up to the page behind it, or from a few bytes behind the page before it. */
@@ -221,7 +224,8 @@ static places place_outputs(const caq_job *job, uint8_t *weight, input *in) {
     at.packed = place_output(PACKED, job->packed_size, in, shift, fill);
     at.scales = place_output(SCALES, job->scale_count * job->scale_size, in, shift, fill);
     at.zero_points = place_output(ZERO_POINTS, job->scale_count, in, shift, fill);
-    at.scratch = place_output(SCRATCH, CAQ_SCRATCH_SIZE, in, 0, fill);
+    size_t scratch = job->observer == CAQ_MSE ? CAQ_MSE_SCRATCH_SIZE : CAQ_SCRATCH_SIZE;
+    at.scratch = place_output(SCRATCH, scratch, in, 0, fill);
     return at;
 }
 
@@ -317,6 +321,24 @@ static caq_status run_granules(const caq_job *job, places at, input *in) {
     return status;
 }
 
+/* All passes of a search, each over parts, the last first. */
+static caq_status run_search(const caq_job *job, places at, caq_extent extent, caq_search *search,
+                             input *in) {
+    static caq_sums all, part;
+    caq_status status = caq_search_begin(job, extent, search, at.scratch);
+    while (status == CAQ_OK && search->pass < search->passes) {
+        memset(&all, 0, sizeof all);
+        for (size_t end = job->elements, first; end; end = first) {
+            first = one_in_8(in) ? 0 : take_below(in, end);
+            memset(&part, 0, sizeof part);
+            caq_search_part(job, search, first, end - first, at.weight, &part, at.scratch);
+            caq_search_join(&all, &part);
+        }
+        caq_search_next(job, search, &all);
+    }
+    return status;
+}
+
 /* One scale: measure in parts, then encode in parts, the last first. */
 static caq_status run_two_passes(const caq_job *job, places at, input *in) {
     if (job->scale_count != 1)
@@ -328,11 +350,14 @@ static caq_status run_two_passes(const caq_job *job, places at, input *in) {
         caq_measure(job, first, end - first, at.weight, &part);
         extent = caq_join(part, extent);
     }
+    static caq_search search;
     caq_status status = CAQ_OK;
-    for (size_t end = job->elements, first; end; end = first) {
+    if (job->observer == CAQ_MSE)
+        status = run_search(job, at, extent, &search, in);
+    for (size_t end = job->elements, first; end && status == CAQ_OK; end = first) {
         first = one_in_8(in) ? 0 : take_below(in, end) / 8 * 8;
-        status = worse(status, caq_encode(job, extent, first, end - first, at.weight, at.packed,
-                                          at.scales, at.zero_points, at.scratch));
+        status = caq_encode(job, extent, first, end - first, at.weight, at.packed, at.scales,
+                            at.zero_points, job->observer == CAQ_MSE ? &search : NULL, at.scratch);
     }
     return status;
 }
@@ -344,8 +369,8 @@ static void check_refusals(const caq_job *job, input *in) {
         CHECK(caq_quantize(job, first, count, NULL, NULL, NULL, NULL, NULL) == CAQ_BAD_ARGUMENT);
     if (job->scale_count != 1 || first % 8 || first > job->elements || count == 0 ||
         count > job->elements - first)
-        CHECK(caq_encode(job, (caq_extent){0, 0}, first, count, NULL, NULL, NULL, NULL, NULL) ==
-              CAQ_BAD_ARGUMENT);
+        CHECK(caq_encode(job, (caq_extent){0, 0}, first, count, NULL, NULL, NULL, NULL, NULL,
+                         NULL) == CAQ_BAD_ARGUMENT);
 }
 
 typedef caq_status (*way)(const caq_job *job, places at, input *in);

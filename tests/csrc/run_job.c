@@ -77,10 +77,10 @@ int main(int count, char **arguments) {
     }
     caq_job job;
     caq_source source = (caq_source)number(arguments, 2);
-    caq_status status =
-        caq_job_init(&job, source, (caq_format)number(arguments, 3),
-                     (caq_scheme)number(arguments, 4), (caq_scale)number(arguments, 5),
-                     (caq_observer)number(arguments, 6), rank, shape, block_sizes, PARTS, (caq_level)number(arguments, 1));
+    caq_status status = caq_job_init(
+        &job, source, (caq_format)number(arguments, 3), (caq_scheme)number(arguments, 4),
+        (caq_scale)number(arguments, 5), (caq_observer)number(arguments, 6), rank, shape,
+        block_sizes, PARTS, (caq_level)number(arguments, 1));
     if (status != CAQ_OK)
         return (int)status;
     size_t element_size = source == CAQ_F32 ? 4 : 2;

@@ -9,7 +9,16 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from ..array.corpus import SPECS, WEIGHT_DTYPES, Array, DTypeLike, Spec, bits_of, instruction_sets
+from ..array.corpus import (
+    MSE_SPECS,
+    SPECS,
+    WEIGHT_DTYPES,
+    Array,
+    DTypeLike,
+    Spec,
+    bits_of,
+    instruction_sets,
+)
 
 SOURCES = {str(dtype): dtype for dtype in WEIGHT_DTYPES}
 
@@ -50,6 +59,7 @@ class Case:
     dtype: str
     qscheme: str = "symmetric"
     scale_dtype: str | None = None
+    observer: str | None = None
     order: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
     offset: int = 0
@@ -94,7 +104,7 @@ class Case:
     def is_allowed(self) -> bool:
         """Whether there is an answer, by what the documentation says."""
         return (
-            self.spec in SPECS
+            self.spec in (*SPECS, *MSE_SPECS)
             and len(self.block_sizes) == len(self.shape)
             and all(b == 0 or n % b == 0 for n, b in zip(self.shape, self.block_sizes, strict=True))
             and not is_special(bits_of(self.values()), SOURCES[self.source]).any()

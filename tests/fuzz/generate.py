@@ -15,6 +15,7 @@ from coreai_opt import DType, QScheme
 
 from ..array.corpus import (
     KINDS,
+    MSE_SPECS,
     SPECS,
     WEIGHT_DTYPES,
     Array,
@@ -134,7 +135,9 @@ def random_weight(rng: np.random.Generator, layout: Layout, dtype: DTypeLike) ->
 
 def random_case(rng: np.random.Generator) -> Case:
     """Any case."""
-    specs = SPECS if rng.random() < 0.95 else ANY_SPEC
+    specs = (*3 * (SPECS,), *2 * (MSE_SPECS,))[rng.integers(0, 5)]
+    if rng.random() < 0.05:
+        specs = ANY_SPEC
     spec, dtype = (choices[rng.integers(0, len(choices))] for choices in (specs, WEIGHT_DTYPES))
     layout = random_layout(rng)
     case = Case(
