@@ -16,4 +16,13 @@ def quantize(
     mse: bool = False,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any]]: ...
+def dequantize(
+    packed: npt.NDArray[np.uint8],
+    scale: npt.NDArray[Any],
+    zero_point: npt.NDArray[Any],
+    format: Format,
+    out: npt.NDArray[Any],
+    *,
+    num_threads: int,
+) -> None: ...
 def level() -> str: ...

@@ -35,8 +35,6 @@ cdef extern from "coreai_quant.h" nogil:
         CAQ_NOT_FINITE
     ctypedef struct caq_job:
         size_t elements, packed_size, scale_count, scale_size, units, granule
-    ctypedef struct caq_extent:
-        int above, below
     ctypedef struct caq_format_info:
         uint8_t bits, is_signed, mantissa, bias, emax
         float largest
@@ -51,15 +49,18 @@ cdef extern from "coreai_quant.h" nogil:
                             caq_observer, size_t, const size_t *, const size_t *, size_t, caq_level)
     caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
                             uint8_t *, void *)
-    void caq_measure(const caq_job *, size_t, size_t, const void *, caq_extent *)
-    caq_extent caq_join(caq_extent, caq_extent)
-    caq_status caq_encode(const caq_job *, caq_extent, size_t, size_t, const void *, uint8_t *,
-                          void *, uint8_t *, const caq_search *, void *)
-    caq_status caq_search_begin(const caq_job *, caq_extent, caq_search *, void *)
-    void caq_search_part(const caq_job *, const caq_search *, size_t, size_t, const void *,
-                         caq_sums *, void *)
+    caq_status caq_measure(const caq_job *, size_t, size_t, const void *, int *)
+    caq_status caq_scale_blocks(const caq_job *, const int *, void *, uint8_t *, void *)
+    caq_status caq_encode(const caq_job *, size_t, size_t, const void *, const void *,
+                          const uint8_t *, uint8_t *, void *)
+    caq_status caq_search_begin(const caq_job *, const int *, caq_search *, void *)
+    void caq_search_part(const caq_job *, const caq_search *, size_t, const void *, caq_sums *,
+                         void *)
     void caq_search_join(caq_sums *, const caq_sums *)
     void caq_search_next(const caq_job *, caq_search *, const caq_sums *)
+    void caq_search_end(const caq_job *, const caq_search *, void *, uint8_t *, void *)
+    caq_status caq_dequantize(const caq_job *, size_t, size_t, const uint8_t *, const void *,
+                              const uint8_t *, caq_source, void *, void *)
     int caq_has_level(caq_level)
     caq_format_info caq_describe_format(caq_format)
 
@@ -132,7 +133,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     cdef caq_job job
     cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
-    _prepare(&job, weight, format, symmetric, block_sizes, e8m0_scale, mse, threads)
+    _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
     packed = np.empty(job.packed_size, np.uint8)
     scale = np.empty(job.scale_count * job.scale_size, np.uint8)
     zero_point = np.empty(job.scale_count, np.uint8)
@@ -152,17 +153,61 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     )
 
 
-cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
+def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
+    """Decode as ``reference.dequantize`` does, in C, into ``out``.
+
+    Args:
+        packed, scale, zero_point: C-contiguous arrays in native byte order, as ``quantize`` returns
+            them: of sizes, shapes and dtypes that fit ``out`` and ``format``.
+        format: the format of the codes.
+        out: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
+        num_threads: threads to use at the most; small arrays take fewer.
+    """
+    e8m0_scale = scale.dtype == E8M0
+    sizes = [n // blocks for n, blocks in zip(out.shape, scale.shape, strict=True)]
+    work = _Decoding(*(part.reshape(-1).view(np.uint8) for part in (packed, scale, zero_point, out)))
+    _prepare(&work.job, out.shape, out.dtype if e8m0_scale else scale.dtype, format, True, sizes,
+             e8m0_scale, False, 1)
+    work.target = <caq_source><int>WEIGHT_DTYPES.index(out.dtype)
+    cdef size_t i, threads = max(1, min(num_threads, <size_t>out.size // <size_t>SMALLEST_SHARE))
+    in_parallel(work.decode, [work.job.elements * i // threads for i in range(threads + 1)])
+
+
+cdef class _Decoding:
+    """One array to be decoded and its buffers, shared by the threads that do it."""
+
+    cdef caq_job job
+    cdef caq_source target
+    cdef const uint8_t[::1] packed, scale, zero_point
+    cdef uint8_t[::1] out
+
+    def __init__(self, const uint8_t[::1] packed, const uint8_t[::1] scale,
+                 const uint8_t[::1] zero_point, uint8_t[::1] out):
+        self.packed, self.scale, self.zero_point, self.out = packed, scale, zero_point, out
+
+    cpdef int decode(self, size_t first, size_t end) except -1:
+        """Decode the elements first .. end - 1 without the GIL."""
+        cdef uint8_t[::1] scratch = np.empty(SCRATCH_SIZE, np.uint8)
+        cdef size_t start = first * (<size_t>self.out.shape[0] // self.job.elements)
+        cdef caq_status status
+        with nogil:
+            status = caq_dequantize(&self.job, first, end - first, &self.packed[0], &self.scale[0],
+                                    &self.zero_point[0], self.target, &self.out[start], &scratch[0])
+        assert status == CAQ_OK, status
+        return status
+
+
+cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, block_sizes,
                   bint e8m0_scale, bint mse, size_t threads) except -1:
     cdef size_t[MAX_RANK] shape
     cdef size_t[MAX_RANK] sizes
-    cdef Py_ssize_t rank = weight.ndim, axis
+    cdef Py_ssize_t rank = len(weight_shape), axis
     for axis in range(rank):
-        shape[axis] = weight.shape[axis]
+        shape[axis] = weight_shape[axis]
         sizes[axis] = block_sizes[axis]
     status = caq_job_init(
         job,
-        <caq_source><int>WEIGHT_DTYPES.index(weight.dtype),
+        <caq_source><int>WEIGHT_DTYPES.index(dtype),
         <caq_format><int>_FORMATS.index(format.name),
         CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC,
         CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT,
@@ -171,7 +216,7 @@ cdef int _prepare(caq_job *job, weight, format, bint symmetric, block_sizes,
         <caq_level><int>_LEVELS.index(level()),
     )
     if status != CAQ_OK:
-        raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
+        raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight_shape}")
     return 0
 
 
@@ -179,9 +224,7 @@ cdef class _Work:
     """One array's work and its buffers, shared by the threads that do it."""
 
     cdef caq_job job
-    cdef caq_extent extent
     cdef caq_search search
-    cdef const caq_search *found
     cdef size_t scratch_size
     cdef const uint8_t[::1] weight
     cdef uint8_t[::1] packed, scale, zero_point
@@ -189,7 +232,6 @@ cdef class _Work:
     def __init__(self, const uint8_t[::1] weight, uint8_t[::1] packed, uint8_t[::1] scale,
                  uint8_t[::1] zero_point):
         self.weight, self.packed, self.scale, self.zero_point = weight, packed, scale, zero_point
-        self.found = NULL
 
     cdef int run(self, size_t threads) except -1:
         """Do it all, in at most ``threads`` threads, and return the worst status."""
@@ -206,27 +248,28 @@ cdef class _Work:
         """The same for a tensor with one scale, which all threads must have measured first."""
         starts = {self.job.elements * i // threads // 8 * 8 for i in range(threads)}
         bounds = [*sorted(starts), self.job.elements]
-        extents = in_parallel(self.measure, bounds)
-        cdef caq_extent all = extents[0]
-        for extent in extents[1:]:
-            all = caq_join(all, extent)
-        self.extent = all
-        if self.scratch_size == MSE_SCRATCH_SIZE and self.run_search(bounds) != CAQ_OK:
-            return CAQ_NOT_FINITE
-        return max(in_parallel(self.encode, bounds))
-
-    cdef int run_search(self, list bounds) except -1:
-        """Look for a better scale, pass by pass."""
+        cdef int[::1] extents = np.maximum.reduce(in_parallel(self.measure, bounds))
         cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
+        cdef caq_status status
+        if self.scratch_size == MSE_SCRATCH_SIZE:
+            status = self.run_search(extents, bounds, scratch)
+        else:
+            status = caq_scale_blocks(&self.job, &extents[0], &self.scale[0], &self.zero_point[0],
+                                      &scratch[0])
+        return status if status != CAQ_OK else max(in_parallel(self.encode, bounds))
+
+    cdef caq_status run_search(self, int[::1] extents, list bounds, uint8_t[::1] scratch) except *:
+        """Look for a better scale, pass by pass."""
         cdef uint8_t[::1] sums
-        cdef caq_status status = caq_search_begin(&self.job, self.extent, &self.search, &scratch[0])
-        self.found = &self.search
+        cdef caq_status status = caq_search_begin(&self.job, &extents[0], &self.search, &scratch[0])
         while status == CAQ_OK and self.search.pass_ < self.search.passes:
             parts = in_parallel(self.search_part, bounds)
             sums = parts[0]
             for part in parts[1:]:
                 self.join(sums, part)
             caq_search_next(&self.job, &self.search, <const caq_sums *>&sums[0])
+        if status == CAQ_OK:
+            caq_search_end(&self.job, &self.search, &self.scale[0], &self.zero_point[0], &scratch[0])
         return status
 
     cdef void join(self, uint8_t[::1] sums, const uint8_t[::1] more):
@@ -237,7 +280,7 @@ cdef class _Work:
         cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
         cdef uint8_t[::1] sums = np.empty(sizeof(caq_sums), np.uint8)
         with nogil:
-            caq_search_part(&self.job, &self.search, first, end - first, &self.weight[0],
+            caq_search_part(&self.job, &self.search, end - first, self.element(first),
                             <caq_sums *>&sums[0], &scratch[0])
         return sums
 
@@ -250,23 +293,22 @@ cdef class _Work:
                                   &self.scale[0], &self.zero_point[0], &scratch[0])
         return status
 
-    cpdef caq_extent measure(self, size_t first, size_t end):
-        """Measure the elements first .. end - 1 without the GIL."""
-        cdef caq_extent extent = caq_extent(0, 0)
+    cpdef measure(self, size_t first, size_t end):
+        """Return the extents of the elements first .. end - 1, measured without the GIL."""
+        found = np.zeros(2, np.int32)
+        cdef int[::1] extents = found
         with nogil:
-            caq_measure(&self.job, first, end - first, &self.weight[0], &extent)
-        return extent
+            caq_measure(&self.job, first, end - first, self.element(first), &extents[0])
+        return found
 
     cpdef int encode(self, size_t first, size_t end) except -1:
         """Encode the elements first .. end - 1 without the GIL."""
         cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
-        cdef uint8_t[::1] scale = np.empty(self.job.scale_size, np.uint8)
-        cdef uint8_t zero_point
         cdef caq_status status
         with nogil:
-            status = caq_encode(&self.job, self.extent, first, end - first, &self.weight[0],
-                                &self.packed[0], &scale[0], &zero_point, self.found, &scratch[0])
-        if first == 0:
-            self.scale[:] = scale
-            self.zero_point[0] = zero_point
+            status = caq_encode(&self.job, first, end - first, self.element(first), &self.scale[0],
+                                &self.zero_point[0], &self.packed[0], &scratch[0])
         return status
+
+    cdef const uint8_t *element(self, size_t index) noexcept nogil:
+        return &self.weight[index * (<size_t>self.weight.shape[0] // self.job.elements)]

@@ -1,5 +1,6 @@
 """The array API: quantize one numpy array, without Core AI."""
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from coreai_opt import backends
 from coreai_opt.common import DType, Observer, QScheme
-from coreai_opt.reference import WEIGHT_DTYPES, dequantize, unpack
+from coreai_opt.reference import E8M0, WEIGHT_DTYPES, Format, unpack
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.reference.formats import FORMATS
 from coreai_opt.spec import QuantizationSpec, parse_spec
@@ -54,16 +55,43 @@ class QuantizedArray:
         """
         return unpack(self.packed, FORMATS[self.dtype], self.shape)
 
-    def dequantize(self) -> npt.NDArray[Any]:
-        """Return the decoded weight: an array of ``shape`` and ``weight_dtype``."""
-        return dequantize(
-            self.packed,
-            self.scale,
-            self.zero_point,
-            FORMATS[self.dtype],
-            self.shape,
-            self.weight_dtype,
+    def dequantize(
+        self,
+        *,
+        out: npt.NDArray[Any] | None = None,
+        backend: str = "auto",
+        num_threads: int | None = None,
+    ) -> npt.NDArray[Any]:
+        """Decode the weight.
+
+        Args:
+            out: where to put it: a C-contiguous array of ``shape``, float32, float16 or bfloat16,
+                whatever ``weight_dtype`` is; None for a new one of ``weight_dtype``.
+            backend, num_threads: as for :func:`quantize_array`.
+
+        Returns:
+            ``out``, or the new array of ``shape``.
+
+        Raises:
+            ValueError, TypeError: a bad argument, or attributes that do not fit each other; nothing
+                has been written then.
+            BackendMismatchError: ``backend="validate"`` found a difference.
+        """
+        format = FORMATS[self.dtype]
+        _check_stored(self, format)
+        decode = backends.parse_decoder(backend)
+        threads = parse_num_threads(num_threads)
+        parts = (
+            np.ascontiguousarray(self.packed),
+            np.ascontiguousarray(self.scale),
+            np.ascontiguousarray(self.zero_point),
         )
+        if out is None:
+            out = np.empty(self.shape, self.weight_dtype)
+        else:
+            _check_out(out, self.shape, parts)
+        decode(parts, format, out, threads)
+        return out
 
 
 def quantize_array(
@@ -178,3 +206,39 @@ def _parse_block_sizes(block_sizes: Sequence[int], shape: tuple[int, ...]) -> tu
     )
     scale_shape(shape, sizes)
     return sizes
+
+
+def _check_stored(stored: QuantizedArray, format: Format) -> None:
+    """Raise ValueError naming the first attribute that does not fit the shape and the format."""
+    shape, blocks = stored.shape, stored.scale.shape
+    if len(blocks) != len(shape) or any(
+        count < 1 or n < 1 or n % count for n, count in zip(shape, blocks, strict=True)
+    ):
+        raise ValueError(f"scale must have a shape that divides {shape}; got {blocks}")
+    scale_dtypes = [stored.weight_dtype] if format.is_int or format.bits == 8 else []
+    scale_dtypes += [] if format.is_int else [E8M0]
+    size = (format.packed_size(math.prod(shape)),)
+    for name, array, dtypes, wanted in (
+        ("scale", stored.scale, scale_dtypes, blocks),
+        ("zero_point", stored.zero_point, [format.code_dtype], blocks),
+        ("packed", stored.packed, [np.dtype(np.uint8)], size),
+    ):
+        if array.dtype not in dtypes or array.shape != wanted:
+            allowed = " or ".join(map(str, dtypes))
+            raise ValueError(
+                f"{name} must be {allowed} of shape {wanted}; got {array.dtype} of {array.shape}"
+            )
+
+
+def _check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any], ...]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array; got {type(out).__name__}")
+    if out.dtype not in WEIGHT_DTYPES:
+        allowed = ", ".join(str(dtype) for dtype in WEIGHT_DTYPES)
+        raise TypeError(f"out must be of one of the dtypes {allowed}; got {out.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out must be of shape {shape}; got {out.shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out must be C-contiguous and writeable")
+    if any(np.may_share_memory(out, part) for part in parts):
+        raise ValueError("out must not share memory with what is decoded")

@@ -2,7 +2,8 @@
 
 A backend is a function ``(weight, spec, block_sizes, num_threads) -> (packed, scale, zero_point)``
 on checked arguments and a C-contiguous weight; what it returns is described in
-``reference/quantize.py``.
+``reference/quantize.py``. A decoder is a function ``(quantized, format, out, num_threads)``
+that decodes what a backend returned into ``out``; all are checked and C-contiguous.
 """
 
 import logging
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt import reference
+from coreai_opt.reference import Format
 from coreai_opt.spec import QuantizationSpec
 
 try:
@@ -30,6 +32,7 @@ logger = logging.getLogger("coreai_opt")
 Array = npt.NDArray[Any]
 Quantized = tuple[npt.NDArray[np.uint8], Array, Array]
 Backend = Callable[[Array, QuantizationSpec, tuple[int, ...], int], Quantized]
+Decoder = Callable[[Quantized, Format, Array, int], None]
 
 ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
 """Names the backend that "auto" stands for."""
@@ -42,7 +45,31 @@ class BackendMismatchError(AssertionError):
 
 
 def parse_backend(backend: object) -> Backend:
-    """Return the function behind a backend's name.
+    """Return the function that quantizes behind a backend's name.
+
+    Raises:
+        TypeError, ValueError, ImportError: see :func:`_choose`.
+    """
+    implementations = {"native": _run_native, "reference": _reference, "validate": _validate}
+    return implementations[_choose(backend)]
+
+
+def parse_decoder(backend: object) -> Decoder:
+    """Return the function that decodes behind a backend's name.
+
+    Raises:
+        TypeError, ValueError, ImportError: see :func:`_choose`.
+    """
+    implementations = {
+        "native": _decode_native,
+        "reference": _decode_reference,
+        "validate": _decode_validate,
+    }
+    return implementations[_choose(backend)]
+
+
+def _choose(backend: object) -> str:
+    """Return which of "native", "reference" and "validate" a backend's name stands for now.
 
     Raises:
         TypeError, ValueError: ``backend`` (or the environment variable) names none, or
@@ -54,15 +81,15 @@ def parse_backend(backend: object) -> Backend:
         name = _parse_name(ENVIRONMENT_VARIABLE, os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
     if name == "auto" and _native is None:
         _warn_native_missing()
-        return _reference
+        return "reference"
     if name == "reference":
-        return _reference
+        return name
     if _native is None:
         raise ImportError(
             f"backend {name!r} needs the native module, which did not load: {_why_not_native}"
         )
     _native.level()  # what is wrong with COREAI_OPT_ISA is an error now, not one for each weight
-    return _validate if name == "validate" else _run_native
+    return "native" if name == "auto" else name
 
 
 def processors() -> int:
@@ -131,6 +158,24 @@ def _validate(
     ):
         _compare(f"{part} of a {what}", got, want)
     return result
+
+
+def _decode_reference(stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+    out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
+
+
+def _decode_native(stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+    _native.dequantize(*stored, format, out, num_threads=num_threads)
+
+
+def _decode_validate(stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+    expected = np.empty_like(out)
+    _decode_native(stored, format, out, num_threads)
+    _decode_reference(stored, format, expected, num_threads)
+    # Only bytes that quantize() never writes decode to NaN, and which NaN is not specified.
+    unspecified = np.isnan(out) & np.isnan(expected)
+    expected[unspecified] = out[unspecified]
+    _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
 
 
 def _compare(what: str, got: Array, want: Array) -> None:

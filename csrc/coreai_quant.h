@@ -160,11 +160,28 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
 caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
                         uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch);
 
-/* What caq_measure() finds out about the elements of a block; starts as all zeros. */
-typedef struct caq_extent {
-    int32_t above; /* bits of the largest w or 0; of the largest |w| if the job is symmetric */
-    int32_t below; /* bits of the largest -w or 0; 0 if the job is symmetric */
-} caq_extent;
+/*
+ * Decode the elements first .. first + count - 1 of the tensor, in C order: all of it, some rows, one
+ * block, one element.
+ *
+ * packed, scales, zero_points: of the whole tensor, as caq_quantize() leaves them. Only what belongs to
+ *         the elements is read.
+ * target: the type to decode to; it need not be the one that was quantized.
+ * weight: count elements of that type, any alignment. Calls that write to different places may run at
+ *         the same time.
+ * scratch: as for caq_quantize().
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range, no such type).
+ *
+ * An element is scale * (code - zero point), rounded to binary32 and then to the target, to nearest even
+ * both times; for 16-bit targets the first is exact if the scale is of the same type or E8M0. What does
+ * not fit becomes an infinity. The sign of zero is kept. Bytes that no caq_quantize() has written decode
+ * as well: floating-point codes and scales that are an infinity or a NaN give one, which NaN is not
+ * specified.
+ */
+caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
+                          const void *scales, const uint8_t *zero_points, caq_source target,
+                          void *weight, void *scratch);
 
 /* Blocks that are searched together, and scales that are tried in one pass, at the most. */
 #define CAQ_LANES 16
@@ -193,38 +210,74 @@ typedef struct caq_sums {
 } caq_sums;
 
 /*
- * A tensor with a single scale in two passes, each of which may be cut into parts that run at the same
- * time: measure all elements, join the extents, then encode all elements.
+ * A weight that is not at hand as a whole: read it twice, in parts of any number of elements that come
+ * in any order. Measure all, find the scales, encode all. This is for tensors whose blocks end far from
+ * where they begin, as matrices [in, out] with a scale for each column; where some rows make up whole
+ * blocks, take caq_quantize() with a job for these rows instead, see docs/embedded.md. caq_scale_blocks()
+ * finds the scales of CAQ_MINMAX; scales may come from elsewhere, too: caq_encode() takes any that are
+ * positive with a finite reciprocal.
  *
- * job: one with scale_count 1.
- * first, count: the elements of the part, at least one. For caq_encode() first is a multiple of 8.
- * scales, zero_points: every part writes the same ones; give each its own, or let one write them.
- * search: with CAQ_MSE, one that is done, see below; else a null pointer.
+ * first, count: the elements of the part, in C order of the tensor.
+ * weight: count elements, any alignment.
+ * extents: 2 * job->scale_count numbers, which start as zeros. Parts that are measured at the same time
+ *         have extents of their own, which are joined by taking the larger of each two numbers.
+ * Parts may be encoded at the same time if they start at multiples of 8.
  *
- * Elsewise as caq_quantize(), which gives the same bytes.
+ * The rest is as for caq_quantize(), which gives the same bytes. Return CAQ_OK, CAQ_BAD_ARGUMENT
+ * (elements out of range), and caq_scale_blocks() CAQ_NOT_FINITE. Do not encode a weight for which it
+ * returned that.
  */
-void caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
-                 caq_extent *extent);
-caq_extent caq_join(caq_extent a, caq_extent b);
-
-caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
-                      const void *weight, uint8_t *packed, void *scales, uint8_t *zero_points,
-                      const caq_search *search, void *scratch);
+caq_status caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
+                       int32_t *extents);
+caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, void *scales,
+                            uint8_t *zero_points, void *scratch);
+caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void *weight,
+                      const void *scales, const uint8_t *zero_points, uint8_t *packed,
+                      void *scratch);
 
 /*
- * Between caq_measure() and caq_encode(), with CAQ_MSE: begin, and while pass < passes pass over all parts
- * of the weight, which may run at the same time, join their sums, and go on to the next pass.
+ * The scale of CAQ_MSE of a tensor that has only one, between caq_measure() and caq_encode(): begin, and
+ * while pass < passes pass over all parts of the weight, which may run at the same time, join their sums,
+ * and go on to the next pass; at the end have the scale and the zero point stored.
  *
+ * extents: of the whole tensor.
+ * count, weight: the elements of a part.
  * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8, one for each call that runs at the same time.
  *
  * caq_search_begin() returns CAQ_OK or CAQ_NOT_FINITE.
  */
-caq_status caq_search_begin(const caq_job *job, caq_extent extent, caq_search *search,
+caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_search *search,
                             void *scratch);
-void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
-                     const void *weight, caq_sums *sums, void *scratch);
+void caq_search_part(const caq_job *job, const caq_search *search, size_t count, const void *weight,
+                     caq_sums *sums, void *scratch);
 void caq_search_join(caq_sums *sums, const caq_sums *more);
 void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sums);
+void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
+                    uint8_t *zero_points, void *scratch);
+
+/*
+ * Codes to packed bytes and back, as caq_format describes them.
+ *
+ * first, count: the elements of the part, in C order of the tensor.
+ * codes: count bytes. caq_unpack() extends the signs of CAQ_INT2 and CAQ_INT4; caq_pack() takes the low
+ *         bits.
+ * packed: of the whole tensor. Codes that share a byte with the part's are left alone; bits behind the
+ *         tensor's last code are zeroed with it. Parts that start at multiples of 8 may be packed at the
+ *         same time.
+ *
+ * Return CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range).
+ */
+caq_status caq_pack(const caq_job *job, size_t first, size_t count, const uint8_t *codes,
+                    uint8_t *packed);
+caq_status caq_unpack(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
+                      uint8_t *codes);
+
+/* Bytes of scratch for a job in this build of the library: its CAQ_SCRATCH_SIZE or CAQ_MSE_SCRATCH_SIZE,
+ * which are not yours if it was built with another CAQ_TILE_BLOCKS. */
+size_t caq_scratch_size(const caq_job *job);
+
+/* A status in English, without an end of line. Of no status: "unknown status". */
+const char *caq_strerror(caq_status status);
 
 /* Whether this build and this processor have the level: 1 or 0. */
 int caq_has_level(caq_level level);

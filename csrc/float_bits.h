@@ -48,6 +48,21 @@ static inline float float_from_f16(uint16_t half) {
 
 static inline float float_from_bf16(uint16_t half) { return float_from_bits((uint32_t)half << 16); }
 
+/* Round half even; any number, NaN included. */
+static inline uint16_t f16_from_float(float x) {
+    uint32_t bits = float_bits(x), magnitude = bits & 0x7FFFFFFF;
+    uint32_t sign = (bits >> 16) & 0x8000;
+    if (magnitude > 0x7F800000)
+        return (uint16_t)(sign | 0x7E00);
+    if (magnitude < 0x38800000) /* below the normal numbers of f16 the adder rounds, at 2^-24 */
+        return (uint16_t)(sign |
+                          (float_bits(float_from_bits(magnitude) + 0.5f) - float_bits(0.5f)));
+    if (magnitude > 0x47800000) /* 2^16, whose bits come out as infinity's */
+        magnitude = 0x47800000;
+    uint32_t rounded = magnitude + 0xFFF + ((magnitude >> 13) & 1);
+    return (uint16_t)(sign | ((rounded >> 13) - ((127 - 15) << 10)));
+}
+
 /* The numbers below are not negative, finite, and no more than the type's largest when rounded. */
 
 /* Round half even to the precision of f16. Below its normal numbers the adder rounds, at 2^-24. */

@@ -8,6 +8,7 @@
 #ifndef KERNELS_H
 #define KERNELS_H
 
+#include "config.h"
 #include "coreai_quant.h"
 
 /* A kind of codes, as the constants by which a kernel makes them. */
@@ -19,7 +20,7 @@ typedef struct caq_encoding {
     int32_t smallest;  /* bits of the smallest normal number */
     int32_t adder;     /* what makes the bits of 2^e those of the number whose last place is the
                            step of codes in the binade of 2^e */
-    int32_t dropped;   /* significand bits of binary32 that the format lacks */
+    int32_t dropped;   /* significand bits of binary32 that the format lacks; 0 for integers */
     int32_t sign_down; /* by how much the sign bit goes down to its place in the code */
 } caq_encoding;
 
@@ -31,6 +32,18 @@ typedef void (*caq_reducer)(const void *source, size_t rows, size_t stride, size
 typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
                             const float *reciprocal, const int32_t *zero,
                             const caq_encoding *encoding, uint8_t *codes);
+
+/* A kind of codes, as the constants by which a kernel reads them. */
+typedef struct caq_decoding {
+    int32_t sign; /* bit of the code; 0 for unsigned integers */
+    int is_float;
+    /* floating point only */
+    int32_t sign_up; /* by how much the sign goes up to its place in binary32 */
+    int32_t first;   /* code of the smallest normal number: 2^mantissa */
+    int32_t last;    /* code of the largest number: infinities and NaNs come behind it */
+    int32_t lacking; /* significand bits of binary32 that the format lacks */
+    int32_t rebias;  /* what makes a code's exponent, shifted up, the bits of its binade's step */
+} caq_decoding;
 
 struct tile;
 struct caq_search_space;
@@ -50,11 +63,17 @@ typedef struct caq_kernels {
     caq_encoder encode_integer, encode_float;
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
+    /* numbers of the source type as binary32 */
+    void (*widen)(const void *source, size_t count, float *to);
+    /* the inverse: 8 / bits codes from each byte, other bits zero */
+    void (*unpack)(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes);
+    /* one byte per code to scale * (code - zero), in the source type. zero: of integers, the zero
+     * point's code with the sign bit flipped; else the bits of minus its number */
+    void (*decode)(const uint8_t *codes, size_t blocks, size_t length, const float *scale,
+                   const int32_t *zero, const caq_decoding *decoding, void *target);
 
     /* The observer MSE, see search.h. */
     size_t lanes; /* of a vector */
-    /* count elements in binary32 */
-    void (*widen)(const void *source, size_t count, float *to);
     /* Score the scales of a turn on the panel: raise the best of each lane, or add to the sums. */
     void (*score)(const caq_job *job, struct caq_search_space *space);
     /* Add the panel's errors with each candidate to its sum. */
@@ -76,13 +95,13 @@ extern const caq_kernels *const caq_kernels_of[CAQ_LEVELS];
 
 extern const caq_kernels caq_portable_kernels[CAQ_SOURCES];
 
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#if !CAQ_PORTABLE_ONLY && defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAVE_X86
 extern const caq_kernels caq_avx2_kernels[CAQ_SOURCES];
 extern const caq_kernels caq_avx512_kernels[CAQ_SOURCES];
 #endif
 
-#if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#if !CAQ_PORTABLE_ONLY && defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAVE_NEON
 extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #endif
@@ -109,21 +128,25 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define CONCAT_(a, b) a##b
 #define CONCAT(a, b) CONCAT_(a, b)
 
-/* The rows of a level's table: one set of kernels per source type, in the order of caq_source. */
-#define CAQ_KERNEL_ROW(isa, source)                                                                \
-    {.absmax = isa##_##source##_absmax,                                                            \
-     .range = isa##_##source##_range,                                                              \
+/* The rows of a level's table: one set of kernels per source type, in the order of caq_source. Compilers
+ * drop those that the build shall not have. */
+#define CAQ_KERNEL_ROW(isa, source, has)                                                           \
+    {.absmax = (has) ? isa##_##source##_absmax : NULL,                                             \
+     .range = (has) && CAQ_WITH_ASYMMETRIC ? isa##_##source##_range : NULL,                        \
      .find_scales = isa##_find_scales,                                                             \
-     .encode_integer = isa##_##source##_encode_integer,                                            \
-     .encode_float = isa##_##source##_encode_float,                                                \
+     .encode_integer = (has) && HAS_INTEGERS ? isa##_##source##_encode_integer : NULL,             \
+     .encode_float = (has) && HAS_FLOATS ? isa##_##source##_encode_float : NULL,                   \
      .pack = isa##_pack,                                                                           \
+     .unpack = isa##_unpack,                                                                       \
+     .widen = (has) ? isa##_##source##_widen : NULL,                                               \
+     .decode = (has) ? isa##_##source##_decode : NULL,                                             \
      .lanes = LANES,                                                                               \
-     .widen = isa##_##source##_widen,                                                              \
-     .score = isa##_score,                                                                         \
-     .errors = isa##_errors,                                                                       \
-     .round_found = isa##_round_found,                                                             \
-     .store_scales = store_scales}
+     .score = CAQ_WITH_MSE ? isa##_score : NULL,                                                   \
+     .errors = CAQ_WITH_MSE ? isa##_errors : NULL,                                                 \
+     .round_found = CAQ_WITH_MSE ? isa##_round_found : NULL,                                       \
+     .store_scales = CAQ_WITH_MSE ? store_scales : NULL}
 #define CAQ_KERNEL_TABLE(isa)                                                                      \
-    {CAQ_KERNEL_ROW(isa, f32), CAQ_KERNEL_ROW(isa, f16), CAQ_KERNEL_ROW(isa, bf16)}
+    {CAQ_KERNEL_ROW(isa, f32, CAQ_WITH_F32 || HAS_FLOATS), CAQ_KERNEL_ROW(isa, f16, CAQ_WITH_F16), \
+     CAQ_KERNEL_ROW(isa, bf16, CAQ_WITH_BF16)}
 
 #endif

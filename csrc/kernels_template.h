@@ -135,6 +135,7 @@ TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
         KERNEL(store_some)(bits + i, VECTOR(bits)(LOAD(padded)), count - i);
     }
 }
+#include "decode_template.h"
 
 #undef STEP
 #undef LOAD

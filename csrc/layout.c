@@ -11,13 +11,34 @@
 
 static int in_range(int value, int count) { return value >= 0 && value < count; }
 
+static int has_format(caq_format format) {
+    switch (format) {
+    case CAQ_INT2:
+    case CAQ_UINT2:
+        return CAQ_WITH_INT2;
+    case CAQ_INT4:
+    case CAQ_UINT4:
+        return CAQ_WITH_INT4;
+    case CAQ_INT8:
+    case CAQ_UINT8:
+        return CAQ_WITH_INT8;
+    case CAQ_FP4_E2M1FN:
+        return CAQ_WITH_FP4;
+    case CAQ_FP8_E4M3FN:
+    case CAQ_FP8_E5M2:
+        return CAQ_WITH_FP8;
+    }
+    return 0;
+}
+
 static int is_valid_target(const caq_job *job) {
-    if (!in_range((int)job->source, CAQ_SOURCES) || !in_range((int)job->format, CAQ_FORMATS) ||
-        !in_range((int)job->scheme, 2) || !in_range((int)job->scale, 2) ||
-        !in_range((int)job->observer, 2))
+    if (!has_source(job->source) || !has_format(job->format) || !in_range((int)job->scheme, 2) ||
+        !in_range((int)job->scale, 2) || !in_range((int)job->observer, CAQ_WITH_MSE ? 2 : 1))
         return 0;
-    int is_float = caq_describe_format(job->format).mantissa != 0;
-    if (is_float ? job->scheme != CAQ_SYMMETRIC : job->scale != CAQ_SCALE_AS_WEIGHT)
+    if (job->scheme == CAQ_ASYMMETRIC && !CAQ_WITH_ASYMMETRIC)
+        return 0;
+    if (caq_describe_format(job->format).mantissa ? job->scheme != CAQ_SYMMETRIC
+                                                  : job->scale != CAQ_SCALE_AS_WEIGHT)
         return 0;
     return job->format != CAQ_FP4_E2M1FN || job->scale == CAQ_SCALE_E8M0;
 }
@@ -103,7 +124,7 @@ static void cut_into_units(caq_job *job, size_t parts) {
     job->units = bands * job->tiles;
     job->granule = choose_granule(job, bits);
     job->scale_count = bands * job->blocks[last];
-    job->scale_size = job->scale == CAQ_SCALE_E8M0 ? 1 : job->source == CAQ_F32 ? 4 : 2;
+    job->scale_size = job->scale == CAQ_SCALE_E8M0 ? 1 : is_f32(job) ? 4 : 2;
     size_t codes_per_byte = 8 / bits;
     job->packed_size = job->elements / codes_per_byte + (job->elements % codes_per_byte != 0);
 }

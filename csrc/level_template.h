@@ -10,6 +10,7 @@
 #include "tile.h"
 
 #include "scales_template.h"
+#include "values_template.h"
 
 #include "search_template.h"
 

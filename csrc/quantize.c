@@ -6,8 +6,8 @@
  */
 #include "float_bits.h"
 #include "kernels.h"
+#include "pieces.h"
 #include "search.h"
-#include "tile.h"
 
 static caq_run locate_unit(const caq_job *job, size_t unit) {
     size_t last = job->axes - 1;
@@ -34,7 +34,7 @@ size_t caq_run_start(const caq_job *job, caq_run run, size_t row) {
 }
 
 static caq_reducer choose_reducer(const caq_job *job) {
-    return job->scheme == CAQ_ASYMMETRIC ? job->kernels->range : job->kernels->absmax;
+    return is_asymmetric(job) ? job->kernels->range : job->kernels->absmax;
 }
 
 static void reduce_unit(const caq_job *job, caq_run run, const void *weight, tile *tile) {
@@ -51,14 +51,11 @@ static void reduce_unit(const caq_job *job, caq_run run, const void *weight, til
 
 caq_encoding caq_describe_encoding(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
-    if (!format.mantissa) {
-        int32_t largest =
-            job->scheme == CAQ_SYMMETRIC ? 2 * symmetric_max(format) : asymmetric_levels(format);
-        return (caq_encoding){.largest = (uint8_t)largest,
-                              .offset = (uint8_t)integer_offset(format, job->scheme)};
-    }
-    int32_t dropped = 23 - format.mantissa;
-    return (caq_encoding){.largest = 255,
+    int32_t dropped = is_float(format) ? 23 - format.mantissa : 0;
+    int32_t largest = is_asymmetric(job) ? asymmetric_levels(format) : 2 * symmetric_max(format);
+    int32_t offset = integer_offset(format, job->scheme);
+    return (caq_encoding){.largest = is_float(format) ? 255 : (uint8_t)largest,
+                          .offset = is_float(format) ? 0 : (uint8_t)offset,
                           .saturation = format.largest,
                           .smallest = (128 - format.bias) * (1 << 23),
                           .adder = dropped * (1 << 23),
@@ -74,7 +71,7 @@ static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t cod
     *byte = (uint8_t)((*byte & ~mask) | (((unsigned)code << shift) & mask));
 }
 
-/* Pack codes from any element on; other codes in the first and last byte are left alone. */
+/* Other codes in the first and last byte are left alone; bits behind the last code are zeroed. */
 static void pack_codes(const caq_job *job, const uint8_t *codes, size_t count, unsigned bits,
                        uint8_t *packed, size_t element) {
     size_t codes_per_byte = 8 / bits;
@@ -86,6 +83,20 @@ static void pack_codes(const caq_job *job, const uint8_t *codes, size_t count, u
     element += bytes * codes_per_byte;
     for (size_t rest = count % codes_per_byte; rest; rest--)
         put_code(packed, element++, bits, *codes++);
+    for (; element >= job->elements && element % codes_per_byte; element++)
+        put_code(packed, element, bits, 0);
+}
+
+caq_status caq_pack(const caq_job *job, size_t first, size_t count, const uint8_t *codes,
+                    uint8_t *packed) {
+    if (!has_elements(job, first, count))
+        return CAQ_BAD_ARGUMENT;
+    unsigned bits = caq_describe_format(job->format).bits;
+    if (bits != 8)
+        pack_codes(job, codes, count, bits, packed, first);
+    for (size_t i = 0; bits == 8 && i < count; i++)
+        packed[first + i] = codes[i];
+    return CAQ_OK;
 }
 
 /* Where the encoder and what it needs come from, the same for all runs of a call. */
@@ -99,15 +110,14 @@ typedef struct encoder {
 static encoder make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     encoder with = {job, caq_describe_encoding(job), format.bits, job->kernels->encode_float};
-    if (!format.mantissa)
+    if (!is_float(format))
         with.encode = job->kernels->encode_integer;
     return with;
 }
 
 /* Encode blocks first .. first + blocks - 1 of the tile, from `length` elements of each. */
 static void encode_piece(const encoder *with, tile *tile, size_t first, size_t blocks,
-                         size_t length, const void *weight, uint8_t *packed, size_t element) {
-    const uint8_t *source = element_at(with->job, weight, element);
+                         size_t length, const void *source, uint8_t *packed, size_t element) {
     uint8_t *codes = with->bits == 8 ? packed + element : tile->codes;
     with->encode(source, blocks, length, tile->reciprocal + first, tile->zero + first,
                  &with->encoding, codes);
@@ -123,7 +133,8 @@ static void encode_run(const encoder *with, tile *tile, caq_run run, const void 
         size_t most = limit / run.length;
         for (size_t first = 0; first < run.blocks; first += most) {
             size_t blocks = run.blocks - first < most ? run.blocks - first : most;
-            encode_piece(with, tile, first, blocks, run.length, weight, packed,
+            encode_piece(with, tile, first, blocks, run.length,
+                         element_at(with->job, weight, element + first * run.length), packed,
                          element + first * run.length);
         }
         return;
@@ -131,7 +142,8 @@ static void encode_run(const encoder *with, tile *tile, caq_run run, const void 
     for (size_t block = 0; block < run.blocks; block++, element += run.length) {
         for (size_t i = 0; i < run.length; i += limit) {
             size_t length = run.length - i < limit ? run.length - i : limit;
-            encode_piece(with, tile, block, 1, length, weight, packed, element + i);
+            encode_piece(with, tile, block, 1, length, element_at(with->job, weight, element + i),
+                         packed, element + i);
         }
     }
 }
@@ -149,17 +161,11 @@ static caq_status quantize_unit(const encoder *with, size_t unit, const void *we
     caq_status status = job->kernels->find_scales(job, tile, run.blocks, scales, zero_points);
     if (status != CAQ_OK)
         return status;
-    if (job->observer == CAQ_MSE)
+    if (CAQ_WITH_MSE && job->observer == CAQ_MSE)
         caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
     for (size_t row = 0; row < job->rows; row++)
         encode_run(with, tile, run, weight, packed, caq_run_start(job, run, row));
     return CAQ_OK;
-}
-
-/* Bits of the last byte that no code fills. */
-static void clear_padding(const caq_job *job, unsigned bits, uint8_t *packed) {
-    for (size_t element = job->elements; element % (8 / bits); element++)
-        put_code(packed, element, bits, 0);
 }
 
 caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
@@ -173,40 +179,71 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
         if (status != CAQ_OK)
             return status;
     }
-    if (first + count == job->units)
-        clear_padding(job, with.bits, packed);
     return CAQ_OK;
 }
 
-void caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
-                 caq_extent *extent) {
-    const uint8_t *source = element_at(job, weight, first);
-    choose_reducer(job)(source, 1, 0, 1, count, &extent->above, &extent->below);
-}
-
-caq_extent caq_join(caq_extent a, caq_extent b) {
-    return (caq_extent){a.above > b.above ? a.above : b.above,
-                        a.below > b.below ? a.below : b.below};
-}
-
-caq_status caq_encode(const caq_job *job, caq_extent extent, size_t first, size_t count,
-                      const void *weight, uint8_t *packed, void *scales, uint8_t *zero_points,
-                      const caq_search *search, void *scratch) {
-    if (job->scale_count != 1 || first % 8 || first > job->elements ||
-        count > job->elements - first || count == 0)
+caq_status caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
+                       int32_t *extents) {
+    if (!has_elements(job, first, count))
         return CAQ_BAD_ARGUMENT;
+    caq_reducer reduce = choose_reducer(job);
+    int32_t *above = extents, *below = extents + job->scale_count;
+    const uint8_t *source = weight;
+    for (size_t done; count; first += done, count -= done) {
+        piece piece = next_piece(job, first, count, 8);
+        reduce(source, 1, 0, piece.blocks, piece.length, above + piece.block, below + piece.block);
+        done = piece.blocks * piece.length;
+        source = element_at(job, source, done);
+    }
+    return CAQ_OK;
+}
+
+caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, void *scales,
+                            uint8_t *zero_points, void *scratch) {
     tile *tile = scratch;
-    tile->above[0] = extent.above;
-    tile->below[0] = extent.below;
-    caq_status status = job->kernels->find_scales(job, tile, 1, scales, zero_points);
-    if (status != CAQ_OK)
-        return status;
-    if (search)
-        caq_search_take(job, search, tile, scales, zero_points);
+    const int32_t *above = extents, *below = extents + job->scale_count;
+    uint8_t *to = scales;
+    for (size_t block = 0; block < job->scale_count; block += TILE_BLOCKS) {
+        size_t blocks = smaller(job->scale_count - block, TILE_BLOCKS);
+        for (size_t i = 0; i < blocks; i++) {
+            tile->above[i] = above[block + i];
+            tile->below[i] = below[block + i];
+        }
+        caq_status status = job->kernels->find_scales(
+            job, tile, blocks, to + block * job->scale_size, zero_points + block);
+        if (status != CAQ_OK)
+            return status;
+    }
+    return CAQ_OK;
+}
+
+/* Fill the tile with what the encoders need, from scales and zero points as they are stored. */
+static void load_encoder_parameters(const caq_job *job, piece piece, const void *scales,
+                                    const uint8_t *zero_points, tile *tile) {
+    caq_format_info format = caq_describe_format(job->format);
+    caq_load_scales(job, scales, piece, tile->scale);
+    for (size_t i = 0; i < piece.blocks; i++)
+        tile->reciprocal[i] = 1.0f / tile->scale[i];
+    for (size_t i = 0; i < piece.blocks; i++) {
+        uint8_t stored = zero_points[piece.block + i];
+        tile->zero[i] =
+            (format.is_signed ? (int8_t)stored : stored) - integer_offset(format, job->scheme);
+    }
+}
+
+caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void *weight,
+                      const void *scales, const uint8_t *zero_points, uint8_t *packed,
+                      void *scratch) {
+    if (!has_elements(job, first, count))
+        return CAQ_BAD_ARGUMENT;
     encoder with = make_encoder(job);
-    caq_run part = {.blocks = 1, .length = count};
-    encode_run(&with, tile, part, weight, packed, first);
-    if (first + count == job->elements)
-        clear_padding(job, with.bits, packed);
+    const uint8_t *source = weight;
+    for (size_t done; count; first += done, count -= done) {
+        piece piece = next_piece(job, first, count, with.bits);
+        load_encoder_parameters(job, piece, scales, zero_points, scratch);
+        encode_piece(&with, scratch, 0, piece.blocks, piece.length, source, packed, first);
+        done = piece.blocks * piece.length;
+        source = element_at(job, source, done);
+    }
     return CAQ_OK;
 }

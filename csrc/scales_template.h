@@ -26,11 +26,11 @@ TARGET static scale_type describe_scale(const caq_job *job) {
         [CAQ_BF16] = {0x1.08p-128f, 0x1.FEp127f, 0x1.FFp127f, 0x1p127f, 0x10000},
     };
     scale_type type = types[job->source];
-    if (job->source == CAQ_F32)
+    if (is_f32(job))
         type.overflow = float_from_bits(INFINITE);
-    if (job->scale == CAQ_SCALE_E8M0) {
+    if (is_e8m0(job)) {
         /* Core AI's runtime converts an E8M0 scale to the weight's type first. */
-        type.smallest = job->source == CAQ_F16 ? 0x1p-24f : 0x1p-127f;
+        type.smallest = is_f16(job) ? 0x1p-24f : 0x1p-127f;
         type.ulp_bits = 0x800000;
     }
     return type;
@@ -38,10 +38,10 @@ TARGET static scale_type describe_scale(const caq_job *job) {
 
 /* Round to the type that scales are stored in, and raise what is too small. */
 TARGET static void round_scales(const caq_job *job, float smallest, float *scale, size_t blocks) {
-    if (job->source == CAQ_F16)
+    if (is_f16(job))
         for (size_t i = 0; i < blocks; i++)
             scale[i] = round_to_f16(scale[i]);
-    if (job->source == CAQ_BF16)
+    if (is_bf16(job))
         for (size_t i = 0; i < blocks; i++)
             scale[i] = round_to_bf16(scale[i]);
     for (size_t i = 0; i < blocks; i++)
@@ -50,13 +50,13 @@ TARGET static void round_scales(const caq_job *job, float smallest, float *scale
 
 TARGET static void store_scales(const caq_job *job, const float *scale, size_t blocks,
                                 uint8_t *to) {
-    if (job->scale == CAQ_SCALE_E8M0) /* 2^-127 is subnormal, and its exponent bits are 0 indeed */
+    if (is_e8m0(job)) /* 2^-127 is subnormal, and its exponent bits are 0 indeed */
         for (size_t i = 0; i < blocks; i++)
             to[i] = (uint8_t)(float_bits(scale[i]) >> 23);
-    else if (job->source == CAQ_F32)
+    else if (is_f32(job))
         for (size_t i = 0; i < 4 * blocks; i++)
             to[i] = ((const uint8_t *)scale)[i];
-    else if (job->source == CAQ_F16)
+    else if (is_f16(job))
         for (size_t i = 0; i < blocks; i++) {
             uint16_t bits = f16_bits(scale[i]);
             __builtin_memcpy(to + 2 * i, &bits, sizeof bits);
@@ -102,9 +102,9 @@ TARGET static float largest_code(const caq_job *job, caq_format_info format, flo
                                  float scale) {
     float levels = (float)asymmetric_levels(format);
     float scaled = absmax * (1.0f / scale);
-    if (format.mantissa)
+    if (is_float(format))
         return round_float_code(scaled, format);
-    if (job->scheme == CAQ_SYMMETRIC)
+    if (!is_asymmetric(job))
         return (float)symmetric_max(format);
     return round_integer(scaled < levels ? scaled : levels);
 }
@@ -155,17 +155,17 @@ TARGET static caq_status finish_scales(const caq_job *job, tile *tile, size_t bl
 TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks,
                                         uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
-    float divisor = format.mantissa ? float_target(job) : (float)symmetric_max(format);
+    float divisor = is_float(format) ? float_target(job) : (float)symmetric_max(format);
     for (size_t i = 0; i < blocks; i++)
         tile->absmax[i] = float_from_bits((uint32_t)tile->above[i]);
-    if (job->scale == CAQ_SCALE_E8M0)
+    if (is_e8m0(job))
         for (size_t i = 0; i < blocks; i++)
             tile->scale[i] = e8m0_scale(tile->absmax[i], format.emax);
     else
         for (size_t i = 0; i < blocks; i++)
             tile->scale[i] = tile->absmax[i] / divisor;
-    int32_t zero = format.mantissa ? 0 : symmetric_max(format);
-    int32_t offset = format.mantissa ? 0 : integer_offset(format, CAQ_SYMMETRIC);
+    int32_t zero = is_float(format) ? 0 : symmetric_max(format);
+    int32_t offset = is_float(format) ? 0 : integer_offset(format, CAQ_SYMMETRIC);
     for (size_t i = 0; i < blocks; i++)
         tile->zero[i] = zero;
     for (size_t i = 0; i < blocks; i++)
@@ -200,7 +200,7 @@ TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t 
 /* See caq_kernels. */
 TARGET static caq_status VECTOR(find_scales)(const caq_job *job, tile *tile, size_t blocks,
                                              void *scales, uint8_t *zero_points) {
-    if (job->scheme == CAQ_ASYMMETRIC)
+    if (is_asymmetric(job))
         return find_asymmetric(job, tile, blocks, scales, zero_points);
     return find_symmetric(job, tile, blocks, scales, zero_points);
 }

@@ -358,11 +358,11 @@ void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encodin
  * A tensor with a single scale, in parts.
  */
 
-caq_status caq_search_begin(const caq_job *job, caq_extent extent, caq_search *search,
+caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_search *search,
                             void *scratch) {
     tile *tile = &((caq_mse_scratch *)scratch)->tile;
-    tile->above[0] = extent.above;
-    tile->below[0] = extent.below;
+    tile->above[0] = extents[0];
+    tile->below[0] = extents[1];
     uint8_t scale[sizeof(float)], zero_point;
     caq_status status = job->kernels->find_scales(job, tile, 1, scale, &zero_point);
     search->pass = 0;
@@ -373,8 +373,8 @@ caq_status caq_search_begin(const caq_job *job, caq_extent extent, caq_search *s
     return status;
 }
 
-void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
-                     const void *weight, caq_sums *sums, void *scratch) {
+void caq_search_part(const caq_job *job, const caq_search *search, size_t count, const void *weight,
+                     caq_sums *sums, void *scratch) {
     caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
     caq_encoding encoding = caq_describe_encoding(job);
     space->search = *search;
@@ -382,7 +382,7 @@ void caq_search_part(const caq_job *job, const caq_search *search, size_t first,
     spread_lane(&space->search);
     clear_sums(space);
     walk walk = {job, &encoding, weight, space, 0};
-    feed(&walk, first, count);
+    feed(&walk, 0, count);
     flush(&walk);
     join_lanes(job, space);
     for (size_t i = 0; i < CAQ_CANDIDATES; i++) {
@@ -402,10 +402,10 @@ void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sum
     end_pass(job, search, 1, sums->a, sums->b, 1, 0, job->elements);
 }
 
-void caq_search_take(const caq_job *job, const caq_search *search, tile *tile, uint8_t *scales,
-                     uint8_t *zero_points) {
+void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
+                    uint8_t *zero_points, void *scratch) {
+    tile *tile = &((caq_mse_scratch *)scratch)->tile;
     tile->scale[0] = search->scales[0][0];
-    tile->reciprocal[0] = 1.0f / tile->scale[0];
     tile->zero[0] = (int32_t)search->zeros[0][0];
     store_found(job, tile, 1, scales, zero_points);
 }

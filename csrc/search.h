@@ -60,8 +60,4 @@ _Static_assert(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
 void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encoding,
                     const void *weight, void *scratch, uint8_t *scales, uint8_t *zero_points);
 
-/* Put what a search has found into the tile and where it is stored. */
-void caq_search_take(const caq_job *job, const caq_search *search, tile *tile, uint8_t *scales,
-                     uint8_t *zero_points);
-
 #endif

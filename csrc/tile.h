@@ -7,6 +7,7 @@
 #ifndef TILE_H
 #define TILE_H
 
+#include "config.h"
 #include "coreai_quant.h"
 
 #define TILE_BLOCKS CAQ_TILE_BLOCKS
@@ -23,6 +24,26 @@ typedef struct tile {
 } tile;
 
 _Static_assert(sizeof(tile) == CAQ_SCRATCH_SIZE, "the header tells callers what a tile takes");
+
+/* The same as the job says, as constants where a build leaves no choice. */
+static inline int is_float(caq_format_info format) {
+    return HAS_FLOATS && (!HAS_INTEGERS || format.mantissa != 0);
+}
+static inline int is_asymmetric(const caq_job *job) {
+    return CAQ_WITH_ASYMMETRIC && job->scheme == CAQ_ASYMMETRIC;
+}
+static inline int has_source(caq_source source) {
+    return (CAQ_WITH_F32 && source == CAQ_F32) || (CAQ_WITH_F16 && source == CAQ_F16) ||
+           (CAQ_WITH_BF16 && source == CAQ_BF16);
+}
+static inline int is_f16(const caq_job *job) {
+    return CAQ_WITH_F16 && ((!CAQ_WITH_F32 && !CAQ_WITH_BF16) || job->source == CAQ_F16);
+}
+static inline int is_bf16(const caq_job *job) {
+    return CAQ_WITH_BF16 && ((!CAQ_WITH_F32 && !CAQ_WITH_F16) || job->source == CAQ_BF16);
+}
+static inline int is_f32(const caq_job *job) { return !is_f16(job) && !is_bf16(job); }
+static inline int is_e8m0(const caq_job *job) { return HAS_FLOATS && job->scale == CAQ_SCALE_E8M0; }
 
 /* Q of the contract: the largest symmetric integer code. */
 static inline int32_t symmetric_max(caq_format_info format) { return (1 << (format.bits - 1)) - 1; }

@@ -45,7 +45,8 @@ def decode(codes: Array, scales: Array, zero_points: Array, dtype: NumpyDType) -
     """Decoded weights: scale * (code - zero point), computed in float32, rounded to ``dtype``.
 
     The three arrays must broadcast together. For float16 and bfloat16 the product is exact in
-    float32, so it is rounded once.
+    float32, so it is rounded once. Bytes that no quantization writes decode as well: codes and
+    scales that are an infinity or a NaN give one; which NaN is not specified.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return (widen(scales) * (widen(codes) - widen(zero_points))).astype(dtype)

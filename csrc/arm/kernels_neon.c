@@ -30,6 +30,13 @@ static inline vf neon_load_bf16(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(load_halves(p), 16));
 }
 
+static inline void neon_store_f32(uint32_t *p, vf x) {
+    vst1q_u8((uint8_t *)p, vreinterpretq_u8_f32(x));
+}
+static inline void neon_store_f16(uint16_t *p, vf x) {
+    vst1_u8((uint8_t *)p, vreinterpret_u8_f16(vcvt_f16_f32(x)));
+}
+
 static inline vf neon_set_f(float x) { return vdupq_n_f32(x); }
 static inline vf neon_add(vf a, vf b) { return vaddq_f32(a, b); }
 static inline vf neon_mul(vf a, vf b) { return vmulq_f32(a, b); }
@@ -49,6 +56,8 @@ static inline vi neon_sub_i(vi a, vi b) { return vsubq_s32(a, b); }
 static inline vi neon_shift_down(vi a, int32_t n) {
     return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n)));
 }
+static inline vi neon_shift_up(vi a, int32_t n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+static inline vf neon_to_float(vi a) { return vcvtq_f32_s32(a); }
 static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
 static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 
@@ -56,6 +65,18 @@ static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 static inline void neon_raise_4(int32_t *p, const vi most[4]) {
     vi all = vpmaxq_s32(vpmaxq_s32(most[0], most[1]), vpmaxq_s32(most[2], most[3]));
     vst1q_s32(p, vmaxq_s32(vld1q_s32(p), all));
+}
+
+static inline vi neon_load_bytes(const uint8_t *p) {
+    uint32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    uint16x8_t halves = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(halves)));
+}
+
+/* The low half of each lane. */
+static inline void neon_store_halves(uint16_t *p, vi x) {
+    vst1_u8((uint8_t *)p, vreinterpret_u8_s16(vmovn_s32(x)));
 }
 
 /* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates. */
@@ -92,10 +113,26 @@ static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
+static void neon_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
+    size_t i = 0;
+    for (; i + 16 <= bytes; i += 16) {
+        uint8x16_t x = vld1q_u8(packed + i);
+        uint8x16x2_t nibbles = {{vandq_u8(x, vdupq_n_u8(15)), vshrq_n_u8(x, 4)}};
+        if (bits == 4) {
+            vst2q_u8(codes + 2 * i, nibbles);
+            continue;
+        }
+        uint8x16_t low = vdupq_n_u8(3);
+        uint8x16x4_t c = {{vandq_u8(nibbles.val[0], low), vshrq_n_u8(nibbles.val[0], 2),
+                           vandq_u8(nibbles.val[1], low), vshrq_n_u8(nibbles.val[1], 2)}};
+        vst4q_u8(codes + 4 * i, c);
+    }
+    caq_portable_kernels[CAQ_F32].unpack(packed + i, bytes - i, bits, codes + i * (8 / bits));
+}
+
 static inline vf neon_sub(vf a, vf b) { return vsubq_f32(a, b); }
 static inline vf neon_div(vf a, vf b) { return vdivq_f32(a, b); }
 static inline vf neon_greater(vf a, vf b) { return vmaxq_f32(a, b); }
-static inline vf neon_to_float(vi a) { return vcvtq_f32_s32(a); }
 static inline vi neon_round_large(vf x) { return vcvtnq_s32_f32(x); }
 static inline vf neon_if_above(vf a, vf b, vf yes, vf no) {
     return vbslq_f32(vcgtq_f32(a, b), yes, no);

@@ -35,6 +35,12 @@ static inline uint16_t load_half(const uint16_t *p) {
 static inline vf portable_load_f16(const uint16_t *p) { return float_from_f16(load_half(p)); }
 static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(load_half(p)); }
 
+static inline void portable_store_f32(uint32_t *p, vf x) { __builtin_memcpy(p, &x, sizeof x); }
+static inline void portable_store_f16(uint16_t *p, vf x) {
+    uint16_t bits = f16_from_float(x);
+    __builtin_memcpy(p, &bits, sizeof bits);
+}
+
 static inline vf portable_set_f(float x) { return x; }
 static inline vf portable_add(vf a, vf b) { return a + b; }
 static inline vf portable_mul(vf a, vf b) { return a * b; }
@@ -57,6 +63,8 @@ static inline vi portable_xor(vi a, vi b) { return a ^ b; }
 static inline vi portable_add_i(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
 static inline vi portable_sub_i(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
 static inline vi portable_shift_down(vi a, int32_t n) { return (vi)((uint32_t)a >> n); }
+static inline vi portable_shift_up(vi a, int32_t n) { return (vi)((uint32_t)a << n); }
+static inline vf portable_to_float(vi a) { return (float)a; }
 static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
 static inline int32_t portable_largest(vi a) { return a; }
@@ -65,6 +73,14 @@ static inline int32_t portable_largest(vi a) { return a; }
 static inline void portable_raise_4(int32_t *p, const vi most[4]) {
     for (size_t k = 0; k < 4; k++)
         p[k] = portable_max(p[k], most[k]);
+}
+
+static inline vi portable_load_bytes(const uint8_t *p) { return *p; }
+
+/* The low half of each lane. */
+static inline void portable_store_halves(uint16_t *p, vi x) {
+    uint16_t bits = (uint16_t)x;
+    __builtin_memcpy(p, &bits, sizeof bits);
 }
 
 /* Each lane clipped to 0 .. largest, plus offset: of a vector, and of the vectors of a step. */
@@ -87,10 +103,15 @@ static void portable_pack(const uint8_t *codes, size_t bytes, unsigned bits, uin
             (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 | codes[3] << 6);
 }
 
+static void portable_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
+    for (size_t i = 0; i < bytes; i++)
+        for (unsigned shift = 0; shift < 8; shift += bits)
+            *codes++ = (uint8_t)(((unsigned)packed[i] >> shift) & ((1u << bits) - 1));
+}
+
 static inline vf portable_sub(vf a, vf b) { return a - b; }
 static inline vf portable_div(vf a, vf b) { return a / b; }
 static inline vf portable_greater(vf a, vf b) { return a > b ? a : b; }
-static inline vf portable_to_float(vi a) { return (float)a; }
 
 /* Round half even; 0 <= x < 2^31. */
 static inline vi portable_round_large(vf x) {

@@ -28,6 +28,13 @@ TARGET static inline vf avx2_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(p)), 16));
 }
 
+TARGET static inline void avx2_store_f32(uint32_t *p, vf x) {
+    _mm256_storeu_ps((float *)(void *)p, x);
+}
+TARGET static inline void avx2_store_f16(uint16_t *p, vf x) {
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
 TARGET static inline vf avx2_set_f(float x) { return _mm256_set1_ps(x); }
 TARGET static inline vf avx2_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 TARGET static inline vf avx2_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
@@ -51,6 +58,10 @@ TARGET static inline vi avx2_sub_i(vi a, vi b) { return _mm256_sub_epi32(a, b); 
 TARGET static inline vi avx2_shift_down(vi a, int32_t n) {
     return _mm256_srlv_epi32(a, _mm256_set1_epi32(n));
 }
+TARGET static inline vi avx2_shift_up(vi a, int32_t n) {
+    return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+TARGET static inline vf avx2_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
 TARGET static inline vi avx2_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
 
 TARGET static inline int32_t avx2_largest(vi a) {
@@ -69,6 +80,16 @@ TARGET static inline __m128i largest_4(const vi x[4]) {
 TARGET static inline void avx2_raise_4(int32_t *p, const vi most[4]) {
     __m128i *to = (__m128i *)(void *)p;
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
+}
+
+TARGET static inline vi avx2_load_bytes(const uint8_t *p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+/* The low half of each lane; the other one is zero. */
+TARGET static inline void avx2_store_halves(uint16_t *p, vi x) {
+    vi halves = _mm256_permute4x64_epi64(_mm256_packus_epi32(x, x), 0x08);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(halves));
 }
 
 /* Each lane clipped to 0 .. largest, plus offset. Packing saturates; it works on each half of a vector
@@ -128,10 +149,33 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
+/* A byte's two codes of 4 bits move into the bytes of 16 bits, or its four of 2 bits into those of 32:
+ * each shift copies the upper half of what is left to where it belongs. */
+TARGET static inline vi split_4_bits(const uint8_t *packed) {
+    vi x = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)packed));
+    return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(0x0F));
+}
+TARGET static inline vi split_2_bits(const uint8_t *packed) {
+    vi x = avx2_load_bytes(packed);
+    x = _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 12)),
+                         _mm256_set1_epi32(0x000F000F));
+    return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 6)), _mm256_set1_epi8(3));
+}
+
+TARGET static void avx2_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
+    size_t i = 0;
+    if (bits == 4)
+        for (; i + 16 <= bytes; i += 16)
+            _mm256_storeu_si256((__m256i *)(void *)(codes + 2 * i), split_4_bits(packed + i));
+    else
+        for (; i + 8 <= bytes; i += 8)
+            _mm256_storeu_si256((__m256i *)(void *)(codes + 4 * i), split_2_bits(packed + i));
+    caq_portable_kernels[CAQ_F32].unpack(packed + i, bytes - i, bits, codes + i * (8 / bits));
+}
+
 TARGET static inline vf avx2_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 TARGET static inline vf avx2_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 TARGET static inline vf avx2_greater(vf a, vf b) { return _mm256_max_ps(a, b); }
-TARGET static inline vf avx2_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
 TARGET static inline vi avx2_round_large(vf x) { return _mm256_cvtps_epi32(x); }
 TARGET static inline vf avx2_if_above(vf a, vf b, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GT_OQ));

@@ -26,6 +26,11 @@ TARGET static inline vf avx512_load_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_halves(p)), 16));
 }
 
+TARGET static inline void avx512_store_f32(uint32_t *p, vf x) { _mm512_storeu_ps(p, x); }
+TARGET static inline void avx512_store_f16(uint16_t *p, vf x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
 TARGET static inline vf avx512_set_f(float x) { return _mm512_set1_ps(x); }
 TARGET static inline vf avx512_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 TARGET static inline vf avx512_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
@@ -45,6 +50,10 @@ TARGET static inline vi avx512_sub_i(vi a, vi b) { return _mm512_sub_epi32(a, b)
 TARGET static inline vi avx512_shift_down(vi a, int32_t n) {
     return _mm512_srlv_epi32(a, _mm512_set1_epi32(n));
 }
+TARGET static inline vi avx512_shift_up(vi a, int32_t n) {
+    return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+TARGET static inline vf avx512_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
 TARGET static inline vi avx512_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
 TARGET static inline int32_t avx512_largest(vi a) { return _mm512_reduce_max_epi32(a); }
 
@@ -59,6 +68,15 @@ TARGET static inline __m128i largest_4(const vi x[4]) {
 TARGET static inline void avx512_raise_4(int32_t *p, const vi most[4]) {
     __m128i *to = (__m128i *)(void *)p;
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
+}
+
+TARGET static inline vi avx512_load_bytes(const uint8_t *p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+/* The low half of each lane. */
+TARGET static inline void avx512_store_halves(uint16_t *p, vi x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(x));
 }
 
 /* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates; packing works on each quarter of
@@ -105,10 +123,34 @@ TARGET static void avx512_pack(const uint8_t *codes, size_t bytes, unsigned bits
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
+/* A byte's two codes of 4 bits move into the bytes of 16 bits, or its four of 2 bits into those of 32:
+ * each shift copies the upper half of what is left to where it belongs. */
+TARGET static inline vi split_4_bits(const uint8_t *packed) {
+    vi x = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)packed));
+    return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), _mm512_set1_epi8(0x0F));
+}
+TARGET static inline vi split_2_bits(const uint8_t *packed) {
+    vi x = avx512_load_bytes(packed);
+    x = _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi32(x, 12)),
+                         _mm512_set1_epi32(0x000F000F));
+    return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi32(x, 6)), _mm512_set1_epi8(3));
+}
+
+TARGET static void avx512_unpack(const uint8_t *packed, size_t bytes, unsigned bits,
+                                 uint8_t *codes) {
+    size_t i = 0;
+    if (bits == 4)
+        for (; i + 32 <= bytes; i += 32)
+            _mm512_storeu_si512(codes + 2 * i, split_4_bits(packed + i));
+    else
+        for (; i + 16 <= bytes; i += 16)
+            _mm512_storeu_si512(codes + 4 * i, split_2_bits(packed + i));
+    caq_portable_kernels[CAQ_F32].unpack(packed + i, bytes - i, bits, codes + i * (8 / bits));
+}
+
 TARGET static inline vf avx512_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 TARGET static inline vf avx512_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 TARGET static inline vf avx512_greater(vf a, vf b) { return _mm512_max_ps(a, b); }
-TARGET static inline vf avx512_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
 TARGET static inline vi avx512_round_large(vf x) { return _mm512_cvtps_epi32(x); }
 TARGET static inline vf avx512_if_above(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), no, yes);

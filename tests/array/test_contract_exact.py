@@ -87,11 +87,12 @@ def test_floats(spec: Spec, dtype: DTypeLike, backend: str) -> None:
 
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_dequantize(spec: Spec, dtype: DTypeLike) -> None:
+def test_dequantize(spec: Spec, dtype: DTypeLike, backend: str) -> None:
     """w' = scale · (code - zero point), the product rounded to float32 and then to the dtype."""
     result = spec.quantize(blocks_of_ordinary_numbers(dtype), [1, 0], "reference")
     stored = WEIGHT_FORMATS[dtype.name]
-    parts = zip(result.scale, result.zero_point, result.codes(), result.dequantize(), strict=True)
+    weight = result.dequantize(backend=backend)
+    parts = zip(result.scale, result.zero_point, result.codes(), weight, strict=True)
     for scale, zero_point, codes, decoded in parts:
         s, z = Fraction(float(scale[0])), Fraction(float(zero_point[0]))
         assert fractions(decoded) == [nearest(f32(s * (c - z)), stored) for c in fractions(codes)]

@@ -321,43 +321,48 @@ static caq_status run_granules(const caq_job *job, places at, input *in) {
     return status;
 }
 
+static const uint8_t *weight_from(const caq_job *job, places at, size_t element) {
+    return at.weight + element * (job->source == CAQ_F32 ? 4 : 2);
+}
+
 /* All passes of a search, each over parts, the last first. */
-static caq_status run_search(const caq_job *job, places at, caq_extent extent, caq_search *search,
-                             input *in) {
+static caq_status run_search(const caq_job *job, places at, const int32_t *extents, input *in) {
+    static caq_search search;
     static caq_sums all, part;
-    caq_status status = caq_search_begin(job, extent, search, at.scratch);
-    while (status == CAQ_OK && search->pass < search->passes) {
+    caq_status status = caq_search_begin(job, extents, &search, at.scratch);
+    while (status == CAQ_OK && search.pass < search.passes) {
         memset(&all, 0, sizeof all);
         for (size_t end = job->elements, first; end; end = first) {
             first = one_in_8(in) ? 0 : take_below(in, end);
             memset(&part, 0, sizeof part);
-            caq_search_part(job, search, first, end - first, at.weight, &part, at.scratch);
+            caq_search_part(job, &search, end - first, weight_from(job, at, first), &part,
+                            at.scratch);
             caq_search_join(&all, &part);
         }
-        caq_search_next(job, search, &all);
+        caq_search_next(job, &search, &all);
     }
+    if (status == CAQ_OK)
+        caq_search_end(job, &search, at.scales, at.zero_points, at.scratch);
     return status;
 }
 
-/* One scale: measure in parts, then encode in parts, the last first. */
+/* Measure in parts, find the scales, then encode in parts, the last first. */
 static caq_status run_two_passes(const caq_job *job, places at, input *in) {
-    if (job->scale_count != 1)
+    static int32_t extents[2 * MOST_ELEMENTS];
+    if (job->observer == CAQ_MSE && job->scale_count != 1)
         return run_whole(job, at, in);
-    caq_extent extent = {0, 0};
+    memset(extents, 0, 2 * job->scale_count * sizeof *extents);
     for (size_t end = job->elements, first; end; end = first) {
-        caq_extent part = {0, 0};
         first = one_in_8(in) ? 0 : take_below(in, end);
-        caq_measure(job, first, end - first, at.weight, &part);
-        extent = caq_join(part, extent);
+        CHECK(caq_measure(job, first, end - first, weight_from(job, at, first), extents) == CAQ_OK);
     }
-    static caq_search search;
-    caq_status status = CAQ_OK;
-    if (job->observer == CAQ_MSE)
-        status = run_search(job, at, extent, &search, in);
+    caq_status status = job->observer == CAQ_MSE
+                            ? run_search(job, at, extents, in)
+                            : caq_scale_blocks(job, extents, at.scales, at.zero_points, at.scratch);
     for (size_t end = job->elements, first; end && status == CAQ_OK; end = first) {
-        first = one_in_8(in) ? 0 : take_below(in, end) / 8 * 8;
-        status = caq_encode(job, extent, first, end - first, at.weight, at.packed, at.scales,
-                            at.zero_points, job->observer == CAQ_MSE ? &search : NULL, at.scratch);
+        first = one_in_8(in) ? 0 : take_below(in, end);
+        status = caq_encode(job, first, end - first, weight_from(job, at, first), at.scales,
+                            at.zero_points, at.packed, at.scratch);
     }
     return status;
 }
@@ -367,10 +372,14 @@ static void check_refusals(const caq_job *job, input *in) {
     size_t first = take_size(in), count = take_size(in);
     if (first > job->units || count > job->units - first)
         CHECK(caq_quantize(job, first, count, NULL, NULL, NULL, NULL, NULL) == CAQ_BAD_ARGUMENT);
-    if (job->scale_count != 1 || first % 8 || first > job->elements || count == 0 ||
-        count > job->elements - first)
-        CHECK(caq_encode(job, (caq_extent){0, 0}, first, count, NULL, NULL, NULL, NULL, NULL,
-                         NULL) == CAQ_BAD_ARGUMENT);
+    if (first <= job->elements && count <= job->elements - first)
+        return;
+    CHECK(caq_measure(job, first, count, NULL, NULL) == CAQ_BAD_ARGUMENT);
+    CHECK(caq_encode(job, first, count, NULL, NULL, NULL, NULL, NULL) == CAQ_BAD_ARGUMENT);
+    CHECK(caq_dequantize(job, first, count, NULL, NULL, NULL, CAQ_F32, NULL, NULL) ==
+          CAQ_BAD_ARGUMENT);
+    CHECK(caq_pack(job, first, count, NULL, NULL) == CAQ_BAD_ARGUMENT);
+    CHECK(caq_unpack(job, first, count, NULL, NULL) == CAQ_BAD_ARGUMENT);
 }
 
 typedef caq_status (*way)(const caq_job *job, places at, input *in);

@@ -39,10 +39,14 @@ class Target:
         return None
 
     def build(self, source: Path, folder: Path) -> list[str]:
-        """Build the library and a program of one source, and return the command that runs it."""
+        """Build a program of one source with the library, and return the command that runs it.
+
+        The library is built once in a folder, for all programs there.
+        """
         compiler, *flags = self.compiler
-        sources = sorted(CSRC.rglob("*.c"))
-        subprocess.run([compiler, *WARNINGS, *flags, "-c", *sources], cwd=folder, check=True)
+        if not any(folder.glob("*.o")):
+            sources = sorted(CSRC.rglob("*.c"))
+            subprocess.run([compiler, *WARNINGS, *flags, "-c", *sources], cwd=folder, check=True)
         linker, *flags = self.linker or self.compiler
         inputs = [source, *self.startup, *sorted(folder.glob("*.o"))]
         program = folder / source.stem

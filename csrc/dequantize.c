@@ -1,0 +1,155 @@
+/*
+ * dequantize.c - from stored codes, scales and zero points back to weights
+ *
+ * Any run of elements, row by row, in pieces whose codes and parameters fit into the tile.
+ */
+#include "float_bits.h"
+#include "kernels.h"
+#include "pieces.h"
+
+/* What all pieces of a call have in common. */
+typedef struct decoder {
+    const caq_job *job;
+    const caq_kernels *to; /* the kernels of the type to decode to */
+    caq_decoding decoding;
+    unsigned bits;
+    const uint8_t *packed, *scales, *zero_points;
+    tile *tile;
+    piece loaded; /* whose scales and zero points are in the tile */
+} decoder;
+
+static caq_decoding describe_decoding(caq_format_info format) {
+    /* The bits of a number are its exponent's and significand's in the format, shifted up, and the
+     * bias between the exponents. */
+    int32_t lacking = 23 - format.mantissa, bias = 127 - format.bias;
+    int32_t largest = (int32_t)float_bits(format.largest);
+    return (caq_decoding){.sign = is_float(format) || format.is_signed ? 1 << (format.bits - 1) : 0,
+                          .is_float = is_float(format),
+                          .sign_up = 32 - format.bits,
+                          .first = 1 << format.mantissa,
+                          .last = (largest - bias * (1 << 23)) >> lacking,
+                          .lacking = lacking,
+                          .rebias = (bias - format.mantissa) * (1 << 23)};
+}
+
+/* 2^(byte - 127); 255 is NaN. 2^-127 is a subnormal binary32 number. */
+static void widen_e8m0(const uint8_t *stored, size_t count, float *to) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t exponent = (uint32_t)stored[i] << 23;
+        uint32_t bits = select_bits(stored[i] == 0, 0x400000, exponent);
+        to[i] = float_from_bits(select_bits(stored[i] == 255, 0x7FC00000, bits));
+    }
+}
+
+void caq_load_scales(const caq_job *job, const uint8_t *scales, piece piece, float *to) {
+    scales += piece.block * job->scale_size;
+    if (is_e8m0(job))
+        widen_e8m0(scales, piece.blocks, to);
+    else
+        job->kernels->widen(scales, piece.blocks, to);
+}
+
+static void load_zero_points(const decoder *with) {
+    piece piece = with->loaded;
+    const uint8_t *zero_points = with->zero_points + piece.block;
+    if (HAS_FLOATS &&
+        with->decoding.is_float) { /* a zero point is a code, which decodes to its number */
+        const float minus_one = -1.0f;
+        const int32_t minus_zero = INT32_MIN;
+        const caq_kernels *to_f32 = with->job->kernels - with->job->source + CAQ_F32;
+        to_f32->decode(zero_points, 1, piece.blocks, &minus_one, &minus_zero, &with->decoding,
+                       with->tile->zero);
+        return;
+    }
+    int32_t mask = (1 << with->bits) - 1;
+    for (size_t i = 0; i < piece.blocks; i++)
+        with->tile->zero[i] = (zero_points[i] & mask) ^ with->decoding.sign;
+}
+
+static uint8_t get_code(const uint8_t *packed, size_t element, unsigned bits) {
+    size_t codes_per_byte = 8 / bits;
+    unsigned shift = (unsigned)(element % codes_per_byte) * bits;
+    return (uint8_t)(((unsigned)packed[element / codes_per_byte] >> shift) & ((1u << bits) - 1));
+}
+
+/* Unpack codes from any element on; other bits are zero. */
+static void unpack_codes(const caq_job *job, size_t element, size_t count, unsigned bits,
+                         const uint8_t *packed, uint8_t *codes) {
+    size_t codes_per_byte = 8 / bits;
+    for (; count && element % codes_per_byte; count--)
+        *codes++ = get_code(packed, element++, bits);
+    size_t bytes = count / codes_per_byte;
+    job->kernels->unpack(packed + element / codes_per_byte, bytes, bits, codes);
+    for (size_t i = bytes * codes_per_byte; i < count; i++)
+        codes[i] = get_code(packed, element + i, bits);
+}
+
+/* Have a piece's scales and zero points in the tile, and return where there. Where blocks span rows, those
+ * of the row are loaded, as far as count elements go, and stay for the rows below. */
+static size_t load_parameters(decoder *with, piece piece, size_t count) {
+    const caq_job *job = with->job;
+    size_t offset = piece.block - with->loaded.block; /* huge if it lies before */
+    if (offset < with->loaded.blocks && piece.blocks <= with->loaded.blocks - offset)
+        return offset;
+    if (job->rows > 1) {
+        size_t of_row = job->blocks[job->axes - 1], length = job->length[job->axes - 1];
+        piece.blocks = smaller(of_row - piece.block % of_row, count / length + 2);
+        piece.blocks = smaller(piece.blocks, TILE_BLOCKS);
+    }
+    with->loaded = piece;
+    caq_load_scales(job, with->scales, piece, with->tile->scale);
+    load_zero_points(with);
+    return 0;
+}
+
+static void decode_piece(decoder *with, piece piece, size_t at, size_t element, void *target) {
+    tile *tile = with->tile;
+    const uint8_t *codes = with->packed + element;
+    if (with->bits != 8) {
+        unpack_codes(with->job, element, piece.blocks * piece.length, with->bits, with->packed,
+                     tile->codes);
+        codes = tile->codes;
+    }
+    with->to->decode(codes, piece.blocks, piece.length, tile->scale + at, tile->zero + at,
+                     &with->decoding, target);
+}
+
+caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
+                          const void *scales, const uint8_t *zero_points, caq_source target,
+                          void *weight, void *scratch) {
+    if (!has_elements(job, first, count) || !has_source(target))
+        return CAQ_BAD_ARGUMENT;
+    caq_format_info format = caq_describe_format(job->format);
+    decoder with = {.job = job,
+                    .to = job->kernels - job->source + target,
+                    .decoding = describe_decoding(format),
+                    .bits = format.bits,
+                    .packed = packed,
+                    .scales = scales,
+                    .zero_points = zero_points,
+                    .tile = scratch,
+                    .loaded = {0, 0, 0}};
+    size_t size = target == CAQ_F32 ? 4 : 2;
+    uint8_t *to = weight;
+    for (size_t done; count; first += done, count -= done, to += done * size) {
+        piece piece = next_piece(job, first, count, with.bits);
+        decode_piece(&with, piece, load_parameters(&with, piece, count), first, to);
+        done = piece.blocks * piece.length;
+    }
+    return CAQ_OK;
+}
+
+caq_status caq_unpack(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
+                      uint8_t *codes) {
+    if (!has_elements(job, first, count))
+        return CAQ_BAD_ARGUMENT;
+    caq_format_info format = caq_describe_format(job->format);
+    if (format.bits != 8)
+        unpack_codes(job, first, count, format.bits, packed, codes);
+    for (size_t i = 0; format.bits == 8 && i < count; i++)
+        codes[i] = packed[first + i];
+    unsigned sign = format.is_signed ? 1u << (format.bits - 1) : 0;
+    for (size_t i = 0; i < count; i++)
+        codes[i] = (uint8_t)((codes[i] ^ sign) - sign);
+    return CAQ_OK;
+}
