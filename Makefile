@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n auto
 C_SOURCES = $(sort $(wildcard csrc/*.c csrc/*/*.c))
 C_HEADERS = $(sort $(wildcard csrc/*.h csrc/*/*.h))
 C_WARNINGS = -std=c11 -O2 -Icsrc -Wall -Wextra -Wconversion -Werror -ffp-contract=off
-PYTHON_SOURCES = coreai_opt reference tests examples benchmarks setup.py
+PYTHON_SOURCES = coreai_opt csrc reference tests examples benchmarks setup.py
 
 # What the package is built from: an environment is installed anew when any of it has changed.
 PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS) \
@@ -17,7 +17,8 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help bench demo test fuzz fuzz-c sanitize check format lint types c-format c-warnings wheel sdist clean
+.PHONY: help amalgamate bench demo test fuzz fuzz-c sanitize check format lint types c-format c-warnings \
+	size wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
@@ -28,6 +29,8 @@ help:
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
+	@echo "make size    what the C library takes on a Cortex-M4F, see docs/embedded.md"
+	@echo "make amalgamate  the C library as two files in build/amalgamated/"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"
 	@echo "make clean   remove what was built, environments included"
@@ -92,6 +95,12 @@ c-warnings:
 		echo "$(CC) -c $$source"; \
 		$(CC) $(C_WARNINGS) -c $$source -o /dev/null || exit 1; \
 	done
+
+size:
+	$(PYTHON) csrc/sizes.py
+
+amalgamate:
+	$(PYTHON) csrc/amalgamate.py build/amalgamated
 
 wheel: .venv-build/installed
 	.venv-build/bin/python -m build --wheel

@@ -1,0 +1,246 @@
+"""What docs/embedded.md promises: builds with nothing behind them, their sizes, the examples."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from coreai_opt import reference
+from coreai_opt.reference import FORMATS
+
+from .targets import CSRC, HOST_CC, ROOT, WARNINGS
+from .test_c_library import PORTABLE, Job, targets, weights
+
+EXAMPLES = ROOT / "examples" / "embedded"
+FREESTANDING = ["-Os", "-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-pic"]
+BAD_ARGUMENT = 1
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+sizes = load(CSRC / "sizes.py")
+
+
+def need(*tools: str) -> None:
+    for tool in tools:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+
+
+def need_cortex_m() -> None:
+    if reason := sizes.missing():
+        pytest.skip(reason)
+
+
+def run(*command: object, folder: Path | None = None) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def freestanding(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of the library as one relocatable file, of this machine's compiler."""
+    need(HOST_CC, "ld", "nm", "size")
+    folder = tmp_path_factory.mktemp("freestanding")
+    run(HOST_CC, *WARNINGS, *FREESTANDING, "-c", *sorted(CSRC.rglob("*.c")), folder=folder)
+    run("ld", "-r", *sorted(folder.glob("*.o")), "-o", folder / "all.o")
+    return folder / "all.o"
+
+
+def test_nothing_is_undefined(freestanding: Path) -> None:
+    assert run("nm", "-u", freestanding) == ""
+
+
+def test_every_symbol_has_the_prefix(freestanding: Path) -> None:
+    names = [
+        line.split()[-1] for line in run("nm", "-g", "--defined-only", freestanding).splitlines()
+    ]
+    public = re.findall(r"\b(caq_\w+)\(", re.sub(r"/\*.*?\*/", "", header(), flags=re.S))
+    assert set(public) <= set(names), "all that the header declares is there"
+    assert [name for name in names if not name.startswith("caq_")] == []
+
+
+def header() -> str:
+    return (CSRC / "coreai_quant.h").read_text()
+
+
+def test_there_is_no_data_to_keep(freestanding: Path) -> None:
+    _, data, bss = run("size", freestanding).splitlines()[1].split()[:3]
+    assert (data, bss) == ("0", "0")
+
+
+def test_status_texts() -> None:
+    """Each status of the header has one of its own."""
+    enum = re.search(r"typedef enum caq_status {(.+?)}", header(), re.DOTALL)
+    assert enum is not None
+    source = (CSRC / "status.c").read_text()
+    texts = dict(re.findall(r'case (CAQ_\w+):\s+return "(.+)";', source))
+    assert list(texts) == re.findall(r"\bCAQ_\w+", enum[1])
+    assert len(set(texts.values())) == len(texts)
+
+
+@pytest.mark.parametrize("build", sizes.BUILDS)
+def test_a_cortex_m_needs_nothing_and_little(build: str, tmp_path: Path) -> None:
+    """Linked without a C library and without libgcc: no double, no division in software."""
+    need_cortex_m()
+    objects = sizes.compile_library(tmp_path / "objects", sizes.BUILDS[build])
+    text, data, bss = sizes.sections(sizes.link(objects, tmp_path / "linked.elf"))
+    kibibytes = {
+        "INT4 and INT8, symmetric, all weights": 9,
+        "all integers, float32": 7,
+        "all formats": 24,
+    }
+    assert text <= 1024 * kibibytes.get(build, 6)
+    assert (data, bss) == (0, 0)
+
+
+@pytest.fixture(scope="module")
+def cortex_m(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    need_cortex_m()
+    objects: list[Path] = sizes.compile_library(tmp_path_factory.mktemp("cortex_m") / "objects")
+    return objects
+
+
+def fnv1a(data: bytes) -> int:
+    return reduce(lambda digest, byte: (digest ^ byte) * 16777619 % (1 << 32), data, 2166136261)
+
+
+@pytest.mark.parametrize("target", sizes.TARGETS)
+def test_the_cortex_m_example(target: str, cortex_m: list[Path], tmp_path: Path) -> None:
+    enums = sizes.TARGETS[target]
+    found = sizes.run_example(cortex_m, enums, tmp_path)
+    weight = (np.arange(32 * 64) * 7919 % 255 - 127).astype(np.float32).reshape(32, 64) / 1024
+    stored = reference.quantize(
+        weight.astype(np.float32),
+        FORMATS[enums[0].removeprefix("CAQ_").lower()],
+        symmetric=enums[1] == "CAQ_SYMMETRIC",
+        block_sizes=(1, 32),
+        e8m0_scale=enums[2] == "CAQ_SCALE_E8M0",
+    )
+    assert found["hash"] == fnv1a(b"".join(part.tobytes() for part in stored))
+    assert 64 < found["quantize stack"] <= 512
+    assert 64 < found["decode stack"] <= 512
+
+
+def quantize_with(program: Path, job: Job) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [program, *job.arguments(PORTABLE)],
+        input=job.weight.tobytes(),
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "without",
+    [("INT2", "INT8", "FP4", "FP8", "ASYMMETRIC", "F16", "BF16"),
+     ("INT2", "INT4", "INT8", "F16", "BF16"),
+     ("FP4", "FP8", "F32", "BF16")],
+    ids=str,
+)  # fmt: skip
+def test_what_is_left_out_is_refused_and_the_rest_is_right(
+    without: tuple[str, ...], tmp_path: Path
+) -> None:
+    switches = [sizes.WITHOUT.format(name) for name in without]
+    sources = [*CSRC.rglob("*.c"), ROOT / "tests" / "csrc" / "run_job.c"]
+    program = tmp_path / "run_job"
+    run(HOST_CC, *WARNINGS, "-O1", "-DCAQ_PORTABLE_ONLY=1", *switches, *sources, "-o", program)
+    right = refused = 0
+    for dtype, short in ((np.float32, "F32"), (np.float16, "F16")):
+        for format, symmetric, e8m0 in targets():
+            group = format.name.split("_")[0].upper().removeprefix("U")
+            job = Job(weights((6, 64), np.dtype(dtype)), (1, 32), format, symmetric, e8m0)
+            done = quantize_with(program, job)
+            if short in without or group in without or (not symmetric and "ASYMMETRIC" in without):
+                assert done.returncode == BAD_ARGUMENT
+                refused += 1
+            else:
+                assert (done.returncode, done.stdout) == (0, job.expected())
+                right += 1
+    assert right
+    assert refused
+
+
+def test_the_amalgamation_is_the_library(tmp_path: Path) -> None:
+    run(sys.executable, CSRC / "amalgamate.py", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coreai_quant.c", "coreai_quant.h"]
+    program = tmp_path / "run_job"
+    flags = [flag for flag in WARNINGS if not flag.startswith("-I")]
+    sources = [tmp_path / "coreai_quant.c", ROOT / "tests" / "csrc" / "run_job.c"]
+    run(HOST_CC, *flags, "-O1", f"-I{tmp_path}", *sources, "-o", program)
+    for format, symmetric, e8m0 in targets():
+        job = Job(weights((5, 70), np.dtype(np.float16)), (1, 35), format, symmetric, e8m0)
+        assert quantize_with(program, job).stdout == job.expected()
+
+
+@pytest.mark.parametrize("shared", ["OFF", "ON"])
+def test_installed_by_cmake_and_found_by_pkg_config(shared: str, tmp_path: Path) -> None:
+    need("cmake", "pkg-config", "c++")
+    build, prefix = tmp_path / "build", tmp_path / "prefix"
+    flags = [
+        f"-DCMAKE_INSTALL_PREFIX={prefix}",
+        "-DCMAKE_INSTALL_LIBDIR=lib",
+        "-DCMAKE_C_FLAGS=-O1 -DCAQ_PORTABLE_ONLY=1",
+    ]
+    run("cmake", "-S", CSRC, "-B", build, f"-DBUILD_SHARED_LIBS={shared}", *flags)
+    run("cmake", "--build", build)
+    run("cmake", "--install", build)
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
+    environment["LD_LIBRARY_PATH"] = str(prefix / "lib")
+    packages = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "coreai_quant"],
+        env=environment, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    strict = ["-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
+    run("c++", *strict, EXAMPLES / "host.cpp", *packages, "-o", tmp_path / "host")
+    check_host(run("env", f"LD_LIBRARY_PATH={prefix / 'lib'}", tmp_path / "host"))
+
+    user = tmp_path / "user"
+    user.mkdir()
+    (user / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(user CXX)\n"
+        "find_package(coreai_quant 0.1 REQUIRED)\n"
+        f"add_executable(host {EXAMPLES / 'host.cpp'})\n"
+        "target_compile_features(host PRIVATE cxx_std_17)\n"
+        "target_link_libraries(host PRIVATE coreai_quant::coreai_quant)\n"
+    )
+    run("cmake", "-S", user, "-B", user / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", user / "build")
+    check_host(run(user / "build" / "host"))
+
+
+def check_host(printed: str) -> None:
+    """The example's sums are those of the reference's decoded rows, added in the same order."""
+    weight: npt.NDArray[Any] = np.arange(8 * 256) * 7919 % 255 - 127
+    weight = (weight.astype(np.float32) / np.float32(1024)).reshape(8, 256)
+    stored = reference.quantize(
+        weight, FORMATS["int4"], symmetric=True, block_sizes=(1, 32), e8m0_scale=False
+    )
+    decoded = reference.dequantize(*stored, FORMATS["int4"], weight.shape, weight.dtype)
+    lines = [
+        f"row {row}: {sum(w * 0.5 for w in decoded[row].tolist()):+.6f}, "
+        f"exactly {sum(w * 0.5 for w in weight[row].tolist()):+.6f}"
+        for row in range(8)
+    ]
+    assert printed.splitlines() == lines
