@@ -117,8 +117,8 @@ def quantize_array(
             axis. Elements of one block share a scale.
         scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
             E8M0 scales.
-        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; nothing
-            else about the result changes).
+        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
+            of symmetric integers of 2 and 4 bits may be negative).
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per

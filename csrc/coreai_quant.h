@@ -54,7 +54,8 @@ typedef enum caq_scheme { CAQ_SYMMETRIC, CAQ_ASYMMETRIC } caq_scheme;
  * no other): byte e stands for 2^(e - 127). */
 typedef enum caq_scale { CAQ_SCALE_AS_WEIGHT, CAQ_SCALE_E8M0 } caq_scale;
 
-/* How a block's scale is found: from its extremes, or from there on by a search for less squared error. */
+/* How a block's scale is found: from its extremes, or from there on by a search for less squared error.
+ * Searched symmetric integers of 2 and 4 bits have one code more below zero, and scales of either sign. */
 typedef enum caq_observer { CAQ_MINMAX, CAQ_MSE } caq_observer;
 
 /* Instruction sets that the kernels are built for. All give the same bytes. */

@@ -63,7 +63,8 @@ static inline uint16_t f16_from_float(float x) {
     return (uint16_t)(sign | ((rounded >> 13) - ((127 - 15) << 10)));
 }
 
-/* The numbers below are not negative, finite, and no more than the type's largest when rounded. */
+/* The numbers below are finite, and no more than the type's largest when rounded; those that are rounded
+ * are not negative. */
 
 /* Round half even to the precision of f16. Below its normal numbers the adder rounds, at 2^-24. */
 static inline float round_to_f16(float x) {
@@ -81,9 +82,11 @@ static inline float round_to_bf16(float x) {
 
 /* The bits of a number that f16 holds. */
 static inline uint16_t f16_bits(float x) {
-    uint32_t normal = (float_bits(x) >> 13) - ((127 - 15) << 10);
-    uint32_t subnormal = float_bits(x + 0.5f) - float_bits(0.5f);
-    return (uint16_t)select_bits(x < 0x1p-14f, subnormal, normal);
+    uint32_t bits = float_bits(x) & 0x7FFFFFFF, sign = (float_bits(x) ^ bits) >> 16;
+    float magnitude = float_from_bits(bits);
+    uint32_t normal = (bits >> 13) - ((127 - 15) << 10);
+    uint32_t subnormal = float_bits(magnitude + 0.5f) - float_bits(0.5f);
+    return (uint16_t)(sign | select_bits(magnitude < 0x1p-14f, subnormal, normal));
 }
 
 /* The bits of a number that bf16 holds. */

@@ -52,8 +52,9 @@ static void reduce_unit(const caq_job *job, caq_run run, const void *weight, til
 caq_encoding caq_describe_encoding(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     int32_t dropped = is_float(format) ? 23 - format.mantissa : 0;
-    int32_t largest = is_asymmetric(job) ? asymmetric_levels(format) : 2 * symmetric_max(format);
-    int32_t offset = integer_offset(format, job->scheme);
+    int32_t largest = is_asymmetric(job) ? asymmetric_levels(format)
+                                         : symmetric_zero(job) + symmetric_max(format);
+    int32_t offset = integer_offset(job);
     return (caq_encoding){.largest = is_float(format) ? 255 : (uint8_t)largest,
                           .offset = is_float(format) ? 0 : (uint8_t)offset,
                           .saturation = format.largest,
@@ -226,8 +227,7 @@ static void load_encoder_parameters(const caq_job *job, piece piece, const void 
         tile->reciprocal[i] = 1.0f / tile->scale[i];
     for (size_t i = 0; i < piece.blocks; i++) {
         uint8_t stored = zero_points[piece.block + i];
-        tile->zero[i] =
-            (format.is_signed ? (int8_t)stored : stored) - integer_offset(format, job->scheme);
+        tile->zero[i] = (format.is_signed ? (int8_t)stored : stored) - integer_offset(job);
     }
 }
 

@@ -164,8 +164,8 @@ TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t b
     else
         for (size_t i = 0; i < blocks; i++)
             tile->scale[i] = tile->absmax[i] / divisor;
-    int32_t zero = is_float(format) ? 0 : symmetric_max(format);
-    int32_t offset = is_float(format) ? 0 : integer_offset(format, CAQ_SYMMETRIC);
+    int32_t zero = is_float(format) ? 0 : symmetric_zero(job);
+    int32_t offset = integer_offset(job);
     for (size_t i = 0; i < blocks; i++)
         tile->zero[i] = zero;
     for (size_t i = 0; i < blocks; i++)
@@ -191,7 +191,7 @@ TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t 
         float zero = round_integer(float_from_bits((uint32_t)tile->below[i]) / tile->scale[i]);
         tile->zero[i] = (int32_t)(zero < levels ? zero : levels);
     }
-    int32_t offset = integer_offset(format, CAQ_ASYMMETRIC);
+    int32_t offset = integer_offset(job);
     for (size_t i = 0; i < blocks; i++)
         zero_points[i] = (uint8_t)(tile->zero[i] + offset);
     return CAQ_OK;

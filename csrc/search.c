@@ -15,7 +15,9 @@
 static int32_t count_turns(const caq_job *job) {
     if (job->scale == CAQ_SCALE_E8M0)
         return 0;
-    return job->scheme == CAQ_ASYMMETRIC && caq_describe_format(job->format).bits < 8 ? 4 : 1;
+    if (caq_describe_format(job->format).bits == 8)
+        return 1;
+    return job->scheme == CAQ_SYMMETRIC ? 2 : 4;
 }
 
 static int is_scoring(const caq_job *job, const caq_search *search) {
@@ -98,6 +100,16 @@ static float found_scale(const caq_job *job, const caq_search *search, size_t la
     return search->a[lane] / (b < 1.0f ? 1.0f : b) * unit;
 }
 
+/* Symmetric integers have one code more below zero than above. If the other way round was better, it is
+ * this way with codes and scale negated. */
+static void mirror_found(caq_search *search, size_t count) {
+    for (size_t lane = 0; lane < count; lane++) {
+        if (search->zeros[1][lane] < search->zeros[0][lane])
+            search->scales[1][lane] = -search->scales[1][lane];
+        search->zeros[1][lane] = search->zeros[0][lane];
+    }
+}
+
 /* The scales whose errors are compared; the first is MINMAX's. */
 static void begin_comparison(const caq_job *job, caq_search *search, size_t count) {
     int e8m0 = job->scale == CAQ_SCALE_E8M0;
@@ -116,6 +128,8 @@ static void begin_comparison(const caq_job *job, caq_search *search, size_t coun
     }
     job->kernels->round_found(job, search->scales[1], count);
     job->kernels->round_found(job, search->scales[2], count);
+    if (job->scheme == CAQ_SYMMETRIC)
+        mirror_found(search, count);
 }
 
 static void begin_pass(const caq_job *job, caq_search *search, size_t count) {
@@ -332,7 +346,7 @@ static int32_t count_passes(const caq_job *job) {
 static void store_found(const caq_job *job, const tile *tile, size_t blocks, uint8_t *scales,
                         uint8_t *zero_points) {
     job->kernels->store_scales(job, tile->scale, blocks, scales);
-    int32_t offset = integer_offset(caq_describe_format(job->format), job->scheme);
+    int32_t offset = integer_offset(job);
     for (size_t i = 0; i < blocks; i++)
         zero_points[i] = (uint8_t)(tile->zero[i] + offset);
 }

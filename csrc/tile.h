@@ -51,12 +51,20 @@ static inline int32_t symmetric_max(caq_format_info format) { return (1 << (form
 /* L of the contract: steps of the full integer range. */
 static inline int32_t asymmetric_levels(caq_format_info format) { return (1 << format.bits) - 1; }
 
-/* Integers are computed as unsigned codes, in which the zero point of symmetric ones is Q. Stored codes
- * and zero points are above these by this. */
-static inline int32_t integer_offset(caq_format_info format, caq_scheme scheme) {
+/* Integers are computed as unsigned codes, in which this is the zero point of symmetric ones. Searched
+ * ones of 2 and 4 bits have one code more below zero than above. */
+static inline int32_t symmetric_zero(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    int is_searched = CAQ_WITH_MSE && job->observer == CAQ_MSE;
+    return symmetric_max(format) + (is_searched && format.bits < 8);
+}
+
+/* Stored codes and zero points are above those unsigned ones by this. */
+static inline int32_t integer_offset(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
     if (!format.is_signed)
         return 0;
-    return scheme == CAQ_SYMMETRIC ? -symmetric_max(format) : -(1 << (format.bits - 1));
+    return is_asymmetric(job) ? -(1 << (format.bits - 1)) : -symmetric_zero(job);
 }
 
 /* The code that the largest weight of a floating-point block gets. With binary16 scales E5M2 aims lower, or

@@ -51,6 +51,11 @@ class Format:
         return (1 << (self.bits - 1)) - 1
 
     @property
+    def searched_min(self) -> int:
+        """The least symmetric integer code with the observer MSE: -2**(bits-1), of 8 bits -Q."""
+        return -self.symmetric_max - (self.bits < 8)
+
+    @property
     def float_max(self) -> float:
         """The largest finite number of a floating-point format."""
         return float(ml_dtypes.finfo(self.code_dtype).max)

@@ -61,7 +61,7 @@ def quantize(
             blocks, scale, zero_point, format, symmetric=symmetric, dtype=weight.dtype
         )
     codes, zero_point = _encode(
-        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric
+        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, mse
     )
     return (
         pack(from_rows(codes, weight.shape, shape).astype(format.code_dtype), format),
@@ -102,15 +102,16 @@ def _minmax(
 
 
 def _encode(
-    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool
+    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool, mse: bool
 ) -> tuple[Array, Array]:
     """Codes and zero points as they are stored."""
     if not format.is_int:
         return encode_float(blocks * reciprocal(scale), format), zero_point
     if symmetric:
-        # UINT stores INT's code + Q with the zero point Q, so it decodes to exactly what INT does.
-        lowest, highest = -format.symmetric_max, format.symmetric_max
-        offset = 0 if format.is_signed_int else format.symmetric_max
+        # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
+        lowest = format.searched_min if mse else -format.symmetric_max
+        highest = format.symmetric_max
+        offset = 0 if format.is_signed_int else -lowest
     else:
         # INT is UINT shifted down by half the range.
         lowest, highest = 0, format.levels

@@ -1,8 +1,10 @@
 """A better scale than MINMAX's for each block: the observer MSE.
 
-It looks for the scale, and the zero point, at which Σ(w - w')² of the block is least. Scales are
-scored on weights rounded to integers, so that sums are exact and do not depend on their order; the
-best is taken only where what is stored in the end is closer to the weights than MINMAX's is.
+It looks for the scale, and the zero point, at which Σ(w - w')² of the block is least. Symmetric
+integers of 2 and 4 bits have one code more below zero than above, and a scale of either sign, so
+that it is of use on either side. Scales are scored on weights rounded to integers, so that sums are
+exact and do not depend on their order; the best is taken only where what is stored in the end is
+closer to the weights than MINMAX's is.
 """
 
 from collections.abc import Iterator
@@ -91,8 +93,7 @@ class Blocks:
     def code_range(self, zero_points: Array) -> tuple[Array, Array]:
         """The lowest and the highest integer code, less the zero point."""
         if self.symmetric:
-            largest = np.full_like(zero_points, self.format.symmetric_max)
-            return -largest, largest
+            return self.format.searched_min - zero_points, self.format.symmetric_max - zero_points
         return -zero_points, self.format.levels - zero_points
 
 
@@ -155,16 +156,22 @@ def _search_integer(blocks: Blocks, scales: Array, zero_points: Array) -> tuple[
     grid = GRIDS[format.bits]
     x = blocks.integers(grid.unit)
     best = _Best(zero_points)
-    for turn in range(1 if blocks.symmetric or format.bits == 8 else 4):
+    turns = 1 if format.bits == 8 else 2 if blocks.symmetric else 4
+    for turn in range(turns):
         # MINMAX's zero point, its neighbours, and one further to where the best was found.
         further = best.zero_points + (best.zero_points - zero_points)
         zeros = (zero_points, zero_points - 1, zero_points + 1, further)[turn]
-        zeros = np.clip(zeros, F32(0), F32(format.levels))
+        if not blocks.symmetric:
+            zeros = np.clip(zeros, F32(0), F32(format.levels))
         lowest, highest = blocks.code_range(zeros[:, np.newaxis].astype(np.int64))
         for step in grid.steps():
             codes = np.clip((x * step + (1 << 14)) >> 15, lowest, highest)
             best.score(x, codes, zeros)
-    return best.scales(blocks.extent / F32(grid.unit), scales), best.zero_points
+    found = best.scales(blocks.extent / F32(grid.unit), scales)
+    if blocks.symmetric:
+        # One code more above zero than below is one more below with codes and scale negated.
+        return np.where(best.zero_points < 0, -found, found), zero_points
+    return found, best.zero_points
 
 
 def _search_float(blocks: Blocks, scales: Array) -> Array:

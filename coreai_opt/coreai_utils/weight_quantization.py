@@ -71,8 +71,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
             E8M0 scales, and needs PER_BLOCK with a block size of 32.
         in_place: change ``coreai_program`` itself instead of a copy.
-        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; nothing
-            else about the result changes).
+        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
+            of symmetric integers of 2 and 4 bits may be negative).
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
         progress: called with (weights done, weights in all, the weight at hand) before each weight,

@@ -20,20 +20,23 @@ def least_error(blocks: Array, dtype: str, qscheme: str) -> Array:
     if not bits:
         return _float(blocks, dtype)
     if qscheme == "symmetric":
-        return np.array([_symmetric(block, 2 ** (bits - 1) - 1) for block in blocks])
+        ranges = {2: (2, 1), 4: (8, 7), 8: (127, 127)}[bits]
+        return np.array([min(_symmetric(b, *ranges), _symmetric(-b, *ranges)) for b in blocks])
     return _asymmetric(blocks, bits)
 
 
-def _symmetric(block: Array, largest: int) -> float:
-    """As 1 / scale grows, each code grows by one at (k - 1/2) / |w|, k = 1 .. largest.
+def _symmetric(block: Array, below: int, above: int) -> float:
+    """As 1 / scale grows, each code grows by one at (k - 1/2) / |w|, to -below or above at last.
 
     After each such event codes c are best decoded with Σ w·c / Σ c², which leaves
     Σ w² - (Σ w·c)² / Σ c².
     """
-    magnitudes = np.abs(block[block != 0])
-    k = np.arange(1, largest + 1)[:, np.newaxis]
-    order = np.argsort(((k - 0.5) / magnitudes).ravel())
-    shape = (largest, len(magnitudes))
+    block = block[block != 0]
+    magnitudes = np.abs(block)
+    k = np.arange(1, below + 1)[:, np.newaxis]
+    events = np.where(k <= np.where(block < 0, below, above), (k - 0.5) / magnitudes, np.inf)
+    order = np.argsort(events.ravel())[: np.isfinite(events).sum()]
+    shape = (below, len(magnitudes))
     products = np.cumsum(np.broadcast_to(magnitudes, shape).ravel()[order])
     squares = np.cumsum(np.broadcast_to(2 * k - 1, shape).ravel()[order])
     return float(np.sum(magnitudes**2) - np.max(products**2 / squares, initial=0))

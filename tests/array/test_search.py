@@ -44,11 +44,17 @@ def block_errors(weight: Array, result: QuantizedArray, numbers: Array) -> Array
     return np.bincount(numbers.ravel(), (difference**2).ravel())
 
 
-# MINMAX's scale of INT2 is absmax = 4, and all the 2s become 0: error 7·2². With all codes 1 the
-# best scale is (4 + 7·2) / 8 = 2.25: error 1.75² + 7·0.25² = 3.5.
-OUTLIER_2 = [4, 2, 2, 2, 2, 2, 2, 2]
-# Here the 8 counts for more: codes that are all 1 leave 8² + 7·2² - 22²/8 = 31.5, MINMAX 7·2² = 28.
-OUTLIER_4 = [8, 2, 2, 2, 2, 2, 2, 2]
+# INT2 has the codes -2 .. 1. MINMAX's scale is absmax = 4, and all the 2s become 0.
+OUTLIER_2 = [4, *[2] * 12]
+# The codes -2 and -1 have the best scale (8·2 + 12·2·1) / (2² + 12) = 2.5 and leave the error
+# 3² + 12·0.5² = 12, MINMAX 12·2².
+OUTLIER_4 = [8, *[2] * 12]
+# Here the 16 counts for more: that leaves 16² + 7·2² - 46²/11 = 92, MINMAX 7·2² = 28.
+OUTLIER_8 = [16, *[2] * 7]
+# Exact, and each weight has the other sign than its code.
+MIXED = [4, *[-2] * 12]
+# All sixteen codes of INT4.
+RAMP = [*range(8, -8, -1)]
 # absmax 7.5 = 1.875·2² has the scale 2: 7.5 -> 8 and 0.5 -> 0, error 0.25 + 9·0.25 = 2.5. With the
 # scale 1, 7.5 -> 6 and 0.5 stays: error 2.25.
 MXFP4_DOWN = [7.5, *[0.5] * 9]
@@ -56,9 +62,13 @@ MXFP4_DOWN = [7.5, *[0.5] * 9]
 MXFP4_UP = [7.125] * 10
 
 EXAMPLES = [
-    (Spec("int2"), OUTLIER_2, 2.25, [1] * 8),
-    (Spec("int2"), [-x for x in OUTLIER_2], 2.25, [-1] * 8),
-    (Spec("int2"), OUTLIER_4, 8, [1, 0, 0, 0, 0, 0, 0, 0]),
+    (Spec("int2"), OUTLIER_2, -2, [-2, *[-1] * 12]),
+    (Spec("int2"), [-x for x in OUTLIER_2], 2, [-2, *[-1] * 12]),
+    (Spec("int2"), MIXED, -2, [-2, *[1] * 12]),
+    (Spec("uint2"), OUTLIER_4, -2.5, [0, *[1] * 12]),
+    (Spec("int2"), OUTLIER_8, 16, [1, *[0] * 7]),
+    (Spec("int4"), RAMP, -1, [*range(-8, 8)]),
+    (Spec("uint4"), [-x for x in RAMP], 1, [*range(16)]),
     (Spec("fp4_e2m1fn"), MXFP4_DOWN, 1, [6, *[0.5] * 9]),
     (Spec("fp4_e2m1fn"), MXFP4_UP, 2, [4] * 10),
 ]
@@ -79,6 +89,32 @@ def test_examples(
     result = spec._replace(observer="mse").quantize(weight, [0], backend)
     assert result.scale.astype(float).tolist() == [scale]
     assert result.codes().astype(float).tolist() == codes
+
+
+@pytest.mark.parametrize("spec", MSE_SPECS, ids=str)
+def test_which_scales_are_negative(spec: Spec, backend: str) -> None:
+    """Those of symmetric integers of 2 and 4 bits, whose codes have no other sign to them."""
+    result = spec.quantize(spread((100, 64), F32), (1, 32), backend)
+    either_sign = spec.qscheme == "symmetric" and spec.dtype.endswith(("int2", "int4"))
+    negative = (result.scale.astype(F32) < 0).sum()
+    assert 50 < negative < 150 if either_sign else not negative
+    if spec.dtype in {"int8", "uint8"} and spec.qscheme == "symmetric":
+        lowest = -127 if spec.dtype == "int8" else 0
+        assert lowest <= result.codes().min()
+        assert result.codes().max() == lowest + 254
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_uint_decodes_to_what_int_does(bits: int, backend: str) -> None:
+    weight = spread((100, 64), F32)
+    int_, uint = (
+        Spec(f"{kind}{bits}", observer="mse").quantize(weight, (1, 32), backend)
+        for kind in ("int", "uint")
+    )
+    assert uint.scale.tobytes() == int_.scale.tobytes()
+    assert uint.dequantize().tobytes() == int_.dequantize().tobytes()
+    assert not int_.zero_point.any()
+    assert (uint.zero_point == (127 if bits == 8 else 2 ** (bits - 1))).all()
 
 
 def test_the_zero_point_moves(backend: str) -> None:
@@ -151,7 +187,8 @@ def test_what_is_too_small_or_large_is_left_to_minmax(spec: Spec, backend: str) 
         weight = (ordinary * factor).astype(dtype)
         for sizes in ((1, 0), (0, 0)):
             got, want = (s.quantize(weight, sizes, backend) for s in (mse, spec))
-            assert_same_bytes(got, want)
+            assert got.scale.tobytes() == want.scale.tobytes()
+            assert got.dequantize().tobytes() == want.dequantize().tobytes()
 
 
 # Longer than what the kernels hold at a time, on either side of it, along both axes.

@@ -40,8 +40,12 @@ SPECS: dict[str, dict[str, Any]] = {
         for scale in (None, DType.FP8_E8M0FNU)
     },
     "mxfp4": {"dtype": DType.FP4_E2M1FN},
+    **{
+        f"{dtype} symmetric mse": {"dtype": dtype, "observer": "mse"}
+        for dtype in (DType.INT2, DType.UINT2, DType.INT4, DType.UINT4)
+    },
 }
-"""Every format with every scheme and scale that it can have."""
+"""Every format with every scheme and scale that it can have; the last have negative scales."""
 
 # Every kind of weight: its shape, with 32 input channels or 64, and a block of 32 of them.
 SHAPES: dict[str, tuple[int, ...]] = {
