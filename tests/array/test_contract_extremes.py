@@ -115,6 +115,16 @@ def test_top_of_float16_on_both_sides(
     assert np.isfinite(result.dequantize()).all()
 
 
+def test_a_scale_is_lowered_until_the_largest_weight_is_finite(backend: str) -> None:
+    # bfloat16 as UINT8, in units of 2^120: 255.5 and more are infinite. (255 + 94.5) / 255 is
+    # stored as 175/128, which 255 is 187 steps of: 187 * 175/128 = 255.7. 255 / 187 rounded down is
+    # 174/128, but of these steps it is 188: 255.6. 255 / 188 is 173/128: 189 steps, 255.4.
+    weight = (np.array([-94.5, 255]) * 2.0**120).astype(BF16)
+    result = Spec("uint8", "asymmetric").quantize(weight, [0], backend)
+    assert result.scale.astype(float).tolist() == [173 / 128 * 2.0**120]
+    assert np.isfinite(result.dequantize().astype(float)).all()
+
+
 # A row for every kind of value.
 EXTREME = Layout((3 * len(KINDS), 37), (1, 0))
 

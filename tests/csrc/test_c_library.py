@@ -144,6 +144,7 @@ LAYOUTS = {
     "a block longer than the packing buffer": ((2, 2500), (1, 0)),
     "many short rows": ((1200, 3), (1, 0)),
     "blocks of an earlier axis": ((64, 35), (32, 1)),
+    "bands that end inside a byte": ((21, 35), (3, 1)),
     "columns": ((19, 1037), (0, 1)),
     "heads": ((3, 32, 9), (1, 32, 1)),
     "transposed convolution": ((8, 5, 3, 3), (0, 1, 0, 0)),
