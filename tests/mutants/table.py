@@ -1,0 +1,1045 @@
+"""The mutants: edits that each break one rule, which some test has to notice.
+
+A mutant is anchored on a short text that occurs once in its file, so that it survives work around
+it. Where the same rule stands in C and in ``reference/``, each has a mutant of its own: the
+reference's must be noticed by the contract tests alone, without its twin.
+"""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One edit.
+
+    Attributes:
+        name: a name to tell it by.
+        file: the file that it changes.
+        text: a text that occurs in the file exactly once.
+        replacement: what takes its place.
+        rule: the rule that this breaks.
+    """
+
+    name: str
+    file: str
+    text: str
+    replacement: str
+    rule: str
+
+    def apply(self, source: str) -> str:
+        """Return ``source`` with the edit.
+
+        Raises:
+            ValueError: the text does not occur exactly once.
+        """
+        if source.count(self.text) != 1:
+            raise ValueError(
+                f"mutant {self.name}: {self.text!r} occurs {source.count(self.text)} times in "
+                f"{self.file}, not once"
+            )
+        return source.replace(self.text, self.replacement)
+
+
+def _mutants(file: str, *edits: tuple[str, str, str, str]) -> tuple[Mutant, ...]:
+    """Return mutants of one file from (name, text, replacement, rule)."""
+    return tuple(
+        Mutant(name, file, text, replacement, rule) for name, text, replacement, rule in edits
+    )
+
+
+_SCALES = _mutants(
+    "csrc/scales_template.h",
+    (
+        "smallest-scale-f32",
+        "0x1.000008p-128f, FLT_MAX",
+        "0x1p-128f, FLT_MAX",
+        "the reciprocal of the smallest float32 scale is finite",
+    ),
+    (
+        "smallest-scale-f16",
+        "{0x1p-24f, 65504.0f",
+        "{0x1p-23f, 65504.0f",
+        "float16 scales go down to the smallest subnormal",
+    ),
+    (
+        "smallest-scale-bf16",
+        "{0x1.08p-128f",
+        "{0x1p-127f",
+        "bfloat16 scales go down to the first whose reciprocal is finite",
+    ),
+    (
+        "smallest-scale-e8m0-f16",
+        "job->source == CAQ_F16 ? 0x1p-24f : 0x1p-127f",
+        "0x1p-127f",
+        "an E8M0 scale of float16 weights is at least 2^-24",
+    ),
+    (
+        "smallest-scale-e8m0",
+        "job->source == CAQ_F16 ? 0x1p-24f : 0x1p-127f",
+        "job->source == CAQ_F16 ? 0x1p-24f : 0x1p-126f",
+        "an E8M0 scale goes down to 2^-127",
+    ),
+    (
+        "smallest-scale-unused",
+        "scale[i] < smallest ? smallest : scale[i]",
+        "scale[i]",
+        "scales too small to divide by are raised",
+    ),
+    (
+        "overflow-f16",
+        "65520.0f",
+        "65536.0f",
+        "a decoded number of 65520 is infinite in float16",
+    ),
+    (
+        "overflow-bf16",
+        "0x1.FFp127f",
+        "0x1.FFFFFEp127f",
+        "a decoded number half a step above bfloat16's largest is infinite",
+    ),
+    (
+        "danger-f16",
+        "0x1p15f, 0x2000",
+        "0x1p17f, 0x2000",
+        "blocks at the top of float16 are looked at",
+    ),
+    (
+        "ulp-f16",
+        "0x1p15f, 0x2000",
+        "0x1p15f, 0x1000",
+        "a lowered scale is a float16 number",
+    ),
+    (
+        "ulp-e8m0",
+        "type.ulp_bits = 0x800000;",
+        "type.ulp_bits = 0x400000;",
+        "a lowered E8M0 scale is a power of two",
+    ),
+    (
+        "lower-once",
+        "while (scale * code >= type.overflow)",
+        "if (scale * code >= type.overflow)",
+        "a scale is lowered until its block decodes to finite numbers",
+    ),
+    (
+        "lower-to-next",
+        "scale = bound < below ? bound : below;",
+        "scale = below;",
+        "a lowered scale is what the code allows",
+    ),
+    (
+        "round-scale-f16",
+        "scale[i] = round_to_f16(scale[i]);",
+        "scale[i] = scale[i] + 0.0f;",
+        "codes are computed from the scale as stored in float16",
+    ),
+    (
+        "round-scale-bf16",
+        "scale[i] = round_to_bf16(scale[i]);",
+        "scale[i] = scale[i] + 0.0f;",
+        "codes are computed from the scale as stored in bfloat16",
+    ),
+    (
+        "round-scale-after-codes",
+        "tile->reciprocal[i] = 1.0f / tile->scale[i];",
+        "tile->reciprocal[i] = job->scheme == CAQ_SYMMETRIC && job->scale != CAQ_SCALE_E8M0 &&"
+        " !caq_describe_format(job->format).mantissa && tile->absmax[i] >= 0x1p-10f"
+        " ? 1.0f / (tile->absmax[i] / (float)symmetric_max(caq_describe_format(job->format)))"
+        " : 1.0f / tile->scale[i];",
+        "the scale is rounded before codes are computed from it",
+    ),
+    (
+        "e8m0-tie-up",
+        "0x17FFFF",
+        "0x180000",
+        "a significand of exactly 29/16 keeps its exponent",
+    ),
+    (
+        "e8m0-floor",
+        "0x17FFFF",
+        "0",
+        "E8M0 exponents round up above 29/16",
+    ),
+    (
+        "e8m0-up",
+        "0x17FFFF",
+        "0x7FFFFF",
+        "E8M0 exponents round down below 29/16",
+    ),
+    (
+        "epsilon",
+        "tile->scale[i] = tile->absmax[i] / divisor;",
+        "tile->scale[i] = (tile->absmax[i] + 1e-6f) / divisor;",
+        "there is no epsilon",
+    ),
+    (
+        "zero-block",
+        "tile->absmax[i] == 0.0f ? 1.0f : tile->scale[i]",
+        "tile->scale[i]",
+        "a block of zeros has the scale 1",
+    ),
+    (
+        "e5m2-f16-divisor",
+        "divisor /= 16.0f;",
+        "divisor /= 8.0f;",
+        "with float16 scales E5M2 aims at 3584",
+    ),
+    (
+        "infinity-accepted",
+        "float_bits(most) >= INFINITE",
+        "float_bits(most) > INFINITE",
+        "infinities are refused",
+    ),
+    (
+        "nan-accepted",
+        "float_bits(most) >= INFINITE",
+        "most == float_from_bits(INFINITE)",
+        "NaNs are refused",
+    ),
+    (
+        "spread-overflows",
+        "float_bits(spread) >= INFINITE",
+        "0",
+        "a range that overflows is halved",
+    ),
+    (
+        "asymmetric-absmax",
+        "low > high ? low : high",
+        "high",
+        "both ends of the range say how large the weights are",
+    ),
+    (
+        "zero-point-tie",
+        "return (x + 0x1.8p23f) - 0x1.8p23f;",
+        "return (float)(int32_t)(x + 0.5f);",
+        "the zero point's half rounds to even",
+    ),
+    (
+        "zero-point-reciprocal",
+        "-from_sortable(tile->found.range.lo[i]) / tile->scale[i]",
+        "-from_sortable(tile->found.range.lo[i]) * tile->reciprocal[i]",
+        "the zero point is a quotient by the scale",
+    ),
+    (
+        "zero-point-clip",
+        "zero < levels ? zero : levels",
+        "zero",
+        "the zero point is clipped",
+    ),
+    (
+        "zero-point-offset",
+        "(uint8_t)((int32_t)tile->zero[i] + offset)",
+        "(uint8_t)(int32_t)tile->zero[i]",
+        "INT's zero point is UINT's shifted down",
+    ),
+    (
+        "float-code-tie",
+        "((bits >> dropped) & 1)",
+        "0",
+        "the largest weight's FP code is rounded half even before its scale is lowered",
+    ),
+)
+
+_FORMATS = _mutants(
+    "csrc/formats.c",
+    ("e4m3-bias", ".bias = 7", ".bias = 8", "E4M3's exponent bias"),
+    ("e2m1-emax", ".emax = 2", ".emax = 3", "E2M1's emax, which its E8M0 scales are relative to"),
+    ("e5m2-largest", "57344.0f", "49152.0f", "E5M2 saturates at its largest number"),
+    ("int2-signed", "{.bits = 2, .is_signed = 1}", "{.bits = 2}", "INT2 is signed"),
+)
+
+_TILE = _mutants(
+    "csrc/tile.h",
+    (
+        "symmetric-q",
+        "return (1 << (format.bits - 1)) - 1;",
+        "return 1 << (format.bits - 1);",
+        "Q is 2^(n-1) - 1",
+    ),
+    (
+        "asymmetric-l",
+        "return (1 << format.bits) - 1;",
+        "return (1 << format.bits) - 2;",
+        "L is 2^n - 1",
+    ),
+    (
+        "asymmetric-shift",
+        "-(1 << (format.bits - 1)) : 0",
+        "1 - (1 << (format.bits - 1)) : 0",
+        "INT is UINT shifted by 2^(n-1)",
+    ),
+    (
+        "uint-zero",
+        "format.is_signed ? 0 : symmetric_max(format)",
+        "0",
+        "symmetric UINT has the zero point Q",
+    ),
+)
+
+_FLOAT_BITS = _mutants(
+    "csrc/float_bits.h",
+    (
+        "f16-tie",
+        "bits + 0xFFF + ((bits >> 13) & 1)",
+        "bits + 0x1000",
+        "scales round half even to float16",
+    ),
+    (
+        "bf16-tie",
+        "0x7FFF + ((bits >> 16) & 1)",
+        "0x8000",
+        "scales round half even to bfloat16",
+    ),
+    (
+        "bf16-truncates",
+        "0x7FFF + ((bits >> 16) & 1)",
+        "0",
+        "scales round to nearest in bfloat16",
+    ),
+    (
+        "f16-subnormal",
+        "float_bits((x + 0.5f) - 0.5f)",
+        "normal",
+        "scales round to float16's subnormals",
+    ),
+    (
+        "f16-widen-subnormal",
+        "float_bits(float_from_bits(magnitude) * 0x1p112f)",
+        "(magnitude ? magnitude + 0x38000000 : 0)",
+        "float16 subnormals are widened exactly",
+    ),
+    (
+        "f16-widen-infinity",
+        "magnitude >= 0x0F800000",
+        "magnitude > 0x0F800000",
+        "a float16 infinity is infinite in float32",
+    ),
+)
+
+_KERNELS = _mutants(
+    "csrc/kernels_template.h",
+    (
+        "absmax-sign",
+        "return VECTOR(and)(VECTOR(bits)(LOAD(p)), VECTOR(set_i)(INT32_MAX));",
+        "return VECTOR(bits)(LOAD(p));",
+        "absmax is of magnitudes",
+    ),
+    (
+        "minmax-order",
+        "VECTOR(xor)(bits, VECTOR(and)(VECTOR(sign_mask)(bits), VECTOR(set_i)(INT32_MAX)))",
+        "bits",
+        "negative numbers order the other way round",
+    ),
+    (
+        "padding",
+        "padded[i] = 0;",
+        "padded[i] = (ELEMENT)0x4000;",
+        "what fills a vector up changes no statistic",
+    ),
+    (
+        "block-stride",
+        "KERNEL(magnitude)(p + row * stride)",
+        "KERNEL(magnitude)(p + row)",
+        "rows of a block lie a stride apart",
+    ),
+    (
+        "several-rows",
+        "*absmax = *absmax > most ? *absmax : most;",
+        "*absmax = most;",
+        "a block's statistics are over all its rows",
+    ),
+    (
+        "lowest-of-four",
+        "VECTOR(lower_4)(lo, least);",
+        "VECTOR(raise_4)(lo, least);",
+        "lo is the smallest element",
+    ),
+    (
+        "clip-bound",
+        "VECTOR(set_f)(-to->largest)",
+        "VECTOR(set_f)(-to->largest - 1.0f)",
+        "symmetric codes are clipped to -Q",
+    ),
+    (
+        "uint-offset",
+        "VECTOR(add_i)(VECTOR(round)(clipped), VECTOR(set_i)(to->offset))",
+        "VECTOR(round)(clipped)",
+        "a symmetric UINT code is INT's + Q",
+    ),
+    (
+        "zero-point-before-rounding",
+        "VECTOR(add_i)(VECTOR(round)(clipped), offset)",
+        "VECTOR(add_i)(VECTOR(round)(VECTOR(add)(clipped, zero)), VECTOR(set_i)(to->offset))",
+        "the product is rounded before the zero point is added",
+    ),
+    (
+        "asymmetric-top",
+        "vf top = VECTOR(add)(bottom, VECTOR(set_f)(to->largest));",
+        "vf top = VECTOR(set_f)(to->largest);",
+        "asymmetric codes are clipped to L",
+    ),
+    (
+        "float-saturation",
+        "magnitude = VECTOR(clip)(magnitude, VECTOR(set_f)(0.0f), VECTOR(set_f)(to->largest));",
+        "",
+        "FP codes saturate",
+    ),
+    (
+        "float-tie",
+        "VECTOR(add_i)(VECTOR(add_i)(bits, half), odd)",
+        "VECTOR(add_i)(VECTOR(add_i)(bits, half), VECTOR(set_i)(1))",
+        "FP codes round half even",
+    ),
+    (
+        "float-truncates",
+        "(1 << (to->dropped - 1)) - 1",
+        "0",
+        "FP codes round to nearest",
+    ),
+    (
+        "float-subnormal",
+        "VECTOR(at_least)(magnitude, VECTOR(set_f)(to->smallest))",
+        "VECTOR(at_least)(magnitude, VECTOR(set_f)(0.0f))",
+        "FP codes have subnormals",
+    ),
+    (
+        "sign-of-zero",
+        "return VECTOR(or)(sign, VECTOR(select)(is_normal, normal, steps));",
+        "vi code = VECTOR(select)(is_normal, normal, steps);"
+        " return VECTOR(or)(code, VECTOR(and)(sign, VECTOR(sign_mask)("
+        "VECTOR(sub_i)(VECTOR(set_i)(0), code))));",
+        "FP codes keep the sign of zero",
+    ),
+)
+
+_ENCODE = _mutants(
+    "csrc/encode_template.h",
+    (
+        "zero-of-column",
+        "KERNEL(load_parameters)(zero + at)",
+        "KERNEL(load_parameters)(zero + i)",
+        "every column has a zero point of its own",
+    ),
+    (
+        "scale-of-last-columns",
+        "VECTOR(set_f)(reciprocal[i])",
+        "VECTOR(set_f)(reciprocal[0])",
+        "every column has a scale of its own",
+    ),
+    (
+        "zero-of-block",
+        "VECTOR(set_f)(zero[block])",
+        "VECTOR(set_f)(zero[0])",
+        "every block has a zero point of its own",
+    ),
+    (
+        "tail-of-block",
+        "PART(_few)(p + i, length - i, reciprocal, zero, to, codes + i);",
+        "PART(_few)(p + i, length - i - 1, reciprocal, zero, to, codes + i);",
+        "the last elements of a block are encoded",
+    ),
+)
+
+_QUANTIZE = _mutants(
+    "csrc/quantize.c",
+    (
+        "axis-stride",
+        "stride *= job->blocks[axis] * job->length[axis];",
+        "stride *= job->blocks[axis];",
+        "strides of merged axes",
+    ),
+    (
+        "range-has-zero",
+        "tile->found.range.lo[i] = tile->found.range.hi[i] = 0;",
+        "tile->found.range.lo[i] = tile->found.range.hi[i] = 0x3F000000;",
+        "an asymmetric range includes zero",
+    ),
+    (
+        "step-of-subnormals",
+        "127u + 23u + 1u",
+        "127u + 23u",
+        "the step of FP subnormals",
+    ),
+    (
+        "float-bias",
+        "(127 - format.bias) * (1 << format.mantissa)",
+        "(126 - format.bias) * (1 << format.mantissa)",
+        "the exponent bias of FP codes",
+    ),
+    (
+        "float-sign-place",
+        "32u - format.bits",
+        "24u",
+        "the sign of an FP4 code is bit 3",
+    ),
+    (
+        "nibble-order-at-edges",
+        "(unsigned)(element % codes_per_byte) * bits",
+        "(unsigned)(codes_per_byte - 1 - element % codes_per_byte) * bits",
+        "the first code is in the lowest bits",
+    ),
+    (
+        "neighbours-in-a-byte",
+        "(*byte & ~mask)",
+        "0",
+        "rows that share a byte leave each other's codes alone",
+    ),
+    (
+        "unused-bits",
+        "put_code(packed, element, bits, 0);",
+        "put_code(packed, element, bits, 1);",
+        "unused bits of the last byte are zero",
+    ),
+    (
+        "join-threads",
+        "a.lo < b.lo ? a.lo : b.lo",
+        "a.lo",
+        "threads that share a scale share their extents",
+    ),
+)
+
+_LAYOUT = _mutants(
+    "csrc/layout.c",
+    (
+        "merge-axes",
+        "(blocks == 1 || job->length[last] == 1)",
+        "(blocks == 1 || job->blocks[last] == 1 || job->length[last] == 1)",
+        "axes that blocks tell apart are not merged",
+    ),
+    (
+        "granule",
+        "return bands * job->tiles;",
+        "return job->tiles;",
+        "parts of the work do not share bytes",
+    ),
+    (
+        "tile-ends-on-byte",
+        "return length * bits % 8 == 0 ? tile : 8;",
+        "return tile;",
+        "tiles of a row do not share bytes",
+    ),
+    (
+        "packed-size",
+        "(job->elements % codes_per_byte != 0)",
+        "0",
+        "the last byte may be partly filled",
+    ),
+    (
+        "scale-size",
+        "job->scale == CAQ_SCALE_E8M0 ? 1 : job->source",
+        "job->source",
+        "an E8M0 scale is a byte",
+    ),
+    (
+        "block-divides",
+        "shape[axis] % length != 0 ||",
+        "0 ||",
+        "a block's length divides its axis",
+    ),
+    (
+        "elements-overflow",
+        "job->elements > SIZE_MAX / sizeof(float) / shape[axis]",
+        "0",
+        "shapes whose size overflows are refused",
+    ),
+)
+
+_PORTABLE = _mutants(
+    "csrc/portable/kernels_portable.c",
+    (
+        "portable-round",
+        "return (vi)(float_bits(x + 0x1.8p23f) - float_bits(0x1.8p23f));",
+        "return (vi)(x < 0 ? x - 0.5f : x + 0.5f);",
+        "portable: halves round to even",
+    ),
+    (
+        "portable-nibbles",
+        "(codes[0] & 15) | codes[1] << 4",
+        "(codes[1] & 15) | codes[0] << 4",
+        "portable: the first 4-bit code is in the lowest bits",
+    ),
+    (
+        "portable-crumbs",
+        "(codes[1] & 3) << 2 | (codes[2] & 3) << 4",
+        "(codes[2] & 3) << 2 | (codes[1] & 3) << 4",
+        "portable: the order of 2-bit codes",
+    ),
+    (
+        "portable-crumb-mask",
+        "(codes[0] & 3)",
+        "codes[0]",
+        "portable: only the low bits of a code are stored",
+    ),
+    (
+        "portable-shift",
+        "return (vi)((uint32_t)a >> n);",
+        "return a >> n;",
+        "portable: the sign bit moves alone",
+    ),
+)
+
+_AVX2 = _mutants(
+    "csrc/x86/kernels_avx2.c",
+    ("avx2-round", "_mm256_cvtps_epi32(x)", "_mm256_cvttps_epi32(x)", "AVX2: round, not truncate"),
+    (
+        "avx2-nibbles",
+        "_mm256_set1_epi16(0x1001)",
+        "_mm256_set1_epi16(0x0110)",
+        "AVX2: the first 4-bit code is in the lowest bits",
+    ),
+    (
+        "avx2-pack-lanes",
+        "_mm256_permute4x64_epi64(pairs, 0xD8)",
+        "pairs",
+        "AVX2: packing leaves bytes in order",
+    ),
+    (
+        "avx2-step-lanes",
+        "0, 4, 1, 5, 2, 6, 3, 7",
+        "0, 1, 2, 3, 4, 5, 6, 7",
+        "AVX2: a step's codes are in order",
+    ),
+    (
+        "avx2-saturates",
+        "_mm256_and_si256(_mm256_packs_epi32(a, b), _mm256_set1_epi16(0xFF))",
+        "_mm256_packs_epi32(a, b)",
+        "AVX2: the low byte of negative codes",
+    ),
+    (
+        "avx2-largest-lane",
+        "_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xB1))",
+        "x",
+        "AVX2: the largest of all lanes",
+    ),
+    (
+        "avx2-smallest-4",
+        "_mm_min_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1))",
+        "_mm256_castsi256_si128(all)",
+        "AVX2: the smallest of both halves",
+    ),
+)
+
+_AVX512 = _mutants(
+    "csrc/x86/kernels_avx512.c",
+    (
+        "avx512-round",
+        "_mm512_cvtps_epi32(x)",
+        "_mm512_cvttps_epi32(x)",
+        "AVX-512: round, not truncate",
+    ),
+    (
+        "avx512-nibbles",
+        "_mm512_set1_epi16(0x1001)",
+        "_mm512_set1_epi16(0x0110)",
+        "AVX-512: the first 4-bit code is in the lowest bits",
+    ),
+    (
+        "avx512-crumbs",
+        "_mm512_set1_epi16(0x0401)",
+        "_mm512_set1_epi16(0x0104)",
+        "AVX-512: the order of 2-bit codes",
+    ),
+    (
+        "avx512-saturates",
+        "_mm512_cvtepi32_epi8(codes)",
+        "_mm512_cvtsepi32_epi8(codes)",
+        "AVX-512: the low byte of large codes",
+    ),
+    (
+        "avx512-largest-4",
+        "_mm256_max_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1))",
+        "_mm512_castsi512_si256(all)",
+        "AVX-512: the largest of all quarters",
+    ),
+    (
+        "avx512-bf16",
+        "_mm512_cvtepu16_epi32(load_halves(p)), 16)",
+        "_mm512_cvtepu16_epi32(load_halves(p)), 15)",
+        "AVX-512: bfloat16 is the upper half of float32",
+    ),
+)
+
+_NEON = _mutants(
+    "csrc/arm/kernels_neon.c",
+    ("neon-round", "vcvtnq_s32_f32(x)", "vcvtaq_s32_f32(x)", "NEON: halves round to even"),
+    (
+        "neon-nibbles",
+        "vandq_u8(c.val[0], vdupq_n_u8(15)), c.val[1], 4",
+        "vandq_u8(c.val[1], vdupq_n_u8(15)), c.val[0], 4",
+        "NEON: the first 4-bit code is in the lowest bits",
+    ),
+    (
+        "neon-smallest-4",
+        "vpminq_s32(least[2], least[3])",
+        "vpminq_s32(least[2], least[2])",
+        "NEON: the smallest of four blocks",
+    ),
+)
+
+_DISPATCH = _mutants(
+    "csrc/dispatch.c",
+    (
+        "best-level",
+        "int level = CAQ_LEVELS - 1;",
+        "int level = CAQ_LEVELS - 2;",
+        "the best instruction set is used",
+    ),
+)
+
+_REFERENCE = (
+    *_mutants(
+        "reference/codes.py",
+        (
+            "reference-round",
+            "np.rint(widen(weight) * reciprocal(scales)) + zero_points",
+            "np.floor(widen(weight) * reciprocal(scales) + F32(0.5)) + zero_points",
+            "codes round half even",
+        ),
+        (
+            "reference-zero-point-order",
+            "np.rint(widen(weight) * reciprocal(scales)) + zero_points",
+            "np.rint(widen(weight) * reciprocal(scales) + zero_points)",
+            "the product is rounded before the zero point is added",
+        ),
+        (
+            "reference-division",
+            "widen(weight) * reciprocal(scales)",
+            "widen(weight) / widen(scales)",
+            "weights are multiplied by the rounded reciprocal",
+        ),
+        (
+            "reference-sign-of-zero",
+            "np.clip(scaled, -largest, largest)",
+            "(np.clip(scaled, -largest, largest) + F32(0))",
+            "FP codes keep the sign of zero",
+        ),
+        (
+            "reference-saturation",
+            "np.clip(scaled, -largest, largest)",
+            "np.maximum(scaled, -largest)",
+            "FP codes saturate",
+        ),
+        (
+            "reference-decode",
+            "widen(scales) * (widen(codes) - widen(zero_points))",
+            "widen(scales) * widen(codes) - widen(scales) * widen(zero_points)",
+            "the zero point is taken off before the product",
+        ),
+    ),
+    *_mutants(
+        "reference/scales.py",
+        (
+            "reference-epsilon",
+            "(absmax / largest).astype(dtype)",
+            "((absmax + F32(1e-6)) / largest).astype(dtype)",
+            "there is no epsilon",
+        ),
+        (
+            "reference-e8m0-tie",
+            "0x17FFFF",
+            "0x180000",
+            "a significand of exactly 29/16 keeps its exponent",
+        ),
+        (
+            "reference-zero-point",
+            "np.rint(-lo / widen(scales))",
+            "np.rint(-lo * reciprocal(scales))",
+            "the zero point is a quotient by the scale",
+        ),
+        (
+            "reference-zero-point-clip",
+            "np.clip(np.rint(-lo / widen(scales)), F32(0), F32(format.levels))",
+            "np.rint(-lo / widen(scales))",
+            "the zero point is clipped",
+        ),
+        (
+            "reference-e5m2-divisor",
+            "target / F32(16)",
+            "target / F32(8)",
+            "with float16 scales E5M2 aims at 3584",
+        ),
+        (
+            "reference-zero-block",
+            "np.where(extent == 0, dtype.type(1), usable)",
+            "usable",
+            "a block of zeros has the scale 1",
+        ),
+        (
+            "reference-zero-block-e8m0",
+            "np.where(absmax == 0, E8M0.type(1), scales)",
+            "scales",
+            "a block of zeros has the E8M0 scale 1",
+        ),
+        (
+            "reference-smallest-e8m0",
+            "-24 if dtype == np.float16 else -127",
+            "-127",
+            "an E8M0 scale of float16 weights is at least 2^-24",
+        ),
+        (
+            "reference-smallest-scale",
+            "_next_bits(exponent_only, +1)",
+            "exponent_only",
+            "the reciprocal of the smallest scale is finite",
+        ),
+        (
+            "reference-toward-zero",
+            "np.where(widen(rounded) > positive, _next_bits(rounded, -1), rounded)",
+            "rounded",
+            "a lowered scale is rounded down",
+        ),
+        (
+            "reference-lower-once",
+            "scales = np.where(infinite, smaller, scales)",
+            "return np.where(infinite, smaller, scales)",
+            "a scale is lowered until its block decodes to finite numbers",
+        ),
+        (
+            "reference-halved",
+            "np.where(np.isinf(spread), halved, spread / levels)",
+            "spread / levels",
+            "a range that overflows is halved",
+        ),
+    ),
+    *_mutants(
+        "reference/quantize.py",
+        (
+            "reference-range-has-zero",
+            "np.minimum(blocks.min(axis=axes, keepdims=True), np.float32(0))",
+            "blocks.min(axis=axes, keepdims=True)",
+            "an asymmetric range includes zero",
+        ),
+        (
+            "reference-clip-bound",
+            "np.float32(0), -largest, largest)",
+            "np.float32(0), -largest - 1, largest)",
+            "symmetric codes are clipped to -Q",
+        ),
+        (
+            "reference-shift",
+            "return codes - shift, scale, zero_point - shift",
+            "return codes - shift, scale, zero_point",
+            "INT's zero point is UINT's shifted down",
+        ),
+    ),
+    *_mutants(
+        "reference/packing.py",
+        (
+            "reference-nibble-order",
+            "<< (position * format.bits)",
+            "<< (8 - format.bits - position * format.bits)",
+            "the first code is in the lowest bits",
+        ),
+        (
+            "reference-sign-extension",
+            "(raw ^ sign) - sign",
+            "raw",
+            "negative codes are two's complement in their bits",
+        ),
+    ),
+)
+
+_ARRAYS = (
+    *_mutants(
+        "coreai_opt/_native.pyx",
+        (
+            "thread-bounds",
+            "granules * i // threads * self.job.granule",
+            "self.job.units * i // threads",
+            "threads write bytes of their own",
+        ),
+        (
+            "thread-extents",
+            "all = caq_join(all, extent)",
+            "all = extent",
+            "threads that share a scale share their extents",
+        ),
+        (
+            "status-ignored",
+            "status == CAQ_NOT_FINITE",
+            "status == CAQ_BAD_LEVEL",
+            "a weight that is not finite is an error that says where",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/array.py",
+        (
+            "not-contiguous",
+            "np.ascontiguousarray(weight, dtype=native)",
+            "np.asarray(weight, dtype=native)",
+            "an array may lie in memory in any way",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/backends.py",
+        (
+            "validate-by-value",
+            "np.ascontiguousarray(got).view(np.uint8) != np.ascontiguousarray(want).view(np.uint8)",
+            "(got != want).repeat(got.itemsize)",
+            "the validator compares bytes",
+        ),
+    ),
+)
+
+_PROGRAMS = (
+    *_mutants(
+        "coreai_opt/program/candidates.py",
+        (
+            "threshold",
+            "tensor.size > weight_num_threshold",
+            "tensor.size >= weight_num_threshold",
+            "the threshold is exclusive",
+        ),
+        (
+            "every-user",
+            "all(as_weight)",
+            "any(as_weight)",
+            "every user must use a weight as its weight",
+        ),
+        (
+            "unused",
+            "bool(uses) and (",
+            "(",
+            "a constant without users is no weight",
+        ),
+        (
+            "convolution-operand",
+            "TRANSPOSED_CONVOLUTIONS, frozenset({1})",
+            "TRANSPOSED_CONVOLUTIONS, frozenset({0, 1})",
+            "a convolution's weight is operand 1",
+        ),
+        (
+            "gather",
+            "GATHER: frozenset({0})",
+            "GATHER: frozenset()",
+            "tables of embeddings are weights",
+        ),
+        (
+            "computed-data",
+            "coreai_ir.operand_constant(op, 0) is None or",
+            "",
+            "what decodes something computed is not a quantized weight",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/channel_axes.py",
+        (
+            "matmul-axes",
+            "ChannelAxes(output=columns, input=rows, batch=batch)",
+            "ChannelAxes(output=rows, input=columns, batch=batch)",
+            "a matmul's right operand is [K, N]",
+        ),
+        (
+            "transposed-convolution-axes",
+            "ChannelAxes(output=1, input=0, groups=_groups(use.op))",
+            "ChannelAxes(output=0, input=1, groups=_groups(use.op))",
+            "a transposed convolution's weight is [I, O, ...]",
+        ),
+        (
+            "permutation",
+            "output=source[axes.output]",
+            "output=source.index(axes.output)",
+            "axis i behind a transpose is axis permutation[i] in front of it",
+        ),
+        (
+            "group-of-blocks",
+            "if group % block_size:",
+            "if channels % block_size:",
+            "a block stays within a group",
+        ),
+        (
+            "heads",
+            "(axes.output, *axes.batch)",
+            "(axes.output,)",
+            "matrices of a batch do not share scales",
+        ),
+        (
+            "groups",
+            "return group if axes.groups > 1 else 0",
+            "return 0",
+            "groups of a transposed convolution do not share scales",
+        ),
+        (
+            "disagreement",
+            "len(meanings) > 1",
+            "len(meanings) > 2",
+            "users that disagree give output 0, input 1 and a warning",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/rewrite.py",
+        (
+            "zero-point-splat",
+            "np.all(zero_point == first)",
+            "np.any(zero_point == first)",
+            "zero points that differ are all stored",
+        ),
+        (
+            "zero-point-packing",
+            "packed = pack(zero_point, FORMATS[quantized.dtype])",
+            "packed = np.resize(zero_point.view(np.uint8), "
+            "FORMATS[quantized.dtype].packed_size(zero_point.size))",
+            "zero points are packed as codes are",
+        ),
+        (
+            "result-type",
+            "element_type(quantized.weight_dtype)",
+            "element_type(scale.dtype)",
+            "offset2 has the dtype that the weight decodes to",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/coreai_ir.py",
+        (
+            "shared-memory",
+            "array.flags.writeable = False",
+            "array = array.copy()",
+            "a constant protects the memory that it shares",
+        ),
+        (
+            "alignment",
+            "alignment=_ALIGNMENT",
+            "alignment=1",
+            "constants are aligned as Core AI's own are",
+        ),
+        (
+            "failed-ops",
+            "            builder.erase()\n",
+            "",
+            "an op that does not verify is not left behind",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/quantize.py",
+        (
+            "one-buffer",
+            "cycle((Buffer(), Buffer()))",
+            "cycle((Buffer(),))",
+            "a weight is not read into the memory that another is quantized from",
+        ),
+        (
+            "mismatch-unnamed",
+            'raise BackendMismatchError(f"{weight}: {error}") from error',
+            "raise",
+            "a mismatch names its weight",
+        ),
+    ),
+)
+
+MUTANTS = (
+    *_SCALES,
+    *_KERNELS,
+    *_ENCODE,
+    *_QUANTIZE,
+    *_LAYOUT,
+    *_FORMATS,
+    *_TILE,
+    *_FLOAT_BITS,
+    *_DISPATCH,
+    *_PORTABLE,
+    *_AVX2,
+    *_AVX512,
+    *_NEON,
+    *_REFERENCE,
+    *_ARRAYS,
+    *_PROGRAMS,
+)
