@@ -136,6 +136,7 @@ def test_dtypes_of_the_parts(row: Row, backend: str) -> None:
         assert result.zero_point.dtype.name == DTYPES_OF_CODES[row.spec.dtype]
         assert result.codes().dtype.name == DTYPES_OF_CODES[row.spec.dtype]
         assert result.packed.dtype == np.uint8
+        assert result.nbytes == len(row.packed) // 2 + result.scale.itemsize
         assert result.dequantize().dtype == result.weight_dtype == weight.dtype
 
 

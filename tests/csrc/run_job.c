@@ -65,8 +65,19 @@ static int quantize_by_granules(const caq_job *job, const void *weight, uint8_t 
     return status;
 }
 
+/* The levels are in order: the best is the last that there is. */
+static int best_level_is_last(void) {
+    int last = CAQ_PORTABLE;
+    for (int level = last; level < CAQ_LEVELS; level++)
+        if (caq_has_level((caq_level)level))
+            last = level;
+    return (int)caq_best_level() == last;
+}
+
 int main(int count, char **arguments) {
     size_t shape[MAX_RANK], block_sizes[MAX_RANK], elements = 1;
+    if (!best_level_is_last())
+        return 63;
     if (count < 8 || number(arguments, 7) > MAX_RANK || count != 8 + 2 * atoi(arguments[7]))
         return 64;
     size_t rank = number(arguments, 7);

@@ -51,6 +51,7 @@ SPECS: dict[str, dict[str, Any]] = {
 SHAPES: dict[str, tuple[int, ...]] = {
     "matmul": (64, 5),
     "linear": (5, 64),
+    "heads": (2, 64, 5),
     "convolution": (3, 32, 2, 2),
     "transposed": (32, 3, 2, 2),
     "gather": (7, 32),
@@ -58,6 +59,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 BLOCKS: dict[str, tuple[int, ...]] = {
     "matmul": (32, 1),
     "linear": (1, 32),
+    "heads": (1, 32, 1),
     "convolution": (1, 32, 0, 0),
     "transposed": (32, 1, 0, 0),
     "gather": (1, 32),
@@ -66,6 +68,7 @@ INPUTS: dict[str, tuple[int, ...]] = {"x": (3, 64), "image": (1, 32, 4, 4)}
 OUTPUTS: dict[str, tuple[int, ...]] = {
     "matmul": (3, 5),
     "linear": (3, 5),
+    "heads": (2, 3, 5),
     "convolution": (1, 3, 3, 3),
     "transposed": (1, 3, 5, 5),
     "gather": (4, 32),
@@ -83,6 +86,7 @@ def every_kind(weights: Mapping[str, Array], dtype: Any) -> AIProgram:
         return (
             broadcasting_batch_matmul(x, constants["matmul"]),
             linear(x, constants["linear"]),
+            broadcasting_batch_matmul(x, constants["heads"]),
             convolution(image, constants["convolution"]),
             transposed_convolution(image, constants["transposed"]),
             gather_nd(constants["gather"], rows),
