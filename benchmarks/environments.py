@@ -57,8 +57,9 @@ def main() -> int:
     """Install everything."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=tuple(PEERS))
+    parser.add_argument("--peers-only", action="store_true", help="leave the project itself out")
     arguments = parser.parse_args()
-    if not _install(OURS, OUR_REQUIREMENTS):
+    if not arguments.peers_only and not _install(OURS, OUR_REQUIREMENTS):
         return 1
     missing = []
     for peer in arguments.peers:
