@@ -55,7 +55,7 @@ ARRAY = (
     "tests/array/test_quantize_array_errors.py",
     "tests/array/test_backends.py",
 )
-C_LIBRARY = "tests/csrc/test_c_library.py"
+C_LIBRARY = "tests/csrc"
 PROGRAM = ("tests/program",)
 
 Selection = tuple[str, ...]
@@ -144,7 +144,7 @@ class Tree:
             command = [*pytest, "-p", "no:cacheprovider", *selected]
             try:
                 done = subprocess.run(
-                    command, cwd=self.folder, env=environment, capture_output=True, timeout=600
+                    command, cwd=self.folder, env=environment, capture_output=True, timeout=300
                 )
             except subprocess.TimeoutExpired:
                 return record.read_text()

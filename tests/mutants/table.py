@@ -197,14 +197,14 @@ _SCALES = _mutants(
     ),
     (
         "spread-overflows",
-        "float_bits(spread) >= INFINITE",
-        "0",
+        "int too_far = above + below > FLT_MAX;",
+        "int too_far = 0;",
         "a range that overflows is halved",
     ),
     (
         "asymmetric-absmax",
-        "low > high ? low : high",
-        "high",
+        "tile->above[i] > tile->below[i] ? tile->above[i] : tile->below[i]",
+        "tile->above[i]",
         "both ends of the range say how large the weights are",
     ),
     (
@@ -215,8 +215,8 @@ _SCALES = _mutants(
     ),
     (
         "zero-point-reciprocal",
-        "-from_sortable(tile->found.range.lo[i]) / tile->scale[i]",
-        "-from_sortable(tile->found.range.lo[i]) * tile->reciprocal[i]",
+        "(uint32_t)tile->below[i]) / tile->scale[i]",
+        "(uint32_t)tile->below[i]) * tile->reciprocal[i]",
         "the zero point is a quotient by the scale",
     ),
     (
@@ -227,8 +227,8 @@ _SCALES = _mutants(
     ),
     (
         "zero-point-offset",
-        "(uint8_t)((int32_t)tile->zero[i] + offset)",
-        "(uint8_t)(int32_t)tile->zero[i]",
+        "(uint8_t)(tile->zero[i] + offset)",
+        "(uint8_t)tile->zero[i]",
         "INT's zero point is UINT's shifted down",
     ),
     (
@@ -263,14 +263,14 @@ _TILE = _mutants(
     ),
     (
         "asymmetric-shift",
-        "-(1 << (format.bits - 1)) : 0",
-        "1 - (1 << (format.bits - 1)) : 0",
-        "INT is UINT shifted by 2^(n-1)",
+        "-symmetric_max(format) : -(1 << (format.bits - 1))",
+        "-symmetric_max(format) : -symmetric_max(format)",
+        "asymmetric INT is UINT shifted by 2^(n-1)",
     ),
     (
         "uint-zero",
-        "format.is_signed ? 0 : symmetric_max(format)",
-        "0",
+        "if (!format.is_signed)\n        return 0;",
+        "if (!format.is_signed)\n        return scheme == CAQ_SYMMETRIC ? -symmetric_max(format) : 0;",
         "symmetric UINT has the zero point Q",
     ),
 )
@@ -319,15 +319,15 @@ _KERNELS = _mutants(
     "csrc/kernels_template.h",
     (
         "absmax-sign",
-        "return VECTOR(and)(VECTOR(bits)(LOAD(p)), VECTOR(set_i)(INT32_MAX));",
-        "return VECTOR(bits)(LOAD(p));",
+        "return VECTOR(and)(bits, VECTOR(set_i)(INT32_MAX));",
+        "return bits;",
         "absmax is of magnitudes",
     ),
     (
-        "minmax-order",
-        "VECTOR(xor)(bits, VECTOR(and)(VECTOR(sign_mask)(bits), VECTOR(set_i)(INT32_MAX)))",
-        "bits",
-        "negative numbers order the other way round",
+        "range-sides",
+        "return side ? VECTOR(xor)(bits, VECTOR(set_i)(INT32_MIN)) : bits;",
+        "return bits;",
+        "a range has two ends",
     ),
     (
         "padding",
@@ -336,78 +336,70 @@ _KERNELS = _mutants(
         "what fills a vector up changes no statistic",
     ),
     (
-        "block-stride",
-        "KERNEL(magnitude)(p + row * stride)",
-        "KERNEL(magnitude)(p + row)",
-        "rows of a block lie a stride apart",
-    ),
-    (
-        "several-rows",
-        "*absmax = *absmax > most ? *absmax : most;",
-        "*absmax = most;",
-        "a block's statistics are over all its rows",
-    ),
-    (
-        "lowest-of-four",
-        "VECTOR(lower_4)(lo, least);",
-        "VECTOR(raise_4)(lo, least);",
-        "lo is the smallest element",
-    ),
-    (
-        "clip-bound",
-        "VECTOR(set_f)(-to->largest)",
-        "VECTOR(set_f)(-to->largest - 1.0f)",
-        "symmetric codes are clipped to -Q",
-    ),
-    (
-        "uint-offset",
-        "VECTOR(add_i)(VECTOR(round)(clipped), VECTOR(set_i)(to->offset))",
-        "VECTOR(round)(clipped)",
-        "a symmetric UINT code is INT's + Q",
-    ),
-    (
         "zero-point-before-rounding",
-        "VECTOR(add_i)(VECTOR(round)(clipped), offset)",
-        "VECTOR(add_i)(VECTOR(round)(VECTOR(add)(clipped, zero)), VECTOR(set_i)(to->offset))",
+        "VECTOR(add_i)(VECTOR(round)(VECTOR(mul)(LOAD(p), reciprocal)), zero)",
+        "VECTOR(round)(VECTOR(add)(VECTOR(mul)(LOAD(p), reciprocal), VECTOR(add)("
+        "VECTOR(from_bits)(VECTOR(add_i)(zero, VECTOR(set_i)(0x4B000000))), "
+        "VECTOR(set_f)(-0x1p23f))))",
         "the product is rounded before the zero point is added",
     ),
     (
-        "asymmetric-top",
-        "vf top = VECTOR(add)(bottom, VECTOR(set_f)(to->largest));",
-        "vf top = VECTOR(set_f)(to->largest);",
-        "asymmetric codes are clipped to L",
-    ),
-    (
         "float-saturation",
-        "magnitude = VECTOR(clip)(magnitude, VECTOR(set_f)(0.0f), VECTOR(set_f)(to->largest));",
+        "magnitude = VECTOR(lesser)(magnitude, VECTOR(set_f)(to->saturation));",
         "",
         "FP codes saturate",
     ),
     (
-        "float-tie",
-        "VECTOR(add_i)(VECTOR(add_i)(bits, half), odd)",
-        "VECTOR(add_i)(VECTOR(add_i)(bits, half), VECTOR(set_i)(1))",
-        "FP codes round half even",
-    ),
-    (
-        "float-truncates",
-        "(1 << (to->dropped - 1)) - 1",
-        "0",
-        "FP codes round to nearest",
-    ),
-    (
         "float-subnormal",
-        "VECTOR(at_least)(magnitude, VECTOR(set_f)(to->smallest))",
-        "VECTOR(at_least)(magnitude, VECTOR(set_f)(0.0f))",
+        "binade = VECTOR(max)(binade, VECTOR(set_i)(to->smallest));",
+        "",
         "FP codes have subnormals",
     ),
     (
+        "float-binade",
+        "vi code = VECTOR(add_i)(VECTOR(sub_i)(sum, adder), VECTOR(shift_down)(below, to->dropped));",
+        "vi code = VECTOR(sub_i)(sum, adder); (void)below;",
+        "an FP code counts the codes of the binades below",
+    ),
+    (
         "sign-of-zero",
-        "return VECTOR(or)(sign, VECTOR(select)(is_normal, normal, steps));",
-        "vi code = VECTOR(select)(is_normal, normal, steps);"
-        " return VECTOR(or)(code, VECTOR(and)(sign, VECTOR(sign_mask)("
-        "VECTOR(sub_i)(VECTOR(set_i)(0), code))));",
+        "vi sign = VECTOR(and)(bits, VECTOR(set_i)(INT32_MIN));",
+        "vi sign = VECTOR(and)(VECTOR(and)(bits, VECTOR(sub_i)(VECTOR(set_i)(0), code)), VECTOR(set_i)(INT32_MIN));",
         "FP codes keep the sign of zero",
+    ),
+)
+
+_REDUCE = _mutants(
+    "csrc/reduce_template.h",
+    (
+        "block-stride",
+        "vi bits = VECTOR(bits)(LOAD(p + row * stride));",
+        "vi bits = VECTOR(bits)(LOAD(p + row));",
+        "rows of a block lie a stride apart",
+    ),
+    (
+        "several-rows",
+        "stats[k][block] > most ? stats[k][block] : most",
+        "most",
+        "a block's statistics are over all its rows",
+    ),
+    (
+        "four-of-side",
+        "VECTOR(raise_4)(stats[k] + block, four[k]);",
+        "VECTOR(raise_4)(stats[0] + block, four[k]);",
+        "each side of four blocks is kept apart",
+    ),
+    (
+        "tail-statistics",
+        "KERNEL(pad)(padded, p + i, length - i);",
+        "KERNEL(pad)(padded, p + i, length - i - 1);",
+        "the last elements of a block count",
+    ),
+    (
+        "tail-columns",
+        "KERNEL(pad)(padded, p + row * stride + i, count - i);",
+        "KERNEL(pad)(padded, p + i, count - i);",
+        "the last columns' rows lie a stride apart",
     ),
 )
 
@@ -415,8 +407,8 @@ _ENCODE = _mutants(
     "csrc/encode_template.h",
     (
         "zero-of-column",
-        "KERNEL(load_parameters)(zero + at)",
-        "KERNEL(load_parameters)(zero + i)",
+        "VECTOR(load_i)(zero + at), to);",
+        "VECTOR(load_i)(zero + i), to);",
         "every column has a zero point of its own",
     ),
     (
@@ -427,9 +419,15 @@ _ENCODE = _mutants(
     ),
     (
         "zero-of-block",
-        "VECTOR(set_f)(zero[block])",
-        "VECTOR(set_f)(zero[0])",
+        "VECTOR(set_i)(zero[block]), &to",
+        "VECTOR(set_i)(zero[0]), &to",
         "every block has a zero point of its own",
+    ),
+    (
+        "scale-of-pair",
+        "block = at / USUAL_LENGTH;",
+        "block = i / USUAL_LENGTH;",
+        "blocks of a pair have scales of their own",
     ),
     (
         "tail-of-block",
@@ -449,26 +447,26 @@ _QUANTIZE = _mutants(
     ),
     (
         "range-has-zero",
-        "tile->found.range.lo[i] = tile->found.range.hi[i] = 0;",
-        "tile->found.range.lo[i] = tile->found.range.hi[i] = 0x3F000000;",
+        "tile->above[i] = tile->below[i] = 0;",
+        "tile->above[i] = tile->below[i] = 0x3F000000;",
         "an asymmetric range includes zero",
     ),
     (
-        "step-of-subnormals",
-        "127u + 23u + 1u",
-        "127u + 23u",
-        "the step of FP subnormals",
+        "step-of-codes",
+        ".adder = dropped * (1 << 23)",
+        ".adder = (dropped - 1) * (1 << 23)",
+        "the step of FP codes in a binade",
     ),
     (
         "float-bias",
-        "(127 - format.bias) * (1 << format.mantissa)",
-        "(126 - format.bias) * (1 << format.mantissa)",
-        "the exponent bias of FP codes",
+        ".smallest = (128 - format.bias) * (1 << 23)",
+        ".smallest = (127 - format.bias) * (1 << 23)",
+        "FP codes are subnormal from 2^(1 - bias) down",
     ),
     (
         "float-sign-place",
-        "32u - format.bits",
-        "24u",
+        ".sign_down = 32 - format.bits",
+        ".sign_down = 24",
         "the sign of an FP4 code is bit 3",
     ),
     (
@@ -490,9 +488,21 @@ _QUANTIZE = _mutants(
         "unused bits of the last byte are zero",
     ),
     (
+        "symmetric-largest",
+        "2 * symmetric_max(format) : asymmetric_levels(format)",
+        "asymmetric_levels(format) : asymmetric_levels(format)",
+        "symmetric codes are clipped to -Q .. Q",
+    ),
+    (
+        "code-offset",
+        ".offset = (uint8_t)integer_offset(format, job->scheme)",
+        ".offset = 0",
+        "stored INT codes are two's complement",
+    ),
+    (
         "join-threads",
-        "a.lo < b.lo ? a.lo : b.lo",
-        "a.lo",
+        "a.below > b.below ? a.below : b.below",
+        "a.below",
         "threads that share a scale share their extents",
     ),
 )
@@ -547,9 +557,15 @@ _PORTABLE = _mutants(
     "csrc/portable/kernels_portable.c",
     (
         "portable-round",
-        "return (vi)(float_bits(x + 0x1.8p23f) - float_bits(0x1.8p23f));",
-        "return (vi)(x < 0 ? x - 0.5f : x + 0.5f);",
-        "portable: halves round to even",
+        "portable_lesser(x, 0x1p22f) + 0x1.8p23f",
+        "portable_lesser(x, 0x1p22f) + (x < 0 ? -0x1p-2f : 0x1p-2f) + 0x1.8p23f",
+        "portable: round half even",
+    ),
+    (
+        "portable-clip",
+        "portable_min(portable_max(codes, 0), to->largest)",
+        "portable_max(codes, 0)",
+        "portable: codes are clipped at the top",
     ),
     (
         "portable-nibbles",
@@ -599,10 +615,10 @@ _AVX2 = _mutants(
         "AVX2: a step's codes are in order",
     ),
     (
-        "avx2-saturates",
-        "_mm256_and_si256(_mm256_packs_epi32(a, b), _mm256_set1_epi16(0xFF))",
-        "_mm256_packs_epi32(a, b)",
-        "AVX2: the low byte of negative codes",
+        "avx2-clip-vector",
+        "_mm_min_epu8(_mm_packus_epi16(halves, halves), _mm_set1_epi8((char)to->largest))",
+        "_mm_packus_epi16(halves, halves)",
+        "AVX2: codes of a vector are clipped",
     ),
     (
         "avx2-largest-lane",
@@ -611,10 +627,10 @@ _AVX2 = _mutants(
         "AVX2: the largest of all lanes",
     ),
     (
-        "avx2-smallest-4",
-        "_mm_min_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1))",
-        "_mm256_castsi256_si128(all)",
-        "AVX2: the smallest of both halves",
+        "avx2-clip-step",
+        "_mm256_min_epu8(join_step(codes), _mm256_set1_epi8((char)to->largest))",
+        "join_step(codes)",
+        "AVX2: codes of a step are clipped",
     ),
 )
 
@@ -639,10 +655,16 @@ _AVX512 = _mutants(
         "AVX-512: the order of 2-bit codes",
     ),
     (
-        "avx512-saturates",
-        "_mm512_cvtepi32_epi8(codes)",
-        "_mm512_cvtsepi32_epi8(codes)",
-        "AVX-512: the low byte of large codes",
+        "avx512-step-lanes",
+        "0, 4, 8, 12, 1, 5, 9, 13",
+        "0, 1, 2, 3, 4, 5, 6, 7",
+        "AVX-512: a step's codes are in order",
+    ),
+    (
+        "avx512-clip",
+        "avx512_max(codes, _mm512_setzero_si512())",
+        "codes",
+        "AVX-512: codes below zero are clipped",
     ),
     (
         "avx512-largest-4",
@@ -668,10 +690,16 @@ _NEON = _mutants(
         "NEON: the first 4-bit code is in the lowest bits",
     ),
     (
-        "neon-smallest-4",
-        "vpminq_s32(least[2], least[3])",
-        "vpminq_s32(least[2], least[2])",
-        "NEON: the smallest of four blocks",
+        "neon-clip",
+        "vmin_u8(vqmovun_s16(codes), vdup_n_u8(to->largest))",
+        "vqmovun_s16(codes)",
+        "NEON: codes are clipped",
+    ),
+    (
+        "neon-largest-4",
+        "vpmaxq_s32(most[2], most[3])",
+        "vpmaxq_s32(most[2], most[2])",
+        "NEON: the largest of four blocks",
     ),
 )
 
@@ -1028,6 +1056,7 @@ _PROGRAMS = (
 MUTANTS = (
     *_SCALES,
     *_KERNELS,
+    *_REDUCE,
     *_ENCODE,
     *_QUANTIZE,
     *_LAYOUT,
