@@ -17,8 +17,8 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help amalgamate bench demo test fuzz fuzz-c sanitize check format lint types c-format c-warnings \
-	size wheel sdist clean
+.PHONY: help amalgamate bench demo test fuzz fuzz-c sanitize mutants coverage third-opinion check \
+	format lint types c-format c-warnings size wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
@@ -26,6 +26,9 @@ help:
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
+	@echo "make mutants   break rules one at a time, see that a test fails each time (docs/mutants.md)"
+	@echo "make coverage  lines of Python, Cython and C that the tests run"
+	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
@@ -67,6 +70,35 @@ sanitize: .venv-sanitize/installed
 	PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))" \
 		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
+
+mutants: .venv-test/installed
+	.venv-test/bin/python tests/mutants/run.py $(MUTANTS)
+
+# In a copy with an extension built in place, because C's counters stand beside the objects and Cython's
+# lines in the C file beside the source. Packaging is left out, and so are the builds of the C library
+# alone, which are others.
+COVERED = coreai_opt csrc examples reference tests benchmarks docs pyproject.toml setup.py MANIFEST.in \
+	README.md LICENSE
+coverage:
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	tar cf - --exclude '*.so' --exclude '__pycache__' $(COVERED) | tar xf - -C build/coverage
+	$(PYTHON) -m venv build/coverage/venv
+	cd build/coverage && venv/bin/python -m pip install --quiet 'cython>=3.1' 'setuptools>=77' \
+		'coverage>=7.10' gcovr
+	cd build/coverage && venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test]'
+	cd build/coverage && COVERAGE=1 venv/bin/python setup.py --quiet build_ext --inplace --force
+	cp build/coverage/build/coreai_opt/_native.c build/coverage/coreai_opt
+	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/test_packaging.py \
+		--ignore tests/csrc
+	cd build/coverage && venv/bin/coverage combine --quiet
+	cd build/coverage && venv/bin/coverage report
+	cd build/coverage && venv/bin/gcovr
+
+# In the same environment as the benchmark's; without it, these tests are skipped in `make test`.
+third-opinion: .venv-test/installed
+	$(PYTHON) benchmarks/environments.py --peers-only --peers coreai_opt_apple
+	PYTHONSAFEPATH=1 .venv-test/bin/pytest -rP tests/third_opinion
 
 # On the installed package, in an environment for each contender.
 bench:

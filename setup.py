@@ -1,7 +1,7 @@
 """Build the one extension module; everything else stands in pyproject.toml.
 
 Environment variables for development builds: ``SANITIZE=1`` adds ASan and UBSan, ``DEBUG=1`` keeps
-symbols and turns optimisation off.
+symbols and turns optimisation off, ``COVERAGE=1`` counts the lines of C and Cython that run.
 """
 
 import os
@@ -19,6 +19,10 @@ if os.environ.get("SANITIZE") == "1":
     BUILD = "build/sanitize"  # in build/, what was built without them would pass for up to date
     COMPILE += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     LINK += ["-fsanitize=address,undefined"]
+COVERAGE = os.environ.get("COVERAGE") == "1"
+if COVERAGE:
+    COMPILE += ["-O0", "--coverage", "-DCYTHON_TRACE_NOGIL=1"]
+    LINK += ["--coverage"]
 
 setup(
     ext_modules=cythonize(
@@ -33,6 +37,7 @@ setup(
             )
         ],
         build_dir=BUILD,
+        compiler_directives={"linetrace": COVERAGE},
     ),
     options={"build": {"build_base": BUILD}},
 )
