@@ -144,7 +144,12 @@ class Tree:
             command = [*pytest, "-p", "no:cacheprovider", *selected]
             try:
                 done = subprocess.run(
-                    command, cwd=self.folder, env=environment, capture_output=True, timeout=300
+                    command,
+                    cwd=self.folder,
+                    env=environment,
+                    capture_output=True,
+                    timeout=300,
+                    check=False,
                 )
             except subprocess.TimeoutExpired:
                 return record.read_text()

@@ -269,8 +269,8 @@ _TILE = _mutants(
     ),
     (
         "uint-zero",
-        "if (!format.is_signed)\n        return 0;",
-        "if (!format.is_signed)\n        return scheme == CAQ_SYMMETRIC ? -symmetric_max(format) : 0;",
+        "if (!format.is_signed)",
+        "if (!format.is_signed && scheme == CAQ_ASYMMETRIC)",
         "symmetric UINT has the zero point Q",
     ),
 )
@@ -357,14 +357,15 @@ _KERNELS = _mutants(
     ),
     (
         "float-binade",
-        "vi code = VECTOR(add_i)(VECTOR(sub_i)(sum, adder), VECTOR(shift_down)(below, to->dropped));",
-        "vi code = VECTOR(sub_i)(sum, adder); (void)below;",
+        "VECTOR(add_i)(VECTOR(sub_i)(sum, adder), VECTOR(shift_down)(below, to->dropped))",
+        "VECTOR(sub_i)(sum, adder)",
         "an FP code counts the codes of the binades below",
     ),
     (
         "sign-of-zero",
         "vi sign = VECTOR(and)(bits, VECTOR(set_i)(INT32_MIN));",
-        "vi sign = VECTOR(and)(VECTOR(and)(bits, VECTOR(sub_i)(VECTOR(set_i)(0), code)), VECTOR(set_i)(INT32_MIN));",
+        "vi sign = VECTOR(and)(bits, VECTOR(sub_i)(VECTOR(set_i)(0), code));"
+        " sign = VECTOR(and)(sign, VECTOR(set_i)(INT32_MIN));",
         "FP codes keep the sign of zero",
     ),
 )
@@ -373,8 +374,8 @@ _REDUCE = _mutants(
     "csrc/reduce_template.h",
     (
         "block-stride",
-        "vi bits = VECTOR(bits)(LOAD(p + row * stride));",
-        "vi bits = VECTOR(bits)(LOAD(p + row));",
+        "LOAD(p + row * stride)",
+        "LOAD(p + row)",
         "rows of a block lie a stride apart",
     ),
     (
@@ -397,9 +398,15 @@ _REDUCE = _mutants(
     ),
     (
         "tail-columns",
-        "KERNEL(pad)(padded, p + row * stride + i, count - i);",
-        "KERNEL(pad)(padded, p + i, count - i);",
-        "the last columns' rows lie a stride apart",
+        "KERNEL(pad)(padded, p + row * stride, count);",
+        "KERNEL(pad)(padded, p, count);",
+        "rows of few columns lie a stride apart",
+    ),
+    (
+        "elements-behind",
+        "VECTOR(and)(VECTOR(bits)(LOAD(p + i)), rest)",
+        "VECTOR(bits)(LOAD(p + i))",
+        "elements behind a block do not count",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""coreai-opt's answers, in an environment of its own: ``python apple.py BENCHMARKS FOLDER``.
+"""coreai-opt's answers, in its own environment: ``PYTHONPATH=benchmarks python apple.py FOLDER``.
 
 FOLDER has ``weight.npy`` and ``cases.json``, a list of benchmark cases; each case's codes,
 scales and zero points (none for symmetric INT) come out as ``<number>.npz``.
@@ -9,13 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from cases import Case
+from contenders.coreai_opt_apple import prepare
 
-sys.path.insert(0, sys.argv[1])
-
-from cases import Case  # noqa: E402
-from contenders.coreai_opt_apple import prepare  # noqa: E402
-
-folder = Path(sys.argv[2])
+folder = Path(sys.argv[1])
 weight = np.load(folder / "weight.npy")
 for number, text in enumerate(json.loads((folder / "cases.json").read_text())):
     run = prepare(Case.from_json(text), weight, threads=1)

@@ -5,6 +5,7 @@ It lives in an environment of its own, which ``make third-opinion`` makes.
 
 import itertools
 import json
+import os
 import runpy
 import subprocess
 from collections.abc import Callable
@@ -68,9 +69,9 @@ def ask(sigma: float, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     folder = tmp_path_factory.mktemp("coreai-opt")
     np.save(folder / "weight.npy", weight)
     (folder / "cases.json").write_text(json.dumps([case.to_json() for case in cases]))
-    # -E: PYTHONPATH may have our package, which is imported by the same name.
     script = Path(__file__).with_name("apple.py")
-    subprocess.run([PYTHON, "-E", script, BENCHMARKS, folder], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    subprocess.run([PYTHON, script, folder], check=True, env=environment)
 
     def answer(dtype: str, scheme: str, granularity: str) -> Answers:
         number = CASES.index((dtype, scheme, granularity))
@@ -92,8 +93,11 @@ def test_codes_of_blocks_with_the_same_zero_point(
     same_zero = (answers.zero_point == answers.their_zero_point).ravel()
     blocks = difference.reshape(len(same_zero), -1)
     identical = (blocks[same_zero] == 0).mean()
-    print(f"sigma {sigma}, {dtype} {scheme} per {granularity}: {100 * identical:.4f} % identical,")
-    print(f"{100 * same_zero.mean():.4f} % of the zero points, {100 * (difference == 0).mean():.4f} % of all codes")
+    print(
+        f"sigma {sigma}, {dtype} {scheme} per {granularity}, in percent: {100 * identical:.4f} of"
+    )
+    print(f"the codes; {100 * (difference == 0).mean():.4f} with those of other zero points,")
+    print(f"which are {100 * (1 - same_zero.mean()):.4f}")
     assert difference.max() <= 1
     assert identical >= LEAST[sigma]
     if scheme == "symmetric":
