@@ -47,10 +47,19 @@ CONTRACT = tuple(
         "packing",
         "format_table",
     )
+) + tuple(
+    f"tests/array/test_search.py::test_{name}"
+    for name in (
+        "examples",
+        "the_zero_point_moves",
+        "what_is_too_small_or_large_is_left_to_minmax",
+        "powers_of_two_only_move_the_scale",
+    )
 )
 ARRAY = (
     *CONTRACT,
     "tests/array/test_differential.py",
+    "tests/array/test_search.py",
     "tests/array/test_threads.py",
     "tests/array/test_quantize_array_errors.py",
     "tests/array/test_backends.py",

@@ -178,12 +178,6 @@ _SCALES = _mutants(
         "a block of zeros has the scale 1",
     ),
     (
-        "e5m2-f16-divisor",
-        "divisor /= 16.0f;",
-        "divisor /= 8.0f;",
-        "with float16 scales E5M2 aims at 3584",
-    ),
-    (
         "infinity-accepted",
         "float_bits(most) >= INFINITE",
         "float_bits(most) > INFINITE",
@@ -249,6 +243,12 @@ _FORMATS = _mutants(
 
 _TILE = _mutants(
     "csrc/tile.h",
+    (
+        "e5m2-f16-divisor",
+        "largest / 16.0f",
+        "largest / 8.0f",
+        "with float16 scales E5M2 aims at 3584",
+    ),
     (
         "symmetric-q",
         "return (1 << (format.bits - 1)) - 1;",
@@ -602,7 +602,12 @@ _PORTABLE = _mutants(
 
 _AVX2 = _mutants(
     "csrc/x86/kernels_avx2.c",
-    ("avx2-round", "_mm256_cvtps_epi32(x)", "_mm256_cvttps_epi32(x)", "AVX2: round, not truncate"),
+    (
+        "avx2-round",
+        "avx2_round(vf x) { return _mm256_cvtps_epi32(x); }",
+        "avx2_round(vf x) { return _mm256_cvttps_epi32(x); }",
+        "AVX2: round, not truncate",
+    ),
     (
         "avx2-nibbles",
         "_mm256_set1_epi16(0x1001)",
@@ -645,8 +650,8 @@ _AVX512 = _mutants(
     "csrc/x86/kernels_avx512.c",
     (
         "avx512-round",
-        "_mm512_cvtps_epi32(x)",
-        "_mm512_cvttps_epi32(x)",
+        "avx512_round(vf x) { return _mm512_cvtps_epi32(x); }",
+        "avx512_round(vf x) { return _mm512_cvttps_epi32(x); }",
         "AVX-512: round, not truncate",
     ),
     (
@@ -689,7 +694,12 @@ _AVX512 = _mutants(
 
 _NEON = _mutants(
     "csrc/arm/kernels_neon.c",
-    ("neon-round", "vcvtnq_s32_f32(x)", "vcvtaq_s32_f32(x)", "NEON: halves round to even"),
+    (
+        "neon-round",
+        "neon_round(vf x) { return vcvtnq_s32_f32(x); }",
+        "neon_round(vf x) { return vcvtaq_s32_f32(x); }",
+        "NEON: halves round to even",
+    ),
     (
         "neon-nibbles",
         "vandq_u8(c.val[0], vdupq_n_u8(15)), c.val[1], 4",
@@ -707,6 +717,159 @@ _NEON = _mutants(
         "vpmaxq_s32(most[2], most[3])",
         "vpmaxq_s32(most[2], most[2])",
         "NEON: the largest of four blocks",
+    ),
+)
+
+_SEARCH = (
+    *_mutants(
+        "csrc/search.c",
+        (
+            "search-zero-point",
+            "best - first + best",
+            "best",
+            "MSE: the zero point moves on to where the best was found",
+        ),
+        (
+            "search-zero-points",
+            "bits < 8 ? 4 : 1",
+            "bits < 8 ? 1 : 1",
+            "MSE: the zero point's neighbours are tried",
+        ),
+        (
+            "search-float-unit",
+            "unit * 0.875f",
+            "unit",
+            "MSE: the significand of the largest FP8 code is 7/8",
+        ),
+        (
+            "search-margin",
+            "error + (error >> 20) + (int64_t)elements < least",
+            "error < least",
+            "MSE: a scale must be better than MINMAX's by more than errors are rounded",
+        ),
+        (
+            "search-too-small",
+            "absmax < 0x1p-100f || absmax",
+            "absmax",
+            "MSE: tiny blocks are left to MINMAX",
+        ),
+        (
+            "search-too-large",
+            "? 0x1p15f : 0x1p127f",
+            "? 0x1p127f : 0x1p127f",
+            "MSE: blocks at the top of float16 are left to MINMAX",
+        ),
+        (
+            "search-exponents",
+            "minmax * 2.0f",
+            "minmax",
+            "MSE: both neighbours of an exponent are tried",
+        ),
+        (
+            "search-equals",
+            "score > search->score[lane]",
+            "score >= search->score[lane]",
+            "MSE: the first of equal scores is kept",
+        ),
+        (
+            "search-lanes",
+            "space->b[i][0] += space->b[i][lane];",
+            "",
+            "MSE: a long block's sums are over all lanes",
+        ),
+        (
+            "search-extent",
+            "(uint32_t)tile->below[block])) *\n                 0.5f",
+            "(uint32_t)tile->below[block])) *\n                 1.0f",
+            "MSE: asymmetric weights are measured by half their range",
+        ),
+    ),
+    *_mutants(
+        "csrc/search.h",
+        (
+            "search-grid-first",
+            "22, 40, 3, 512",
+            "24, 40, 3, 512",
+            "MSE: which scales are tried",
+        ),
+        (
+            "search-grid-growth",
+            "step < grid.dense",
+            "step <= grid.dense",
+            "MSE: where the steps between scales grow",
+        ),
+    ),
+    *_mutants(
+        "csrc/search_template.h",
+        (
+            "search-float-steps",
+            "0.875f * (float)(2 * FLOAT_STEPS - candidate)",
+            "(float)(2 * FLOAT_STEPS - candidate)",
+            "MSE: which FP8 scales are tried",
+        ),
+        (
+            "search-decode-bf16",
+            "VECTOR(add_i)(VECTOR(add_i)(bits, VECTOR(set_i)(0x7FFF)), odd)",
+            "VECTOR(add_i)(bits, VECTOR(add_i)(odd, VECTOR(set_i)(0)))",
+            "MSE: errors are those of decoded bfloat16 weights",
+        ),
+        (
+            "search-decode-f16",
+            "(127 - 14) * (1 << 23), 13",
+            "(127 - 14) * (1 << 23), 12",
+            "MSE: errors are those of decoded float16 weights",
+        ),
+        (
+            "search-error-limit",
+            "VECTOR(set_f)(0x1p30f)",
+            "VECTOR(set_f)(0x1p20f)",
+            "MSE: how large an error counts",
+        ),
+    ),
+    *_mutants(
+        "reference/search.py",
+        (
+            "reference-search-grid",
+            "first=22, dense=40",
+            "first=32, dense=40",
+            "MSE: which scales are tried",
+        ),
+        (
+            "reference-search-zero-points",
+            "1 if blocks.symmetric or format.bits == 8 else 4",
+            "1",
+            "MSE: the zero point moves",
+        ),
+        (
+            "reference-search-too-large",
+            "F32(2.0**15 if dtype == np.float16 else 2.0**127)",
+            "F32(2.0**127)",
+            "MSE: blocks at the top of float16 are left to MINMAX",
+        ),
+        (
+            "reference-search-exponents",
+            "steps = (-1, 1)",
+            "steps = (-1,)",
+            "MSE: both neighbours of an exponent are tried",
+        ),
+        (
+            "reference-search-extent",
+            "(hi - lo) * F32(0.5)",
+            "(hi - lo)",
+            "MSE: asymmetric weights are measured by half their range",
+        ),
+        (
+            "reference-search-refit",
+            "found = self.a / np.maximum(self.b, F32(1)) * unit",
+            "found = self.a / np.maximum(self.a, F32(1)) * unit",
+            "MSE: the scale is A / B",
+        ),
+        (
+            "reference-search-minmax",
+            "np.where(better, candidate[0], scales)",
+            "candidate[0]",
+            "MSE: never worse than MINMAX",
+        ),
     ),
 )
 
@@ -764,8 +927,8 @@ _REFERENCE = (
         "reference/scales.py",
         (
             "reference-epsilon",
-            "(absmax / largest).astype(dtype)",
-            "((absmax + F32(1e-6)) / largest).astype(dtype)",
+            "_usable(absmax / largest,",
+            "_usable((absmax + F32(1e-6)) / largest,",
             "there is no epsilon",
         ),
         (
@@ -794,14 +957,14 @@ _REFERENCE = (
         ),
         (
             "reference-zero-block",
-            "np.where(extent == 0, dtype.type(1), usable)",
-            "usable",
+            "np.where(extent == 0, dtype.type(1), round_scales(scales, dtype))",
+            "round_scales(scales, dtype)",
             "a block of zeros has the scale 1",
         ),
         (
             "reference-zero-block-e8m0",
-            "np.where(absmax == 0, E8M0.type(1), scales)",
-            "scales",
+            "np.where(absmax == 0, E8M0.type(1), from_biased_exponents(biased, dtype))",
+            "from_biased_exponents(biased, dtype)",
             "a block of zeros has the E8M0 scale 1",
         ),
         (
@@ -839,20 +1002,20 @@ _REFERENCE = (
         "reference/quantize.py",
         (
             "reference-range-has-zero",
-            "np.minimum(blocks.min(axis=axes, keepdims=True), np.float32(0))",
-            "blocks.min(axis=axes, keepdims=True)",
+            "np.minimum(blocks.min(axis=1), np.float32(0))",
+            "blocks.min(axis=1)",
             "an asymmetric range includes zero",
         ),
         (
             "reference-clip-bound",
-            "np.float32(0), -largest, largest)",
-            "np.float32(0), -largest - 1, largest)",
+            "lowest, highest = -format.symmetric_max,",
+            "lowest, highest = -format.symmetric_max - 1,",
             "symmetric codes are clipped to -Q",
         ),
         (
             "reference-shift",
-            "return codes - shift, scale, zero_point - shift",
-            "return codes - shift, scale, zero_point",
+            "return codes + offset, zero_point + offset",
+            "return codes + offset, zero_point",
             "INT's zero point is UINT's shifted down",
         ),
     ),
@@ -1038,7 +1201,7 @@ _PROGRAMS = (
         ),
         (
             "failed-ops",
-            "            builder.erase()\n",
+            "        builder.erase()\n",
             "",
             "an op that does not verify is not left behind",
         ),
@@ -1065,6 +1228,7 @@ MUTANTS = (
     *_KERNELS,
     *_REDUCE,
     *_ENCODE,
+    *_SEARCH,
     *_QUANTIZE,
     *_LAYOUT,
     *_FORMATS,
