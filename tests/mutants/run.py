@@ -33,6 +33,9 @@ COMPILER = os.environ.get("CC", "cc")
 # Half the time of -O3, and the bytes may not depend on it.
 COMPILE = (COMPILER, "-std=c11", "-O1", "-fPIC", "-ffp-contract=off", "-Icsrc")
 
+# Seconds for a selection of tests, of which a mutant that hangs needs more.
+LONGEST = 900
+
 NEON_COMPILER = "aarch64-linux-gnu-gcc"
 
 # Hand-made expectations and exact arithmetic: they judge the reference by itself.
@@ -128,18 +131,18 @@ class Tree:
             tests: selections of tests, each run only if the ones before passed.
         """
         if mutant is None:
-            return self._first_failure(tests)
+            return self._first_failure(tests, None)
         path = self.folder / mutant.file
         text = path.read_text()
         try:
             path.write_text(mutant.apply(text))
             touched = [s for s in self.objects if mutant.file in self._depends(s)]
             self._link(self.objects | {s: self._compile(s, "mutant") for s in touched})
-            return self._first_failure(tests)
+            return self._first_failure(tests, LONGEST)
         finally:
             path.write_text(text)
 
-    def _first_failure(self, tests: Sequence[Selection]) -> str:
+    def _first_failure(self, tests: Sequence[Selection], timeout: float | None) -> str:
         record = self.folder / "started"
         environment = {
             **os.environ,
@@ -157,7 +160,7 @@ class Tree:
                     cwd=self.folder,
                     env=environment,
                     capture_output=True,
-                    timeout=300,
+                    timeout=timeout,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
