@@ -63,6 +63,7 @@ ARRAY = (
     *CONTRACT,
     "tests/array/test_differential.py",
     "tests/array/test_search.py",
+    "tests/array/test_dequantize.py",
     "tests/array/test_threads.py",
     "tests/array/test_quantize_array_errors.py",
     "tests/array/test_backends.py",

@@ -68,14 +68,14 @@ _SCALES = _mutants(
     ),
     (
         "smallest-scale-e8m0-f16",
-        "job->source == CAQ_F16 ? 0x1p-24f : 0x1p-127f",
+        "is_f16(job) ? 0x1p-24f : 0x1p-127f",
         "0x1p-127f",
         "an E8M0 scale of float16 weights is at least 2^-24",
     ),
     (
         "smallest-scale-e8m0",
-        "job->source == CAQ_F16 ? 0x1p-24f : 0x1p-127f",
-        "job->source == CAQ_F16 ? 0x1p-24f : 0x1p-126f",
+        "is_f16(job) ? 0x1p-24f : 0x1p-127f",
+        "is_f16(job) ? 0x1p-24f : 0x1p-126f",
         "an E8M0 scale goes down to 2^-127",
     ),
     (
@@ -263,8 +263,8 @@ _TILE = _mutants(
     ),
     (
         "asymmetric-shift",
-        "-symmetric_max(format) : -(1 << (format.bits - 1))",
-        "-symmetric_max(format) : -symmetric_max(format)",
+        "is_asymmetric(job) ? -(1 << (format.bits - 1))",
+        "is_asymmetric(job) ? -symmetric_max(format)",
         "asymmetric INT is UINT shifted by 2^(n-1)",
     ),
     (
@@ -496,21 +496,54 @@ _QUANTIZE = _mutants(
     ),
     (
         "symmetric-largest",
-        "2 * symmetric_max(format) : asymmetric_levels(format)",
-        "asymmetric_levels(format) : asymmetric_levels(format)",
+        ": symmetric_zero(job) + symmetric_max(format);",
+        ": asymmetric_levels(format);",
         "symmetric codes are clipped to -Q .. Q",
     ),
     (
         "code-offset",
-        ".offset = (uint8_t)integer_offset(format, job->scheme)",
-        ".offset = 0",
+        "is_float(format) ? 0 : (uint8_t)offset",
+        "0",
         "stored INT codes are two's complement",
     ),
     (
         "join-threads",
-        "a.below > b.below ? a.below : b.below",
-        "a.below",
-        "threads that share a scale share their extents",
+        "tile->below[i] = below[block + i]",
+        "tile->below[i] = 0",
+        "the scale of what was measured in parts knows both ends",
+    ),
+)
+
+_DECODE = (
+    *_mutants(
+        "csrc/dequantize.c",
+        (
+            "decode-sign",
+            "is_float(format) || format.is_signed ?",
+            "is_float(format) ?",
+            "INT codes decode with their sign",
+        ),
+        (
+            "decode-zero-point",
+            "& mask) ^ with->decoding.sign",
+            "& mask)",
+            "INT zero points decode with their sign",
+        ),
+        (
+            "decode-smallest-e8m0",
+            "select_bits(stored[i] == 0, 0x400000",
+            "select_bits(stored[i] == 0, 0x200000",
+            "the E8M0 scale 0 stands for 2^-127",
+        ),
+    ),
+    *_mutants(
+        "csrc/values_template.h",
+        (
+            "decode-bf16-tie",
+            "VECTOR(add_i)(odd, VECTOR(set_i)(0x7FFF))",
+            "VECTOR(set_i)(0x8000)",
+            "decoded bfloat16 numbers are rounded half to even",
+        ),
     ),
 )
 
@@ -542,8 +575,8 @@ _LAYOUT = _mutants(
     ),
     (
         "scale-size",
-        "job->scale == CAQ_SCALE_E8M0 ? 1 : job->source",
-        "job->source",
+        "job->scale == CAQ_SCALE_E8M0 ? 1 : is_f32(job)",
+        "is_f32(job)",
         "an E8M0 scale is a byte",
     ),
     (
@@ -731,8 +764,8 @@ _SEARCH = (
         ),
         (
             "search-zero-points",
-            "bits < 8 ? 4 : 1",
-            "bits < 8 ? 1 : 1",
+            "job->scheme == CAQ_SYMMETRIC ? 2 : 4",
+            "job->scheme == CAQ_SYMMETRIC ? 2 : 1",
             "MSE: the zero point's neighbours are tried",
         ),
         (
@@ -836,8 +869,8 @@ _SEARCH = (
         ),
         (
             "reference-search-zero-points",
-            "1 if blocks.symmetric or format.bits == 8 else 4",
-            "1",
+            "2 if blocks.symmetric else 4",
+            "2 if blocks.symmetric else 1",
             "MSE: the zero point moves",
         ),
         (
@@ -1008,8 +1041,8 @@ _REFERENCE = (
         ),
         (
             "reference-clip-bound",
-            "lowest, highest = -format.symmetric_max,",
-            "lowest, highest = -format.symmetric_max - 1,",
+            "if mse else -format.symmetric_max",
+            "if mse else -format.symmetric_max - 1",
             "symmetric codes are clipped to -Q",
         ),
         (
@@ -1047,8 +1080,8 @@ _ARRAYS = (
         ),
         (
             "thread-extents",
-            "all = caq_join(all, extent)",
-            "all = extent",
+            "np.maximum.reduce(in_parallel(self.measure, bounds))",
+            "in_parallel(self.measure, bounds)[0]",
             "threads that share a scale share their extents",
         ),
         (
@@ -1230,6 +1263,7 @@ MUTANTS = (
     *_ENCODE,
     *_SEARCH,
     *_QUANTIZE,
+    *_DECODE,
     *_LAYOUT,
     *_FORMATS,
     *_TILE,
