@@ -119,5 +119,6 @@ def test_programs(how: str, kept: int) -> None:
     command = [sys.executable, "-c", PROGRAMS, str(folder), how]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     sizes = [int(size) for size in run.stdout.split()]
-    each = (sizes[-1] - sizes[2]) / 20
+    # What is kept is so in every round; the system may add a huge page in one.
+    each = min(np.diff(sizes[1:])) / 10
     assert abs(each - kept) < 1 << 17
