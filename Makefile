@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n auto
 C_SOURCES = $(sort $(wildcard csrc/*.c csrc/*/*.c))
 C_HEADERS = $(sort $(wildcard csrc/*.h csrc/*/*.h))
 C_WARNINGS = -std=c11 -O2 -Icsrc -Wall -Wextra -Wconversion -Werror -ffp-contract=off
-PYTHON_SOURCES = coreai_opt csrc reference tests examples benchmarks setup.py
+PYTHON_SOURCES = coreai_opt csrc docs reference tests examples benchmarks setup.py
 
 # What the package is built from: an environment is installed anew when any of it has changed.
 PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS) \
@@ -17,7 +17,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help amalgamate bench demo test fuzz fuzz-c sanitize mutants coverage third-opinion check \
+.PHONY: help amalgamate bench demo docs test fuzz fuzz-c sanitize mutants coverage third-opinion check \
 	format lint types c-format c-warnings size wheel sdist clean
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
+	@echo "make docs    build the documentation into build/docs"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
 	@echo "make size    what the C library takes on a Cortex-M4F, see docs/embedded.md"
 	@echo "make amalgamate  the C library as two files in build/amalgamated/"
@@ -100,6 +101,11 @@ third-opinion: .venv-test/installed
 	$(PYTHON) benchmarks/environments.py --peers-only --peers coreai_opt_apple
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest -rP tests/third_opinion
 
+# Of the installed package, whose command is run for its help. A warning is an error.
+docs: .venv-docs/installed
+	PATH="$(CURDIR)/.venv-docs/bin:$$PATH" COLUMNS=100 \
+		.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+
 # On the installed package, in an environment for each contender.
 bench:
 	$(PYTHON) benchmarks/environments.py
@@ -144,8 +150,10 @@ sdist: .venv-build/installed
 .venv-test/installed .venv-sanitize/installed: EXTRAS = [test]
 .venv-sanitize/installed: export SANITIZE = 1
 .venv-check/installed: EXTRAS = [lint]
+.venv-docs/installed: EXTRAS = [docs]
 
-.venv-demo/installed .venv-test/installed .venv-sanitize/installed .venv-check/installed: $(PACKAGE)
+.venv-demo/installed .venv-test/installed .venv-sanitize/installed .venv-check/installed \
+.venv-docs/installed: $(PACKAGE)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade '.$(EXTRAS)'
 	touch $@
@@ -156,6 +164,6 @@ sdist: .venv-build/installed
 	touch $@
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-sanitize .venv-check .venv-build .venv-bench-* build dist *.egg-info \
+	rm -rf .venv-demo .venv-test .venv-sanitize .venv-check .venv-docs .venv-build .venv-bench-* build dist *.egg-info \
 		coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
