@@ -7,4 +7,5 @@ Read it in the order of the work:
     channel_axes   which axes of a weight are its channels, and the block sizes that follow
     rewrite        one constant becomes codes, scales and ``coreai.blockwise_shift_scale``
     quantize       all of it together, for every weight of a program
+    runtime        run programs on Core AI's runtime, to see what came of it
 """

@@ -25,7 +25,8 @@ try:
     from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import (
         copy_constant_value_to_array,
     )
-    from coreai.authoring import AIProgram
+    from coreai.authoring import AIModelAsset, AIProgram
+    from coreai.runtime import NDArray
 except ImportError as error:
     raise ImportError(
         f"quantizing programs needs Core AI, which did not import ({error}): "
@@ -36,10 +37,14 @@ except ImportError as error:
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
     "CONSTANT",
+    "AIModelAsset",
     "AIProgram",
     "Buffer",
     "Builder",
+    "NDArray",
     "Op",
+    "Port",
+    "Signature",
     "Tensor",
     "Use",
     "Value",
@@ -50,7 +55,9 @@ __all__ = [
     "operand_constant",
     "operations",
     "read_constant",
+    "read_output",
     "replace",
+    "signature",
     "static_tensor",
     "stored_bytes",
     "uses",
@@ -73,6 +80,16 @@ _NUMPY_DTYPES: dict[str, NumpyDType] = {
     "ui32": np.dtype(np.uint32),
 }
 """The element types that are read or written as numpy arrays."""
+
+_PORT_DTYPES: dict[str, NumpyDType] = {
+    **{name: _NUMPY_DTYPES[name] for name in ("f32", "f16", "bf16", "ui16", "ui32")},
+    "si8": np.dtype(np.int8),
+    "si16": np.dtype(np.int16),
+    "si32": np.dtype(np.int32),
+    "ui8": np.dtype(np.uint8),
+    "i1": np.dtype(np.bool_),
+}
+"""The element types of inputs and outputs that a program can be run with."""
 
 _CODE_TYPES = {
     "int2": "si2",
@@ -143,6 +160,33 @@ class Use(NamedTuple):
     operand: int
 
 
+class Port(NamedTuple):
+    """An input or an output of a graph.
+
+    Attributes:
+        name: its name.
+        shape: its shape; None stands for a dimension that is not fixed.
+        dtype: its dtype as an array, None where the runtime cannot be given or asked for one.
+        value: the block argument or the result that it is.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: NumpyDType | None
+    value: Value
+
+    def __str__(self) -> str:
+        sizes = ("?" if size is None else str(size) for size in self.shape)
+        return f"{self.name}: {self.dtype} [{', '.join(sizes)}]"
+
+
+class Signature(NamedTuple):
+    """What a graph takes and returns, in its order."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
 def element_type(name: str | NumpyDType) -> str:
     """Return the element type of a format (by its name) or of a numpy dtype."""
     if isinstance(name, str):
@@ -182,6 +226,57 @@ def operand_constant(op: Op, operand: int) -> Op | None:
     owner = op.operands[operand].owner
     # A block argument is owned by a block, which has no name.
     return owner if getattr(owner, "name", None) == CONSTANT else None
+
+
+def signature(program: AIProgram, graph: str) -> Signature:
+    """Return the inputs and outputs of a graph.
+
+    Raises:
+        ValueError: the program has no such graph.
+    """
+    op = _graph(program, graph)
+    (block,) = op.regions[0].blocks
+    results = block.operations[len(block.operations) - 1].operands
+    return Signature(
+        _ports(op.attributes["arg_attrs"], block.arguments),
+        _ports(op.attributes["res_attrs"], results),
+    )
+
+
+def _ports(attributes: Any, values: Any) -> tuple[Port, ...]:
+    # A graph that keeps state returns a token, which has no name.
+    named = (pair for pair in zip(attributes, values, strict=True) if "coreai.name" in pair[0])
+    return tuple(_port(ir.StringAttr(names["coreai.name"]).value, value) for names, value in named)
+
+
+def _port(name: str, value: Value) -> Port:
+    kind = value.type
+    if not isinstance(kind, ir.RankedTensorType):  # a handle, for state that is kept between runs
+        return Port(name, (), None, value)
+    shape = tuple(
+        None if kind.is_dynamic_dim(axis) else size for axis, size in enumerate(kind.shape)
+    )
+    return Port(name, shape, _PORT_DTYPES.get(str(kind.element_type)), value)
+
+
+def _graph(program: AIProgram, name: str) -> Op:
+    graphs = {
+        ir.StringAttr(op.attributes["sym_name"]).value: op.operation
+        for op in program._module._mlir_module.body.operations
+        if "sym_name" in op.attributes
+    }
+    if name not in graphs:
+        raise ValueError(f"the program has no graph {name!r}; it has {sorted(graphs)}")
+    return graphs[name]
+
+
+def read_output(output: NDArray) -> npt.NDArray[Any]:
+    """Return a copy of what the runtime returned, as an array."""
+    if output.dtype != "bfloat16":
+        return output.numpy().copy()
+    # Core AI 1.0.0b3 hands bfloat16 to numpy in a way that numpy 2.5 refuses with a BufferError.
+    raw = memoryview(output._tensor).tobytes()
+    return np.frombuffer(raw, ml_dtypes.bfloat16).reshape(output.shape)
 
 
 def graph_name(op: Op) -> str:

@@ -1,0 +1,142 @@
+"""Run programs on Core AI's runtime: arrays in, arrays out, by name."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.program.coreai_ir import (
+    AIModelAsset,
+    AIProgram,
+    NDArray,
+    Port,
+    Signature,
+    read_output,
+    signature,
+)
+from coreai_opt.reference import WEIGHT_DTYPES
+
+__all__ = ["Array", "Port", "Signature", "run_asset", "run_program", "signature_of"]
+
+Array = npt.NDArray[Any]
+
+_GRAPH = "main"
+_FLOATS = (*WEIGHT_DTYPES, np.dtype(np.float64))
+
+
+def run_program(program: AIProgram, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Run a program's graph ``main`` once; see :func:`run_asset`.
+
+    It is saved to a temporary folder for that, so the disk there needs room for it.
+    """
+    with TemporaryDirectory() as folder:
+        return run_asset(program.save_asset(Path(folder, "program.aimodel")), inputs)
+
+
+def run_asset(asset: AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Run the graph ``main`` of an asset once on Core AI's runtime.
+
+    What native code writes to stderr while the graph is loaded is dropped: the runtime logs it.
+
+    Args:
+        asset: the asset.
+        inputs: one array per input, by name, of its shape. Other dtypes are converted: floats to
+            floats, rounded, and integers to integers where they fit.
+
+    Returns:
+        the outputs by name, sorted; copies.
+
+    Raises:
+        ValueError: inputs that the program does not take as they are, or a program that has some
+            the runtime cannot be given; the message names the input.
+        RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
+    """
+    arrays = _matching(signature_of(asset.program).inputs, inputs)
+    # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
+
+
+def signature_of(program: AIProgram) -> Signature:
+    """Return the inputs and outputs of a program's graph ``main``.
+
+    Raises:
+        ValueError: it has no such graph.
+    """
+    return signature(program, _GRAPH)
+
+
+async def _run(asset: AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    async with asset.executable() as model:
+        with _quiet_stderr():
+            function = model.load_function(_GRAPH)
+        outputs = await function({name: NDArray(array) for name, array in inputs.items()})
+        return {name: read_output(output) for name, output in sorted(outputs.items())}
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    own = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+
+
+def _matching(ports: tuple[Port, ...], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return what the runtime takes for ``inputs``: it would end the process on some arrays."""
+    takes = "; the program takes " + ", ".join(map(str, ports))
+    for name in inputs.keys() - {port.name for port in ports}:
+        raise ValueError(f"the program has no input {name!r}{takes}")
+    for port in ports:
+        if port.name not in inputs:
+            raise ValueError(f"there is no array for input {port.name!r}{takes}")
+    return {port.name: _converted(port, np.asarray(inputs[port.name])) for port in ports}
+
+
+def _converted(port: Port, array: Array) -> Array:
+    _check_can_be_given(port)
+    fits = len(array.shape) == len(port.shape) and all(
+        wanted in {None, size} for size, wanted in zip(array.shape, port.shape, strict=True)
+    )
+    converted = _cast(array, port.dtype) if fits else None
+    if converted is None:
+        raise ValueError(
+            f"input {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
+        )
+    return np.ascontiguousarray(converted)
+
+
+def _check_can_be_given(port: Port) -> None:
+    """Raise ValueError for an input that this package cannot give the runtime."""
+    if port.dtype is None:
+        raise ValueError(
+            f"input {port.name!r} of the program is no array of numbers (it is {port.value.type})"
+        )
+    if not port.shape:
+        raise ValueError(
+            f"input {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "
+            "process when it is given one"
+        )
+
+
+def _cast(array: Array, dtype: np.dtype[Any] | None) -> Array | None:
+    """Return ``array`` as ``dtype``, None where that is another kind of number or does not fit."""
+    if array.dtype == dtype:
+        return array
+    if array.dtype in _FLOATS and dtype in _FLOATS:
+        return array.astype(dtype)
+    if np.issubdtype(array.dtype, np.integer) and np.issubdtype(dtype, np.integer):
+        cast = array.astype(dtype)
+        return cast if np.array_equal(cast, array) else None
+    return None
