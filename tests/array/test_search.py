@@ -55,11 +55,23 @@ OUTLIER_8 = [16, *[2] * 7]
 MIXED = [4, *[-2] * 12]
 # All sixteen codes of INT4.
 RAMP = [*range(8, -8, -1)]
+# All but exact with a larger scale than MINMAX's, which is 6/7.
+SHORT_RAMP = [*range(6, -1, -1)]
+# All but exact with the scale 1 alone; MINMAX's is 250/255.
+LONG_RAMP = [*range(251)]
 # absmax 7.5 = 1.875·2² has the scale 2: 7.5 -> 8 and 0.5 -> 0, error 0.25 + 9·0.25 = 2.5. With the
 # scale 1, 7.5 -> 6 and 0.5 stays: error 2.25.
 MXFP4_DOWN = [7.5, *[0.5] * 9]
 # absmax 7.125 = 1.78·2² has the scale 1: 7.125 -> 6. With the scale 2 it is 8, which is closer.
 MXFP4_UP = [7.125] * 10
+
+
+def best_scale(codes: list[int], extent: float) -> float:
+    """A/B of weights that are these codes, in units of extent/2**13."""
+    x = np.rint(np.array(codes, F32) * (np.float32(2**13) / np.float32(extent)))
+    a, b = x @ codes, np.square(codes).sum()
+    return float(np.float32(a) / np.float32(b) * (np.float32(extent) / np.float32(2**13)))
+
 
 EXAMPLES = [
     (Spec("int2"), OUTLIER_2, -2, [-2, *[-1] * 12]),
@@ -69,6 +81,8 @@ EXAMPLES = [
     (Spec("int2"), OUTLIER_8, 16, [1, *[0] * 7]),
     (Spec("int4"), RAMP, -1, [*range(-8, 8)]),
     (Spec("uint4"), [-x for x in RAMP], 1, [*range(16)]),
+    (Spec("int4"), SHORT_RAMP, best_scale(SHORT_RAMP, 6), SHORT_RAMP),
+    (Spec("uint8", "asymmetric"), LONG_RAMP, best_scale(LONG_RAMP, 125), LONG_RAMP),
     (Spec("fp4_e2m1fn"), MXFP4_DOWN, 1, [6, *[0.5] * 9]),
     (Spec("fp4_e2m1fn"), MXFP4_UP, 2, [4] * 10),
 ]
@@ -87,7 +101,7 @@ def test_examples(
     weight = np.array(weights, dtype)
     assert (weight.astype(float) == weights).all()
     result = spec._replace(observer="mse").quantize(weight, [0], backend)
-    assert result.scale.astype(float).tolist() == [scale]
+    assert result.scale.tolist() == [np.dtype(dtype).type(scale)]
     assert result.codes().astype(float).tolist() == codes
 
 

@@ -270,7 +270,7 @@ _TILE = _mutants(
     (
         "uint-zero",
         "if (!format.is_signed)",
-        "if (!format.is_signed && scheme == CAQ_ASYMMETRIC)",
+        "if (!format.is_signed && is_asymmetric(job))",
         "symmetric UINT has the zero point Q",
     ),
 )
