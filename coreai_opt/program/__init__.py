@@ -3,6 +3,7 @@
 Read it in the order of the work:
 
     coreai_ir      Core AI's IR in a few words; the only module that imports Core AI
+    names          what people tell weights by
     candidates     which constants are weights, and which are quantized already
     channel_axes   which axes of a weight are its channels, and the block sizes that follow
     rewrite        one constant becomes codes, scales and ``coreai.blockwise_shift_scale``

@@ -1,26 +1,24 @@
 """Which constants of a program are weights to quantize, and which are quantized already."""
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from coreai_opt.program import coreai_ir
-from coreai_opt.program.coreai_ir import AIProgram, Op, Tensor, Use, Value
-from coreai_opt.reference import WEIGHT_DTYPES
+from coreai_opt.program.coreai_ir import AIProgram, Op, Tensor, Use
+from coreai_opt.program.names import Names, Site, describe_consumers, find_sites
 
 MATMULS = frozenset({"coreai.batch_matmul", "coreai.decomposable.broadcasting_batch_matmul"})
 CONVOLUTIONS = frozenset({"coreai.conv2d", "coreai.conv3d"})
 TRANSPOSED_CONVOLUTIONS = frozenset({"coreai.conv_transpose2d", "coreai.conv_transpose3d"})
 GATHER = "coreai.gather_nd"
-TRANSPOSE = "coreai.transpose"
 
 WEIGHT_OPERANDS: dict[str, frozenset[int]] = {
     **dict.fromkeys(MATMULS, frozenset({0, 1})),
     **dict.fromkeys(CONVOLUTIONS | TRANSPOSED_CONVOLUTIONS, frozenset({1})),
     GATHER: frozenset({0}),
-    TRANSPOSE: frozenset({0}),
+    coreai_ir.TRANSPOSE: frozenset({0}),
 }
 """The ops that have weights, and which of their operands those are."""
 
@@ -33,25 +31,27 @@ class Weight:
     """A constant that can be quantized.
 
     The op and its uses are handles into the program, which must outlive them: Core AI does not see
-    to that. What tells a weight to people is asked of the op when it is first needed, so it must be
-    needed before the op is replaced.
+    to that. What tells a weight to people is asked of the op when it is first needed; all but the
+    name must be needed before the op is replaced.
 
     Attributes:
         op: the constant.
-        number: which of the program's constants it is.
+        site: which of the program's sites it is at.
         tensor: its shape and element type.
         uses: who uses it.
+        names: the names of the program's weights.
     """
 
     op: Op
-    number: int
+    site: int
     tensor: Tensor
     uses: tuple[Use, ...]
+    names: Names
 
     @cached_property
     def name(self) -> str:
-        """A name to tell it by: its graph, and which of the program's constants it is."""
-        return f"@{coreai_ir.graph_name(self.op)}/constant_{self.number}"
+        """A name to tell it by, which no other weight of the program has; see ``names.py``."""
+        return self.names[self.site]
 
     @cached_property
     def location(self) -> str:
@@ -61,7 +61,7 @@ class Weight:
     @cached_property
     def consumers(self) -> str:
         """Who uses it, in words, e.g. ``"coreai.transpose -> coreai.batch_matmul"``."""
-        return _describe_consumers(self.op.result)
+        return describe_consumers(self.op.result)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,7 +80,7 @@ class Weight:
         return self.tensor.nbytes
 
     def __str__(self) -> str:
-        return f"{self.op.name} {self.name}, {self.dtype} {self.shape}, at {self.location}"
+        return f"{self.name} ({self.dtype}, at {self.location})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class QuantizedWeight:
     """A weight that is stored quantized.
 
     Attributes:
-        name: a name to tell it by: its graph, and which of the program's such ops it is.
+        name: a name to tell it by: the one it had before it was quantized.
         location: where it comes from, by Core AI's debug information.
         shape: its shape.
         format: format of the codes, e.g. ``"int4"``.
@@ -114,54 +114,41 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
     than ``weight_num_threshold`` elements and that every user uses as its weight, or that are huge.
     """
-    found = []
-    for number, op in enumerate(coreai_ir.operations(program, coreai_ir.CONSTANT)):
-        tensor = coreai_ir.static_tensor(op.result)
-        if tensor is None or tensor.dtype is None or tensor.dtype not in WEIGHT_DTYPES:
-            continue
-        uses = tuple(coreai_ir.uses(op.result))
-        if tensor.size > weight_num_threshold and _are_weights(uses, tensor.size):
-            found.append(Weight(op, number, tensor, uses))
+    names, found = Names(program), []
+    for number, site in enumerate(find_sites(program)):
+        is_constant = site.op.name == coreai_ir.CONSTANT
+        if is_constant and site.tensor.size > weight_num_threshold and _is_weight(site):
+            found.append(Weight(site.op, number, site.tensor, site.uses, names))
     return found
 
 
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
     """Return the weights of ``program`` that are quantized already, in its order."""
-    ops = coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
-    described = (_describe_quantized(number, op) for number, op in enumerate(ops))
-    return [quantized for quantized in described if quantized is not None]
+    names = Names(program)
+    return [
+        _describe_quantized(names[number], site.op)
+        for number, site in enumerate(find_sites(program))
+        if site.op.name == coreai_ir.BLOCKWISE_SHIFT_SCALE
+    ]
 
 
-def _are_weights(uses: tuple[Use, ...], size: int) -> bool:
-    as_weight = (use.operand in WEIGHT_OPERANDS.get(use.op.name, ()) for use in uses)
-    return bool(uses) and (size >= HUGE or all(as_weight))
+def _is_weight(site: Site) -> bool:
+    as_weight = (use.operand in WEIGHT_OPERANDS.get(use.op.name, ()) for use in site.uses)
+    return bool(site.uses) and (site.tensor.size >= HUGE or all(as_weight))
 
 
-def _describe_quantized(number: int, op: Op) -> QuantizedWeight | None:
+def _describe_quantized(name: str, op: Op) -> QuantizedWeight:
     data, scale = (coreai_ir.static_tensor(op.operands[operand]) for operand in range(2))
-    if coreai_ir.operand_constant(op, 0) is None or data is None or scale is None:
-        return None  # it decodes something that is computed
+    assert data is not None
+    assert scale is not None
     constants = filter(None, (coreai_ir.operand_constant(op, operand) for operand in range(4)))
     return QuantizedWeight(
-        name=f"@{coreai_ir.graph_name(op)}/quantized_{number}",
+        name=name,
         location=coreai_ir.location_text(op),
         shape=data.shape,
         format=data.format,
         scale_dtype=scale.format,
         num_scales=scale.size,
         nbytes=sum(map(coreai_ir.stored_bytes, constants)),
-        consumers=_describe_consumers(op.result),
+        consumers=describe_consumers(op.result),
     )
-
-
-def _describe_consumers(value: Value) -> str:
-    paths = Counter(path for use in coreai_ir.uses(value) for path in _paths(use.op))
-    return ", ".join(path if count == 1 else f"{path} x{count}" for path, count in paths.items())
-
-
-def _paths(op: Op) -> list[str]:
-    """The names from ``op`` on, through transposes, to what really consumes the weight."""
-    if op.name != TRANSPOSE:
-        return [op.name]
-    further = [path for use in coreai_ir.uses(op.result) for path in _paths(use.op)]
-    return [f"{op.name} -> {path}" for path in further] or [op.name]

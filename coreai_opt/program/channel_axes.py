@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 from coreai_opt.common import CompressionGranularity
 from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import MATMULS, TRANSPOSE, TRANSPOSED_CONVOLUTIONS, Weight
-from coreai_opt.program.coreai_ir import Op, Use
+from coreai_opt.program.candidates import MATMULS, TRANSPOSED_CONVOLUTIONS, Weight
+from coreai_opt.program.coreai_ir import TRANSPOSE, Op, Use
 
 logger = logging.getLogger("coreai_opt")
 

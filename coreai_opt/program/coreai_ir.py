@@ -37,12 +37,14 @@ except ImportError as error:
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
     "CONSTANT",
+    "TRANSPOSE",
     "AIModelAsset",
     "AIProgram",
     "Buffer",
     "Builder",
     "NDArray",
     "Op",
+    "Origin",
     "Port",
     "Signature",
     "Tensor",
@@ -54,6 +56,7 @@ __all__ = [
     "location_text",
     "operand_constant",
     "operations",
+    "origin",
     "read_constant",
     "read_output",
     "replace",
@@ -69,6 +72,7 @@ NumpyDType = np.dtype[Any]
 
 CONSTANT = "coreai.constant"
 BLOCKWISE_SHIFT_SCALE = "coreai.blockwise_shift_scale"
+TRANSPOSE = "coreai.transpose"
 
 _NUMPY_DTYPES: dict[str, NumpyDType] = {
     "f32": np.dtype(np.float32),
@@ -194,9 +198,9 @@ def element_type(name: str | NumpyDType) -> str:
     return next(element for element, dtype in _NUMPY_DTYPES.items() if dtype == name)
 
 
-def operations(program: AIProgram, name: str) -> list[Op]:
-    """Return the ops called ``name``, wherever they sit, in the order of the program."""
-    return [op for op in _nested(program._module._mlir_module.operation) if op.name == name]
+def operations(program: AIProgram, *names: str) -> list[Op]:
+    """Return the ops of these names, wherever they sit, in the order of the program."""
+    return [op for op in _nested(program._module._mlir_module.operation) if op.name in names]
 
 
 def _nested(op: Op) -> Iterator[Op]:
@@ -286,13 +290,48 @@ def graph_name(op: Op) -> str:
     return str(ir.StringAttr(op.attributes["sym_name"]).value)
 
 
+class Origin(NamedTuple):
+    """Where an op comes from, by its debug information.
+
+    Attributes:
+        modules: the modules that it was converted from, from the whole model to the innermost, e.g.
+            ``("Encoder$1", "Linear$3")``; empty if that was not recorded.
+        source: path and line in the source, e.g. ``("model.py", 12)``, None if not recorded.
+        op_id: the number that Core AI's tools show, unique in its graph; None if it has none.
+    """
+
+    modules: tuple[str, ...]
+    source: tuple[str, int] | None
+    op_id: int | None
+
+
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_SOURCE = re.compile(rf"loc\(({_QUOTED}):(\d+):\d+")
+_OP_ID = re.compile(r'"op_id": \{type = "coreai", value = (\d+)')
+_CALL_STACK = re.compile(rf'"call_stack": \[((?:{_QUOTED}(?:, )?)*)\]')
+_NO_FILE = "-"
+"""What converters write for the file where they record none."""
+
+
+def origin(op: Op) -> Origin:
+    """Return where ``op`` comes from."""
+    text = str(op.location)  # Core AI has no other way to read metadata
+    source, op_id, stack = (found.search(text) for found in (_SOURCE, _OP_ID, _CALL_STACK))
+    modules = reversed(re.findall(_QUOTED, stack[1])) if stack else ()
+    file = source[1][1:-1] if source else _NO_FILE
+    return Origin(
+        modules=tuple(quoted[1:-1] for quoted in modules),
+        source=(file, int(source[2])) if source and file != _NO_FILE else None,
+        op_id=int(op_id[1]) if op_id else None,
+    )
+
+
 def location_text(op: Op) -> str:
     """Return where ``op`` comes from, short: the source line, and the id that debug tools show."""
-    text = str(op.location)
-    source = re.search(r'loc\("[^"]*":\d+:\d+\)', text)
-    op_id = re.search(r'"op_id": \{[^}]*value = (\d+)', text)
-    parts = [source.group() if source else "", f"op_id {op_id[1]}" if op_id else ""]
-    return ", ".join(filter(None, parts)) or text
+    _, source, op_id = origin(op)
+    parts = [f"{source[0]}:{source[1]}" if source else ""]
+    parts += [f"op_id {op_id}" if op_id is not None else ""]
+    return ", ".join(filter(None, parts)) or str(op.location)
 
 
 class Buffer:
