@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"coreai-opt-native {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_quantize(commands)
+    _add_dequantize(commands)
     _add_inspect(commands)
     return parser
 
@@ -121,7 +122,7 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "OUT appears only when it is complete.",
     )
     _add_source(parser)
-    parser.add_argument("output", metavar="OUT.aimodel", type=Path, help="asset to write")
+    _add_output(parser)
     parser.add_argument(
         "--dtype", required=True, choices=list(FORMATS), help="format of the quantized weights"
     )
@@ -168,7 +169,18 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="N",
         help="threads of the native backend (default: one per processor)",
     )
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+
+
+def _add_dequantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "dequantize",
+        allow_abbrev=False,
+        help="write a copy of an asset with its weights as floats again",
+        description="Write OUT, a copy of IN with its quantized weights decoded to floats. "
+        "OUT appears only when it is complete.",
+    )
+    _add_source(parser)
+    _add_output(parser)
 
 
 def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -184,6 +196,11 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", metavar="OUT.aimodel", type=Path, help="asset to write")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
 def _add_threshold(parser: argparse.ArgumentParser) -> None:

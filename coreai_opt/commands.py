@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coreai_opt.assets import asset_bytes, check_destination, check_space, load_asset, replacing
-from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
-from coreai_opt.program.candidates import QuantizedWeight, find_quantized, find_weights
+from coreai_opt.coreai_utils import CompressionGranularity, dequantize_weights, quantize_weights
+from coreai_opt.program.candidates import find_quantized, find_weights
 from coreai_opt.report import change, print_table, progress_bar, stdout
 
 logger = logging.getLogger("coreai_opt")
@@ -70,6 +70,34 @@ def quantize(
     console.print(f"time     {time.perf_counter() - started:.2f} s")
 
 
+def dequantize(source: Path, output: Path, *, force: bool) -> None:
+    """Write a copy of the asset ``source``, its weights as floats again, to ``output``.
+
+    Args:
+        source: the asset to read; may be ``output``, with ``force``.
+        output: the asset to write. It appears, or changes, only when it is complete.
+        force: whether ``output`` may exist.
+
+    Raises:
+        ValueError: a path that cannot be used; ``output`` is untouched.
+    """
+    check_destination(output, force=force)
+    asset = load_asset(source)
+    program = asset.program
+    before, size_before = _count(program, 0), asset_bytes(source)
+    dequantize_weights(program, in_place=True)
+    after = _count(program, 0)
+    check_space(output, size_before - before.nbytes + after.nbytes)
+    with replacing(output, force=force) as path:
+        program.save_asset(path, metadata=asset.metadata)
+    dequantized = before.quantized - after.quantized
+    if not dequantized:
+        logger.warning("no weight was dequantized; %s decodes to what %s does", output, source)
+    console = stdout()
+    console.print(f"weights  {dequantized} dequantized, {after.quantized} skipped")
+    console.print(f"file     {change(size_before, asset_bytes(output))}")
+
+
 def inspect(source: Path, *, threshold: int) -> None:
     """Print the weights of the asset ``source``: those to quantize, and those that are quantized.
 
@@ -93,16 +121,32 @@ def inspect(source: Path, *, threshold: int) -> None:
     print_table(
         console,
         f"{len(quantized)} weights are quantized",
-        ("weight", "shape", "format", "scales", "used by", ">bytes", "location"),
         (
-            (q.name, q.shape, q.format, _scales(q), q.consumers, q.nbytes, q.location)
+            "weight",
+            "shape",
+            "format",
+            "scheme",
+            "blocks",
+            "scales",
+            "used by",
+            ">bytes",
+            "location",
+        ),
+        (
+            (
+                q.name,
+                q.shape,
+                q.format,
+                q.qscheme or "unknown",
+                f"{q.granularity} {q.block_sizes}",
+                f"{q.num_scales:,} {q.scale_dtype}",
+                q.consumers,
+                q.nbytes,
+                q.location,
+            )
             for q in quantized
         ),
     )
-
-
-def _scales(quantized: QuantizedWeight) -> str:
-    return f"{quantized.num_scales:,} {quantized.scale_dtype}"
 
 
 class _Count(NamedTuple):

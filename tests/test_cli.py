@@ -14,7 +14,7 @@ import pytest
 from coreai.authoring import AIModelAsset
 
 from coreai_opt import assets, cli
-from coreai_opt.program.candidates import find_quantized
+from coreai_opt.program.candidates import find_quantized, find_weights
 
 COMMAND = Path(sys.executable).with_name("coreai-opt")
 MODEL = Path(__file__).parents[1] / "examples" / "crepe_tiny_f16.aimodel"
@@ -141,6 +141,27 @@ def test_warns_when_nothing_was_quantized(output):
     assert result.returncode == 0
     assert "coreai-opt: warning: no weight was quantized" in result.stderr
     assert formats(output) == []
+
+
+def test_dequantize_goes_back_to_floats(existing, tmp_path):
+    back = tmp_path / "back.aimodel"
+    result = run("dequantize", existing, back)
+    assert result.returncode == 0, result
+    assert "7 dequantized, 0 skipped" in result.stdout
+    before, after = (sum(map(len, contents(asset).values())) for asset in (existing, back))
+    assert f"file     {before:,} -> {after:,} bytes" in result.stdout
+    assert formats(back) == []
+    weights = find_weights(assets.load_asset(back).program, 1024)
+    originals = find_weights(assets.load_asset(MODEL).program, 1024)
+    assert [(w.name, w.dtype) for w in weights] == [(w.name, w.dtype) for w in originals]
+    assert "exists" in failed(run("dequantize", existing, back))
+    assert run("dequantize", existing, back, "--force").returncode == 0
+
+
+def test_dequantize_warns_when_there_is_nothing_to_do(output):
+    result = run("dequantize", MODEL, output)
+    assert result.returncode == 0
+    assert "no weight was dequantized" in result.stderr
 
 
 def test_existing_output_needs_force(existing):

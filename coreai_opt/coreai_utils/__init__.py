@@ -1,16 +1,25 @@
 """The documented API for whole Core AI programs: ``quantize_weights`` and its enums.
 
 Names, signatures, defaults and errors are those of Apple's ``coreai_opt.coreai_utils``
-(coreai-opt 0.3.0). Core AI itself is imported when a program is first quantized.
+(coreai-opt 0.3.0), which has no ``dequantize_weights``. Core AI itself is imported when a program
+is first quantized.
 """
 
 import logging
 from importlib import metadata
 
 from coreai_opt.coreai_utils.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.coreai_utils.weight_dequantization import dequantize_weights
 from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 
-__all__ = ["CompressionGranularity", "DType", "Observer", "QScheme", "quantize_weights"]
+__all__ = [
+    "CompressionGranularity",
+    "DType",
+    "Observer",
+    "QScheme",
+    "dequantize_weights",
+    "quantize_weights",
+]
 
 
 def _warn_of_apples_package() -> None:

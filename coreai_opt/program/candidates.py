@@ -5,9 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
+from coreai_opt.common import CompressionGranularity, QScheme
 from coreai_opt.program import coreai_ir
 from coreai_opt.program.coreai_ir import AIProgram, Op, Tensor, Use
 from coreai_opt.program.names import Names, Site, describe_consumers, find_sites
+from coreai_opt.program.stored import granularity_of, scheme_of
 
 MATMULS = frozenset({"coreai.batch_matmul", "coreai.decomposable.broadcasting_batch_matmul"})
 CONVOLUTIONS = frozenset({"coreai.conv2d", "coreai.conv3d"})
@@ -88,24 +90,38 @@ class QuantizedWeight:
     """A weight that is stored quantized.
 
     Attributes:
+        op: what decodes it, a handle into the program, as in :class:`Weight`.
         name: a name to tell it by: the one it had before it was quantized.
         location: where it comes from, by Core AI's debug information.
         shape: its shape.
         format: format of the codes, e.g. ``"int4"``.
+        qscheme: symmetric or asymmetric; None where its zero points cannot be read.
+        block_sizes: how long a block is along each axis.
         scale_dtype: dtype of the scales, e.g. ``"float16"``.
         num_scales: how many scales it has.
         nbytes: bytes of its codes, scales and offsets.
         consumers: what uses it, e.g. ``"coreai.conv2d x9"``.
     """
 
+    op: Op
     name: str
     location: str
     shape: tuple[int, ...]
     format: str
+    qscheme: QScheme | None
+    block_sizes: tuple[int, ...]
     scale_dtype: str
     num_scales: int
     nbytes: int
     consumers: str
+
+    @property
+    def granularity(self) -> CompressionGranularity:
+        """Which elements share a scale."""
+        return granularity_of(self.shape, self.block_sizes)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.format}, at {self.location})"
 
 
 def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
@@ -125,11 +141,12 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
     """Return the weights of ``program`` that are quantized already, in its order."""
     names = Names(program)
-    return [
+    described = (
         _describe_quantized(names[number], site.op)
         for number, site in enumerate(find_sites(program))
         if site.op.name == coreai_ir.BLOCKWISE_SHIFT_SCALE
-    ]
+    )
+    return [quantized for quantized in described if quantized is not None]
 
 
 def _is_weight(site: Site) -> bool:
@@ -137,18 +154,29 @@ def _is_weight(site: Site) -> bool:
     return bool(site.uses) and (site.tensor.size >= HUGE or all(as_weight))
 
 
-def _describe_quantized(name: str, op: Op) -> QuantizedWeight:
+def _describe_quantized(name: str, op: Op) -> QuantizedWeight | None:
     data, scale = (coreai_ir.static_tensor(op.operands[operand]) for operand in range(2))
     assert data is not None
-    assert scale is not None
+    if scale is None or len(data.shape) != len(scale.shape):
+        return None  # Core AI accepts that, and its runtime ends the process
     constants = filter(None, (coreai_ir.operand_constant(op, operand) for operand in range(4)))
     return QuantizedWeight(
+        op=op,
         name=name,
         location=coreai_ir.location_text(op),
         shape=data.shape,
         format=data.format,
+        qscheme=_scheme(op),
+        block_sizes=tuple(n // blocks for n, blocks in zip(data.shape, scale.shape, strict=True)),
         scale_dtype=scale.format,
         num_scales=scale.size,
         nbytes=sum(map(coreai_ir.stored_bytes, constants)),
         consumers=describe_consumers(op.result),
     )
+
+
+def _scheme(decoder: Op) -> QScheme | None:
+    try:
+        return scheme_of(decoder)
+    except ValueError:
+        return None

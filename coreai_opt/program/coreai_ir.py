@@ -59,6 +59,7 @@ __all__ = [
     "origin",
     "read_constant",
     "read_output",
+    "read_packed",
     "replace",
     "signature",
     "static_tensor",
@@ -368,6 +369,33 @@ def read_constant(
     return raw.view(tensor.dtype).reshape(tensor.shape)
 
 
+def read_packed(op: Op) -> npt.NDArray[np.uint8]:
+    """Return a constant's elements as they are stored, flat; unused bits of the last byte are zero.
+
+    Args:
+        op: a constant of codes, of 8, 4 or 2 bits.
+
+    Raises:
+        ValueError: codes of less than a byte are stored one per byte.
+    """
+    tensor = static_tensor(op.result)
+    assert tensor is not None
+    # Core AI copies what is stored, however little room there is.
+    raw = np.zeros(max(tensor.nbytes, tensor.size), np.uint8)
+    raw[tensor.nbytes :] = _NO_CODE
+    copy_constant_value_to_array(constant_op=op, destination=raw)
+    if np.any(raw[tensor.nbytes :] != _NO_CODE):
+        raise ValueError(
+            f"its {tensor.format} codes are stored one per byte; Core AI's runtime takes them for "
+            f"{8 // _bits(tensor.element)} per byte and reads noise"
+        )
+    return raw[: tensor.nbytes]
+
+
+_NO_CODE = 0xAA
+"""A byte that holds no code of less than a byte, sign-extended or not."""
+
+
 def stored_bytes(op: Op) -> int:
     """Return the bytes a constant's value takes in a saved program; a splat takes next to none."""
     value = op.attributes["value"]
@@ -467,6 +495,14 @@ def build_before(op: Op) -> Iterator[Builder]:
 
 
 def replace(op: Op, value: Value) -> None:
-    """Let every user of ``op`` use ``value`` instead, and erase ``op``."""
+    """Let every user of ``op`` use ``value`` instead; erase ``op``, and constants only it used."""
+    constants: list[Op] = []
+    for operand in range(len(op.operands)):
+        constant = operand_constant(op, operand)
+        if constant is not None and constant not in constants:
+            constants.append(constant)
     op.result.replace_all_uses_with(value)
     op.erase()
+    for constant in constants:
+        if not uses(constant.result):
+            constant.erase()

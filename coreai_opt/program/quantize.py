@@ -35,11 +35,11 @@ class Settings:
     num_threads: int
 
 
-def check_program(program: object) -> None:
-    """Raise TypeError if ``program`` is no Core AI program."""
+def check_program(program: object, argument: str = "coreai_program") -> None:
+    """Raise TypeError if ``program``, the argument ``argument``, is no Core AI program."""
     if not isinstance(program, AIProgram):
         raise TypeError(
-            "coreai_program must be a coreai.authoring.AIProgram, such as "
+            f"{argument} must be a coreai.authoring.AIProgram, such as "
             f"AIModelAsset.load(path).program; got {type(program).__name__}"
         )
 
@@ -64,23 +64,23 @@ def quantize_program(
         RuntimeError: another thread is quantizing it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
-    with _alone_with(program):
+    with alone_with(program):
         _quantize_alone(program, weight_num_threshold, settings, progress)
 
 
 _owners: dict[int, int] = {}
-"""The programs that are being quantized, by id, and the threads that do it."""
+"""The programs that are being changed, by id, and the threads that do it."""
 
 
 @contextmanager
-def _alone_with(program: AIProgram) -> Iterator[None]:
+def alone_with(program: AIProgram) -> Iterator[None]:
     """Keep two threads from rewriting one program: Core AI would follow freed pointers.
 
     An entry that Ctrl-C leaves behind does not hinder the thread that was interrupted.
     """
     this_thread = threading.get_ident()
     if _owners.setdefault(id(program), this_thread) != this_thread:
-        raise RuntimeError("coreai_program is being quantized already, by another thread")
+        raise RuntimeError("the program is being changed already, by another thread")
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from coreai_opt.array import QuantizedArray
 from coreai_opt.program import coreai_ir
@@ -23,6 +24,20 @@ def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
     with coreai_ir.build_before(constant) as build:
         decoded = _build_decoder(build, quantized)
     coreai_ir.replace(constant, decoded)
+
+
+def replace_decoder(decoder: Op, array: npt.NDArray[Any]) -> None:
+    """Replace ``coreai.blockwise_shift_scale`` by a constant, at its location.
+
+    If this raises, the program is as it was, or the new constant is in place.
+
+    Args:
+        decoder: the op to replace; it is erased, and so are the constants that only it uses.
+        array: what it decodes, of its shape and dtype; the program keeps it.
+    """
+    with coreai_ir.build_before(decoder) as build:
+        value = build.constant(array, array.shape, coreai_ir.element_type(array.dtype))
+    coreai_ir.replace(decoder, value)
 
 
 def _build_decoder(build: Builder, quantized: QuantizedArray) -> Any:

@@ -56,7 +56,7 @@ def test_only_one_thread_can_quantize_a_program_in_place() -> None:
         messages.append(str(error))
 
     assert quantize(program, in_place=True, progress=from_another_thread) is program
-    assert messages == ["coreai_program is being quantized already, by another thread"] * 3
+    assert messages == ["the program is being changed already, by another thread"] * 3
     assert weight_values(program) == want
 
     for _ in range(50):

@@ -1,0 +1,39 @@
+"""The quantized weights of a program, one after the other: read, decode, write back."""
+
+import logging
+
+from coreai_opt.backends import BackendMismatchError
+from coreai_opt.program.candidates import find_quantized
+from coreai_opt.program.coreai_ir import AIProgram
+from coreai_opt.program.quantize import alone_with
+from coreai_opt.program.rewrite import replace_decoder
+from coreai_opt.program.stored import read_quantized
+
+logger = logging.getLogger("coreai_opt")
+
+
+def dequantize_program(program: AIProgram, backend: str, num_threads: int) -> None:
+    """Put float constants in the place of the quantized weights of ``program``.
+
+    The program is valid after every weight, so it is when this raises.
+
+    Args:
+        program: the program.
+        backend: the name of a backend that is there.
+        num_threads: threads that it may use.
+
+    Raises:
+        RuntimeError: another thread is changing it.
+        BackendMismatchError: the backends differ; the message names the weight.
+    """
+    with alone_with(program):
+        for weight in find_quantized(program):
+            try:
+                stored = read_quantized(weight.op)
+                array = stored.dequantize(backend=backend, num_threads=num_threads)
+            except ValueError as reason:
+                logger.warning("%s is left as it is: %s", weight, reason)
+            except BackendMismatchError as error:
+                raise BackendMismatchError(f"{weight}: {error}") from error
+            else:
+                replace_decoder(weight.op, array)
