@@ -20,9 +20,11 @@ from coreai_opt import (
     __version__,
 )
 from coreai_opt.backends import BACKENDS
+from coreai_opt.compare import QualityError
 from coreai_opt.reference import FORMATS
 
 PROGRAM = "coreai-opt"
+EXIT_QUALITY = 1
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 """What a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; ``sys.argv`` unless given.
 
     Returns:
-        the exit code: 0, 2 after an error (one line on stderr), 130 after Ctrl-C.
+        the exit code: 0, 1 where an output has less SQNR than it must, 2 after an error (both one
+        line on stderr), 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     logger = logging.getLogger("coreai_opt")
@@ -54,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.addHandler(handler)
     try:
         _run(options)
+    except QualityError as error:
+        _say("error", _message(error))
+        return EXIT_QUALITY
     except EXPECTED_ERRORS as error:
         _say("error", _message(error))
         return EXIT_ERROR
@@ -110,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_quantize(commands)
     _add_dequantize(commands)
     _add_inspect(commands)
+    _add_compare(commands)
     return parser
 
 
@@ -192,6 +199,42 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     _add_source(parser)
     _add_threshold(parser)
+
+
+def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        allow_abbrev=False,
+        help="run two assets on the same inputs and compare their outputs",
+        description="Run A and B on Core AI's runtime, on the same inputs, and print how far each "
+        "output of B is from that of A: SQNR; cosine similarity; the largest absolute error; and "
+        "top-1, the share of rows along the last axis whose largest elements stand in the same "
+        "place.",
+        epilog="Exit codes: 0; 1 if an output has less SQNR than --min-sqnr; 2 after an error.",
+    )
+    parser.add_argument("reference", metavar="A.aimodel", type=Path, help="asset to compare with")
+    parser.add_argument("other", metavar="B.aimodel", type=Path, help="asset to judge")
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE.npz",
+        help="an array for each input, by name, as numpy.savez writes them (default: random; "
+        "floats are normal, integers rows of the table that they select from or else 1, booleans "
+        "true)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_int_at_least(0),
+        default=0,
+        metavar="N",
+        help="seed of the random inputs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--min-sqnr",
+        type=float,
+        metavar="DB",
+        help="exit with code 1 if any output has less SQNR than this",
+    )
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coreai_opt.assets import asset_bytes, check_destination, check_space, load_asset, replacing
-from coreai_opt.coreai_utils import CompressionGranularity, dequantize_weights, quantize_weights
+from coreai_opt.compare import check_quality
+from coreai_opt.coreai_utils import (
+    CompressionGranularity,
+    compare_programs,
+    dequantize_weights,
+    quantize_weights,
+)
 from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.report import change, print_table, progress_bar, stdout
+from coreai_opt.program.inputs import load_inputs
+from coreai_opt.report import change, print_comparisons, print_table, progress_bar, stdout
 
 logger = logging.getLogger("coreai_opt")
 
@@ -147,6 +154,32 @@ def inspect(source: Path, *, threshold: int) -> None:
             for q in quantized
         ),
     )
+
+
+def compare(
+    reference: Path, other: Path, *, inputs: Path | None, seed: int, min_sqnr: float | None
+) -> None:
+    """Run two assets on the same inputs, and print how far their outputs are from each other.
+
+    Args:
+        reference: the asset to compare with.
+        other: the asset to judge.
+        inputs: an ``.npz`` file with an array for each input; None for random ones.
+        seed: of the random ones.
+        min_sqnr: the SQNR in dB that each output must have, or None.
+
+    Raises:
+        QualityError: an output has less.
+        ValueError: an asset or a file that cannot be read, or that does not fit.
+    """
+    assets = load_asset(reference), load_asset(other)
+    arrays = None if inputs is None else load_inputs(inputs)
+    comparisons = compare_programs(*assets, arrays, seed=seed)
+    print_comparisons(
+        stdout(), "random inputs" if inputs is None else f"inputs {inputs}", comparisons
+    )
+    if min_sqnr is not None:
+        check_quality(comparisons, min_sqnr)
 
 
 class _Count(NamedTuple):

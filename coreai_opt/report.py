@@ -1,35 +1,18 @@
-"""What the command and the demo print: tables, sizes, a progress bar, and SQNR."""
+"""What the command and the demo print: tables, sizes and a progress bar."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from coreai_opt.compare import OutputComparison
+
 ProgressCallback = Callable[[int, int, str], None]
 """``(done, total, description)``, called before each weight and once at the end."""
-
-
-def sqnr_db(reference: npt.NDArray[Any], approximation: npt.NDArray[Any]) -> float:
-    """Return the signal-to-quantization-noise ratio, 10 log10(Σ r² / Σ (r - a)²), in dB.
-
-    Args:
-        reference: the signal r, any real dtype.
-        approximation: the array a in its place, of the same shape.
-
-    Returns:
-        infinity where the two are equal; NaN where either holds a NaN.
-    """
-    signal = np.asarray(reference, np.float64)
-    noise = signal - np.asarray(approximation, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(10 * np.log10(np.sum(signal**2) / np.sum(noise**2)))
 
 
 def stdout() -> Console:
@@ -57,6 +40,28 @@ def print_table(
     console.print(title, style="bold")
     if table.row_count:
         console.print(table)
+
+
+def print_comparisons(
+    console: Console, title: str, comparisons: Iterable[OutputComparison]
+) -> None:
+    """Print a table of how far outputs are from their references."""
+    print_table(
+        console,
+        title,
+        ("output", "shape", ">SQNR", ">cosine", ">max abs error", ">top-1"),
+        (
+            (
+                c.name,
+                c.shape,
+                f"{c.sqnr_db:.2f} dB",
+                f"{c.cosine:.6f}",
+                f"{c.max_abs_error:.3g}",
+                "" if c.top1 is None else f"{100 * c.top1:.1f} %",
+            )
+            for c in comparisons
+        ),
+    )
 
 
 def _cell(value: object) -> str:

@@ -4,25 +4,21 @@ The network is CREPE-tiny, a pitch tracker (see NOTICE); original and results ru
 runtime on the same four frames of sound. ``make demo`` runs this.
 """
 
-import asyncio
-import os
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from coreai.authoring import AIModelAsset
-from coreai.runtime import NDArray
 from rich.console import Console
 
-from coreai_opt.assets import asset_bytes
+from coreai_opt.assets import asset_bytes, load_asset
+from coreai_opt.compare import sqnr_db
 from coreai_opt.program.candidates import find_quantized
-from coreai_opt.report import print_table, sqnr_db
+from coreai_opt.program.runtime import run_program
+from coreai_opt.report import print_table
 
 EXAMPLES = Path(__file__).parent
 MODEL = EXAMPLES / "crepe_tiny_f16.aimodel"
@@ -44,27 +40,25 @@ FORMATS = {
     "MXFP4": "--dtype fp4_e2m1fn --granularity per_block",
 }
 
-Outputs = dict[str, np.ndarray]
-
 
 def main() -> int:
     """Print the table; return 1 if an output is not finite."""
     console = Console(highlight=False, width=110)
     inputs = {"x": np.load(SAMPLES)["in_x"]}
-    expected = asyncio.run(run(MODEL, inputs))
+    expected = run_program(load_asset(MODEL), inputs)
     size = asset_bytes(MODEL)
     rows = [("original, float16", "", size, "", *("" for _ in expected), "")]
     with tempfile.TemporaryDirectory() as folder:
         for name, options in FORMATS.items():
             result = Path(folder, "quantized.aimodel")
             seconds = quantize(result, options, console)
-            outputs = asyncio.run(run(result, inputs))
+            outputs = run_program(load_asset(result), inputs)
             quality = [sqnr_db(expected[output], outputs[output]) for output in expected]
             if not np.isfinite(quality).all():
                 console.print(f"{name}: an output is not finite")
                 return 1
             left = asset_bytes(result)
-            count = len(find_quantized(AIModelAsset.load(result).program))
+            count = len(find_quantized(load_asset(result).program))
             decibels = (f"{value:.1f} dB" for value in quality)
             rows.append(
                 (name, count, left, f"{100 * left / size:.0f} %", *decibels, f"{seconds:.1f}")
@@ -91,28 +85,6 @@ def quantize(result: Path, options: str, console: Console) -> float:
     # by the column "weights".
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     return time.perf_counter() - started
-
-
-async def run(asset: Path, inputs: Outputs) -> Outputs:
-    """Run an asset's function ``main`` on the Core AI runtime; outputs come by name."""
-    async with AIModelAsset.load(asset).executable() as model:
-        with _quiet_stderr():
-            function = model.load_function("main")
-        outputs = await function({name: NDArray(array) for name, array in inputs.items()})
-        return {name: output.numpy().copy() for name, output in sorted(outputs.items())}
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Drop what native code writes to stderr: the runtime logs each function that it loads."""
-    own = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(own, 2)
-        os.close(own)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""The documented API for whole Core AI programs: ``quantize_weights`` and its enums.
+"""The documented API for whole Core AI programs.
 
-Names, signatures, defaults and errors are those of Apple's ``coreai_opt.coreai_utils``
-(coreai-opt 0.3.0), which has no ``dequantize_weights``. Core AI itself is imported when a program
-is first quantized.
+``quantize_weights`` and its enums have the names, signatures, defaults and errors of Apple's
+``coreai_opt.coreai_utils`` (coreai-opt 0.3.0); the other functions are this package's own. Core AI
+itself is imported when a program is first used.
 """
 
 import logging
 from importlib import metadata
 
 from coreai_opt.coreai_utils.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.coreai_utils.comparison import compare_programs
 from coreai_opt.coreai_utils.weight_dequantization import dequantize_weights
 from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 
@@ -17,6 +18,7 @@ __all__ = [
     "DType",
     "Observer",
     "QScheme",
+    "compare_programs",
     "dequantize_weights",
     "quantize_weights",
 ]

@@ -52,6 +52,7 @@ __all__ = [
     "Value",
     "build_before",
     "element_type",
+    "graph_inputs",
     "graph_name",
     "location_text",
     "operand_constant",
@@ -170,17 +171,19 @@ class Port(NamedTuple):
 
     Attributes:
         name: its name.
+        type: its type as Core AI writes it, e.g. ``"tensor<?x4xf32>"``.
         shape: its shape; None stands for a dimension that is not fixed.
         dtype: its dtype as an array, None where the runtime cannot be given or asked for one.
-        value: the block argument or the result that it is.
     """
 
     name: str
+    type: str
     shape: tuple[int | None, ...]
     dtype: NumpyDType | None
-    value: Value
 
     def __str__(self) -> str:
+        if self.dtype is None:
+            return f"{self.name}: {self.type}"
         sizes = ("?" if size is None else str(size) for size in self.shape)
         return f"{self.name}: {self.dtype} [{', '.join(sizes)}]"
 
@@ -242,26 +245,34 @@ def signature(program: AIProgram, graph: str) -> Signature:
     op = _graph(program, graph)
     (block,) = op.regions[0].blocks
     results = block.operations[len(block.operations) - 1].operands
-    return Signature(
-        _ports(op.attributes["arg_attrs"], block.arguments),
-        _ports(op.attributes["res_attrs"], results),
+    outputs = _named(op.attributes["res_attrs"], results)
+    ports = (
+        tuple(_port(name, value.type) for name, value in values.items())
+        for values in (graph_inputs(program, graph), outputs)
     )
+    return Signature(*ports)
 
 
-def _ports(attributes: Any, values: Any) -> tuple[Port, ...]:
+def graph_inputs(program: AIProgram, graph: str) -> dict[str, Value]:
+    """Return the values that a graph takes, by name; ``program`` must outlive them."""
+    op = _graph(program, graph)
+    (block,) = op.regions[0].blocks
+    return _named(op.attributes["arg_attrs"], block.arguments)
+
+
+def _named(attributes: Any, values: Any) -> dict[str, Value]:
     # A graph that keeps state returns a token, which has no name.
     named = (pair for pair in zip(attributes, values, strict=True) if "coreai.name" in pair[0])
-    return tuple(_port(ir.StringAttr(names["coreai.name"]).value, value) for names, value in named)
+    return {ir.StringAttr(names["coreai.name"]).value: value for names, value in named}
 
 
-def _port(name: str, value: Value) -> Port:
-    kind = value.type
+def _port(name: str, kind: Any) -> Port:
     if not isinstance(kind, ir.RankedTensorType):  # a handle, for state that is kept between runs
-        return Port(name, (), None, value)
+        return Port(name, str(kind), (), None)
     shape = tuple(
         None if kind.is_dynamic_dim(axis) else size for axis, size in enumerate(kind.shape)
     )
-    return Port(name, shape, _PORT_DTYPES.get(str(kind.element_type)), value)
+    return Port(name, str(kind), shape, _PORT_DTYPES.get(str(kind.element_type)))
 
 
 def _graph(program: AIProgram, name: str) -> Op:

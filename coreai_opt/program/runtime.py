@@ -23,30 +23,22 @@ from coreai_opt.program.coreai_ir import (
 )
 from coreai_opt.reference import WEIGHT_DTYPES
 
-__all__ = ["Array", "Port", "Signature", "run_asset", "run_program", "signature_of"]
+__all__ = ["GRAPH", "check_same_signature", "program_of", "run_program"]
 
 Array = npt.NDArray[Any]
 
-_GRAPH = "main"
+GRAPH = "main"
+"""The graph that is run: the one that converted programs have."""
 _FLOATS = (*WEIGHT_DTYPES, np.dtype(np.float64))
 
 
-def run_program(program: AIProgram, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run a program's graph ``main`` once; see :func:`run_asset`.
-
-    It is saved to a temporary folder for that, so the disk there needs room for it.
-    """
-    with TemporaryDirectory() as folder:
-        return run_asset(program.save_asset(Path(folder, "program.aimodel")), inputs)
-
-
-def run_asset(asset: AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run the graph ``main`` of an asset once on Core AI's runtime.
+def run_program(program: AIProgram | AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Run a program's graph ``main`` once on Core AI's runtime.
 
     What native code writes to stderr while the graph is loaded is dropped: the runtime logs it.
 
     Args:
-        asset: the asset.
+        program: a program, which is saved to a temporary folder for this, or an asset.
         inputs: one array per input, by name, of its shape. Other dtypes are converted: floats to
             floats, rounded, and integers to integers where they fit.
 
@@ -58,25 +50,45 @@ def run_asset(asset: AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Arr
             the runtime cannot be given; the message names the input.
         RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
     """
-    arrays = _matching(signature_of(asset.program).inputs, inputs)
-    # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-    with ThreadPoolExecutor(max_workers=1) as thread:
+    arrays = _matching(signature(program_of(program), GRAPH).inputs, inputs)
+    with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
+        # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
         return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
 
 
-def signature_of(program: AIProgram) -> Signature:
-    """Return the inputs and outputs of a program's graph ``main``.
+def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
+    """Return the program itself, given it or an asset."""
+    return program.program if isinstance(program, AIModelAsset) else program
 
-    Raises:
-        ValueError: it has no such graph.
-    """
-    return signature(program, _GRAPH)
+
+def check_same_signature(reference: AIProgram, other: AIProgram) -> None:
+    """Raise ValueError where names or shapes of inputs or outputs of the graph ``main`` differ."""
+    signatures = signature(reference, GRAPH), signature(other, GRAPH)
+    for what, ports, others in zip(Signature._fields, *signatures, strict=True):
+        if _shapes(ports) != _shapes(others):
+            raise ValueError(
+                f"the {what} of the two programs differ: "
+                f"{', '.join(map(str, ports))} and {', '.join(map(str, others))}"
+            )
+
+
+def _shapes(ports: tuple[Port, ...]) -> dict[str, tuple[int | None, ...]]:
+    return {port.name: port.shape for port in ports}
+
+
+@contextmanager
+def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
+    if isinstance(program, AIModelAsset):
+        yield program
+        return
+    with TemporaryDirectory() as folder:
+        yield program.save_asset(Path(folder, "program.aimodel"))
 
 
 async def _run(asset: AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
     async with asset.executable() as model:
         with _quiet_stderr():
-            function = model.load_function(_GRAPH)
+            function = model.load_function(GRAPH)
         outputs = await function({name: NDArray(array) for name, array in inputs.items()})
         return {name: read_output(output) for name, output in sorted(outputs.items())}
 
@@ -120,9 +132,7 @@ def _converted(port: Port, array: Array) -> Array:
 def _check_can_be_given(port: Port) -> None:
     """Raise ValueError for an input that this package cannot give the runtime."""
     if port.dtype is None:
-        raise ValueError(
-            f"input {port.name!r} of the program is no array of numbers (it is {port.value.type})"
-        )
+        raise ValueError(f"input {port.name!r} of the program is no array of numbers: {port.type}")
     if not port.shape:
         raise ValueError(
             f"input {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "

@@ -1,0 +1,93 @@
+"""Inputs to run a program on: from a file, or made up where no one gives any."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.program import coreai_ir
+from coreai_opt.program.candidates import GATHER
+from coreai_opt.program.coreai_ir import AIProgram, Op, Port, Value
+from coreai_opt.program.runtime import GRAPH
+
+__all__ = ["load_inputs", "random_inputs"]
+
+Array = npt.NDArray[Any]
+
+
+def load_inputs(path: Path) -> dict[str, Array]:
+    """Return the arrays of an ``.npz`` file by name.
+
+    Raises:
+        ValueError: it is no such file.
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no .npz file of arrays ({error})") from error
+
+
+def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
+    """Make up an array for every input of a program's graph ``main``.
+
+    Floats are normal with standard deviation 1. Integers that select rows of a table, as the ids of
+    tokens do, are uniform over its rows; other integers are 1 and booleans true, as in a mask that
+    hides nothing. What a network does on such inputs is not what it does on real ones.
+
+    Args:
+        program: the program.
+        seed: the same numbers come from the same seed.
+
+    Raises:
+        ValueError: an input has dimensions that are not fixed, or is no array of numbers.
+    """
+    rng = np.random.default_rng(seed)
+    values = coreai_ir.graph_inputs(program, GRAPH)
+    return {
+        port.name: _random(port, values[port.name], rng)
+        for port in coreai_ir.signature(program, GRAPH).inputs
+    }
+
+
+def _random(port: Port, value: Value, rng: np.random.Generator) -> Array:
+    if port.dtype is None or None in port.shape:
+        raise ValueError(
+            f"input {port} is no array of a fixed shape, so none can be made up: give inputs "
+            "(--inputs FILE.npz)"
+        )
+    shape = [size or 0 for size in port.shape]
+    if np.issubdtype(port.dtype, np.integer):
+        rows = min(_rows_of_tables(value), default=0)
+        fixed = np.ones(shape, port.dtype)
+        return rng.integers(rows, size=shape, dtype=port.dtype) if rows else fixed
+    if port.dtype == np.bool_:
+        return np.ones(shape, port.dtype)
+    return rng.standard_normal(shape).astype(port.dtype)
+
+
+def _rows_of_tables(value: Value) -> Iterator[int]:
+    """Yield the sizes of axes that are indexed by what integer ops make of ``value``."""
+    pending, seen = [value], {value}
+    while pending:
+        for op, operand in coreai_ir.uses(pending.pop()):
+            if op.name == GATHER and operand == 1:
+                yield from _indexed_axes(op)
+                continue
+            results = {result for result in op.results if _is_integer(result)} - seen
+            pending += results
+            seen |= results
+
+
+def _indexed_axes(gather: Op) -> Sequence[int]:
+    table, indices = (coreai_ir.static_tensor(gather.operands[operand]) for operand in range(2))
+    return table.shape[: indices.shape[-1]] if table and indices else ()
+
+
+def _is_integer(value: Value) -> bool:
+    tensor = coreai_ir.static_tensor(value)
+    return tensor is not None and tensor.element.startswith(("si", "ui"))
