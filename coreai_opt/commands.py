@@ -53,7 +53,7 @@ def quantize(
     asset = load_asset(source)
     program = asset.program
     before, size_before = _count(program, threshold), asset_bytes(source)
-    with progress_bar() as progress:
+    with progress_bar(before.weights) as progress:
         quantize_weights(
             program,
             granularity=granularity,

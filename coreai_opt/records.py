@@ -30,7 +30,8 @@ class WeightRecord:
         status: what became of it.
         reason: why, where it was not quantized; or what was done differently, e.g. another block
             size because the one that was asked for does not divide the axis. Else empty.
-        rules: numbers of the rules that match it, from 0, in their order; the last one wins.
+        rules: numbers of the rules that match it, the first of all rules being 1, in their order;
+            the last one wins.
         format_before: its dtype, e.g. ``"float16"``.
         format_after: the format of its codes, e.g. ``"int4"``; ``format_before`` if not quantized.
         qscheme: ``"symmetric"`` or ``"asymmetric"``; empty if not quantized.
@@ -38,10 +39,11 @@ class WeightRecord:
         block_size: input channels that share a scale, with ``"per_block"``; else 0.
         scale_dtype: dtype of its scales, e.g. ``"float16"``; empty if not quantized.
         observer: ``"minmax"`` or ``"mse"``; empty if not quantized.
-        nbytes_before: bytes it took.
+        nbytes_before: bytes of its elements.
         nbytes_after: bytes it takes in a saved program: codes, scales and zero points.
         error: what quantizing it did to it; None if not quantized.
-        seconds: how long it took, the wait for other weights included.
+        seconds: how long reading and quantizing it took, without measuring the error; weights
+            overlap, so that all together may take less. 0 if not quantized.
     """
 
     name: str

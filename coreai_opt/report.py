@@ -10,9 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from coreai_opt.compare import OutputComparison
-
-ProgressCallback = Callable[[int, int, str], None]
-"""``(done, total, description)``, called before each weight and once at the end."""
+from coreai_opt.records import WeightRecord
 
 
 def stdout() -> Console:
@@ -75,11 +73,14 @@ def change(before: int, after: int) -> str:
 
 
 @contextmanager
-def progress_bar() -> Iterator[ProgressCallback | None]:
+def progress_bar(total: int) -> Iterator[Callable[[WeightRecord], None] | None]:
     """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
 
+    Args:
+        total: how many weights there are.
+
     Yields:
-        the function to report progress to, or None.
+        the function to call after each weight, or None.
     """
     if not sys.stderr.isatty():
         yield None
@@ -88,9 +89,9 @@ def progress_bar() -> Iterator[ProgressCallback | None]:
     description = TextColumn("{task.description}", markup=False, table_column=one_line)
     columns = (BarColumn(), MofNCompleteColumn(), description)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=total)
 
-        def show(done: int, total: int, description: str) -> None:
-            bar.update(task, completed=done, total=total, description=description)
+        def show(record: WeightRecord) -> None:
+            bar.update(task, advance=1, description=record.name)
 
         yield show

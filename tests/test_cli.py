@@ -113,7 +113,7 @@ def test_inspect_lists_what_is_there(output):
     assert "7 weights can be quantized" in before.stdout
     assert "0 weights are quantized" in before.stdout
     linear = next(line for line in before.stdout.splitlines() if "(360, 256)" in line)
-    for part in ("float16", "184,320", "@main", "broadcasting_batch_matmul"):
+    for part in ("float16", "184,320", "main/broadcasting_batch_matmul:1/360x256@"):
         assert part in linear
 
     quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK)
@@ -133,7 +133,7 @@ def test_inspect_keeps_to_the_threshold():
 def test_skipped_weights_are_one_warning_line_each(output):
     lines = quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK).stderr.splitlines()
     assert len(lines) == 4
-    assert all(line.startswith("coreai-opt: warning: coreai.constant @main/") for line in lines)
+    assert all(line.startswith("coreai-opt: warning: main/") for line in lines)
 
 
 def test_warns_when_nothing_was_quantized(output):

@@ -5,20 +5,16 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from coreai_opt.array import parse_int, parse_num_threads
 from coreai_opt.backends import parse_backend
-from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme, parse_member
-from coreai_opt.spec import QuantizationSpec, parse_spec
+from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coreai_opt.program.coreai_ir import AIProgram
-
-_MXFP4_BLOCK_SIZE = 32
-"""OCP MX v1.0 §5.2: elements that share a scale."""
+    from coreai_opt.records import WeightRecord
 
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
@@ -34,7 +30,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     observer: Observer | str = Observer.MINMAX,
     backend: str = "auto",
     num_threads: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Callable[[WeightRecord], None] | None = None,
 ) -> AIProgram:
     """Quantize the weights of a Core AI program.
 
@@ -75,8 +71,9 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
             of symmetric integers of 2 and 4 bits may be negative).
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
-        progress: called with (weights done, weights in all, the weight at hand) before each weight,
-            and once at the end.
+        progress: called with a :class:`~coreai_opt.records.WeightRecord` of each weight when it is
+            done, in the order of the program. The error of every weight is measured for it, which
+            takes time. What it raises ends the call.
 
     Returns:
         The quantized program: a copy, or with ``in_place`` the program that was given.
@@ -87,8 +84,16 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is quantizing ``coreai_program`` in place.
     """
-    spec = parse_spec(dtype, qscheme, scale_dtype, observer)
-    member, size = _parse_granularity(spec, granularity, block_size)
+    settings = parse_settings(
+        {
+            "dtype": dtype,
+            "qscheme": qscheme,
+            "granularity": granularity,
+            "block_size": block_size,
+            "scale_dtype": scale_dtype,
+            "observer": observer,
+        }
+    )
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
 
@@ -96,33 +101,6 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
 
     quantize.check_program(coreai_program)
     program = coreai_program if in_place else copy.deepcopy(coreai_program)
-    settings = quantize.Settings(spec, member, size, run, threads)
-    quantize.quantize_program(program, threshold, settings, progress)
+    work = quantize.Work(run, threads, measure=progress is not None)
+    quantize.quantize_program(program, threshold, settings, work, progress)
     return program
-
-
-def _parse_granularity(
-    spec: QuantizationSpec, granularity: object, block_size: object
-) -> tuple[CompressionGranularity, int]:
-    """Check ``granularity``, and ``block_size`` where it matters, and return what they ask for."""
-    member = parse_member(CompressionGranularity, "granularity", granularity)
-    if spec.format.name == DType.FP4_E2M1FN:
-        _check_mxfp4(member, block_size)
-    if member is CompressionGranularity.PER_GROUPED_CHANNEL:
-        raise ValueError(
-            f"Invalid granularity {member!r}: quantization supports 'per_tensor', 'per_channel' "
-            "and 'per_block'."
-        )
-    if member is not CompressionGranularity.PER_BLOCK:
-        return member, 0
-    return member, parse_int("block_size", block_size, least=1)
-
-
-def _check_mxfp4(granularity: CompressionGranularity, block_size: object) -> None:
-    is_32 = isinstance(block_size, (int, np.integer)) and block_size == _MXFP4_BLOCK_SIZE
-    if granularity is not CompressionGranularity.PER_BLOCK or not is_32:
-        raise ValueError(
-            "DType.FP4_E2M1FN requires granularity=CompressionGranularity.PER_BLOCK and "
-            f"block_size={_MXFP4_BLOCK_SIZE}, which is what MXFP4 is, "
-            f"got granularity={granularity!r} and block_size={block_size!r}."
-        )

@@ -85,13 +85,12 @@ class Names:
 
 def _name(site: Site) -> str:
     modules, source, op_id = coreai_ir.origin(site.op)
-    graph = coreai_ir.graph_name(site.op).lstrip("@")
     where = [_plain(module) for module in modules]
     if source and not modules:
         where.append(f"{_plain(PurePath(source[0]).name)}:{source[1]}")
     shape = "x".join(map(str, site.tensor.shape)) or "scalar"
     last = shape if op_id is None else f"{shape}@{op_id}"
-    return "/".join([_plain(graph), *where, _operands(site.uses), last])
+    return "/".join([_plain(coreai_ir.graph_name(site.op)), *where, _operands(site.uses), last])
 
 
 def _plain(text: str) -> str:

@@ -2,37 +2,47 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy.typing as npt
 
-from coreai_opt.array import QuantizedArray, quantize_parsed
+from coreai_opt.array import quantize_parsed
 from coreai_opt.backends import Backend, BackendMismatchError
-from coreai_opt.common import CompressionGranularity
+from coreai_opt.errors import measure_error
 from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import weight_block_sizes
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
+from coreai_opt.program.outcomes import Job, Left, Quantized, make_record
 from coreai_opt.program.rewrite import replace_constant
-from coreai_opt.spec import QuantizationSpec
+from coreai_opt.records import Status, WeightRecord
+from coreai_opt.settings import Settings
 from coreai_opt.workers import Task, start
 
 logger = logging.getLogger("coreai_opt")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to quantize a weight; the arguments of ``quantize_weights``, checked."""
+class Work:
+    """How to do the work, which is the same for every weight.
 
-    spec: QuantizationSpec
-    granularity: CompressionGranularity
-    block_size: int
+    Attributes:
+        backend: what quantizes.
+        num_threads: threads that it may use.
+        measure: whether to measure the error that quantizing leaves.
+    """
+
     backend: Backend
     num_threads: int
+    measure: bool
+
+
+Progress = Callable[[WeightRecord], None]
 
 
 def check_program(program: object, argument: str = "coreai_program") -> None:
@@ -48,7 +58,8 @@ def quantize_program(
     program: AIProgram,
     weight_num_threshold: int,
     settings: Settings,
-    progress: Callable[[int, int, str], None] | None,
+    work: Work,
+    progress: Progress | None,
 ) -> None:
     """Quantize the weights of ``program`` in place.
 
@@ -57,15 +68,16 @@ def quantize_program(
     Args:
         program: the program.
         weight_num_threshold: only constants with more elements than this are weights.
-        settings: how.
-        progress: called before each weight and once at the end; see ``quantize_weights``.
+        settings: what to turn them into.
+        work: how to do it.
+        progress: called after each weight, with its record.
 
     Raises:
         RuntimeError: another thread is quantizing it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
     with alone_with(program):
-        _quantize_alone(program, weight_num_threshold, settings, progress)
+        _quantize_alone(program, weight_num_threshold, settings, work, progress)
 
 
 _owners: dict[int, int] = {}
@@ -87,61 +99,67 @@ def alone_with(program: AIProgram) -> Iterator[None]:
         _owners.pop(id(program), None)
 
 
+Outcome = tuple[Job, Callable[[], Quantized]]
+"""A job, and a function that returns what its weight became or raises why it became nothing."""
+
+
 def _quantize_alone(
     program: AIProgram,
     weight_num_threshold: int,
     settings: Settings,
-    progress: Callable[[int, int, str], None] | None,
+    work: Work,
+    progress: Progress | None,
 ) -> None:
-    weights = find_weights(program, weight_num_threshold)
-    take = _overlapped if settings.num_threads > 1 else _one_by_one
-    with closing(take(weights, settings)) as outcomes:  # no thread is left behind when this raises
-        for done, (weight, outcome) in enumerate(outcomes):
-            if progress is not None:
-                progress(done, len(weights), str(weight))
-            try:
-                quantized = outcome()
-            except ValueError as reason:
-                logger.warning("%s is left as it is: %s", weight, reason)
-            except BackendMismatchError as error:
-                raise BackendMismatchError(f"{weight}: {error}") from error
-            else:
-                replace_constant(weight.op, quantized)
-    if progress is not None:
-        progress(len(weights), len(weights), "")
+    jobs = [Job(weight, settings) for weight in find_weights(program, weight_num_threshold)]
+    take = _overlapped if work.num_threads > 1 else _one_by_one
+    with closing(take(jobs, work)) as outcomes:  # no thread is left behind when this raises
+        for job, outcome in outcomes:
+            became = _wait_for(job.weight, outcome)
+            # Before the constant is gone that it tells of.
+            record = make_record(job, became) if progress is not None else None
+            if isinstance(became, Quantized):
+                replace_constant(job.weight.op, became.array)
+            if progress is not None and record is not None:
+                progress(record)
 
 
-Outcome = tuple[Weight, Callable[[], QuantizedArray]]
-"""A weight, and a function that returns what it became or raises why it cannot be quantized."""
+def _wait_for(weight: Weight, outcome: Callable[[], Quantized]) -> Quantized | Left:
+    try:
+        return outcome()
+    except ValueError as reason:
+        logger.warning("%s is left as it is: %s", weight, reason)
+        return Left(Status.SKIPPED, str(reason))
+    except BackendMismatchError as error:
+        raise BackendMismatchError(f"{weight}: {error}") from error
 
 
-def _one_by_one(weights: list[Weight], settings: Settings) -> Generator[Outcome]:
+def _one_by_one(jobs: list[Job], work: Work) -> Generator[Outcome]:
     buffer = Buffer()
-    for weight in weights:
-        yield weight, partial(_quantize_weight, weight, settings, buffer)
+    for job in jobs:
+        yield job, partial(_read_and_quantize, job, work, buffer)
 
 
-def _overlapped(weights: list[Weight], settings: Settings) -> Generator[Outcome]:
+def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     """Quantize one weight in another thread while the next one is read in this one.
 
     Only this thread touches the program. A buffer is free again when the weight before the last
     has been written back, so two are enough.
     """
     buffers = cycle((Buffer(), Buffer()))
-    kernels = replace(settings, num_threads=settings.num_threads - 1)
+    kernels = replace(work, num_threads=work.num_threads - 1)
     task: Task | None = None
     try:
         ahead: list[Outcome] = []
-        for weight, buffer in zip(weights, buffers, strict=False):
+        for job, buffer in zip(jobs, buffers, strict=False):
             try:
-                array, sizes = _read_weight(weight, settings, buffer)
+                read = _read(job, buffer)
             except ValueError as reason:
-                ahead.append((weight, partial(_refuse, reason)))
+                ahead.append((job, partial(_refuse, reason)))
             else:
                 if task is not None:
                     task.join()
-                task = start(_quantize_array, array, sizes, kernels)
-                ahead.append((weight, task.result))
+                task = start(_quantize, read, job.settings, kernels)
+                ahead.append((job, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
         yield from ahead
@@ -154,18 +172,29 @@ def _refuse(reason: ValueError) -> NoReturn:
     raise reason
 
 
-def _quantize_weight(weight: Weight, settings: Settings, buffer: Buffer) -> QuantizedArray:
-    return _quantize_array(*_read_weight(weight, settings, buffer), settings)
+class _Read(NamedTuple):
+    """A weight that was read: its elements, its block sizes, and how long that took."""
+
+    array: npt.NDArray[Any]
+    sizes: tuple[int, ...]
+    seconds: float
 
 
-def _read_weight(
-    weight: Weight, settings: Settings, buffer: Buffer
-) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
+def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized:
+    return _quantize(_read(job, buffer), job.settings, work)
+
+
+def _read(job: Job, buffer: Buffer) -> _Read:
+    started = time.perf_counter()
+    weight, settings = job
     sizes = weight_block_sizes(weight, settings.granularity, settings.block_size)
-    return read_constant(weight.op, buffer, weight.tensor), sizes
+    array = read_constant(weight.op, buffer, weight.tensor)
+    return _Read(array, sizes, time.perf_counter() - started)
 
 
-def _quantize_array(
-    array: npt.NDArray[Any], sizes: tuple[int, ...], settings: Settings
-) -> QuantizedArray:
-    return quantize_parsed(array, settings.spec, sizes, settings.backend, settings.num_threads)
+def _quantize(read: _Read, settings: Settings, work: Work) -> Quantized:
+    started = time.perf_counter()
+    array = quantize_parsed(read.array, settings.spec, read.sizes, work.backend, work.num_threads)
+    seconds = read.seconds + time.perf_counter() - started
+    error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
+    return Quantized(array, error, seconds)

@@ -53,10 +53,20 @@ def _build_decoder(build: Builder, quantized: QuantizedArray) -> Any:
     )
 
 
+def saved_bytes(quantized: QuantizedArray) -> int:
+    """Return the bytes that ``quantized`` takes in a saved program: codes, scales, zero points."""
+    if _is_uniform(quantized.zero_point):
+        return quantized.nbytes
+    return quantized.nbytes + FORMATS[quantized.dtype].packed_size(quantized.zero_point.size)
+
+
 def _build_zero_point(build: Builder, quantized: QuantizedArray, element: str) -> Any:
     zero_point = quantized.zero_point
-    first = zero_point.flat[0]
-    if np.all(zero_point == first):
-        return build.splat(first, zero_point.shape, element)
+    if _is_uniform(zero_point):  # then it takes no room
+        return build.splat(zero_point.flat[0], zero_point.shape, element)
     packed = pack(zero_point, FORMATS[quantized.dtype])
     return build.constant(packed, zero_point.shape, element)
+
+
+def _is_uniform(zero_point: npt.NDArray[Any]) -> bool:
+    return bool(np.all(zero_point == zero_point.flat[0]))

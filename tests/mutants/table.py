@@ -1128,7 +1128,7 @@ _PROGRAMS = (
         ),
         (
             "unused",
-            "bool(uses) and (",
+            "bool(site.uses) and (",
             "(",
             "a constant without users is no weight",
         ),
@@ -1144,11 +1144,32 @@ _PROGRAMS = (
             "GATHER: frozenset()",
             "tables of embeddings are weights",
         ),
+    ),
+    *_mutants(
+        "coreai_opt/program/names.py",
         (
             "computed-data",
-            "coreai_ir.operand_constant(op, 0) is None or",
-            "",
+            "return coreai_ir.operand_constant(op, 0) is not None",
+            "return True",
             "what decodes something computed is not a quantized weight",
+        ),
+        (
+            "decoded-constants",
+            "return all(use.op.name != coreai_ir.BLOCKWISE_SHIFT_SCALE for use in uses)",
+            "return True",
+            "the scales of quantized weights do not change the numbers of names",
+        ),
+        (
+            "same-name",
+            "name if seen[name] == 1 else",
+            "name if True else",
+            "no two weights of a program have the same name",
+        ),
+        (
+            "order-of-uses",
+            "in sorted(found)",
+            "in found",
+            "a name does not depend on the order of a weight's uses",
         ),
     ),
     *_mutants(
@@ -1200,8 +1221,8 @@ _PROGRAMS = (
         "coreai_opt/program/rewrite.py",
         (
             "zero-point-splat",
-            "np.all(zero_point == first)",
-            "np.any(zero_point == first)",
+            "np.all(zero_point == zero_point.flat[0])",
+            "np.any(zero_point == zero_point.flat[0])",
             "zero points that differ are all stored",
         ),
         (

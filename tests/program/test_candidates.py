@@ -144,7 +144,7 @@ def test_uses_in_nested_regions_and_constants_there(tmp_path: Path) -> None:
     program = make_program(body, {**X, "flag": ((), np.bool_)}, Y)
     weights = find_weights(program, 1024)
     assert sorted(len(weight.uses) for weight in weights) == [1, 2]
-    assert all(weight.name.startswith("@main/") for weight in weights)
+    assert all(weight.name.startswith("main/") for weight in weights)
     quantized = quantize_weights(program, "int8")
     assert (len(find_quantized(quantized)), find_weights(quantized, 1024)) == (2, [])
     # It is not run: on Linux the runtime of coreai-core 1.0.0b3 ends the process on any coreai.if.
@@ -193,10 +193,9 @@ def test_a_tied_embedding_is_quantized_once() -> None:
 
     program = make_program(body, {**X, **ROWS}, {**Y, "z": ((4, 64), F32)})
     (weight,) = find_weights(program, 0)
-    assert sorted(weight.consumers.split(", ")) == [
-        "coreai.gather_nd",
-        "coreai.transpose -> coreai.decomposable.broadcasting_batch_matmul",
-    ]
+    assert weight.consumers == (
+        "coreai.gather_nd, coreai.transpose -> coreai.decomposable.broadcasting_batch_matmul"
+    )
     (quantized,) = find_quantized(quantize_weights(program, "int4", granularity="per_block"))
     assert (quantized.shape, quantized.num_scales) == ((48, 64), 48 * 64 // 32)
 
@@ -259,8 +258,8 @@ def test_a_weight_says_where_it_is() -> None:
     with program._module:  # leaving it runs Core AI's optimization, which numbers the ops
         pass
     (weight,) = find_weights(program, 0)
-    assert re.fullmatch(r'loc\("programs\.py":\d+:\d+\), op_id \d+', weight.location)
-    for part in ("coreai.constant", weight.name, "float32", "(64, 48)", weight.location):
+    assert re.fullmatch(r"programs\.py:\d+, op_id \d+", weight.location)
+    for part in (weight.name, "float32", weight.location):
         assert part in str(weight)
 
 
@@ -303,7 +302,7 @@ def test_find_quantized(
     assert (quantized.shape, quantized.num_scales) == ((64, 48), num_scales)
     assert quantized.nbytes == nbytes
     assert (quantized.location, quantized.consumers) == (weight.location, weight.consumers)
-    assert quantized.name.startswith("@main/")
+    assert quantized.name == weight.name
 
 
 def test_decoding_what_is_computed_is_not_a_quantized_weight() -> None:

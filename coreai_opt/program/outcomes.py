@@ -1,0 +1,83 @@
+"""What a weight is to become, what it became, and the record of that."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from coreai_opt.array import QuantizedArray
+from coreai_opt.common import Observer, QScheme
+from coreai_opt.errors import WeightError
+from coreai_opt.program.candidates import Weight
+from coreai_opt.program.rewrite import saved_bytes
+from coreai_opt.records import Status, WeightRecord
+from coreai_opt.settings import Settings
+
+
+class Job(NamedTuple):
+    """A weight, and what to turn it into."""
+
+    weight: Weight
+    settings: Settings
+
+
+class Quantized(NamedTuple):
+    """A weight that was quantized.
+
+    Attributes:
+        array: what it became.
+        error: what that did to it, if it was to be measured.
+        seconds: how long reading and quantizing it took.
+    """
+
+    array: QuantizedArray
+    error: WeightError | None
+    seconds: float
+
+
+class Left(NamedTuple):
+    """A weight that is left as it is, and why."""
+
+    status: Status
+    reason: str
+
+
+def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
+    """Return the record of a weight, whose constant must not have been replaced yet."""
+    if isinstance(outcome, Left):
+        return _record_left(job, *outcome)
+    array, settings = outcome.array, job.settings
+    return replace(
+        _record_left(job, Status.QUANTIZED, ""),
+        format_after=str(array.dtype),
+        qscheme=str(QScheme.SYMMETRIC if settings.spec.symmetric else QScheme.ASYMMETRIC),
+        granularity=str(settings.granularity),
+        block_size=settings.block_size,
+        scale_dtype=array.scale.dtype.name,
+        observer=str(Observer.MSE if settings.spec.mse else Observer.MINMAX),
+        nbytes_after=saved_bytes(array),
+        error=outcome.error,
+        seconds=outcome.seconds,
+    )
+
+
+def _record_left(job: Job, status: Status, reason: str) -> WeightRecord:
+    weight = job.weight
+    return WeightRecord(
+        name=weight.name,
+        location=weight.location,
+        consumers=weight.consumers,
+        shape=weight.shape,
+        status=status,
+        reason=reason,
+        rules=(),
+        format_before=weight.dtype.name,
+        format_after=weight.dtype.name,
+        qscheme="",
+        granularity="",
+        block_size=0,
+        scale_dtype="",
+        observer="",
+        nbytes_before=weight.nbytes,
+        nbytes_after=weight.nbytes,
+        error=None,
+        seconds=0.0,
+    )
