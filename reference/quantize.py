@@ -33,6 +33,7 @@ def quantize(
     block_sizes: Sequence[int],
     e8m0_scale: bool,
     mse: bool = False,
+    importance: npt.NDArray[np.float32] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
     """Quantize ``weight`` by the contract.
 
@@ -43,6 +44,8 @@ def quantize(
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two (floating-point formats only).
         mse: search for better scales than MINMAX's.
+        importance: with ``mse``, what each element's squared error counts: finite, >= 0, of the
+            weight's rank and along each axis as long as that or 1; None if all count the same.
 
     Returns:
         ``(packed, scale, zero_point)``: flat uint8 codes as Core AI stores them; the scales, in the
@@ -57,8 +60,16 @@ def quantize(
     blocks = to_rows(widen(weight), shape)
     scale, zero_point = _minmax(blocks, format, symmetric, e8m0_scale, weight.dtype)
     if mse:
+        if importance is not None:
+            importance = to_rows(np.broadcast_to(importance, weight.shape), shape)
         scale, zero_point = best_scales(
-            blocks, scale, zero_point, format, symmetric=symmetric, dtype=weight.dtype
+            blocks,
+            scale,
+            zero_point,
+            format,
+            symmetric=symmetric,
+            dtype=weight.dtype,
+            importance=importance,
         )
     codes, zero_point = _encode(
         blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, mse

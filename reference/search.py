@@ -1,7 +1,7 @@
 """A better scale than MINMAX's for each block: the observer MSE.
 
-It looks for the scale, and the zero point, at which Σ(w - w')² of the block is least. Symmetric
-integers of 2 and 4 bits have one code more below zero than above, and a scale of either sign, so
+It looks for the scale, and the zero point, at which Σ(w - w')² of the block is least, or where
+weights differ in importance h Σ h·(w - w')². Symmetric integers of 2 and 4 bits have one code more below zero than above, and a scale of either sign, so
 that it is of use on either side. Scales are scored on weights rounded to integers, so that sums are
 exact and do not depend on their order; the best is taken only where what is stored in the end is
 closer to the weights than MINMAX's is.
@@ -65,6 +65,14 @@ ERROR_UNIT = 1 << 14
 LARGEST_ERROR = 1 << 30
 """Errors are measured in this part of the extent, squared, limited and rounded to integers."""
 
+IMPORTANCE_UNIT = F32(1 << 11)
+"""Integers of 2 and 4 bits: importances become integers up to this."""
+
+PRODUCT_UNIT = F32(1 << 8)
+SQUARE_UNITS = {True: 1 << 14, False: 1 << 8}
+"""Codes of 8 bits: products, and squares of integers and of FP8, are weighed and rounded in this
+part of 1, to integers under 2**30."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -77,6 +85,7 @@ class Blocks:
         format: the format of the codes.
         symmetric: the scheme.
         dtype: the weight's dtype.
+        importance: of each element, float32, the largest of each block 1; None if all are equal.
     """
 
     weights: Array
@@ -84,11 +93,12 @@ class Blocks:
     format: Format
     symmetric: bool
     dtype: NumpyDType
+    importance: Array | None
 
-    def integers(self, unit: int) -> Array:
-        """The weights in units of extent / unit, rounded."""
+    def in_units(self, unit: int) -> Array:
+        """The weights in units of extent / unit."""
         gain = F32(unit) / self.extent
-        return np.rint(self.weights * gain[:, np.newaxis]).astype(np.int64)
+        return self.weights * gain[:, np.newaxis]
 
     def code_range(self, zero_points: Array) -> tuple[Array, Array]:
         """The lowest and the highest integer code, less the zero point."""
@@ -105,6 +115,7 @@ def best_scales(
     *,
     symmetric: bool,
     dtype: NumpyDType,
+    importance: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return scales and zero points that leave no more error than MINMAX's, block by block.
 
@@ -115,8 +126,10 @@ def best_scales(
         format: the format of the codes.
         symmetric: the scheme.
         dtype: the weight's dtype.
+        importance: what each element's squared error counts, float32, finite, >= 0, in the shape of
+            ``weights``; None if all count the same.
     """
-    blocks = _searchable(weights, format, symmetric, dtype)
+    blocks = _searchable(weights, format, symmetric, dtype, importance)
     if scales.dtype == E8M0:
         # Of all exponents the best is less than 0.01 dB better than MINMAX's with FP8.
         steps = (-1, 1) if format.bits == 4 else ()
@@ -137,7 +150,13 @@ def best_scales(
     return scales, zero_points
 
 
-def _searchable(weights: Array, format: Format, symmetric: bool, dtype: NumpyDType) -> Blocks:
+def _searchable(
+    weights: Array,
+    format: Format,
+    symmetric: bool,
+    dtype: NumpyDType,
+    importance: Array | None,
+) -> Blocks:
     """Leave out blocks in which something might overflow or underflow."""
     absmax = np.abs(weights).max(axis=1)
     limit = F32(2.0**15 if dtype == np.float16 else 2.0**127)
@@ -148,14 +167,24 @@ def _searchable(weights: Array, format: Format, symmetric: bool, dtype: NumpyDTy
         lo = np.minimum(weights.min(axis=1), F32(0))
         hi = np.maximum(weights.max(axis=1), F32(0))
         extent = (hi - lo) * F32(0.5)
-    return Blocks(weights, np.where(possible, extent, F32(1)), format, symmetric, dtype)
+    extent = np.where(possible, extent, F32(1))
+    if importance is not None:
+        importance = _relative(importance)
+    return Blocks(weights, extent, format, symmetric, dtype, importance)
+
+
+def _relative(importance: Array) -> Array:
+    """Importances divided by the largest of their block; ones in blocks where all are zero."""
+    largest = importance.max(axis=1, keepdims=True)
+    return np.where(largest > 0, importance, F32(1)) / np.where(largest > 0, largest, F32(1))
 
 
 def _search_integer(blocks: Blocks, scales: Array, zero_points: Array) -> tuple[Array, Array]:
     format = blocks.format
     grid = GRIDS[format.bits]
-    x = blocks.integers(grid.unit)
-    best = _Best(zero_points)
+    weights = blocks.in_units(grid.unit)
+    x = np.rint(weights).astype(np.int64)
+    best = _Best(_sums(weights, blocks), zero_points)
     turns = 1 if format.bits == 8 else 2 if blocks.symmetric else 4
     for turn in range(turns):
         # MINMAX's zero point, its neighbours, and one further to where the best was found.
@@ -166,7 +195,7 @@ def _search_integer(blocks: Blocks, scales: Array, zero_points: Array) -> tuple[
         lowest, highest = blocks.code_range(zeros[:, np.newaxis].astype(np.int64))
         for step in grid.steps():
             codes = np.clip((x * step + (1 << 14)) >> 15, lowest, highest)
-            best.score(x, codes, zeros)
+            best.score(codes, zeros)
     found = best.scales(blocks.extent / F32(grid.unit), scales)
     if blocks.symmetric:
         # One code more above zero than below is one more below with codes and scale negated.
@@ -176,17 +205,58 @@ def _search_integer(blocks: Blocks, scales: Array, zero_points: Array) -> tuple[
 
 def _search_float(blocks: Blocks, scales: Array) -> Array:
     format = blocks.format
-    x = np.abs(blocks.integers(FLOAT_UNIT))
+    x = np.abs(np.rint(blocks.in_units(FLOAT_UNIT)))
     dropped = 23 - int(ml_dtypes.finfo(format.code_dtype).nmant)
     half, kept = np.uint32(1 << (dropped - 1)), np.uint32(-(1 << dropped) & 0xFFFFFFFF)
     zeros = np.zeros_like(blocks.extent)
-    best = _Best(zeros)
+    best = _Best(_sums(x, blocks), zeros)
     for step in range(FLOAT_STEPS):
         # 7/8 of FLOAT_UNIT has the significand of the largest code, 1.75.
-        scaled = widen(x) * F32(0.875 * (2 * FLOAT_STEPS - step) / (2 * FLOAT_STEPS))
+        scaled = x * F32(0.875 * (2 * FLOAT_STEPS - step) / (2 * FLOAT_STEPS))
         codes = np.rint(((scaled.view(np.uint32) + half) & kept).view(F32)).astype(np.int64)
-        best.score(x, codes, zeros)
+        best.score(codes, zeros)
     return best.scales(blocks.extent * F32(0.875) / float_target(format, blocks.dtype), scales)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What A = Σ h·x·c and B = Σ h·c² of codes c are made from, each term an integer.
+
+    Attributes:
+        hx: h·x in parts of 1 / product_unit, float32.
+        h: in parts of 1 / square_unit, float32.
+    """
+
+    hx: Array
+    product_unit: F32
+    h: Array | F32
+    square_unit: F32
+
+    def of(self, codes: Array) -> tuple[Array, Array]:
+        """A and B, float32; B is not 0."""
+        a = _total(self.hx * widen(codes))
+        b = np.maximum(_total(self.h * widen(codes * codes)), 1)
+        return widen(a) / self.product_unit, widen(b) / self.square_unit
+
+
+def _sums(weights: Array, blocks: Blocks) -> _Sums:
+    """Return what sums up codes for ``weights``, which become x when they are rounded.
+
+    Where all importances are 1 it comes to the same as without them.
+    """
+    x, h, one = np.rint(weights), blocks.importance, F32(1)
+    if h is None:
+        return _Sums(x, one, one, one)
+    if blocks.format.bits == 8:
+        square_unit = F32(SQUARE_UNITS[blocks.format.is_int])
+        return _Sums(x * h * PRODUCT_UNIT, PRODUCT_UNIT, h * square_unit, square_unit)
+    h = np.rint(h * IMPORTANCE_UNIT)
+    return _Sums(np.rint(weights * (h / IMPORTANCE_UNIT)), one, h, IMPORTANCE_UNIT)
+
+
+def _total(terms: Array) -> Array:
+    """The sum of each row, whose elements are rounded to integers."""
+    return np.rint(terms).astype(np.int64).sum(axis=1)
 
 
 class _Best:
@@ -196,14 +266,14 @@ class _Best:
     Σ x² - A² / B.
     """
 
-    def __init__(self, zero_points: Array) -> None:
+    def __init__(self, sums: _Sums, zero_points: Array) -> None:
+        self.sums = sums
         self.a, self.b, self.best = np.zeros((3, len(zero_points)), F32)
         self.zero_points = zero_points
 
-    def score(self, x: Array, codes: Array, zero_points: Array) -> None:
+    def score(self, codes: Array, zero_points: Array) -> None:
         """Score the codes of all blocks; the first of equals is kept."""
-        a = widen((x * codes).sum(axis=1))
-        b = widen(np.maximum((codes * codes).sum(axis=1), 1))
+        a, b = self.sums.of(codes)
         score = a * a / b
         better = score > self.best
         self.a, self.b = np.where(better, a, self.a), np.where(better, b, self.b)
@@ -212,12 +282,12 @@ class _Best:
 
     def scales(self, unit: Array, scales: Array) -> Array:
         """The scales A / B · unit as they are stored; ``scales`` where nothing was found."""
-        found = self.a / np.maximum(self.b, F32(1)) * unit
+        found = self.a / np.where(self.best > 0, self.b, F32(1)) * unit
         return np.where(self.best > 0, round_scales(found, scales.dtype), scales)
 
 
 def _errors(blocks: Blocks, scales: Array, zero_points: Array) -> Array:
-    """Σ(w - w')² of each block, every term an integer."""
+    """Σ(w - w')² of each block, weighed by importance, every term an integer."""
     scale, zero = scales[:, np.newaxis], zero_points[:, np.newaxis]
     if blocks.format.is_int:
         codes = encode_integer(blocks.weights, scale, F32(0), *blocks.code_range(zero))
@@ -226,4 +296,7 @@ def _errors(blocks: Blocks, scales: Array, zero_points: Array) -> Array:
     decoded = widen(decode(codes, scale, np.zeros_like(zero), blocks.dtype))
     gain = F32(ERROR_UNIT) / blocks.extent
     scaled = (blocks.weights - decoded) * gain[:, np.newaxis]
-    return np.rint(np.minimum(scaled * scaled, F32(LARGEST_ERROR))).astype(np.int64).sum(axis=1)
+    squares = np.minimum(scaled * scaled, F32(LARGEST_ERROR))
+    if blocks.importance is not None:
+        squares = squares * blocks.importance
+    return _total(squares)
