@@ -14,6 +14,7 @@ def quantize(
     block_sizes: Sequence[int],
     e8m0_scale: bool,
     mse: bool = False,
+    importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any]]: ...
 def dequantize(

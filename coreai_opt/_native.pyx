@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The C kernels, seen from Python: take buffers, release the GIL, make one C call, map the status."""
 
+import math
 import os
 
 import numpy as np
@@ -47,6 +48,7 @@ cdef extern from "coreai_quant.h" nogil:
     const size_t MSE_SCRATCH_SIZE "CAQ_MSE_SCRATCH_SIZE"
     caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale,
                             caq_observer, size_t, const size_t *, const size_t *, size_t, caq_level)
+    caq_status caq_set_importance(caq_job *, const float *, size_t, size_t)
     caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
                             uint8_t *, void *)
     caq_status caq_measure(const caq_job *, size_t, size_t, const void *, int *)
@@ -54,8 +56,8 @@ cdef extern from "coreai_quant.h" nogil:
     caq_status caq_encode(const caq_job *, size_t, size_t, const void *, const void *,
                           const uint8_t *, uint8_t *, void *)
     caq_status caq_search_begin(const caq_job *, const int *, caq_search *, void *)
-    void caq_search_part(const caq_job *, const caq_search *, size_t, const void *, caq_sums *,
-                         void *)
+    void caq_search_part(const caq_job *, const caq_search *, size_t, size_t, const void *,
+                         caq_sums *, void *)
     void caq_search_join(caq_sums *, const caq_sums *)
     void caq_search_next(const caq_job *, caq_search *, const caq_sums *)
     void caq_search_end(const caq_job *, const caq_search *, void *, uint8_t *, void *)
@@ -110,7 +112,7 @@ def describe_format(name):
 
 
 def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bint mse=False,
-             size_t num_threads):
+             importance=None, size_t num_threads):
     """Quantize as ``reference.quantize`` does, in C.
 
     Args:
@@ -120,6 +122,9 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two.
         mse: search for better scales than MINMAX's.
+        importance: with ``mse``, what each element's squared error counts, float32, finite, >= 0,
+            of the weight's rank and along each axis as long as that or 1; None if all count the
+            same.
         num_threads: threads to use at the most; small arrays take fewer.
 
     Returns:
@@ -139,6 +144,8 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     zero_point = np.empty(job.scale_count, np.uint8)
     work = _Work(weight.reshape(-1).view(np.uint8), packed, scale, zero_point)
     work.job = job
+    if importance is not None:
+        work.weigh(*_repeated(importance, weight.shape))
     work.scratch_size = MSE_SCRATCH_SIZE if mse else SCRATCH_SIZE
     status = work.run(threads)
     if status == CAQ_NOT_FINITE:
@@ -151,6 +158,16 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
         scale.view(scale_dtype).reshape(shape),
         zero_point.view(format.code_dtype).reshape(shape),
     )
+
+
+def _repeated(importance, shape):
+    """Return ``(values, repeat)``: element e of the weight has values[e // repeat % len(values)]."""
+    varying = [axis for axis, n in enumerate(importance.shape) if n > 1] or [0]
+    axes = slice(min(varying), max(varying) + 1)
+    spanned = importance.reshape(importance.shape[axes])
+    if len(varying) > 1:
+        spanned = np.broadcast_to(spanned, shape[axes])
+    return np.ascontiguousarray(spanned).reshape(-1), math.prod(shape[axes.stop :])
 
 
 def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
@@ -227,11 +244,18 @@ cdef class _Work:
     cdef caq_search search
     cdef size_t scratch_size
     cdef const uint8_t[::1] weight
+    cdef const float[::1] importance
     cdef uint8_t[::1] packed, scale, zero_point
 
     def __init__(self, const uint8_t[::1] weight, uint8_t[::1] packed, uint8_t[::1] scale,
                  uint8_t[::1] zero_point):
         self.weight, self.packed, self.scale, self.zero_point = weight, packed, scale, zero_point
+
+    def weigh(self, const float[::1] importance, size_t repeat):
+        """Let squared errors count as :func:`_repeated` says."""
+        self.importance = importance
+        status = caq_set_importance(&self.job, &importance[0], importance.shape[0], repeat)
+        assert status == CAQ_OK, status
 
     cdef int run(self, size_t threads) except -1:
         """Do it all, in at most ``threads`` threads, and return the worst status."""
@@ -280,7 +304,7 @@ cdef class _Work:
         cdef uint8_t[::1] scratch = np.empty(self.scratch_size, np.uint8)
         cdef uint8_t[::1] sums = np.empty(sizeof(caq_sums), np.uint8)
         with nogil:
-            caq_search_part(&self.job, &self.search, end - first, self.element(first),
+            caq_search_part(&self.job, &self.search, first, end - first, self.element(first),
                             <caq_sums *>&sums[0], &scratch[0])
         return sums
 

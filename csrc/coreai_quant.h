@@ -83,7 +83,7 @@ typedef enum caq_status {
 #define CAQ_SCRATCH_SIZE (24 * CAQ_TILE_BLOCKS + 1024)
 
 /* The same with CAQ_MSE, aligned to 8. */
-#define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 80 * 1024)
+#define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 104 * 1024)
 
 struct caq_kernels;
 
@@ -113,6 +113,8 @@ typedef struct caq_job {
     size_t rows;                 /* rows that a block spans: product of length but for the last */
     size_t tile;                 /* blocks of a row that are worked on together */
     size_t tiles;                /* tiles of a row */
+    const float *importance;     /* null if all elements count the same, and see */
+    size_t importances, repeat;  /* caq_set_importance() */
 } caq_job;
 
 /*
@@ -129,6 +131,21 @@ typedef struct caq_job {
 caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
                         caq_scale scale, caq_observer observer, size_t rank, const size_t *shape,
                         const size_t *block_sizes, size_t parts, caq_level level);
+
+/*
+ * With CAQ_MSE, weigh squared errors: look for the scale with the least sum of importance * (w - w')^2.
+ * Of a block only the ratios count; one whose importances are all zero is searched as if they were equal.
+ * Equal ones give the bytes that none give. Call this after caq_job_init() and before the job is used.
+ *
+ * importance: count numbers, finite and >= 0, which must stay as long as the job is used.
+ * count, repeat: element e of the tensor has importance[e / repeat % count]. For one to each index of an
+ *         axis, such as that of the input channels, count is its length and repeat is the product of the
+ *         lengths of the axes behind it.
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (another observer, count * repeat does not divide the tensor, or a
+ * number that is not allowed); the job is as it was then.
+ */
+caq_status caq_set_importance(caq_job *job, const float *importance, size_t count, size_t repeat);
 
 /*
  * Quantize the units first .. first + count - 1.
@@ -203,6 +220,8 @@ typedef struct caq_search {
     float zero[CAQ_LANES];            /* and its zero point */
     float turn_zero[CAQ_LANES];       /* the zero point of this pass */
     int32_t lowest[CAQ_LANES], highest[CAQ_LANES]; /* codes less that, in pairs */
+    float most[CAQ_LANES];  /* the largest importance, or 1 where all are 0, and */
+    float least[CAQ_LANES]; /* 0, or 1 there: importances are raised to this before they are used */
 } caq_search;
 
 /* What a part of the weights adds to a pass. */
@@ -242,15 +261,15 @@ caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void
  * and go on to the next pass; at the end have the scale and the zero point stored.
  *
  * extents: of the whole tensor.
- * count, weight: the elements of a part.
+ * first, count, weight: the elements of a part, as for caq_measure().
  * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8, one for each call that runs at the same time.
  *
  * caq_search_begin() returns CAQ_OK or CAQ_NOT_FINITE.
  */
 caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_search *search,
                             void *scratch);
-void caq_search_part(const caq_job *job, const caq_search *search, size_t count, const void *weight,
-                     caq_sums *sums, void *scratch);
+void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
+                     const void *weight, caq_sums *sums, void *scratch);
 void caq_search_join(caq_sums *sums, const caq_sums *more);
 void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sums);
 void caq_search_end(const caq_job *job, const caq_search *search, void *scales,

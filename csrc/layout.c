@@ -9,6 +9,8 @@
 #include "kernels.h"
 #include "tile.h"
 
+#include <float.h>
+
 static int in_range(int value, int count) { return value >= 0 && value < count; }
 
 static int has_format(caq_format format) {
@@ -137,6 +139,7 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
     job->scheme = scheme;
     job->scale = scale;
     job->observer = observer;
+    job->importance = NULL;
     if (!is_valid_target(job))
         return CAQ_BAD_ARGUMENT;
     if (!in_range((int)level, CAQ_LEVELS) || !caq_kernels_of[level])
@@ -146,4 +149,17 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
     if (status == CAQ_OK)
         cut_into_units(job, parts);
     return status;
+}
+
+caq_status caq_set_importance(caq_job *job, const float *importance, size_t count, size_t repeat) {
+    if (job->observer != CAQ_MSE || count == 0 || repeat == 0 || job->elements % count != 0 ||
+        job->elements / count % repeat != 0)
+        return CAQ_BAD_ARGUMENT;
+    for (size_t i = 0; i < count; i++)
+        if (!(importance[i] >= 0.0f && importance[i] <= FLT_MAX))
+            return CAQ_BAD_ARGUMENT;
+    job->importance = importance;
+    job->importances = count;
+    job->repeat = repeat;
+    return CAQ_OK;
 }

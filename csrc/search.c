@@ -37,9 +37,23 @@ static float largest_absmax(const caq_job *job) {
 
 /* A lane that has no block, or one that is left to MINMAX: its gains make all weights zero. */
 static void clear_lane(caq_search *search, size_t lane) {
-    search->extent[lane] = search->scales[0][lane] = 1.0f;
-    search->gain[lane] = search->error_gain[lane] = search->zeros[0][lane] = 0.0f;
+    search->extent[lane] = search->scales[0][lane] = search->most[lane] = 1.0f;
+    search->least[lane] = search->gain[lane] = search->error_gain[lane] = search->zeros[0][lane] =
+        0.0f;
     search->score[lane] = search->a[lane] = search->b[lane] = search->zero[lane] = 0.0f;
+}
+
+static float largest_of(const float *x, size_t count) {
+    float most = 0.0f;
+    for (size_t i = 0; i < count; i++)
+        most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+/* What a block's importances are divided by. Where all are zero, all are to be one. */
+static void set_most(caq_search *search, size_t lane, float most) {
+    search->least[lane] = most > 0.0f ? 0.0f : 1.0f;
+    search->most[lane] = most > 0.0f ? most : 1.0f;
 }
 
 /* Take over what MINMAX has found out about a block of the tile. */
@@ -96,8 +110,7 @@ static float found_scale(const caq_job *job, const caq_search *search, size_t la
         unit = unit * 0.875f / float_target(job);
     else
         unit /= unit_of(job);
-    float b = search->b[lane];
-    return search->a[lane] / (b < 1.0f ? 1.0f : b) * unit;
+    return search->a[lane] / search->b[lane] * unit;
 }
 
 /* Symmetric integers have one code more below zero than above. If the other way round was better, it is
@@ -140,11 +153,13 @@ static void begin_pass(const caq_job *job, caq_search *search, size_t count) {
 }
 
 /* Score the candidates of a lane from their sums, which lie stride apart. */
-static void score_sums(caq_search *search, size_t lane, const int64_t *a, const int64_t *b,
-                       size_t stride) {
+static void score_sums(const caq_job *job, caq_search *search, size_t lane, const int64_t *a,
+                       const int64_t *b, size_t stride) {
+    float product_part = 1.0f / product_unit(job), square_part = 1.0f / square_unit(job);
     for (size_t i = 0; i < (size_t)search->candidates; i++) {
         int64_t least_1 = b[i * stride] < 1 ? 1 : b[i * stride];
-        float fa = (float)a[i * stride], fb = (float)least_1, score = fa * fa / fb;
+        float fa = (float)a[i * stride] * product_part, fb = (float)least_1 * square_part;
+        float score = fa * fa / fb;
         if (score > search->score[lane]) {
             search->score[lane] = score;
             search->a[lane] = fa;
@@ -176,7 +191,8 @@ static void choose(caq_search *search, size_t lane, const int64_t *errors, size_
 typedef struct walk {
     const caq_job *job;
     const caq_encoding *encoding;
-    const void *weight;
+    const void *weight; /* from this */
+    size_t first;       /* element on */
     caq_search_space *space;
     size_t filled; /* elements in the panel */
 } walk;
@@ -193,12 +209,30 @@ static void flush(walk *walk) {
     size_t lanes = walk->job->kernels->lanes;
     if (!walk->filled)
         return;
-    while (walk->filled % (2 * lanes))
-        walk->space->weights[walk->filled++] = 0.0f;
+    for (; walk->filled % (2 * lanes); walk->filled++)
+        walk->space->weights[walk->filled] = walk->space->importance[walk->filled] = 0.0f;
     walk->space->depth = walk->filled / lanes;
     walk->space->is_fresh = 1;
     pass_over_panel(walk);
     walk->filled = 0;
+}
+
+/* Elements as binary32. */
+static void load_weights(const walk *walk, size_t element, size_t count, float *to) {
+    const void *from = element_at(walk->job, walk->weight, element - walk->first);
+    walk->job->kernels->widen(from, count, to);
+}
+
+/* Their importances. */
+static void load_importance(const caq_job *job, size_t element, size_t count, float *to) {
+    size_t which = element / job->repeat % job->importances, times = element % job->repeat;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = job->importance[which];
+        if (++times == job->repeat) {
+            times = 0;
+            which = which + 1 == job->importances ? 0 : which + 1;
+        }
+    }
 }
 
 /* Elements of one block, in any lanes. */
@@ -206,8 +240,9 @@ static void feed(walk *walk, size_t element, size_t count) {
     size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes;
     while (count) {
         size_t some = count < capacity - walk->filled ? count : capacity - walk->filled;
-        walk->job->kernels->widen(element_at(walk->job, walk->weight, element), some,
-                                  walk->space->weights + walk->filled);
+        load_weights(walk, element, some, walk->space->weights + walk->filled);
+        if (walk->job->importance)
+            load_importance(walk->job, element, some, walk->space->importance + walk->filled);
         walk->filled += some;
         element += some;
         count -= some;
@@ -216,18 +251,29 @@ static void feed(walk *walk, size_t element, size_t count) {
     }
 }
 
-/* Elements of neighbouring blocks, each in a lane of its own. */
-static void feed_blocks(walk *walk, size_t element, size_t blocks, size_t length) {
+/* Give each block of the run a lane of its own. */
+static void take_lanes(walk *walk, size_t blocks, size_t length, float *to) {
     size_t lanes = walk->job->kernels->lanes;
-    if (walk->filled + length * lanes > PANEL_DEPTH * lanes)
-        flush(walk);
-    float *to = walk->space->weights + walk->filled, *run = walk->space->run;
-    walk->job->kernels->widen(element_at(walk->job, walk->weight, element), blocks * length, run);
+    float *run = walk->space->run;
     for (size_t i = blocks * length; i < lanes * length; i++)
         run[i] = 0.0f;
     for (size_t i = 0; i < length; i++)
         for (size_t lane = 0; lane < lanes; lane++)
             to[i * lanes + lane] = run[lane * length + i];
+}
+
+/* Elements of neighbouring blocks, each in a lane of its own. */
+static void feed_blocks(walk *walk, size_t element, size_t blocks, size_t length) {
+    size_t lanes = walk->job->kernels->lanes;
+    if (walk->filled + length * lanes > PANEL_DEPTH * lanes)
+        flush(walk);
+    caq_search_space *space = walk->space;
+    load_weights(walk, element, blocks * length, space->run);
+    take_lanes(walk, blocks, length, space->weights + walk->filled);
+    if (walk->job->importance) {
+        load_importance(walk->job, element, blocks * length, space->run);
+        take_lanes(walk, blocks, length, space->importance + walk->filled);
+    }
     walk->filled += length * lanes;
 }
 
@@ -255,6 +301,8 @@ static void spread(float lanes[CAQ_LANES]) {
 static void spread_lane(caq_search *search) {
     spread(search->gain);
     spread(search->error_gain);
+    spread(search->most);
+    spread(search->least);
     for (size_t i = 0; i < 3; i++) {
         spread(search->scales[i]);
         spread(search->zeros[i]);
@@ -273,7 +321,7 @@ static void end_pass(const caq_job *job, caq_search *search, size_t count, const
         if (!scoring)
             choose(search, lane, a + lane, stride, elements);
         else if (!has_scores)
-            score_sums(search, lane, a + lane, b + lane, stride);
+            score_sums(job, search, lane, a + lane, b + lane, stride);
     }
     search->pass++;
     if (search->pass < search->passes)
@@ -298,6 +346,33 @@ static void feed_rows(walk *walk, caq_run run, size_t first, size_t blocks, int 
     flush(walk);
 }
 
+/* Raise `most` to the importances of neighbouring blocks, or of a long one. */
+static void measure_importance(walk *walk, size_t element, size_t blocks, size_t length,
+                               float *most) {
+    float *run = walk->space->run;
+    size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes, count = blocks * length;
+    for (size_t done = 0, some; done < count; done += some) {
+        some = count - done < capacity ? count - done : capacity;
+        load_importance(walk->job, element + done, some, run);
+        for (size_t i = 0; i < some; i += length) {
+            float largest = largest_of(run + i, length < some ? length : some);
+            float *found = &most[(done + i) / length];
+            *found = *found < largest ? largest : *found;
+        }
+    }
+}
+
+/* Find the largest importances of some blocks of a run. */
+static void find_importance(walk *walk, caq_run run, size_t first, size_t blocks) {
+    float most[CAQ_LANES] = {0};
+    for (size_t row = 0; row < walk->job->rows; row++) {
+        size_t element = caq_run_start(walk->job, run, row) + first * run.length;
+        measure_importance(walk, element, blocks, run.length, most);
+    }
+    for (size_t lane = 0; lane < blocks; lane++)
+        set_most(&walk->space->search, lane, most[lane]);
+}
+
 /* Search some blocks of a run. */
 static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, int side_by_side,
                           tile *tile) {
@@ -311,6 +386,8 @@ static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, 
         clear_lane(search, lane);
     for (size_t lane = 0; lane < blocks; lane++)
         begin_lane(job, search, lane, tile, first + lane);
+    if (job->importance)
+        find_importance(walk, run, first, blocks);
     search->pass = 0;
     size_t used = side_by_side ? lanes : 1;
     for (begin_pass(job, search, used); search->pass < search->passes;) {
@@ -358,7 +435,7 @@ void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encodin
     space->search.passes = count_passes(job);
     if (!space->search.passes)
         return;
-    walk walk = {job, encoding, weight, space, 0};
+    walk walk = {job, encoding, weight, 0, space, 0};
     int side_by_side = run.length <= PANEL_DEPTH && run.blocks > 1;
     size_t most = side_by_side ? job->kernels->lanes : 1;
     for (size_t first = 0; first < run.blocks; first += most) {
@@ -382,21 +459,23 @@ caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_se
     search->pass = 0;
     search->passes = status == CAQ_OK ? count_passes(job) : 0;
     begin_lane(job, search, 0, tile, 0);
+    if (job->importance)
+        set_most(search, 0, largest_of(job->importance, job->importances));
     if (search->passes)
         begin_pass(job, search, 1);
     return status;
 }
 
-void caq_search_part(const caq_job *job, const caq_search *search, size_t count, const void *weight,
-                     caq_sums *sums, void *scratch) {
+void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
+                     const void *weight, caq_sums *sums, void *scratch) {
     caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
     caq_encoding encoding = caq_describe_encoding(job);
     space->search = *search;
     space->is_shallow = 0;
     spread_lane(&space->search);
     clear_sums(space);
-    walk walk = {job, &encoding, weight, space, 0};
-    feed(&walk, 0, count);
+    walk walk = {job, &encoding, weight, first, space, 0};
+    feed(&walk, first, count);
     flush(&walk);
     join_lanes(job, space);
     for (size_t i = 0; i < CAQ_CANDIDATES; i++) {

@@ -36,6 +36,28 @@ static inline int32_t next_step(caq_grid grid, int32_t step) {
 #define FLOAT_UNIT 2048
 #define FLOAT_STEPS 64
 
+/* In what parts of 1 importances count, see reference/search.py. Sums of terms with codes of 2 and 4 bits
+ * fit into 32 bits: 2^7 · 2^14 · 15 of products, 2^7 · 2^11 · 15^2 of squares. Terms with codes of 8 bits
+ * are at most 2^30, of products 2^8 · 2^14 · 255 and 2^8 · 2048 · 1792, of squares 2^14 · 255^2 and
+ * 2^8 · 1792^2, and are summed up in halves. */
+#define IMPORTANCE_UNIT 2048.0f
+#define PRODUCT_UNIT 256.0f
+#define INTEGER_SQUARE_UNIT 16384.0f
+#define FLOAT_SQUARE_UNIT 256.0f
+
+/* What sums of products x * code and of squares code * code count in. */
+static inline float product_unit(const caq_job *job) {
+    return job->importance && caq_describe_format(job->format).bits == 8 ? PRODUCT_UNIT : 1.0f;
+}
+static inline float square_unit(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    if (!job->importance)
+        return 1.0f;
+    if (format.bits < 8)
+        return IMPORTANCE_UNIT;
+    return format.mantissa ? FLOAT_SQUARE_UNIT : INTEGER_SQUARE_UNIT;
+}
+
 typedef struct caq_search_space {
     caq_search search;
     int is_shallow; /* the panel holds all of the blocks: scores need no sums */
@@ -44,6 +66,11 @@ typedef struct caq_search_space {
     float weights[PANEL_DEPTH * CAQ_LANES];
     float run[PANEL_DEPTH * CAQ_LANES]; /* weights block by block, before they take their lanes */
     int32_t x[PANEL_DEPTH * CAQ_LANES]; /* weights as integers, those of integer formats in pairs */
+    /* with importances these, from the second on divided by the largest of the lane's block: of 2 and 4
+     * bits pairs of integers, of 8 bits the bits of floats */
+    float importance[PANEL_DEPTH * CAQ_LANES];
+    int32_t h[PANEL_DEPTH * CAQ_LANES];  /* in square_unit() */
+    int32_t hx[PANEL_DEPTH * CAQ_LANES]; /* h * x, in product_unit() */
     int64_t a[CAQ_CANDIDATES][CAQ_LANES], b[CAQ_CANDIDATES][CAQ_LANES];
 } caq_search_space;
 

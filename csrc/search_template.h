@@ -34,6 +34,57 @@ TARGET static void VECTOR(fill_magnitudes)(caq_search_space *space) {
     }
 }
 
+/* Divide importances by the largest of their block. */
+TARGET static void VECTOR(divide_importance)(caq_search_space *space) {
+    vf most = VECTOR(load_floats)(space->search.most);
+    vf least = VECTOR(load_floats)(space->search.least);
+    for (size_t i = 0; i < space->depth * LANES; i += LANES) {
+        vf raised = VECTOR(greater)(VECTOR(load_floats)(space->importance + i), least);
+        VECTOR(store_floats)(space->importance + i, VECTOR(div)(raised, most));
+    }
+}
+
+/* h and h * x for codes of 2 and 4 bits. */
+TARGET static void VECTOR(weigh_pairs)(caq_search_space *space) {
+    vf gain = VECTOR(load_floats)(space->search.gain), part = VECTOR(set_f)(1.0f / IMPORTANCE_UNIT);
+    for (size_t e = 0; e < space->depth; e += 2) {
+        vi h[2], hx[2];
+        for (size_t k = 0; k < 2; k++) {
+            vf weight = VECTOR(load_floats)(space->weights + (e + k) * LANES);
+            vf importance = VECTOR(load_floats)(space->importance + (e + k) * LANES);
+            h[k] = VECTOR(round)(VECTOR(mul)(importance, VECTOR(set_f)(IMPORTANCE_UNIT)));
+            vf rounded = VECTOR(mul)(VECTOR(to_float)(h[k]), part);
+            hx[k] = VECTOR(round)(VECTOR(mul)(VECTOR(mul)(weight, gain), rounded));
+        }
+        VECTOR(store_i)(space->h + e / 2 * LANES, VECTOR(pair)(h[0], h[1]));
+        VECTOR(store_i)(space->hx + e / 2 * LANES, VECTOR(pair)(hx[0], hx[1]));
+    }
+}
+
+/* The same for codes of 8 bits. */
+TARGET static void VECTOR(weigh_numbers)(const caq_job *job, caq_search_space *space) {
+    vf gain = VECTOR(load_floats)(space->search.gain);
+    int is_float = caq_describe_format(job->format).mantissa != 0;
+    for (size_t i = 0; i < space->depth * LANES; i += LANES) {
+        vf weight = VECTOR(load_floats)(space->weights + i);
+        vf importance = VECTOR(load_floats)(space->importance + i);
+        weight = is_float ? VECTOR(magnitude)(weight) : weight;
+        vf x = VECTOR(to_float)(VECTOR(round)(VECTOR(mul)(weight, gain)));
+        vf hx = VECTOR(mul)(VECTOR(mul)(x, importance), VECTOR(set_f)(PRODUCT_UNIT));
+        vf h = VECTOR(mul)(importance, VECTOR(set_f)(square_unit(job)));
+        VECTOR(store_i)(space->h + i, VECTOR(bits)(h));
+        VECTOR(store_i)(space->hx + i, VECTOR(bits)(hx));
+    }
+}
+
+TARGET static void VECTOR(weigh)(const caq_job *job, caq_search_space *space) {
+    VECTOR(divide_importance)(space);
+    if (caq_describe_format(job->format).bits < 8)
+        VECTOR(weigh_pairs)(space);
+    else
+        VECTOR(weigh_numbers)(job, space);
+}
+
 /* The best of each lane so far. */
 typedef struct VECTOR(best) {
     vf score, a, b, zero;
@@ -51,50 +102,148 @@ TARGET static inline void VECTOR(store_best)(caq_search *search, VECTOR(best) be
     VECTOR(store_floats)(search->zero, best.zero);
 }
 
+/* A candidate's sums of products and of squares. */
+typedef struct VECTOR(sums) {
+    vi a, b;
+} VECTOR(sums);
+
+/* The same of larger terms, in halves: a sum is high * 2^15 + low. */
+typedef struct VECTOR(halves) {
+    vi high, low;
+} VECTOR(halves);
+typedef struct VECTOR(large_sums) {
+    VECTOR(halves) a, b;
+} VECTOR(large_sums);
+
+TARGET static inline void VECTOR(add_large)(VECTOR(halves) * sum, vf term) {
+    vi rounded = VECTOR(round_large)(term);
+    sum->high = VECTOR(add_i)(sum->high, VECTOR(shift_down)(rounded, 15));
+    sum->low = VECTOR(add_i)(sum->low, VECTOR(and)(rounded, VECTOR(set_i)(0x7FFF)));
+}
+
+TARGET static void VECTOR(put_large)(int64_t *to, VECTOR(halves) sum) {
+    int32_t high[LANES], low[LANES];
+    VECTOR(store_i)(high, sum.high);
+    VECTOR(store_i)(low, sum.low);
+    for (size_t lane = 0; lane < LANES; lane++)
+        to[lane] += ((int64_t)high[lane] << 15) + low[lane];
+}
+
+/* Rounded once: either half is exact. */
+TARGET static inline vf VECTOR(large_to_float)(VECTOR(halves) sum) {
+    vi high = VECTOR(add_i)(sum.high, VECTOR(shift_down)(sum.low, 15));
+    vf low = VECTOR(to_float)(VECTOR(and)(sum.low, VECTOR(set_i)(0x7FFF)));
+    return VECTOR(add)(VECTOR(mul)(VECTOR(to_float)(high), VECTOR(set_f)(0x1p15f)), low);
+}
+
+TARGET INLINE void VECTOR(raise_best)(const caq_search *search, vf a, vf b, VECTOR(best) * best) {
+    vf score = VECTOR(div)(VECTOR(mul)(a, a), b);
+    vf zero = VECTOR(load_floats)(search->turn_zero);
+    best->a = VECTOR(if_above)(score, best->score, a, best->a);
+    best->b = VECTOR(if_above)(score, best->score, b, best->b);
+    best->zero = VECTOR(if_above)(score, best->score, zero, best->zero);
+    best->score = VECTOR(if_above)(score, best->score, score, best->score);
+}
+
 /* What becomes of a candidate's sums: a score, or a part of the sums of a longer block. */
-TARGET INLINE void VECTOR(put_sums)(caq_search_space *space, size_t candidate, vi a, vi b,
-                                    VECTOR(best) * best) {
+TARGET INLINE void VECTOR(put_sums)(caq_search_space *space, size_t candidate, VECTOR(sums) sums,
+                                    float unit, VECTOR(best) * best) {
     if (space->is_shallow) {
-        vf fa = VECTOR(to_float)(a);
-        vf fb = VECTOR(to_float)(VECTOR(max)(b, VECTOR(set_i)(1)));
-        vf score = VECTOR(div)(VECTOR(mul)(fa, fa), fb);
-        vf zero = VECTOR(load_floats)(space->search.turn_zero);
-        best->a = VECTOR(if_above)(score, best->score, fa, best->a);
-        best->b = VECTOR(if_above)(score, best->score, fb, best->b);
-        best->zero = VECTOR(if_above)(score, best->score, zero, best->zero);
-        best->score = VECTOR(if_above)(score, best->score, score, best->score);
+        vf b = VECTOR(to_float)(VECTOR(max)(sums.b, VECTOR(set_i)(1)));
+        if (unit != 1.0f)
+            b = VECTOR(mul)(b, VECTOR(set_f)(1.0f / unit));
+        VECTOR(raise_best)(&space->search, VECTOR(to_float)(sums.a), b, best);
         return;
     }
     int32_t parts[2][LANES];
-    VECTOR(store_i)(parts[0], a);
-    VECTOR(store_i)(parts[1], b);
+    VECTOR(store_i)(parts[0], sums.a);
+    VECTOR(store_i)(parts[1], sums.b);
     for (size_t lane = 0; lane < LANES; lane++) {
         space->a[candidate][lane] += parts[0][lane];
         space->b[candidate][lane] += parts[1][lane];
     }
 }
 
-TARGET INLINE void VECTOR(score_integers)(const caq_job *job, caq_search_space *space,
-                                          size_t depth) {
+TARGET INLINE void VECTOR(put_large_sums)(caq_search_space *space, size_t candidate,
+                                          VECTOR(large_sums) sums, float unit,
+                                          VECTOR(best) * best) {
+    if (space->is_shallow) {
+        vf a = VECTOR(large_to_float)(sums.a);
+        vf b = VECTOR(greater)(VECTOR(large_to_float)(sums.b), VECTOR(set_f)(1.0f));
+        VECTOR(raise_best)(&space->search, VECTOR(mul)(a, VECTOR(set_f)(1.0f / PRODUCT_UNIT)),
+                           VECTOR(mul)(b, VECTOR(set_f)(1.0f / unit)), best);
+        return;
+    }
+    VECTOR(put_large)(space->a[candidate], sums.a);
+    VECTOR(put_large)(space->b[candidate], sums.b);
+}
+
+TARGET INLINE VECTOR(sums) VECTOR(sum_pairs)(const caq_search_space *space, vi steps, vi lowest,
+                                             vi highest, size_t depth, int weighed) {
+    VECTOR(sums) sums = {VECTOR(set_i)(0), VECTOR(set_i)(0)};
+    for (size_t i = 0; i < depth / 2 * LANES; i += LANES) {
+        vi x = VECTOR(load_i)(space->x + i);
+        vi codes = VECTOR(clip_pairs)(VECTOR(scale_pairs)(x, steps), lowest, highest);
+        vi hx = weighed ? VECTOR(load_i)(space->hx + i) : x;
+        vi h_codes = weighed ? VECTOR(mul_pairs)(VECTOR(load_i)(space->h + i), codes) : codes;
+        sums.a = VECTOR(add_i)(sums.a, VECTOR(dot_pairs)(hx, codes));
+        sums.b = VECTOR(add_i)(sums.b, VECTOR(dot_pairs)(h_codes, codes));
+    }
+    return sums;
+}
+
+/* Add the terms of the elements at i. */
+TARGET INLINE void VECTOR(add_terms)(const caq_search_space *space, size_t i, vi codes,
+                                     VECTOR(large_sums) * sums) {
+    vf c = VECTOR(to_float)(codes);
+    vf hx = VECTOR(from_bits)(VECTOR(load_i)(space->hx + i));
+    vf h = VECTOR(from_bits)(VECTOR(load_i)(space->h + i));
+    VECTOR(add_large)(&sums->a, VECTOR(mul)(hx, c));
+    VECTOR(add_large)(&sums->b, VECTOR(mul)(h, VECTOR(mul)(c, c)));
+}
+
+TARGET static inline VECTOR(large_sums) VECTOR(no_large_sums)(void) {
+    VECTOR(halves) none = {VECTOR(set_i)(0), VECTOR(set_i)(0)};
+    return (VECTOR(large_sums)){none, none};
+}
+
+TARGET INLINE VECTOR(large_sums)
+    VECTOR(sum_large_pairs)(const caq_search_space *space, vi steps, vi lowest, vi highest) {
+    VECTOR(large_sums) sums = VECTOR(no_large_sums)();
+    for (size_t i = 0; i < space->depth / 2 * LANES; i += LANES) {
+        vi x = VECTOR(load_i)(space->x + i);
+        vi codes = VECTOR(clip_pairs)(VECTOR(scale_pairs)(x, steps), lowest, highest);
+        for (size_t k = 0; k < 2; k++) {
+            vi one = VECTOR(dot_pairs)(codes, VECTOR(set_i)(k ? 0x10000 : 1));
+            VECTOR(add_terms)(space, 2 * i + k * LANES, one, &sums);
+        }
+    }
+    return sums;
+}
+
+TARGET INLINE void VECTOR(score_integers)(const caq_job *job, caq_search_space *space, size_t depth,
+                                          unsigned bits, int weighed) {
     VECTOR(best) best = VECTOR(load_best)(&space->search);
     vi lowest = VECTOR(load_i)(space->search.lowest);
     vi highest = VECTOR(load_i)(space->search.highest);
-    caq_grid grid = integer_grid(caq_describe_format(job->format).bits);
+    caq_grid grid = integer_grid(bits);
+    float unit = weighed ? square_unit(job) : 1.0f;
     size_t candidate = 0;
     for (int32_t step = grid.first; step <= grid.last; step = next_step(grid, step)) {
-        vi steps = VECTOR(set_i)(step * 0x10001), a = VECTOR(set_i)(0), b = a;
-        for (size_t i = 0; i < depth / 2 * LANES; i += LANES) {
-            vi x = VECTOR(load_i)(space->x + i);
-            vi codes = VECTOR(clip_pairs)(VECTOR(scale_pairs)(x, steps), lowest, highest);
-            a = VECTOR(add_i)(a, VECTOR(dot_pairs)(x, codes));
-            b = VECTOR(add_i)(b, VECTOR(dot_pairs)(codes, codes));
-        }
-        VECTOR(put_sums)(space, candidate++, a, b, &best);
+        vi steps = VECTOR(set_i)(step * 0x10001);
+        if (weighed && bits == 8)
+            VECTOR(put_large_sums)(space, candidate++,
+                                   VECTOR(sum_large_pairs)(space, steps, lowest, highest), unit,
+                                   &best);
+        else
+            VECTOR(put_sums)(space, candidate++,
+                             VECTOR(sum_pairs)(space, steps, lowest, highest, depth, weighed), unit,
+                             &best);
     }
     VECTOR(store_best)(&space->search, best);
 }
 
-TARGET INLINE void VECTOR(score_floats)(const caq_job *job, caq_search_space *space, size_t depth) {
+TARGET INLINE void VECTOR(score_floats)(const caq_job *job, caq_search_space *space, int weighed) {
     VECTOR(best) best = VECTOR(load_best)(&space->search);
     uint32_t dropped = 23u - caq_describe_format(job->format).mantissa;
     vi half = VECTOR(set_i)(1 << (dropped - 1)), kept = VECTOR(set_i)(-(1 << dropped));
@@ -102,33 +251,56 @@ TARGET INLINE void VECTOR(score_floats)(const caq_job *job, caq_search_space *sp
         /* 7/8 of FLOAT_UNIT has the significand of the largest code, 1.75 */
         float times = 0.875f * (float)(2 * FLOAT_STEPS - candidate) / (2 * FLOAT_STEPS);
         vf factor = VECTOR(set_f)(times);
-        vi a = VECTOR(set_i)(0), b = a;
-        for (size_t i = 0; i < depth * LANES; i += LANES) {
+        VECTOR(sums) sums = {VECTOR(set_i)(0), VECTOR(set_i)(0)};
+        VECTOR(large_sums) large = VECTOR(no_large_sums)();
+        for (size_t i = 0; i < space->depth * LANES; i += LANES) {
             vi x = VECTOR(load_i)(space->x + i);
             vi scaled = VECTOR(bits)(VECTOR(mul)(VECTOR(to_float)(x), factor));
             vi rounded = VECTOR(and)(VECTOR(add_i)(scaled, half), kept);
             vi codes = VECTOR(round)(VECTOR(from_bits)(rounded));
-            a = VECTOR(add_i)(a, VECTOR(dot_pairs)(x, codes));
-            b = VECTOR(add_i)(b, VECTOR(dot_pairs)(codes, codes));
+            if (weighed) {
+                VECTOR(add_terms)(space, i, codes, &large);
+                continue;
+            }
+            sums.a = VECTOR(add_i)(sums.a, VECTOR(dot_pairs)(x, codes));
+            sums.b = VECTOR(add_i)(sums.b, VECTOR(dot_pairs)(codes, codes));
         }
-        VECTOR(put_sums)(space, candidate, a, b, &best);
+        if (weighed)
+            VECTOR(put_large_sums)(space, candidate, large, square_unit(job), &best);
+        else
+            VECTOR(put_sums)(space, candidate, sums, 1.0f, &best);
     }
     VECTOR(store_best)(&space->search, best);
 }
 
+/* With importances. */
+TARGET static void VECTOR(score_weighed)(const caq_job *job, caq_search_space *space) {
+    caq_format_info format = caq_describe_format(job->format);
+    if (space->is_fresh)
+        VECTOR(weigh)(job, space);
+    if (format.mantissa)
+        VECTOR(score_floats)(job, space, 1);
+    else if (format.bits == 8)
+        VECTOR(score_integers)(job, space, space->depth, 8, 1);
+    else
+        VECTOR(score_integers)(job, space, space->depth, format.bits, 1);
+}
+
 /* See caq_kernels. Panels of the usual depth get a copy of the loop in which that is a constant. */
 TARGET static void VECTOR(score)(const caq_job *job, caq_search_space *space) {
-    int is_float = caq_describe_format(job->format).mantissa != 0;
-    if (space->is_fresh && is_float)
+    caq_format_info format = caq_describe_format(job->format);
+    if (space->is_fresh && format.mantissa)
         VECTOR(fill_magnitudes)(space);
     else if (space->is_fresh)
         VECTOR(fill_pairs)(space);
-    if (is_float)
-        VECTOR(score_floats)(job, space, space->depth);
+    if (job->importance)
+        VECTOR(score_weighed)(job, space);
+    else if (format.mantissa)
+        VECTOR(score_floats)(job, space, 0);
     else if (space->depth == USUAL_LENGTH)
-        VECTOR(score_integers)(job, space, USUAL_LENGTH);
+        VECTOR(score_integers)(job, space, USUAL_LENGTH, format.bits, 0);
     else
-        VECTOR(score_integers)(job, space, space->depth);
+        VECTOR(score_integers)(job, space, space->depth, format.bits, 0);
 }
 
 /* Round magnitudes half to even to steps, which are 2^-dropped of the binade, or of that of `smallest` where
@@ -172,7 +344,8 @@ TARGET static inline vf VECTOR(round_decoded)(vf decoded, caq_source source) {
 }
 
 TARGET INLINE void VECTOR(add_errors)(const caq_encoding *to, caq_search_space *space,
-                                      size_t candidate, int is_float, caq_source source) {
+                                      size_t candidate, int is_float, caq_source source,
+                                      int weighed) {
     const caq_search *search = &space->search;
     vf scale = VECTOR(load_floats)(search->scales[candidate]);
     vf reciprocal = VECTOR(div)(VECTOR(set_f)(1.0f), scale);
@@ -180,53 +353,58 @@ TARGET INLINE void VECTOR(add_errors)(const caq_encoding *to, caq_search_space *
     vf lowest = VECTOR(sub)(VECTOR(set_f)(0.0f), zero);
     vf highest = VECTOR(sub)(VECTOR(set_f)((float)to->largest), zero);
     vf gain = VECTOR(load_floats)(search->error_gain);
-    vi high = VECTOR(set_i)(0), low = high;
+    VECTOR(halves) sum = {VECTOR(set_i)(0), VECTOR(set_i)(0)};
     for (size_t i = 0; i < space->depth * LANES; i += LANES) {
         vf weight = VECTOR(load_floats)(space->weights + i);
         vf code = VECTOR(code_of)(VECTOR(mul)(weight, reciprocal), lowest, highest, to, is_float);
         vf decoded = VECTOR(round_decoded)(VECTOR(mul)(scale, code), source);
         vf error = VECTOR(mul)(VECTOR(sub)(weight, decoded), gain);
         vf square = VECTOR(lesser)(VECTOR(mul)(error, error), VECTOR(set_f)(0x1p30f));
-        vi rounded = VECTOR(round_large)(square);
-        high = VECTOR(add_i)(high, VECTOR(shift_down)(rounded, 15));
-        low = VECTOR(add_i)(low, VECTOR(and)(rounded, VECTOR(set_i)(0x7FFF)));
+        if (weighed)
+            square = VECTOR(mul)(square, VECTOR(load_floats)(space->importance + i));
+        VECTOR(add_large)(&sum, square);
     }
-    int32_t parts[2][LANES];
-    VECTOR(store_i)(parts[0], high);
-    VECTOR(store_i)(parts[1], low);
-    for (size_t lane = 0; lane < LANES; lane++)
-        space->a[candidate][lane] += ((int64_t)parts[0][lane] << 15) + parts[1][lane];
+    VECTOR(put_large)(space->a[candidate], sum);
 }
 
-TARGET static void VECTOR(integer_errors)(const caq_job *job, const caq_encoding *to,
-                                          caq_search_space *space, size_t candidate) {
+TARGET INLINE void VECTOR(add_source_errors)(const caq_job *job, const caq_encoding *to,
+                                             caq_search_space *space, size_t candidate,
+                                             int is_float, int weighed) {
     if (job->source == CAQ_F32)
-        VECTOR(add_errors)(to, space, candidate, 0, CAQ_F32);
+        VECTOR(add_errors)(to, space, candidate, is_float, CAQ_F32, weighed);
     else if (job->source == CAQ_F16)
-        VECTOR(add_errors)(to, space, candidate, 0, CAQ_F16);
+        VECTOR(add_errors)(to, space, candidate, is_float, CAQ_F16, weighed);
     else
-        VECTOR(add_errors)(to, space, candidate, 0, CAQ_BF16);
+        VECTOR(add_errors)(to, space, candidate, is_float, CAQ_BF16, weighed);
 }
 
-TARGET static void VECTOR(float_errors)(const caq_job *job, const caq_encoding *to,
+TARGET static void VECTOR(plain_errors)(const caq_job *job, const caq_encoding *to,
                                         caq_search_space *space, size_t candidate) {
-    if (job->source == CAQ_F32)
-        VECTOR(add_errors)(to, space, candidate, 1, CAQ_F32);
-    else if (job->source == CAQ_F16)
-        VECTOR(add_errors)(to, space, candidate, 1, CAQ_F16);
+    if (to->dropped)
+        VECTOR(add_source_errors)(job, to, space, candidate, 1, 0);
     else
-        VECTOR(add_errors)(to, space, candidate, 1, CAQ_BF16);
+        VECTOR(add_source_errors)(job, to, space, candidate, 0, 0);
+}
+
+TARGET static void VECTOR(weighed_errors)(const caq_job *job, const caq_encoding *to,
+                                          caq_search_space *space, size_t candidate) {
+    if (to->dropped)
+        VECTOR(add_source_errors)(job, to, space, candidate, 1, 1);
+    else
+        VECTOR(add_source_errors)(job, to, space, candidate, 0, 1);
 }
 
 /* See caq_kernels. */
 TARGET static void VECTOR(errors)(const caq_job *job, const caq_encoding *encoding,
                                   caq_search_space *space) {
     const caq_encoding to = *encoding;
+    if (job->importance && space->is_fresh)
+        VECTOR(divide_importance)(space);
     for (size_t candidate = 0; candidate < (size_t)space->search.candidates; candidate++) {
-        if (to.dropped)
-            VECTOR(float_errors)(job, &to, space, candidate);
+        if (job->importance)
+            VECTOR(weighed_errors)(job, &to, space, candidate);
         else
-            VECTOR(integer_errors)(job, &to, space, candidate);
+            VECTOR(plain_errors)(job, &to, space, candidate);
     }
 }
 

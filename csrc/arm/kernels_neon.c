@@ -141,6 +141,9 @@ static inline vi neon_pair(vi low, vi high) { return vsliq_n_s32(low, high, 16);
 static inline vi neon_scale_pairs(vi a, vi b) {
     return vreinterpretq_s32_s16(vqrdmulhq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
+static inline vi neon_mul_pairs(vi a, vi b) {
+    return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
 static inline vi neon_clip_pairs(vi a, vi lowest, vi highest) {
     int16x8_t raised = vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(lowest));
     return vreinterpretq_s32_s16(vminq_s16(raised, vreinterpretq_s16_s32(highest)));

@@ -113,8 +113,9 @@ static inline vf portable_sub(vf a, vf b) { return a - b; }
 static inline vf portable_div(vf a, vf b) { return a / b; }
 static inline vf portable_greater(vf a, vf b) { return a > b ? a : b; }
 
-/* Round half even; 0 <= x < 2^31. */
+/* Round half even; 0 <= x <= 2^30. The bound is there as in portable_round(). */
 static inline vi portable_round_large(vf x) {
+    x = portable_lesser(x, 0x1p30f);
     int32_t whole = (int32_t)x;
     float rest = x - (float)whole;
     return whole + (rest > 0.5f || (rest == 0.5f && whole % 2));
@@ -134,6 +135,10 @@ static inline int32_t high_of(vi pair) { return (int16_t)((uint32_t)pair >> 16);
 static inline vi portable_scale_pairs(vi a, vi b) {
     return portable_pair((low_of(a) * low_of(b) + (1 << 14)) >> 15,
                          (high_of(a) * high_of(b) + (1 << 14)) >> 15);
+}
+/* a * b, which fits into 16 bits */
+static inline vi portable_mul_pairs(vi a, vi b) {
+    return portable_pair(low_of(a) * low_of(b), high_of(a) * high_of(b));
 }
 static inline vi portable_clip_pairs(vi a, vi lowest, vi highest) {
     vi low = portable_min(portable_max(low_of(a), low_of(lowest)), low_of(highest));

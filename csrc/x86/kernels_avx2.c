@@ -184,6 +184,7 @@ TARGET static inline vi avx2_pair(vi low, vi high) {
     return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xAA);
 }
 TARGET static inline vi avx2_scale_pairs(vi a, vi b) { return _mm256_mulhrs_epi16(a, b); }
+TARGET static inline vi avx2_mul_pairs(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
 TARGET static inline vi avx2_clip_pairs(vi a, vi lowest, vi highest) {
     return _mm256_min_epi16(_mm256_max_epi16(a, lowest), highest);
 }

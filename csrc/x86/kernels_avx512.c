@@ -159,6 +159,7 @@ TARGET static inline vi avx512_pair(vi low, vi high) {
     return _mm512_mask_blend_epi16(0xAAAAAAAA, low, _mm512_slli_epi32(high, 16));
 }
 TARGET static inline vi avx512_scale_pairs(vi a, vi b) { return _mm512_mulhrs_epi16(a, b); }
+TARGET static inline vi avx512_mul_pairs(vi a, vi b) { return _mm512_mullo_epi16(a, b); }
 TARGET static inline vi avx512_clip_pairs(vi a, vi lowest, vi highest) {
     return _mm512_min_epi16(_mm512_max_epi16(a, lowest), highest);
 }
