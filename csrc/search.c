@@ -43,11 +43,13 @@ static void clear_lane(caq_search *search, size_t lane) {
     search->score[lane] = search->a[lane] = search->b[lane] = search->zero[lane] = 0.0f;
 }
 
-static float largest_of(const float *x, size_t count) {
-    float most = 0.0f;
-    for (size_t i = 0; i < count; i++)
-        most = x[i] > most ? x[i] : most;
-    return most;
+static float largest_importance(const float *x, size_t count) {
+    int32_t most = 0; /* bits of numbers that are not negative order like the numbers */
+    for (size_t i = 0; i < count; i++) {
+        int32_t bits = (int32_t)float_bits(x[i]);
+        most = bits > most ? bits : most;
+    }
+    return float_from_bits((uint32_t)most);
 }
 
 /* What a block's importances are divided by. Where all are zero, all are to be one. */
@@ -223,15 +225,19 @@ static void load_weights(const walk *walk, size_t element, size_t count, float *
     walk->job->kernels->widen(from, count, to);
 }
 
-/* Their importances. */
+/* Their importances: runs of different ones, or of equal ones. */
 static void load_importance(const caq_job *job, size_t element, size_t count, float *to) {
-    size_t which = element / job->repeat % job->importances, times = element % job->repeat;
-    for (size_t i = 0; i < count; i++) {
-        to[i] = job->importance[which];
-        if (++times == job->repeat) {
-            times = 0;
-            which = which + 1 == job->importances ? 0 : which + 1;
-        }
+    size_t which = element / job->repeat % job->importances, next = job->repeat == 1;
+    size_t left = next ? job->importances - which : job->repeat - element % job->repeat;
+    while (count) {
+        size_t some = left < count ? left : count;
+        const float *from = job->importance + which;
+        for (size_t i = 0; i < some; i++)
+            to[i] = next ? from[i] : from[0];
+        which = next || which + 1 == job->importances ? 0 : which + 1;
+        left = next ? job->importances : job->repeat;
+        to += some;
+        count -= some;
     }
 }
 
@@ -355,7 +361,7 @@ static void measure_importance(walk *walk, size_t element, size_t blocks, size_t
         some = count - done < capacity ? count - done : capacity;
         load_importance(walk->job, element + done, some, run);
         for (size_t i = 0; i < some; i += length) {
-            float largest = largest_of(run + i, length < some ? length : some);
+            float largest = largest_importance(run + i, length < some ? length : some);
             float *found = &most[(done + i) / length];
             *found = *found < largest ? largest : *found;
         }
@@ -460,7 +466,7 @@ caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_se
     search->passes = status == CAQ_OK ? count_passes(job) : 0;
     begin_lane(job, search, 0, tile, 0);
     if (job->importance)
-        set_most(search, 0, largest_of(job->importance, job->importances));
+        set_most(search, 0, largest_importance(job->importance, job->importances));
     if (search->passes)
         begin_pass(job, search, 1);
     return status;
