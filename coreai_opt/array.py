@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from coreai_opt import backends
 from coreai_opt.common import DType, Observer, QScheme
+from coreai_opt.importance import check_observer, parse_importance
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, Format, unpack
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.reference.formats import FORMATS
@@ -102,6 +103,7 @@ def quantize_array(
     block_sizes: Sequence[int],
     scale_dtype: DType | str | None = None,
     observer: Observer | str = Observer.MINMAX,
+    importance: npt.NDArray[Any] | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
 ) -> QuantizedArray:
@@ -119,6 +121,11 @@ def quantize_array(
             E8M0 scales.
         observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
             of symmetric integers of 2 and 4 bits may be negative).
+        importance: with MSE, what the squared error of each element counts, such as the second
+            moment of the activation it is multiplied by: a floating-point array of the weight's
+            rank, along each axis as long as that or 1, e.g. ``moments[np.newaxis]`` for a weight
+            ``[out, in]``; finite and >= 0. Within a block only the ratios count; a block whose
+            importances are all 0 is searched as if they were equal.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per
@@ -132,8 +139,11 @@ def quantize_array(
     spec = parse_spec(dtype, qscheme, scale_dtype, observer)
     weight = _parse_weight(weight)
     sizes = _parse_block_sizes(block_sizes, weight.shape)
-    chosen = backends.parse_backend(backend)
-    return quantize_parsed(weight, spec, sizes, chosen, parse_num_threads(num_threads))
+    check_observer(importance, spec)
+    if importance is not None:
+        importance = parse_importance("importance", importance, weight.shape)
+    chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
+    return quantize_parsed(weight, spec, sizes, chosen, threads, importance=importance)
 
 
 def quantize_parsed(
@@ -142,9 +152,11 @@ def quantize_parsed(
     block_sizes: tuple[int, ...],
     backend: backends.Backend,
     num_threads: int,
+    *,
+    importance: npt.NDArray[np.float32] | None,
 ) -> QuantizedArray:
     """Do what :func:`quantize_array` does, for arguments that have been checked."""
-    packed, scale, zero_point = backend(weight, spec, block_sizes, num_threads)
+    packed, scale, zero_point = backend(weight, spec, block_sizes, importance, num_threads)
     return QuantizedArray(
         packed=packed,
         shape=weight.shape,

@@ -1,7 +1,7 @@
 """The two implementations behind one call, and the validator that runs both.
 
-A backend is a function ``(weight, spec, block_sizes, num_threads) -> (packed, scale, zero_point)``
-on checked arguments and a C-contiguous weight; what it returns is described in
+A backend is a function ``(weight, spec, block_sizes, importance, num_threads) -> (packed, scale,
+zero_point)`` on checked arguments and C-contiguous arrays; what it returns is described in
 ``reference/quantize.py``. A decoder is a function ``(quantized, format, out, num_threads)``
 that decodes what a backend returned into ``out``; all are checked and C-contiguous.
 """
@@ -31,7 +31,8 @@ logger = logging.getLogger("coreai_opt")
 
 Array = npt.NDArray[Any]
 Quantized = tuple[npt.NDArray[np.uint8], Array, Array]
-Backend = Callable[[Array, QuantizationSpec, tuple[int, ...], int], Quantized]
+Importance = npt.NDArray[np.float32] | None
+Backend = Callable[[Array, QuantizationSpec, tuple[int, ...], Importance, int], Quantized]
 Decoder = Callable[[Quantized, Format, Array, int], None]
 
 ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
@@ -117,7 +118,11 @@ def _warn_native_missing() -> None:
 
 
 def _reference(
-    weight: Array, spec: QuantizationSpec, block_sizes: tuple[int, ...], num_threads: int
+    weight: Array,
+    spec: QuantizationSpec,
+    block_sizes: tuple[int, ...],
+    importance: Importance,
+    num_threads: int,
 ) -> Quantized:
     return reference.quantize(
         weight,
@@ -126,11 +131,16 @@ def _reference(
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
         mse=spec.mse,
+        importance=importance,
     )
 
 
 def _run_native(
-    weight: Array, spec: QuantizationSpec, block_sizes: tuple[int, ...], num_threads: int
+    weight: Array,
+    spec: QuantizationSpec,
+    block_sizes: tuple[int, ...],
+    importance: Importance,
+    num_threads: int,
 ) -> Quantized:
     return _native.quantize(
         weight,
@@ -139,15 +149,20 @@ def _run_native(
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
         mse=spec.mse,
+        importance=importance,
         num_threads=num_threads,
     )
 
 
 def _validate(
-    weight: Array, spec: QuantizationSpec, block_sizes: tuple[int, ...], num_threads: int
+    weight: Array,
+    spec: QuantizationSpec,
+    block_sizes: tuple[int, ...],
+    importance: Importance,
+    num_threads: int,
 ) -> Quantized:
-    result = _run_native(weight, spec, block_sizes, num_threads)
-    expected = _reference(weight, spec, block_sizes, num_threads)
+    result = _run_native(weight, spec, block_sizes, importance, num_threads)
+    expected = _reference(weight, spec, block_sizes, importance, num_threads)
     what = f"{weight.dtype} weight of shape {weight.shape} as {spec.format.name}"
     codes = (
         reference.unpack(packed, spec.format, weight.shape) for packed in (result[0], expected[0])

@@ -162,6 +162,13 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         default=Observer.MINMAX.value,
         help="mse searches for the scales with the least squared error (default: %(default)s)",
     )
+    parser.add_argument(
+        "--importance",
+        type=Path,
+        metavar="FILE.npz",
+        help="with mse, what squared errors count: an array of one number per input channel for "
+        "each weight that it names as inspect does",
+    )
     _add_threshold(parser)
     parser.add_argument(
         "--backend",

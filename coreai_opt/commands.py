@@ -14,7 +14,7 @@ from coreai_opt.coreai_utils import (
     quantize_weights,
 )
 from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.program.inputs import load_inputs
+from coreai_opt.program.inputs import load_arrays
 from coreai_opt.report import change, print_comparisons, print_table, progress_bar, stdout
 
 logger = logging.getLogger("coreai_opt")
@@ -28,6 +28,7 @@ def quantize(
     *,
     granularity: str,
     block_size: int | None,
+    importance: Path | None,
     threshold: int,
     force: bool,
     **options: Any,
@@ -39,6 +40,7 @@ def quantize(
         output: the asset to write. It appears, or changes, only when it is complete.
         granularity: as in ``quantize_weights``.
         block_size: as in ``quantize_weights``; only with per_block, where None means 32.
+        importance: a .npz file of what ``quantize_weights`` takes under this name.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
         options: further arguments of ``quantize_weights``.
@@ -49,6 +51,7 @@ def quantize(
     if block_size is not None and granularity != CompressionGranularity.PER_BLOCK:
         raise ValueError(f"--block-size needs --granularity per_block; it is {granularity}")
     check_destination(output, force=force)
+    numbers = None if importance is None else load_arrays(importance)
     started = time.perf_counter()
     asset = load_asset(source)
     program = asset.program
@@ -58,6 +61,7 @@ def quantize(
             program,
             granularity=granularity,
             block_size=block_size or DEFAULT_BLOCK_SIZE,
+            importance=numbers,
             weight_num_threshold=threshold,
             in_place=True,
             progress=progress,
@@ -173,7 +177,7 @@ def compare(
         ValueError: an asset or a file that cannot be read, or that does not fit.
     """
     assets = load_asset(reference), load_asset(other)
-    arrays = None if inputs is None else load_inputs(inputs)
+    arrays = None if inputs is None else load_arrays(inputs)
     comparisons = compare_programs(*assets, arrays, seed=seed)
     print_comparisons(
         stdout(), "random inputs" if inputs is None else f"inputs {inputs}", comparisons

@@ -1,10 +1,11 @@
 """A better scale than MINMAX's for each block: the observer MSE.
 
-It looks for the scale, and the zero point, at which Σ(w - w')² of the block is least, or where
-weights differ in importance h Σ h·(w - w')². Symmetric integers of 2 and 4 bits have one code more below zero than above, and a scale of either sign, so
-that it is of use on either side. Scales are scored on weights rounded to integers, so that sums are
-exact and do not depend on their order; the best is taken only where what is stored in the end is
-closer to the weights than MINMAX's is.
+It looks for the scale, and the zero point, at which Σ(w - w')² of the block is least, or where some
+weights are of more importance than others Σ h·(w - w')². Symmetric integers of 2 and 4 bits have
+one code more below zero than above, and a scale of either sign, so that it is of use on either
+side. Scales are scored on weights rounded to integers, so that sums are exact and do not depend on
+their order; the best is taken only where what is stored in the end is closer to the weights than
+MINMAX's is.
 """
 
 from collections.abc import Iterator

@@ -10,16 +10,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from coreai.authoring import AIModelAsset
 
 from coreai_opt import assets, cli
+from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program.channel_axes import input_axis
 
 COMMAND = Path(sys.executable).with_name("coreai-opt")
 MODEL = Path(__file__).parents[1] / "examples" / "crepe_tiny_f16.aimodel"
 
 PER_BLOCK = ("--granularity", "per_block")
+MSE = ("--dtype", "int4", "--observer", "mse")
 FORMATS = {
     "int2": (7, ()),
     "uint2": (7, ("--qscheme", "asymmetric")),
@@ -98,6 +102,53 @@ def test_the_observer_changes_scales_but_no_sizes(output, tmp_path):
     before, after = (contents(asset)["main.mlirb"] for asset in (output, searched))
     assert before != after
     assert len(before) == len(after)
+
+
+def test_importances_come_from_a_file(output, tmp_path):
+    weight = find_weights(assets.load_asset(MODEL).program, 1024)[-1]
+    importance = np.exp(np.random.default_rng(0).normal(0, 2, weight.shape[input_axis(weight)]))
+    np.savez(file := tmp_path / "importance.npz", **{weight.name: importance})
+    assert quantize(MODEL, output, *MSE, "--importance", file).returncode == 0
+    want = tmp_path / "want.aimodel"
+    asset = assets.load_asset(MODEL)
+    quantize_weights(
+        asset.program,
+        "int4",
+        in_place=True,
+        observer="mse",
+        importance={weight.name: importance},
+    )
+    asset.program.save_asset(want, metadata=asset.metadata)
+    assert contents(output)["main.mlirb"] == contents(want)["main.mlirb"]
+
+
+@pytest.mark.parametrize("kind", ["text", "one array", "objects", "empty", "cut off"])
+def test_a_file_of_no_importances(output, tmp_path, kind):
+    file = tmp_path / "importance.npz"
+    np.savez(file, a=np.array([None]) if kind == "objects" else np.ones(3))
+    content = file.read_bytes()
+    np.save(tmp_path / "array.npy", np.ones(3))
+    file.write_bytes(
+        {
+            "text": b"hello",
+            "one array": (tmp_path / "array.npy").read_bytes(),
+            "objects": content,
+            "empty": b"",
+            "cut off": content[:-30],
+        }[kind]
+    )
+    message = failed(quantize(MODEL, output, *MSE, "--importance", file))
+    assert message == f"{file} is no .npz file of arrays of numbers"
+    assert not output.exists()
+
+
+def test_importances_that_do_not_fit(output, tmp_path):
+    np.savez(file := tmp_path / "importance.npz", nothing=np.ones(3))
+    assert "names 'nothing'" in failed(quantize(MODEL, output, *MSE, "--importance", file))
+    refused = quantize(MODEL, output, "--dtype", "int4", "--importance", file)
+    assert "importance must be None unless observer" in failed(refused)
+    missing = quantize(MODEL, output, *MSE, "--importance", tmp_path / "missing.npz")
+    assert "missing.npz" in failed(missing)
 
 
 def test_summary_has_the_sizes_on_disk(output):

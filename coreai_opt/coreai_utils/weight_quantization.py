@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from coreai_opt.array import parse_int, parse_num_threads
 from coreai_opt.backends import parse_backend
 from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.importance import check_observer
 from coreai_opt.settings import parse_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
 
     from coreai_opt.program.coreai_ir import AIProgram
     from coreai_opt.records import WeightRecord
@@ -28,6 +31,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     in_place: bool = False,
     *,
     observer: Observer | str = Observer.MINMAX,
+    importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
     progress: Callable[[WeightRecord], None] | None = None,
@@ -69,6 +73,10 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         in_place: change ``coreai_program`` itself instead of a copy.
         observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
             of symmetric integers of 2 and 4 bits may be negative).
+        importance: with MSE, what squared errors count: from names of weights, as ``coreai-opt
+            inspect`` shows them, to one floating-point number per input channel (per index of the
+            weight's input axis), finite and >= 0, such as the second moment of its activation. A
+            weight that is not named is quantized without.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
         progress: called with a :class:`~coreai_opt.records.WeightRecord` of each weight when it is
@@ -95,6 +103,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         }
     )
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
+    check_observer(importance, settings.spec)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
 
     from coreai_opt.program import quantize  # noqa: PLC0415  # imports Core AI: half a second
@@ -102,5 +111,5 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     quantize.check_program(coreai_program)
     program = coreai_program if in_place else copy.deepcopy(coreai_program)
     work = quantize.Work(run, threads, measure=progress is not None)
-    quantize.quantize_program(program, threshold, settings, work, progress)
+    quantize.quantize_program(program, threshold, settings, importance, work, progress)
     return program

@@ -42,18 +42,22 @@ class ChannelAxes:
     groups: int = 1
 
 
+def input_axis(weight: Weight) -> int:
+    """Return the axis of the input channels. The weight may have too few axes for it."""
+    return (_agreed_axes(weight) or ChannelAxes()).input
+
+
 def channel_axes(weight: Weight) -> ChannelAxes:
     """Return what the axes of ``weight`` mean to its users.
 
     Where they disagree that is logged as a warning, and the answer is output 0, input 1.
     """
-    meanings = {axes for use in weight.uses for axes in _meanings(use, len(weight.shape))}
-    if len(meanings) > 1:
+    axes = _agreed_axes(weight)
+    if axes is None:
         logger.warning(
             "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
         )
-        return ChannelAxes()
-    return meanings.pop()
+    return axes or ChannelAxes()
 
 
 def weight_block_sizes(
@@ -95,6 +99,12 @@ def _input_block(
             f"block size {block_size} does not divide axis {axes.input}: {group} {which}"
         )
     return block_size
+
+
+def _agreed_axes(weight: Weight) -> ChannelAxes | None:
+    """Return what the axes mean to all of the weight's users, None where they disagree."""
+    meanings = {axes for use in weight.uses for axes in _meanings(use, len(weight.shape))}
+    return None if len(meanings) > 1 else meanings.pop()
 
 
 def _meanings(use: Use, rank: int) -> set[ChannelAxes]:

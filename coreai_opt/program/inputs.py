@@ -13,12 +13,12 @@ from coreai_opt.program.candidates import GATHER
 from coreai_opt.program.coreai_ir import AIProgram, Op, Port, Value
 from coreai_opt.program.runtime import GRAPH
 
-__all__ = ["load_inputs", "random_inputs"]
+__all__ = ["load_arrays", "random_inputs"]
 
 Array = npt.NDArray[Any]
 
 
-def load_inputs(path: Path) -> dict[str, Array]:
+def load_arrays(path: Path) -> dict[str, Array]:
     """Return the arrays of an ``.npz`` file by name.
 
     Raises:

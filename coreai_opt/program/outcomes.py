@@ -1,4 +1,4 @@
-"""What a weight is to become, what it became, and the record of that."""
+"""What a weight became, and the record of that."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -6,17 +6,9 @@ from typing import NamedTuple
 from coreai_opt.array import QuantizedArray
 from coreai_opt.common import Observer, QScheme
 from coreai_opt.errors import WeightError
-from coreai_opt.program.candidates import Weight
+from coreai_opt.program.jobs import Job
 from coreai_opt.program.rewrite import saved_bytes
 from coreai_opt.records import Status, WeightRecord
-from coreai_opt.settings import Settings
-
-
-class Job(NamedTuple):
-    """A weight, and what to turn it into."""
-
-    weight: Weight
-    settings: Settings
 
 
 class Quantized(NamedTuple):

@@ -18,7 +18,8 @@ from coreai_opt.errors import measure_error
 from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import weight_block_sizes
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
-from coreai_opt.program.outcomes import Job, Left, Quantized, make_record
+from coreai_opt.program.jobs import Job, make_jobs
+from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.rewrite import replace_constant
 from coreai_opt.records import Status, WeightRecord
 from coreai_opt.settings import Settings
@@ -58,6 +59,7 @@ def quantize_program(
     program: AIProgram,
     weight_num_threshold: int,
     settings: Settings,
+    importance: object,
     work: Work,
     progress: Progress | None,
 ) -> None:
@@ -69,15 +71,18 @@ def quantize_program(
         program: the program.
         weight_num_threshold: only constants with more elements than this are weights.
         settings: what to turn them into.
+        importance: the argument of ``quantize_weights``.
         work: how to do it.
         progress: called after each weight, with its record.
 
     Raises:
+        TypeError, ValueError: ``importance`` does not fit the program, which is as it was.
         RuntimeError: another thread is quantizing it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
     with alone_with(program):
-        _quantize_alone(program, weight_num_threshold, settings, work, progress)
+        weights = find_weights(program, weight_num_threshold)
+        _run(make_jobs(weights, settings, importance), work, progress)
 
 
 _owners: dict[int, int] = {}
@@ -103,14 +108,7 @@ Outcome = tuple[Job, Callable[[], Quantized]]
 """A job, and a function that returns what its weight became or raises why it became nothing."""
 
 
-def _quantize_alone(
-    program: AIProgram,
-    weight_num_threshold: int,
-    settings: Settings,
-    work: Work,
-    progress: Progress | None,
-) -> None:
-    jobs = [Job(weight, settings) for weight in find_weights(program, weight_num_threshold)]
+def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
     take = _overlapped if work.num_threads > 1 else _one_by_one
     with closing(take(jobs, work)) as outcomes:  # no thread is left behind when this raises
         for job, outcome in outcomes:
@@ -158,7 +156,7 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
             else:
                 if task is not None:
                     task.join()
-                task = start(_quantize, read, job.settings, kernels)
+                task = start(_quantize, job, read, kernels)
                 ahead.append((job, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
@@ -181,20 +179,27 @@ class _Read(NamedTuple):
 
 
 def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized:
-    return _quantize(_read(job, buffer), job.settings, work)
+    return _quantize(job, _read(job, buffer), work)
 
 
 def _read(job: Job, buffer: Buffer) -> _Read:
     started = time.perf_counter()
-    weight, settings = job
-    sizes = weight_block_sizes(weight, settings.granularity, settings.block_size)
-    array = read_constant(weight.op, buffer, weight.tensor)
+    settings = job.settings
+    sizes = weight_block_sizes(job.weight, settings.granularity, settings.block_size)
+    array = read_constant(job.weight.op, buffer, job.weight.tensor)
     return _Read(array, sizes, time.perf_counter() - started)
 
 
-def _quantize(read: _Read, settings: Settings, work: Work) -> Quantized:
+def _quantize(job: Job, read: _Read, work: Work) -> Quantized:
     started = time.perf_counter()
-    array = quantize_parsed(read.array, settings.spec, read.sizes, work.backend, work.num_threads)
+    array = quantize_parsed(
+        read.array,
+        job.settings.spec,
+        read.sizes,
+        work.backend,
+        work.num_threads,
+        importance=job.importance,
+    )
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
     return Quantized(array, error, seconds)

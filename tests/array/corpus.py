@@ -32,7 +32,13 @@ class Spec(NamedTuple):
         return "-".join(filter(None, self))
 
     def quantize(
-        self, weight: Array, block_sizes: Sequence[int], backend: str, num_threads: int = 1
+        self,
+        weight: Array,
+        block_sizes: Sequence[int],
+        backend: str,
+        num_threads: int = 1,
+        *,
+        importance: Array | None = None,
     ) -> QuantizedArray:
         """Quantize ``weight`` as this spec says."""
         return quantize_array(
@@ -42,6 +48,7 @@ class Spec(NamedTuple):
             block_sizes=block_sizes,
             scale_dtype=self.scale_dtype,
             observer=self.observer or "minmax",
+            importance=importance,
             backend=backend,
             num_threads=num_threads,
         )

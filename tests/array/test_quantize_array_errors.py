@@ -11,6 +11,7 @@ from coreai_opt import DType, QScheme, quantize_array
 from .corpus import WEIGHT_DTYPES, DTypeLike
 
 WEIGHT = np.ones((4, 6), np.float32)
+H = np.ones((1, 6), np.float32)
 GOOD: dict[str, Any] = {"weight": WEIGHT, "dtype": "int4", "block_sizes": (1, 0)}
 
 
@@ -115,6 +116,38 @@ def test_bad_combination(dtype: str, arguments: dict[str, Any], texts: list[str]
         quantize_array(WEIGHT, dtype, block_sizes=(1, 0), **arguments)
     for text in texts:
         assert text in str(caught.value)
+
+
+# importance, error, texts that the message must hold
+BAD_IMPORTANCES: list[tuple[Any, type[Exception], list[str]]] = [
+    ([[1.0] * 6], TypeError, ["numpy array of floating-point numbers", "list"]),
+    (1.0, TypeError, ["numpy array of floating-point numbers", "float"]),
+    (H.astype(int), TypeError, ["numpy array of floating-point numbers", "int64"]),
+    (H.astype(complex), TypeError, ["numpy array of floating-point numbers", "complex128"]),
+    (H[0], ValueError, ["weight's rank", "(6,)", "(4, 6)"]),
+    (H[np.newaxis], ValueError, ["weight's rank", "(1, 1, 6)", "(4, 6)"]),
+    (H[:, :3], ValueError, ["its length or 1", "(1, 3)", "(4, 6)"]),
+    (H.T, ValueError, ["its length or 1", "(6, 1)", "(4, 6)"]),
+    (np.ones((1, 0)), ValueError, ["its length or 1", "(1, 0)", "(4, 6)"]),
+    (np.array([[1, 1, -2, 1, np.nan, 1]]), ValueError, ["-2.0 at index (0, 2)", ">= 0"]),
+    (np.array([[1, 1, 1, 1, np.nan, 1]]), ValueError, ["nan at index (0, 4)", "finite"]),
+    (np.array([[1], [2], [np.inf], [4]]), ValueError, ["inf at index (2, 0)", "finite"]),
+    (np.full((4, 6), 1e39), ValueError, ["1e+39 at index (0, 0)", "finite in float32"]),
+]
+
+
+@pytest.mark.parametrize(("importance", "error", "texts"), BAD_IMPORTANCES)
+def test_bad_importance(importance: Any, error: type[Exception], texts: list[str]) -> None:
+    with pytest.raises(error, match=r"^importance ") as caught:
+        quantize_array(**GOOD, observer="mse", importance=importance)
+    assert type(caught.value) is error
+    for text in texts:
+        assert text in str(caught.value)
+
+
+def test_importance_needs_mse() -> None:
+    with pytest.raises(ValueError, match=r"^importance must be None unless observer is .mse"):
+        quantize_array(**GOOD, importance=H)
 
 
 def test_scale_dtype_of_another_type() -> None:

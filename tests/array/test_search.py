@@ -38,10 +38,12 @@ def same_bytes(got: QuantizedArray, want: QuantizedArray) -> bool:
     return all(getattr(got, n).tobytes() == getattr(want, n).tobytes() for n in names)
 
 
-def block_errors(weight: Array, result: QuantizedArray, numbers: Array) -> Array:
-    """Σ(w - w')² of each block in float64."""
+def block_errors(
+    weight: Array, result: QuantizedArray, numbers: Array, importance: Array | float = 1.0
+) -> Array:
+    """Σ h·(w - w')² of each block in float64."""
     difference = weight.astype(np.float64) - result.dequantize().astype(np.float64)
-    return np.bincount(numbers.ravel(), (difference**2).ravel())
+    return np.bincount(numbers.ravel(), (importance * difference**2).ravel())
 
 
 # INT2 has the codes -2 .. 1. MINMAX's scale is absmax = 4, and all the 2s become 0.

@@ -174,7 +174,7 @@ static int check_request(const request *r) {
  * Buffers.
  */
 
-enum { WEIGHT, PACKED, SCALES, ZERO_POINTS, SCRATCH, BUFFERS };
+enum { WEIGHT, PACKED, SCALES, ZERO_POINTS, SCRATCH, IMPORTANCE, BUFFERS };
 
 typedef struct buffer {
     uint8_t *pages;
@@ -267,6 +267,47 @@ static int is_finite(const uint8_t *weight, size_t elements, float_type type) {
 }
 
 /*
+ * Importances: of any number and any repetition, and now and then what none may be.
+ */
+
+typedef struct importances {
+    float *values; /* null for none */
+    size_t count, repeat;
+    int are_allowed;
+} importances;
+
+static importances take_importances(const request *r, size_t elements, input *in) {
+    importances h = {.values = NULL};
+    if (take(in, 1) & 1)
+        return h;
+    int any = one_in_8(in);
+    h.count = any ? 1 + take_below(in, elements) : take_divisor(in, elements);
+    h.repeat = any ? take_size(in) : take_divisor(in, elements / h.count);
+    h.values = (float *)(void *)place(IMPORTANCE, h.count * sizeof(float), take(in, 1) & 1, 0);
+    fill_weight((uint8_t *)h.values, h.count, types[CAQ_F32], in);
+    int keep_signs = one_in_8(in);
+    h.are_allowed = r->observer == CAQ_MSE && h.repeat != 0 && elements % h.count == 0 &&
+                    elements / h.count % h.repeat == 0 &&
+                    is_finite((uint8_t *)h.values, h.count, types[CAQ_F32]);
+    for (size_t i = 0; i < h.count; i++) {
+        if (!keep_signs && h.values[i] < 0)
+            h.values[i] = -h.values[i];
+        if (h.values[i] < 0)
+            h.are_allowed = 0;
+    }
+    return h;
+}
+
+/* A job that is used, weighed if it can be. */
+static void prepare_weighed(caq_job *job, const request *r, int level, size_t parts,
+                            importances h) {
+    CHECK(prepare(job, r, level, parts) == CAQ_OK);
+    if (h.values)
+        CHECK(caq_set_importance(job, h.values, h.count, h.repeat) ==
+              (h.are_allowed ? CAQ_OK : CAQ_BAD_ARGUMENT));
+}
+
+/*
  * Runs. Each does the whole weight, its own way.
  */
 
@@ -335,7 +376,7 @@ static caq_status run_search(const caq_job *job, places at, const int32_t *exten
         for (size_t end = job->elements, first; end; end = first) {
             first = one_in_8(in) ? 0 : take_below(in, end);
             memset(&part, 0, sizeof part);
-            caq_search_part(job, &search, end - first, weight_from(job, at, first), &part,
+            caq_search_part(job, &search, first, end - first, weight_from(job, at, first), &part,
                             at.scratch);
             caq_search_join(&all, &part);
         }
@@ -407,16 +448,17 @@ static void check_expected(const caq_job *job, places at, caq_status status) {
     CHECK(!memcmp(expected.zero_points, at.zero_points, job->scale_count));
 }
 
-static void check_all_levels(const request *r, uint8_t *weight, int is_finite, input *in) {
+static void check_all_levels(const request *r, uint8_t *weight, int is_finite, importances h,
+                             input *in) {
     caq_job job;
-    CHECK(prepare(&job, r, CAQ_PORTABLE, 1) == CAQ_OK);
+    prepare_weighed(&job, r, CAQ_PORTABLE, 1, h);
     places at = place_outputs(&job, weight, in);
     keep_expected(&job, at, run_whole(&job, at, in));
     CHECK(expected.status == (is_finite ? CAQ_OK : CAQ_NOT_FINITE));
     for (int level = 0; level < CAQ_LEVELS; level++) {
         if (!caq_has_level((caq_level)level))
             continue;
-        CHECK(prepare(&job, r, level, r->parts) == CAQ_OK);
+        prepare_weighed(&job, r, level, r->parts, h);
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
             at = place_outputs(&job, weight, in);
             check_expected(&job, at, ways[i](&job, at, in));
@@ -441,6 +483,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     uint8_t *weight = place(WEIGHT, elements * (size_t)type.size, to_the_end, take_below(&in, 4));
     fill_weight(weight, elements, type, &in);
     CHECK(mprotect(pages.pages, pages.room, PROT_READ) == 0);
-    check_all_levels(&r, weight, is_finite(weight, elements, type), &in);
+    importances h = take_importances(&r, elements, &in);
+    check_all_levels(&r, weight, is_finite(weight, elements, type), h, &in);
     return 0;
 }

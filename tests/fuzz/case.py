@@ -50,6 +50,8 @@ class Case:
         steps: along each axis, how far neighbours lie apart, in elements; none stands for ones.
         offset: bytes by which the weight misses its alignment.
         swapped: whether its byte order is the other one.
+        importance: float32 in C order, little-endian, in hexadecimal; none for no importance.
+        importance_shape: its shape.
     """
 
     source: str
@@ -65,6 +67,8 @@ class Case:
     offset: int = 0
     swapped: bool = False
     num_threads: int = 1
+    importance: str = ""
+    importance_shape: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, line: str) -> Self:
@@ -88,6 +92,12 @@ class Case:
         bits = np.frombuffer(bytes.fromhex(self.bits), f"<u{dtype.itemsize}")
         return bits.astype(bits.dtype.newbyteorder("=")).view(dtype).reshape(self.shape)
 
+    def importances(self) -> Array | None:
+        """Return the importance, if there is one."""
+        if not self.importance:
+            return None
+        return np.frombuffer(bytes.fromhex(self.importance), "<f4").reshape(self.importance_shape)
+
     def weight(self) -> Array:
         """Return the weight as it lies in memory; what lies between its elements is NaN."""
         values = self.values()
@@ -108,13 +118,27 @@ class Case:
             and len(self.block_sizes) == len(self.shape)
             and all(b == 0 or n % b == 0 for n, b in zip(self.shape, self.block_sizes, strict=True))
             and not is_special(bits_of(self.values()), SOURCES[self.source]).any()
+            and self._allows_importance()
+        )
+
+    def _allows_importance(self) -> bool:
+        h = self.importances()
+        return h is None or (
+            self.observer == "mse"
+            and h.ndim == len(self.shape)
+            and all(m in {1, n} for m, n in zip(h.shape, self.shape, strict=True))
+            and bool(np.all((h >= 0) & (h < np.inf)))
         )
 
     def answer(self, backend: str) -> tuple[Any, ...]:
         """Return all that a backend answers, errors too, as something that compares by bytes."""
         try:
             result = self.spec.quantize(
-                self.weight(), self.block_sizes, backend, num_threads=self.num_threads
+                self.weight(),
+                self.block_sizes,
+                backend,
+                num_threads=self.num_threads,
+                importance=self.importances(),
             )
         except (ValueError, TypeError) as error:
             return type(error).__name__, str(error)

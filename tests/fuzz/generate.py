@@ -133,6 +133,23 @@ def random_weight(rng: np.random.Generator, layout: Layout, dtype: DTypeLike) ->
     return from_bits(bits, dtype)
 
 
+def random_importance(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """Of any shape that fits, from nearly equal ones to any number; one in twelve is refused."""
+    sizes = [int(rng.choice((1, n))) for n in shape]
+    wrong = rng.integers(0, 36)
+    if wrong == 0:
+        sizes[rng.integers(0, len(sizes))] += 1
+    elif wrong == 1:
+        sizes = [*sizes, 1]
+    spread = rng.choice((0.1, 1, 3, 30))
+    importance = np.exp(np.clip(rng.normal(0, spread, sizes), -100, 88)).astype(np.float32)
+    importance[rng.random(sizes) < rng.choice((0, 0.1, 0.9))] = 0
+    if wrong == 2:
+        special = np.array([-1e-45, -1, np.inf, np.nan], np.float32)
+        importance.reshape(-1)[rng.integers(0, importance.size)] = rng.choice(special)
+    return importance
+
+
 def random_case(rng: np.random.Generator) -> Case:
     """Any case."""
     specs = (*3 * (SPECS,), *2 * (MSE_SPECS,))[rng.integers(0, 5)]
@@ -148,6 +165,11 @@ def random_case(rng: np.random.Generator) -> Case:
         bits=as_hex(random_weight(rng, layout, dtype)),
         num_threads=int(rng.choice((1, 1, 2, 3, 4, 5, 8))),
     )
+    if rng.random() < (0.5 if spec.observer == "mse" else 0.02):
+        importance = random_importance(rng, layout.shape)
+        case = dataclasses.replace(
+            case, importance=as_hex(importance), importance_shape=importance.shape
+        )
     if rng.random() < 0.5:
         return case
     steps = rng.choice((1, -1), len(layout.shape))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:
 def simpler(case: Case) -> Iterator[Case]:
     """Yield what is a step simpler, the boldest steps first."""
     usual = Case(case.source, case.shape, case.block_sizes, case.bits, case.dtype)
-    for name in ("order", "steps", "offset", "swapped", "num_threads"):
+    for name in ("importance", "order", "steps", "offset", "swapped", "num_threads"):
         if getattr(case, name) != getattr(usual, name):
             yield dataclasses.replace(case, **{name: getattr(usual, name)})
     if len(case.block_sizes) == len(case.shape):
@@ -41,8 +42,21 @@ def _shorter(case: Case) -> Iterator[Case]:
                 sizes = list(case.block_sizes)
                 sizes[axis] = size if step == size else 0
                 yield dataclasses.replace(
-                    case, shape=shorter.shape, block_sizes=tuple(sizes), bits=as_hex(shorter)
+                    case,
+                    shape=shorter.shape,
+                    block_sizes=tuple(sizes),
+                    bits=as_hex(shorter),
+                    **_cut_importance(case, axis, kept),
                 )
+
+
+def _cut_importance(case: Case, axis: int, kept: slice) -> dict[str, Any]:
+    """The importance's part that goes with a part of the weight."""
+    h = case.importances()
+    if h is None or len(h.shape) <= axis or h.shape[axis] != case.shape[axis]:
+        return {}
+    cut = h[(slice(None),) * axis + (kept,)]
+    return {"importance": as_hex(cut), "importance_shape": cut.shape}
 
 
 def _with_fewer_numbers(case: Case) -> Iterator[Case]:

@@ -14,6 +14,7 @@ from coreai_opt.coreai_utils import (
     QScheme,
     quantize_weights,
 )
+from coreai_opt.program.candidates import find_weights
 
 from .programs import all_stored, matmul_program, random_weight, text
 
@@ -57,6 +58,20 @@ BAD = [
     case(ValueError, "qscheme 'affine'.*'symmetric'", qscheme="affine"),
     case(TypeError, "qscheme True", qscheme=True),
     case(ValueError, "observer 'best'.*'minmax', 'mse'", observer="best"),
+    # importance
+    case(ValueError, "^importance must be None unless observer is .mse", importance={}),
+    *[
+        case(error, message, observer="mse", importance=importance)
+        for error, message, importance in (
+            (TypeError, "^importance must be a mapping.*got ndarray", np.ones(64)),
+            (
+                ValueError,
+                "^importance names '@main/constant', which is no weight.*near it: '@main/cons",
+                {"@main/constant": np.ones(64)},
+            ),
+            (ValueError, "^importance names 7, which is no weight", {7: np.ones(64)}),
+        )
+    ],
     # scale_dtype
     *[
         case(
@@ -140,6 +155,33 @@ def test_bad_arguments(
     assert text(program) == before
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "value"),
+    [
+        (TypeError, "must be a numpy array of floating.*; got list", [1.0] * 64),
+        (TypeError, "must be a numpy array of floating.*; got int64", np.ones(64, int)),
+        (ValueError, r"must have one .* input channel, shape \(64,\).*\(48,\)", np.ones(48)),
+        (ValueError, r"must have one .* input channel.*got shape \(1,\)", np.ones(1)),
+        (ValueError, r"must have one .* input channel.*got shape \(64, 1\)", np.ones((64, 1))),
+        (
+            ValueError,
+            r"is -1.0 at index \(3,\); it must be >= 0",
+            np.where(np.arange(64) == 3, -1.0, 1),
+        ),
+        (ValueError, r"is nan at index \(0,\); it must be >= 0 and finite", np.full(64, np.nan)),
+        (ValueError, r"is 1e\+39 at index \(0,\).*finite in float32", np.full(64, 1e39)),
+    ],
+)
+def test_bad_importances(
+    program: AIProgram, error: type[Exception], message: str, value: Any
+) -> None:
+    name = find_weights(program, 0)[0].name
+    before = text(program)
+    with pytest.raises(error, match=rf"^importance\['{name}'\] {message}"):
+        quantize_weights(program, "int4", in_place=True, observer="mse", importance={name: value})
+    assert text(program) == before
+
+
 @pytest.mark.parametrize("thing", [None, "model.aimodel", object()])
 def test_a_program_must_be_an_ai_program(thing: Any) -> None:
     name = type(thing).__name__
@@ -196,6 +238,7 @@ def test_the_documented_signature() -> None:
     }
     keyword_only = {
         "observer": Observer.MINMAX,
+        "importance": None,
         "backend": "auto",
         "num_threads": None,
         "progress": None,

@@ -20,7 +20,7 @@ from coreai.authoring.constant import constant
 
 from coreai_opt.compare import compare_outputs
 from coreai_opt.coreai_utils import compare_programs, quantize_weights
-from coreai_opt.program.inputs import load_inputs, random_inputs
+from coreai_opt.program.inputs import load_arrays, random_inputs
 from coreai_opt.reference import WEIGHT_DTYPES
 
 from .programs import (
@@ -143,7 +143,7 @@ def test_shapes_that_are_not_fixed_need_inputs() -> None:
 
 def test_inputs_are_loaded_by_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=np.arange(3), y=np.ones(2))
-    loaded = load_inputs(tmp_path / "x.npz")
+    loaded = load_arrays(tmp_path / "x.npz")
     assert {name: array.tolist() for name, array in loaded.items()} == {
         "x": [0, 1, 2],
         "y": [1.0, 1.0],
@@ -176,7 +176,7 @@ def test_what_is_no_npz_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(f"{path} is no .npz file of arrays")):
-        load_inputs(path)
+        load_arrays(path)
 
 
 def test_bfloat16_programs_compare() -> None:

@@ -17,6 +17,7 @@ from coreai_opt import BackendMismatchError, quantize_array
 from coreai_opt.coreai_utils import DType, QScheme, quantize_weights
 from coreai_opt.program import coreai_ir, quantize
 from coreai_opt.program.candidates import find_weights
+from coreai_opt.program.coreai_ir import Buffer, read_constant
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
 
 from .programs import (
@@ -98,6 +99,25 @@ def test_what_is_stored_is_what_quantize_array_gives(
         ((3, 5), ELEMENTS[weight.dtype.name], bytes(15 * weight.itemsize)),
     ]
     assert coreai_ir.static_tensor(op.result) == ((96, 5), ELEMENTS[weight.dtype.name])
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_importances_go_along_the_input_axis_of_the_weight_they_name(num_threads: int) -> None:
+    program = two_layers(16, 12, 8)
+    first, second = find_weights(program, 0)
+    values = {w.name: read_constant(w.op, Buffer(), w.tensor).copy() for w in (first, second)}
+    importance = np.exp(np.random.default_rng(0).normal(0, 2, 12))
+    arguments: dict[str, Any] = {"dtype": "int4", "observer": "mse", "num_threads": num_threads}
+    quantized = quantize_small(program, importance={second.name: importance}, **arguments)
+    wanted = [
+        quantize_array(
+            values[weight.name], "int4", block_sizes=(0, 1), observer="mse", importance=h
+        )
+        for weight, h in ((first, None), (second, importance[:, np.newaxis]))
+    ]
+    stored_codes = [operand_constants(op)[0][2] for op in decoders(quantized)]
+    assert stored_codes == [w.packed.tobytes() for w in wanted]
+    assert all_stored(quantized) != all_stored(quantize_small(program, **arguments))
 
 
 @pytest.mark.parametrize(
@@ -301,7 +321,7 @@ def test_weights_that_are_not_finite(
 def test_a_mismatch_of_the_backends_is_raised_and_names_the_weight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def mismatch(*_: Any) -> Any:
+    def mismatch(*_: Any, **__: Any) -> Any:
         raise BackendMismatchError("codes differ first at index (0, 1)")
 
     monkeypatch.setattr(quantize, "quantize_parsed", mismatch)
