@@ -152,8 +152,8 @@ caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_
 }
 
 caq_status caq_set_importance(caq_job *job, const float *importance, size_t count, size_t repeat) {
-    if (job->observer != CAQ_MSE || count == 0 || repeat == 0 || job->elements % count != 0 ||
-        job->elements / count % repeat != 0)
+    if (!CAQ_WITH_MSE || job->observer != CAQ_MSE || count == 0 || repeat == 0 ||
+        job->elements % count != 0 || job->elements / count % repeat != 0)
         return CAQ_BAD_ARGUMENT;
     for (size_t i = 0; i < count; i++)
         if (!(importance[i] >= 0.0f && importance[i] <= FLT_MAX))

@@ -42,11 +42,6 @@ class ChannelAxes:
     groups: int = 1
 
 
-def input_axis(weight: Weight) -> int:
-    """Return the axis of the input channels. The weight may have too few axes for it."""
-    return (_agreed_axes(weight) or ChannelAxes()).input
-
-
 def channel_axes(weight: Weight) -> ChannelAxes:
     """Return what the axes of ``weight`` mean to its users.
 
@@ -58,6 +53,11 @@ def channel_axes(weight: Weight) -> ChannelAxes:
             "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
         )
     return axes or ChannelAxes()
+
+
+def input_axis(weight: Weight) -> int:
+    """Return the axis of the input channels, without a warning."""
+    return (_agreed_axes(weight) or ChannelAxes()).input
 
 
 def weight_block_sizes(
@@ -102,7 +102,7 @@ def _input_block(
 
 
 def _agreed_axes(weight: Weight) -> ChannelAxes | None:
-    """Return what the axes mean to all of the weight's users, None where they disagree."""
+    """What the axes mean; None if users disagree."""
     meanings = {axes for use in weight.uses for axes in _meanings(use, len(weight.shape))}
     return None if len(meanings) > 1 else meanings.pop()
 

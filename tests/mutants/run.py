@@ -58,11 +58,19 @@ CONTRACT = tuple(
         "what_is_too_small_or_large_is_left_to_minmax",
         "powers_of_two_only_move_the_scale",
     )
+) + tuple(
+    f"tests/array/test_importance.py::test_{name}"
+    for name in (
+        "example",
+        "equal_importances_give_the_bytes_of_none",
+        "mxfp4_takes_the_better_exponent_by_weighed_errors",
+    )
 )
 ARRAY = (
     *CONTRACT,
     "tests/array/test_differential.py",
     "tests/array/test_search.py",
+    "tests/array/test_importance.py",
     "tests/array/test_dequantize.py",
     "tests/array/test_threads.py",
     "tests/array/test_quantize_array_errors.py",

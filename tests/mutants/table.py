@@ -591,6 +591,12 @@ _LAYOUT = _mutants(
         "0",
         "shapes whose size overflows are refused",
     ),
+    (
+        "importance-sign",
+        "importance[i] >= 0.0f &&",
+        "importance[i] >= -1.0f &&",
+        "importances are not negative",
+    ),
 )
 
 _PORTABLE = _mutants(
@@ -816,9 +822,33 @@ _SEARCH = (
             "(uint32_t)tile->below[block])) *\n                 1.0f",
             "MSE: asymmetric weights are measured by half their range",
         ),
+        (
+            "importance-zeros",
+            "search->least[lane] = most > 0.0f ? 0.0f : 1.0f;",
+            "search->least[lane] = 0.0f;",
+            "importances that are all zero count as equal ones",
+        ),
+        (
+            "importance-repeat",
+            "job->repeat - element % job->repeat",
+            "job->repeat",
+            "element e has importance[e / repeat % count]",
+        ),
+        (
+            "importance-largest",
+            "search->most[lane] = most > 0.0f ? most : 1.0f;",
+            "search->most[lane] = most > 1.0f ? most : 1.0f;",
+            "importances are divided by the largest of their block",
+        ),
     ),
     *_mutants(
         "csrc/search.h",
+        (
+            "importance-unit",
+            "#define IMPORTANCE_UNIT 2048.0f",
+            "#define IMPORTANCE_UNIT 1024.0f",
+            "what importances are rounded to",
+        ),
         (
             "search-grid-first",
             "22, 40, 3, 512",
@@ -858,6 +888,18 @@ _SEARCH = (
             "VECTOR(set_f)(0x1p20f)",
             "MSE: how large an error counts",
         ),
+        (
+            "importance-errors",
+            "square = VECTOR(mul)(square, VECTOR(load_floats)(space->importance + i));",
+            "square = VECTOR(mul)(square, VECTOR(set_f)(1.0f));",
+            "MINMAX stays where its weighed error is the least",
+        ),
+        (
+            "importance-halves",
+            "k ? 0x10000 : 1",
+            "1",
+            "products of 8-bit integers are weighed one by one",
+        ),
     ),
     *_mutants(
         "reference/search.py",
@@ -893,8 +935,8 @@ _SEARCH = (
         ),
         (
             "reference-search-refit",
-            "found = self.a / np.maximum(self.b, F32(1)) * unit",
-            "found = self.a / np.maximum(self.a, F32(1)) * unit",
+            "found = self.a / np.where(self.best > 0, self.b, F32(1)) * unit",
+            "found = self.a / np.where(self.best > 0, self.a, F32(1)) * unit",
             "MSE: the scale is A / B",
         ),
         (
@@ -902,6 +944,24 @@ _SEARCH = (
             "np.where(better, candidate[0], scales)",
             "candidate[0]",
             "MSE: never worse than MINMAX",
+        ),
+        (
+            "reference-importance-zeros",
+            "np.where(largest > 0, importance, F32(1))",
+            "np.where(largest > 0, importance, F32(0))",
+            "importances that are all zero count as equal ones",
+        ),
+        (
+            "reference-importance-errors",
+            "squares = squares * blocks.importance",
+            "squares = squares * F32(1)",
+            "MINMAX stays where its weighed error is the least",
+        ),
+        (
+            "reference-importance-products",
+            "np.rint(weights * (h / IMPORTANCE_UNIT)), one",
+            "x, one",
+            "the scale is Σ h·x·c / Σ h·c²",
         ),
     ),
 )
