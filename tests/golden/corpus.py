@@ -200,6 +200,16 @@ LAYOUTS = (
 )
 
 
+SEARCHED = {
+    "blocks along the last axis": SOURCES,
+    "per channel, odd rows": SOURCES[:1],
+    "blocks along an earlier axis": SOURCES[:1],
+    "convolution, blocks of input channels": SOURCES[:1],
+}
+"""The layouts that are quantized with the observer MSE, too, and from which types: the search is
+slow, and between them these take each way through it."""
+
+
 @functools.cache
 def arrays(source: Source, layout: Layout) -> list[Array]:
     """Weights of a layout. Neighbouring blocks are of different kinds; a layout of fewer blocks
@@ -217,6 +227,12 @@ def arrays(source: Source, layout: Layout) -> list[Array]:
     return found
 
 
+def importance(layout: Layout) -> Array:
+    """Importances of the indices of the last axis; zero is one of them."""
+    numbers = [random_bits(index) % 4096 for index in range(layout.shape[-1])]
+    return np.array(numbers, np.float32).reshape((1,) * (len(layout.shape) - 1) + (-1,))
+
+
 # The cases.
 
 
@@ -229,6 +245,9 @@ class Case:
     format: Format
     symmetric: bool
     e8m0_scale: bool
+    mse: bool = False
+    weighed: bool = False
+    """By :func:`importance`."""
 
     def digest(self, quantize: Quantize = reference.quantize, **more: Any) -> str:
         """SHA-256 over packed codes, scales (little-endian) and zero points of all arrays."""
@@ -240,6 +259,8 @@ class Case:
                 symmetric=self.symmetric,
                 block_sizes=self.layout.block_sizes,
                 e8m0_scale=self.e8m0_scale,
+                mse=self.mse,
+                importance=importance(self.layout) if self.weighed else None,
                 **more,
             )
             sha.update(packed.tobytes())
@@ -260,6 +281,8 @@ class Case:
             self.format.name.upper(),
             "SYMMETRIC" if self.symmetric else "ASYMMETRIC",
             "SCALE_E8M0" if self.e8m0_scale else "SCALE_AS_WEIGHT",
+            "MSE" if self.mse else "MINMAX",
+            "WEIGHED" if self.weighed else "EQUAL",
             str(len(self.layout.shape)),
             bracketed(self.layout.shape),
             bracketed(self.layout.block_sizes),
@@ -282,6 +305,9 @@ def cases(layout: Layout) -> Iterator[Case]:
     """The cases of a layout, in the order of the table."""
     for source, target in itertools.product(SOURCES, targets()):
         yield Case(source, layout, *target)
+    for source, target in itertools.product(SEARCHED.get(layout.name, ()), targets()):
+        for weighed in (False, True):
+            yield Case(source, layout, *target, mse=True, weighed=weighed)
 
 
 def table() -> list[str]:

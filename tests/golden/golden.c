@@ -19,15 +19,18 @@ static const struct golden {
     caq_format format;
     caq_scheme scheme;
     caq_scale scale;
+    caq_observer observer;
+    enum { EQUAL, WEIGHED } importance;
     size_t rank, shape[MAX_AXES], block_sizes[MAX_AXES];
     const char *digest;
     int line;
 } corpus[] = {
 #define AXES(...) {__VA_ARGS__}
 #define KIND(...)
-#define GOLDEN(source, format, scheme, scale, rank, shape, block_sizes, digest)                    \
-    {CAQ_##source, CAQ_##format,     CAQ_##scheme, CAQ_##scale, rank,                              \
-     AXES shape,   AXES block_sizes, digest,       __LINE__},
+#define GOLDEN(source, format, scheme, scale, observer, importance, rank, shape, block_sizes,      \
+               digest)                                                                             \
+    {CAQ_##source, CAQ_##format, CAQ_##scheme,     CAQ_##scale, CAQ_##observer, importance,        \
+     rank,         AXES shape,   AXES block_sizes, digest,      __LINE__},
 #include "table.h"
 #undef KIND
 #undef GOLDEN
@@ -44,7 +47,8 @@ static const char *const level_names[CAQ_LEVELS] = {
 /* No code takes more room than its element, and no weight has more scales than elements. */
 static uint8_t weight[4 * MAX_ELEMENTS], packed[MAX_ELEMENTS], scales[4 * MAX_ELEMENTS];
 static uint8_t zero_points[MAX_ELEMENTS];
-static _Alignas(4) uint8_t scratch[CAQ_SCRATCH_SIZE];
+static _Alignas(8) uint8_t scratch[CAQ_MSE_SCRATCH_SIZE];
+static float importance[MAX_ELEMENTS];
 
 static void add_bytes(sha256 *sha, const uint8_t *bytes, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -62,6 +66,13 @@ static void add_scales(sha256 *sha, const caq_job *job) {
                 scales[i * job->scale_size + (little_endian ? byte : job->scale_size - 1 - byte)]);
 }
 
+/* Importances of the indices of the last axis. */
+static caq_status weigh(caq_job *job, size_t indices) {
+    for (size_t i = 0; i < indices; i++)
+        importance[i] = (float)(random_bits(i) % 4096);
+    return caq_set_importance(job, importance, indices, 1);
+}
+
 /* Write the digest of a case, or of what there was until something failed. */
 static void digest_case(const struct golden *golden, caq_level level, char digest[65]) {
     sha256 sha;
@@ -71,9 +82,11 @@ static void digest_case(const struct golden *golden, caq_level level, char diges
     for (size_t first = 0; first < KINDS; first += blocks) {
         caq_job job;
         if (caq_job_init(&job, golden->source, golden->format, golden->scheme, golden->scale,
-                         CAQ_MINMAX, golden->rank, golden->shape, golden->block_sizes, 1,
+                         golden->observer, golden->rank, golden->shape, golden->block_sizes, 1,
                          level) != CAQ_OK ||
             job.elements > MAX_ELEMENTS)
+            break;
+        if (golden->importance == WEIGHED && weigh(&job, golden->shape[golden->rank - 1]) != CAQ_OK)
             break;
         make_weight(golden->source, job.elements, golden->rank, golden->shape, golden->block_sizes,
                     first, weight);

@@ -39,31 +39,35 @@ LONGEST = 900
 NEON_COMPILER = "aarch64-linux-gnu-gcc"
 
 # Hand-made expectations and exact arithmetic: they judge the reference by itself.
-CONTRACT = tuple(
-    f"tests/array/test_{name}.py"
-    for name in (
-        "contract_tables",
-        "contract_codes",
-        "contract_exact",
-        "contract_scales",
-        "contract_extremes",
-        "packing",
-        "format_table",
+CONTRACT = (
+    tuple(
+        f"tests/array/test_{name}.py"
+        for name in (
+            "contract_tables",
+            "contract_codes",
+            "contract_exact",
+            "contract_scales",
+            "contract_extremes",
+            "packing",
+            "format_table",
+        )
     )
-) + tuple(
-    f"tests/array/test_search.py::test_{name}"
-    for name in (
-        "examples",
-        "the_zero_point_moves",
-        "what_is_too_small_or_large_is_left_to_minmax",
-        "powers_of_two_only_move_the_scale",
+    + tuple(
+        f"tests/array/test_search.py::test_{name}"
+        for name in (
+            "examples",
+            "the_zero_point_moves",
+            "what_is_too_small_or_large_is_left_to_minmax",
+            "powers_of_two_only_move_the_scale",
+        )
     )
-) + tuple(
-    f"tests/array/test_importance.py::test_{name}"
-    for name in (
-        "example",
-        "equal_importances_give_the_bytes_of_none",
-        "mxfp4_takes_the_better_exponent_by_weighed_errors",
+    + tuple(
+        f"tests/array/test_importance.py::test_{name}"
+        for name in (
+            "example",
+            "equal_importances_give_the_bytes_of_none",
+            "mxfp4_takes_the_better_exponent_by_weighed_errors",
+        )
     )
 )
 ARRAY = (
