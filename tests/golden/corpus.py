@@ -228,9 +228,12 @@ def arrays(source: Source, layout: Layout) -> list[Array]:
 
 
 def importance(layout: Layout) -> Array:
-    """Importances of the indices of the last axis; zero is one of them."""
-    numbers = [random_bits(index) % 4096 for index in range(layout.shape[-1])]
-    return np.array(numbers, np.float32).reshape((1,) * (len(layout.shape) - 1) + (-1,))
+    """Importances of the indices of the first axis along which blocks are long; zero is one."""
+    axis = next(axis for axis, length in enumerate(layout.lengths()) if length > 1)
+    numbers = [random_bits(index) % 4096 for index in range(layout.shape[axis])]
+    shape = [1] * len(layout.shape)
+    shape[axis] = -1
+    return np.array(numbers, np.float32).reshape(shape)
 
 
 # The cases.

@@ -66,11 +66,16 @@ static void add_scales(sha256 *sha, const caq_job *job) {
                 scales[i * job->scale_size + (little_endian ? byte : job->scale_size - 1 - byte)]);
 }
 
-/* Importances of the indices of the last axis. */
-static caq_status weigh(caq_job *job, size_t indices) {
-    for (size_t i = 0; i < indices; i++)
+/* Importances of the indices of the first axis along which blocks are long. */
+static caq_status weigh(caq_job *job, const struct golden *golden) {
+    size_t axis = 0, repeat = 1;
+    while (golden->block_sizes[axis] == 1)
+        axis++;
+    for (size_t later = axis + 1; later < golden->rank; later++)
+        repeat *= golden->shape[later];
+    for (size_t i = 0; i < golden->shape[axis]; i++)
         importance[i] = (float)(random_bits(i) % 4096);
-    return caq_set_importance(job, importance, indices, 1);
+    return caq_set_importance(job, importance, golden->shape[axis], repeat);
 }
 
 /* Write the digest of a case, or of what there was until something failed. */
@@ -86,7 +91,7 @@ static void digest_case(const struct golden *golden, caq_level level, char diges
                          level) != CAQ_OK ||
             job.elements > MAX_ELEMENTS)
             break;
-        if (golden->importance == WEIGHED && weigh(&job, golden->shape[golden->rank - 1]) != CAQ_OK)
+        if (golden->importance == WEIGHED && weigh(&job, golden) != CAQ_OK)
             break;
         make_weight(golden->source, job.elements, golden->rank, golden->shape, golden->block_sizes,
                     first, weight);
