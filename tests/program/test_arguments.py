@@ -66,8 +66,8 @@ BAD = [
             (TypeError, "^importance must be a mapping.*got ndarray", np.ones(64)),
             (
                 ValueError,
-                "^importance names '@main/constant', which is no weight.*near it: '@main/cons",
-                {"@main/constant": np.ones(64)},
+                "^importance names 'matmul.wieght', which is no weight.*; near it: '",
+                {"matmul.wieght": np.ones(64)},
             ),
             (ValueError, "^importance names 7, which is no weight", {7: np.ones(64)}),
         )
