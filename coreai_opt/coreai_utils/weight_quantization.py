@@ -14,6 +14,7 @@ from coreai_opt.settings import parse_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from coreai_opt.program.coreai_ir import AIProgram
@@ -111,5 +112,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     quantize.check_program(coreai_program)
     program = coreai_program if in_place else copy.deepcopy(coreai_program)
     work = quantize.Work(run, threads, measure=progress is not None)
-    quantize.quantize_program(program, threshold, settings, importance, work, progress)
+    quantize.quantize_program(
+        program, threshold, settings, importance, work=work, progress=progress
+    )
     return program

@@ -60,6 +60,7 @@ def quantize_program(
     weight_num_threshold: int,
     settings: Settings,
     importance: object,
+    *,
     work: Work,
     progress: Progress | None,
 ) -> None:
