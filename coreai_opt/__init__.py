@@ -7,15 +7,18 @@
 from coreai_opt._version import __version__
 from coreai_opt.array import QuantizedArray, quantize_array
 from coreai_opt.backends import BackendMismatchError
-from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.common import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.rules import Rule
 
 __all__ = [
     "BackendMismatchError",
     "CompressionGranularity",
     "DType",
+    "Indivisible",
     "Observer",
     "QScheme",
     "QuantizedArray",
+    "Rule",
     "__version__",
     "quantize_array",
 ]

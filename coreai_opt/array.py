@@ -139,7 +139,7 @@ def quantize_array(
     spec = parse_spec(dtype, qscheme, scale_dtype, observer)
     weight = _parse_weight(weight)
     sizes = _parse_block_sizes(block_sizes, weight.shape)
-    check_observer(importance, spec)
+    check_observer(importance, [spec])
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)

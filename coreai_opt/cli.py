@@ -15,6 +15,7 @@ from coreai_opt import (
     BackendMismatchError,
     CompressionGranularity,
     DType,
+    Indivisible,
     Observer,
     QScheme,
     __version__,
@@ -131,7 +132,10 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_source(parser)
     _add_output(parser)
     parser.add_argument(
-        "--dtype", required=True, choices=list(FORMATS), help="format of the quantized weights"
+        "--dtype",
+        choices=list(FORMATS),
+        help="format of the quantized weights; only with --rules it can be left out: weights that "
+        "no rule matches are kept then",
     )
     parser.add_argument(
         "--granularity",
@@ -161,6 +165,21 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         choices=[observer.value for observer in Observer],
         default=Observer.MINMAX.value,
         help="mse searches for the scales with the least squared error (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--indivisible",
+        choices=[choice.value for choice in Indivisible],
+        default=Indivisible.SKIP.value,
+        help="weights whose input channels the block size does not divide are left as they are, or "
+        "get the largest block size below that does (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rules",
+        type=Path,
+        metavar="FILE.toml",
+        help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
+        "and keep or any of dtype, qscheme, granularity, block_size, scale_dtype, observer, "
+        "indivisible; the last that matches counts",
     )
     parser.add_argument(
         "--importance",

@@ -16,6 +16,7 @@ from coreai_opt.coreai_utils import (
 from coreai_opt.program.candidates import find_quantized, find_weights
 from coreai_opt.program.inputs import load_arrays
 from coreai_opt.report import change, print_comparisons, print_table, progress_bar, stdout
+from coreai_opt.rules import load_rules
 
 logger = logging.getLogger("coreai_opt")
 
@@ -26,8 +27,10 @@ def quantize(
     source: Path,
     output: Path,
     *,
+    dtype: str | None,
     granularity: str,
     block_size: int | None,
+    rules: Path | None,
     importance: Path | None,
     threshold: int,
     force: bool,
@@ -38,8 +41,10 @@ def quantize(
     Args:
         source: the asset to read; may be ``output``, with ``force``.
         output: the asset to write. It appears, or changes, only when it is complete.
-        granularity: as in ``quantize_weights``.
+        dtype, granularity: as in ``quantize_weights``.
         block_size: as in ``quantize_weights``; only with per_block, where None means 32.
+        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; with it, ``dtype``
+            may be None.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
@@ -50,7 +55,10 @@ def quantize(
     """
     if block_size is not None and granularity != CompressionGranularity.PER_BLOCK:
         raise ValueError(f"--block-size needs --granularity per_block; it is {granularity}")
+    if dtype is None and rules is None:
+        raise ValueError("--dtype is needed, or --rules")
     check_destination(output, force=force)
+    overrides = None if rules is None else load_rules(rules)
     numbers = None if importance is None else load_arrays(importance)
     started = time.perf_counter()
     asset = load_asset(source)
@@ -59,8 +67,10 @@ def quantize(
     with progress_bar(before.weights) as progress:
         quantize_weights(
             program,
+            dtype,
             granularity=granularity,
             block_size=block_size or DEFAULT_BLOCK_SIZE,
+            overrides=overrides,
             importance=numbers,
             weight_num_threshold=threshold,
             in_place=True,

@@ -1,14 +1,15 @@
 """The string enums of the public API, and the one way a user's value becomes a member.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
-programs written for it run unchanged; ``Observer`` is this package's own. A plain string equal to a
-member's value ("int4", "per_block", "symmetric") is accepted wherever the member is.
+programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own. A
+plain string equal to a member's value ("int4", "per_block", "symmetric") is accepted wherever the
+member is.
 """
 
 from enum import StrEnum
 from typing import TypeVar
 
-__all__ = ["CompressionGranularity", "DType", "Observer", "QScheme"]
+__all__ = ["CompressionGranularity", "DType", "Indivisible", "Observer", "QScheme"]
 
 
 class DType(StrEnum):
@@ -63,6 +64,16 @@ class CompressionGranularity(StrEnum):
     """Those of one output channel and one run of ``block_size`` input channels."""
     PER_GROUPED_CHANNEL = "per_grouped_channel"
     """Known to Core AI for palettization; quantization refuses it."""
+
+
+class Indivisible(StrEnum):
+    """What becomes of a weight whose input channels ``block_size`` does not divide."""
+
+    SKIP = "skip"
+    """It is left as it is, with a warning."""
+    FIT = "fit"
+    """Its blocks are of the largest size below that divides them; where that is 1 it has one scale
+    per channel. MXFP4 has blocks of 32 and no others, so those are skipped."""
 
 
 _Member = TypeVar("_Member", bound=StrEnum)

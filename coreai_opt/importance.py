@@ -1,6 +1,6 @@
 """The argument ``importance``: what the squared error of each element of a weight counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,9 @@ import numpy.typing as npt
 from coreai_opt.spec import QuantizationSpec
 
 
-def check_observer(importance: object, spec: QuantizationSpec) -> None:
+def check_observer(importance: object, specs: Iterable[QuantizationSpec]) -> None:
     """Raise ValueError if there is an importance, but no observer that looks at it."""
-    if importance is not None and not spec.mse:
+    if importance is not None and not any(spec.mse for spec in specs):
         raise ValueError('importance must be None unless observer is "mse": MINMAX does not use it')
 
 

@@ -7,8 +7,19 @@ from typing import Any
 import numpy as np
 
 from coreai_opt.array import parse_int
-from coreai_opt.common import CompressionGranularity, DType, parse_member
+from coreai_opt.common import CompressionGranularity, DType, Indivisible, parse_member
 from coreai_opt.spec import QuantizationSpec, parse_spec
+
+SETTINGS = (
+    "dtype",
+    "qscheme",
+    "granularity",
+    "block_size",
+    "scale_dtype",
+    "observer",
+    "indivisible",
+)
+"""The arguments of ``quantize_weights`` that may differ from weight to weight."""
 
 _MXFP4_BLOCK_SIZE = 32
 """OCP MX v1.0 §5.2: elements that share a scale."""
@@ -22,19 +33,20 @@ class Settings:
         spec: what to turn it into.
         granularity: which elements share a scale.
         block_size: input channels that share a scale with PER_BLOCK, else 0.
+        fit: whether to take a smaller block size where this one does not divide the channels.
     """
 
     spec: QuantizationSpec
     granularity: CompressionGranularity
     block_size: int
+    fit: bool
 
 
 def parse_settings(arguments: Mapping[str, Any]) -> Settings:
     """Check arguments of ``quantize_weights`` and return what they ask for.
 
     Args:
-        arguments: ``dtype``, ``qscheme``, ``scale_dtype``, ``observer``, ``granularity`` and
-            ``block_size``.
+        arguments: all of ``SETTINGS``.
 
     Raises:
         ValueError, TypeError: one that is not supported, alone or in this combination.
@@ -45,7 +57,9 @@ def parse_settings(arguments: Mapping[str, Any]) -> Settings:
     granularity, block_size = _parse_granularity(
         spec, arguments["granularity"], arguments["block_size"]
     )
-    return Settings(spec, granularity, block_size)
+    indivisible = parse_member(Indivisible, "indivisible", arguments["indivisible"])
+    fit = indivisible is Indivisible.FIT and spec.format.name != DType.FP4_E2M1FN
+    return Settings(spec, granularity, block_size, fit)
 
 
 def _parse_granularity(

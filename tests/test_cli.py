@@ -193,6 +193,46 @@ def test_dequantize_warns_when_there_is_nothing_to_do(output):
     assert "no weight was dequantized" in result.stderr
 
 
+def test_rules_say_what_becomes_of_which_weight(output, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        '[[rule]]\nconsumer = "*matmul"\nkeep = true\n'
+        '[[rule]]\nshape = [16, "*", "*", "*"]\ndtype = "int4"\n'
+    )
+    assert quantize(MODEL, output, "--dtype", "int8", "--rules", rules).returncode == 0
+    assert sorted(formats(output)) == ["int4"] * 2 + ["int8"] * 4
+
+
+def test_with_rules_a_dtype_is_not_needed(output, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nconsumer = "*matmul"\ndtype = "int4"\n')
+    assert quantize(MODEL, output, "--rules", rules).returncode == 0
+    assert formats(output) == ["int4"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "--dtype is needed, or --rules"),
+        ("rule = 3", "must hold [[rule]] tables only"),
+        ('[[rule]]\nname = "*3d*"\ndtype = "int4"', "rule 1 matches no weight; name '*3d*'"),
+        ('[[rule]]\nname = "*"\ndtype = "int5"', "rule 1: Unsupported weight dtype 'int5'"),
+    ],
+)
+def test_bad_rules_are_one_line(output, tmp_path, content, words):
+    rules = tmp_path / "rules.toml"
+    options = () if content is None else ("--rules", rules)
+    rules.write_text(content or "")
+    assert words in failed(quantize(MODEL, output, *options))
+    assert not output.exists()
+
+
+def test_indivisible_weights_can_be_fitted(output):
+    options = ("--dtype", "int4", *PER_BLOCK, "--indivisible", "fit")
+    assert quantize(MODEL, output, *options).stderr == ""
+    assert formats(output) == ["int4"] * 7
+
+
 def test_existing_output_needs_force(existing):
     before = contents(existing)
     assert "--force" in failed(quantize(MODEL, existing, "--dtype", "int4"))

@@ -8,7 +8,13 @@ itself is imported when a program is first used.
 import logging
 from importlib import metadata
 
-from coreai_opt.coreai_utils.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.coreai_utils.common import (
+    CompressionGranularity,
+    DType,
+    Indivisible,
+    Observer,
+    QScheme,
+)
 from coreai_opt.coreai_utils.comparison import compare_programs
 from coreai_opt.coreai_utils.weight_dequantization import dequantize_weights
 from coreai_opt.coreai_utils.weight_quantization import quantize_weights
@@ -16,6 +22,7 @@ from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 __all__ = [
     "CompressionGranularity",
     "DType",
+    "Indivisible",
     "Observer",
     "QScheme",
     "compare_programs",

@@ -1,5 +1,5 @@
 """The enums under the name that Apple's package gives them."""
 
-from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.common import CompressionGranularity, DType, Indivisible, Observer, QScheme
 
-__all__ = ["CompressionGranularity", "DType", "Observer", "QScheme"]
+__all__ = ["CompressionGranularity", "DType", "Indivisible", "Observer", "QScheme"]

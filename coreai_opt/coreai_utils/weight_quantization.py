@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING
 
 from coreai_opt.array import parse_int, parse_num_threads
 from coreai_opt.backends import parse_backend
-from coreai_opt.common import CompressionGranularity, DType, Observer, QScheme
+from coreai_opt.common import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.importance import check_observer
+from coreai_opt.rules import parse_rules
 from coreai_opt.settings import parse_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     import numpy as np
     import numpy.typing as npt
 
     from coreai_opt.program.coreai_ir import AIProgram
     from coreai_opt.records import WeightRecord
+    from coreai_opt.rules import Rule
 
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
     coreai_program: AIProgram,
-    dtype: DType | str,
+    dtype: DType | str | None,
     qscheme: QScheme | str = QScheme.SYMMETRIC,
     granularity: CompressionGranularity | str = CompressionGranularity.PER_CHANNEL,
     block_size: int = 32,
@@ -33,6 +36,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     *,
     observer: Observer | str = Observer.MINMAX,
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
+    indivisible: Indivisible | str = Indivisible.SKIP,
+    overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
     progress: Callable[[WeightRecord], None] | None = None,
@@ -64,7 +69,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     Args:
         coreai_program: the program. With ``in_place`` no other thread may use it meanwhile; without
             it, several may quantize it at the same time.
-        dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
+        dtype: format of the codes; every ``DType`` but FP8_E8M0FNU. None, with ``overrides``: only
+            weights that a rule matches are quantized.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
         granularity: which elements share a scale: PER_TENSOR, PER_CHANNEL or PER_BLOCK.
         block_size: input channels that share a scale, with PER_BLOCK.
@@ -78,6 +84,11 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
             inspect`` shows them, to one floating-point number per input channel (per index of the
             weight's input axis), finite and >= 0, such as the second moment of its activation. A
             weight that is not named is quantized without.
+        indivisible: what becomes of weights whose input channels ``block_size`` does not divide:
+            SKIP leaves them as they are; FIT takes the largest block size below that divides them,
+            or PER_CHANNEL where that is 1.
+        overrides: other settings for some weights: :class:`~coreai_opt.rules.Rule` objects, or
+            mappings with their attributes. The last rule that matches a weight counts.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
         progress: called with a :class:`~coreai_opt.records.WeightRecord` of each weight when it is
@@ -93,18 +104,19 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is quantizing ``coreai_program`` in place.
     """
-    settings = parse_settings(
-        {
-            "dtype": dtype,
-            "qscheme": qscheme,
-            "granularity": granularity,
-            "block_size": block_size,
-            "scale_dtype": scale_dtype,
-            "observer": observer,
-        }
-    )
+    arguments = {
+        "dtype": dtype,
+        "qscheme": qscheme,
+        "granularity": granularity,
+        "block_size": block_size,
+        "scale_dtype": scale_dtype,
+        "observer": observer,
+        "indivisible": indivisible,
+    }
+    rules = [] if overrides is None else parse_rules(overrides, arguments)
+    settings = parse_settings(arguments) if dtype is not None or not rules else None
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
-    check_observer(importance, settings.spec)
+    check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
 
     from coreai_opt.program import quantize  # noqa: PLC0415  # imports Core AI: half a second
@@ -113,6 +125,6 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     program = coreai_program if in_place else copy.deepcopy(coreai_program)
     work = quantize.Work(run, threads, measure=progress is not None)
     quantize.quantize_program(
-        program, threshold, settings, importance, work=work, progress=progress
+        program, threshold, settings, rules, importance, work=work, progress=progress
     )
     return program

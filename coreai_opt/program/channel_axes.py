@@ -13,6 +13,7 @@ A transpose means nothing by itself: the matmul behind it does, seen through the
 
 import logging
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from coreai_opt.common import CompressionGranularity
 from coreai_opt.program import coreai_ir
@@ -60,30 +61,57 @@ def input_axis(weight: Weight) -> int:
     return (_agreed_axes(weight) or ChannelAxes()).input
 
 
-def weight_block_sizes(
-    weight: Weight, granularity: CompressionGranularity, block_size: int
-) -> tuple[int, ...]:
-    """Return a block's length along each axis of ``weight``; 0 stands for the whole axis.
+class Blocks(NamedTuple):
+    """The blocks of a weight.
+
+    Attributes:
+        sizes: a block's length along each axis; 0 stands for the whole axis.
+        granularity: which elements share a scale.
+        block_size: input channels that share one with PER_BLOCK, else 0.
+    """
+
+    sizes: tuple[int, ...]
+    granularity: CompressionGranularity
+    block_size: int
+
+
+def weight_blocks(
+    weight: Weight, granularity: CompressionGranularity, block_size: int, *, fit: bool = False
+) -> Blocks:
+    """Return the blocks of ``weight``.
 
     Args:
         weight: the weight.
         granularity: which elements share a scale: all, an output channel's, or those of a run of
             ``block_size`` input channels of an output channel.
         block_size: for PER_BLOCK.
+        fit: where ``block_size`` does not divide the input channels take the largest size below
+            that does; where that is 1, PER_CHANNEL.
 
     Raises:
         ValueError: ``block_size`` does not divide the input channels.
     """
-    sizes = [0] * len(weight.shape)
     if granularity is CompressionGranularity.PER_TENSOR:
-        return tuple(sizes)
+        return Blocks((0,) * len(weight.shape), granularity, 0)
     axes = channel_axes(weight)
-    if axes.input < len(sizes):
+    has_input = axes.input < len(weight.shape)
+    if fit and has_input and granularity is CompressionGranularity.PER_BLOCK:
+        granularity, block_size = _fit(weight.shape[axes.input] // axes.groups, block_size)
+    sizes = [0] * len(weight.shape)
+    if has_input:
         channels = weight.shape[axes.input]
         sizes[axes.input] = _input_block(channels, axes, granularity, block_size)
     for axis in (axes.output, *axes.batch):
         sizes[axis] = 1
-    return tuple(sizes)
+    return Blocks(tuple(sizes), granularity, block_size)
+
+
+def _fit(channels: int, block_size: int) -> tuple[CompressionGranularity, int]:
+    """Return blocks that divide ``channels``, at most ``block_size`` long."""
+    divisor = next(size for size in range(block_size, 0, -1) if channels % size == 0)
+    if divisor == 1 < block_size:
+        return CompressionGranularity.PER_CHANNEL, 0
+    return CompressionGranularity.PER_BLOCK, divisor
 
 
 def _input_block(

@@ -1,5 +1,7 @@
-"""What each weight of a program is to become."""
+"""What each weight of a program is to become: the settings of the call, or those of a rule."""
 
+import difflib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,35 +9,98 @@ import numpy.typing as npt
 
 from coreai_opt.program.candidates import Weight
 from coreai_opt.program.importance import match_importance
+from coreai_opt.program.names import consumers
+from coreai_opt.rules import ParsedRule, Rule
 from coreai_opt.settings import Settings
 
 
 class Job(NamedTuple):
-    """A weight to quantize.
+    """A weight and what is to become of it.
 
     Attributes:
         weight: the weight.
-        settings: what to turn it into.
+        settings: what to turn it into; None keeps it.
+        rules: numbers of the rules that match it, from 1; the last one says what its settings are.
         importance: what squared errors count, in the rank of the weight; None for all alike.
     """
 
     weight: Weight
-    settings: Settings
-    importance: npt.NDArray[np.float32] | None
+    settings: Settings | None
+    rules: tuple[int, ...] = ()
+    importance: npt.NDArray[np.float32] | None = None
+
+    def why_kept(self) -> str:
+        """Return who says that the weight is kept."""
+        return f"rule {self.rules[-1]} keeps it" if self.rules else "no rule matches it"
 
 
-def make_jobs(weights: list[Weight], settings: Settings, importance: object) -> list[Job]:
+def make_jobs(
+    weights: Sequence[Weight],
+    settings: Settings | None,
+    rules: Sequence[ParsedRule],
+    importance: object,
+) -> list[Job]:
     """Return the jobs that arguments of ``quantize_weights`` ask for, in the order of ``weights``.
 
     Args:
         weights: the weights of a program.
-        settings: what to turn them into.
+        settings: of weights that no rule matches; None keeps them.
+        rules: the rules.
         importance: the argument.
 
     Raises:
-        TypeError, ValueError: ``importance`` does not fit the weights.
+        TypeError, ValueError: ``importance`` does not fit the weights, or a rule matches none.
     """
-    if importance is None:
-        return [Job(weight, settings, None) for weight in weights]
-    found = match_importance(importance, weights)
-    return [Job(weight, settings, found.get(weight.name)) for weight in weights]
+    jobs = [Job(weight, settings) for weight in weights]
+    if rules:
+        jobs = [_apply(rules, job) for job in jobs]
+        _check_all_match(rules, jobs)
+    if importance is not None:
+        found = match_importance(importance, weights)
+        jobs = [
+            job._replace(importance=found.get(job.weight.name))
+            if job.settings is not None and job.settings.spec.mse
+            else job
+            for job in jobs
+        ]
+    return jobs
+
+
+def _apply(rules: Sequence[ParsedRule], job: Job) -> Job:
+    weight = job.weight
+    ops = {use.op.name for use in consumers(weight.uses)}
+    matching = tuple(
+        number
+        for number, rule in enumerate(rules, 1)
+        if rule.matches(weight.name, ops, weight.shape)
+    )
+    if not matching:
+        return job
+    return job._replace(settings=rules[matching[-1] - 1].settings, rules=matching)
+
+
+def _check_all_match(rules: Sequence[ParsedRule], jobs: Sequence[Job]) -> None:
+    """Raise ValueError for the first rule that matches no weight."""
+    used = {number for job in jobs for number in job.rules}
+    for number, (rule, _) in enumerate(rules, 1):
+        if number not in used:
+            raise ValueError(f"rule {number} matches no weight{_near(rule, jobs)}")
+
+
+def _near(rule: Rule, jobs: Sequence[Job]) -> str:
+    """What is near to what a rule looks for."""
+    parts = []
+    if rule.name is not None:
+        parts.append(_nearest("name", rule.name, [job.weight.name for job in jobs]))
+    if rule.consumer is not None:
+        ops = {use.op.name for job in jobs for use in consumers(job.weight.uses)}
+        parts.append(_nearest("consumer", rule.consumer, sorted(ops)))
+    if rule.shape is not None:
+        shapes = dict.fromkeys(str(job.weight.shape) for job in jobs)
+        parts.append(_nearest("shape", str(rule.shape), list(shapes)))
+    return "".join(parts)
+
+
+def _nearest(what: str, pattern: str, those: list[str]) -> str:
+    near = difflib.get_close_matches(pattern, those, cutoff=0)
+    return f"; {what} {pattern!r} is nearest to {', '.join(map(repr, near)) or 'nothing'}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from coreai_opt.array import QuantizedArray
 from coreai_opt.common import Observer, QScheme
 from coreai_opt.errors import WeightError
+from coreai_opt.program.channel_axes import Blocks
 from coreai_opt.program.jobs import Job
 from coreai_opt.program.rewrite import saved_bytes
 from coreai_opt.records import Status, WeightRecord
@@ -16,11 +17,15 @@ class Quantized(NamedTuple):
 
     Attributes:
         array: what it became.
+        blocks: which of its elements share a scale.
+        reason: why these are not the blocks that were asked for; empty if they are.
         error: what that did to it, if it was to be measured.
         seconds: how long reading and quantizing it took.
     """
 
     array: QuantizedArray
+    blocks: Blocks
+    reason: str
     error: WeightError | None
     seconds: float
 
@@ -35,23 +40,24 @@ class Left(NamedTuple):
 def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
     """Return the record of a weight, whose constant must not have been replaced yet."""
     if isinstance(outcome, Left):
-        return _record_left(job, *outcome)
-    array, settings = outcome.array, job.settings
+        return _record(job, *outcome)
+    assert job.settings is not None
+    array, spec = outcome.array, job.settings.spec
     return replace(
-        _record_left(job, Status.QUANTIZED, ""),
+        _record(job, Status.QUANTIZED, outcome.reason),
         format_after=str(array.dtype),
-        qscheme=str(QScheme.SYMMETRIC if settings.spec.symmetric else QScheme.ASYMMETRIC),
-        granularity=str(settings.granularity),
-        block_size=settings.block_size,
+        qscheme=str(QScheme.SYMMETRIC if spec.symmetric else QScheme.ASYMMETRIC),
+        granularity=str(outcome.blocks.granularity),
+        block_size=outcome.blocks.block_size,
         scale_dtype=array.scale.dtype.name,
-        observer=str(Observer.MSE if settings.spec.mse else Observer.MINMAX),
+        observer=str(Observer.MSE if spec.mse else Observer.MINMAX),
         nbytes_after=saved_bytes(array),
         error=outcome.error,
         seconds=outcome.seconds,
     )
 
 
-def _record_left(job: Job, status: Status, reason: str) -> WeightRecord:
+def _record(job: Job, status: Status, reason: str) -> WeightRecord:
     weight = job.weight
     return WeightRecord(
         name=weight.name,
@@ -60,7 +66,7 @@ def _record_left(job: Job, status: Status, reason: str) -> WeightRecord:
         shape=weight.shape,
         status=status,
         reason=reason,
-        rules=(),
+        rules=job.rules,
         format_before=weight.dtype.name,
         format_after=weight.dtype.name,
         qscheme="",

@@ -3,26 +3,29 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.array import quantize_parsed
 from coreai_opt.backends import Backend, BackendMismatchError
 from coreai_opt.errors import measure_error
 from coreai_opt.program.candidates import Weight, find_weights
-from coreai_opt.program.channel_axes import weight_block_sizes
+from coreai_opt.program.channel_axes import Blocks, weight_blocks
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.rewrite import replace_constant
 from coreai_opt.records import Status, WeightRecord
+from coreai_opt.rules import ParsedRule
 from coreai_opt.settings import Settings
+from coreai_opt.spec import QuantizationSpec
 from coreai_opt.workers import Task, start
 
 logger = logging.getLogger("coreai_opt")
@@ -58,7 +61,8 @@ def check_program(program: object, argument: str = "coreai_program") -> None:
 def quantize_program(
     program: AIProgram,
     weight_num_threshold: int,
-    settings: Settings,
+    settings: Settings | None,
+    rules: Sequence[ParsedRule],
     importance: object,
     *,
     work: Work,
@@ -71,19 +75,21 @@ def quantize_program(
     Args:
         program: the program.
         weight_num_threshold: only constants with more elements than this are weights.
-        settings: what to turn them into.
+        settings: what to turn them into, where no rule matches; None keeps those.
+        rules: settings for some of them.
         importance: the argument of ``quantize_weights``.
         work: how to do it.
         progress: called after each weight, with its record.
 
     Raises:
-        TypeError, ValueError: ``importance`` does not fit the program, which is as it was.
+        TypeError, ValueError: ``rules`` or ``importance`` do not fit the program, which is as it
+            was.
         RuntimeError: another thread is quantizing it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
     with alone_with(program):
         weights = find_weights(program, weight_num_threshold)
-        _run(make_jobs(weights, settings, importance), work, progress)
+        _run(make_jobs(weights, settings, rules, importance), work, progress)
 
 
 _owners: dict[int, int] = {}
@@ -105,8 +111,8 @@ def alone_with(program: AIProgram) -> Iterator[None]:
         _owners.pop(id(program), None)
 
 
-Outcome = tuple[Job, Callable[[], Quantized]]
-"""A job, and a function that returns what its weight became or raises why it became nothing."""
+Outcome = tuple[Job, Callable[[], Quantized | Left]]
+"""A job, and a function that returns what its weight became."""
 
 
 def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
@@ -122,14 +128,14 @@ def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
                 progress(record)
 
 
-def _wait_for(weight: Weight, outcome: Callable[[], Quantized]) -> Quantized | Left:
+def _wait_for(weight: Weight, outcome: Callable[[], Quantized | Left]) -> Quantized | Left:
     try:
-        return outcome()
-    except ValueError as reason:
-        logger.warning("%s is left as it is: %s", weight, reason)
-        return Left(Status.SKIPPED, str(reason))
+        became = outcome()
     except BackendMismatchError as error:
         raise BackendMismatchError(f"{weight}: {error}") from error
+    if isinstance(became, Left) and became.status is Status.SKIPPED:
+        logger.warning("%s is left as it is: %s", weight, became.reason)
+    return became
 
 
 def _one_by_one(jobs: list[Job], work: Work) -> Generator[Outcome]:
@@ -150,14 +156,13 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     try:
         ahead: list[Outcome] = []
         for job, buffer in zip(jobs, buffers, strict=False):
-            try:
-                read = _read(job, buffer)
-            except ValueError as reason:
-                ahead.append((job, partial(_refuse, reason)))
+            read = _read(job, buffer)
+            if isinstance(read, Left):
+                ahead.append((job, partial(_same, read)))
             else:
                 if task is not None:
                     task.join()
-                task = start(_quantize, job, read, kernels)
+                task = start(_quantize, read, kernels)
                 ahead.append((job, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
@@ -167,40 +172,76 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
             task.join()
 
 
-def _refuse(reason: ValueError) -> NoReturn:
-    raise reason
+def _same(left: Left) -> Left:
+    return left
 
 
 class _Read(NamedTuple):
-    """A weight that was read: its elements, its block sizes, and how long that took."""
+    """A weight that was read.
+
+    Attributes:
+        array: its elements.
+        spec: what to turn them into.
+        blocks: its blocks.
+        importance: as in ``Job``.
+        reason: why its blocks are others than those that were asked for.
+        seconds: how long reading took.
+    """
 
     array: npt.NDArray[Any]
-    sizes: tuple[int, ...]
+    spec: QuantizationSpec
+    blocks: Blocks
+    importance: npt.NDArray[np.float32] | None
+    reason: str
     seconds: float
 
 
-def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized:
-    return _quantize(job, _read(job, buffer), work)
+def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized | Left:
+    read = _read(job, buffer)
+    return read if isinstance(read, Left) else _quantize(read, work)
 
 
-def _read(job: Job, buffer: Buffer) -> _Read:
+def _read(job: Job, buffer: Buffer) -> _Read | Left:
     started = time.perf_counter()
     settings = job.settings
-    sizes = weight_block_sizes(job.weight, settings.granularity, settings.block_size)
+    if settings is None:
+        return Left(Status.KEPT, job.why_kept())
+    try:
+        blocks = weight_blocks(
+            job.weight, settings.granularity, settings.block_size, fit=settings.fit
+        )
+    except ValueError as reason:
+        return Left(Status.SKIPPED, str(reason))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
-    return _Read(array, sizes, time.perf_counter() - started)
-
-
-def _quantize(job: Job, read: _Read, work: Work) -> Quantized:
-    started = time.perf_counter()
-    array = quantize_parsed(
-        read.array,
-        job.settings.spec,
-        read.sizes,
-        work.backend,
-        work.num_threads,
-        importance=job.importance,
+    return _Read(
+        array,
+        settings.spec,
+        blocks,
+        job.importance,
+        _why_other_blocks(settings, blocks),
+        time.perf_counter() - started,
     )
+
+
+def _why_other_blocks(settings: Settings, blocks: Blocks) -> str:
+    if blocks.block_size == settings.block_size:
+        return ""
+    return f"block size {settings.block_size} does not divide its input channels"
+
+
+def _quantize(read: _Read, work: Work) -> Quantized | Left:
+    started = time.perf_counter()
+    try:
+        array = quantize_parsed(
+            read.array,
+            read.spec,
+            read.blocks.sizes,
+            work.backend,
+            work.num_threads,
+            importance=read.importance,
+        )
+    except ValueError as reason:
+        return Left(Status.SKIPPED, str(reason))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
-    return Quantized(array, error, seconds)
+    return Quantized(array, read.blocks, read.reason, error, seconds)

@@ -10,6 +10,7 @@ from coreai.authoring import AIProgram
 from coreai_opt.coreai_utils import (
     CompressionGranularity,
     DType,
+    Indivisible,
     Observer,
     QScheme,
     quantize_weights,
@@ -239,6 +240,8 @@ def test_the_documented_signature() -> None:
     keyword_only = {
         "observer": Observer.MINMAX,
         "importance": None,
+        "indivisible": Indivisible.SKIP,
+        "overrides": None,
         "backend": "auto",
         "num_threads": None,
         "progress": None,

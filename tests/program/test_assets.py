@@ -14,7 +14,7 @@ from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
 from coreai_opt.program import coreai_ir
 from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.program.channel_axes import weight_block_sizes
+from coreai_opt.program.channel_axes import weight_blocks
 from coreai_opt.reference import FORMATS as REFERENCE_FORMATS
 
 from .programs import Array, all_stored, operand_constants, run
@@ -93,7 +93,7 @@ def test_both_backends_store_what_quantize_array_gives(
     assert len(decoders) + len(skipped) // 3 == WEIGHTS[name]
     for weight in find_weights(load(name), 1024):
         try:
-            sizes = weight_block_sizes(weight, granularity, 32)
+            sizes = weight_blocks(weight, granularity, 32).sizes
             array = coreai_ir.read_constant(weight.op)
             expected = quantize_array(array, **spec, block_sizes=sizes)
         except ValueError:

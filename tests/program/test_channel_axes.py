@@ -23,7 +23,7 @@ from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
 from coreai_opt.program import coreai_ir
 from coreai_opt.program.candidates import find_weights
-from coreai_opt.program.channel_axes import ChannelAxes, channel_axes, weight_block_sizes
+from coreai_opt.program.channel_axes import ChannelAxes, channel_axes, weight_blocks
 
 from .programs import (
     F32,
@@ -67,7 +67,7 @@ def axes_of(program: AIProgram) -> ChannelAxes:
 
 def sizes_of(program: AIProgram, granularity: str, block_size: int = 32) -> Shape:
     (weight,) = find_weights(program, 0)
-    return weight_block_sizes(weight, CompressionGranularity(granularity), block_size)
+    return weight_blocks(weight, CompressionGranularity(granularity), block_size).sizes
 
 
 def three_dimensional(x: Value, w: Any) -> Value:

@@ -1,0 +1,274 @@
+"""Rules: which weights they match, what becomes of those, and what is wrong with bad ones."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from coreai.authoring import AIProgram, Value, broadcasting_batch_matmul, gather_nd
+from coreai.authoring.constant import constant
+
+from coreai_opt import Rule
+from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.rules import dump_rules, load_rules
+
+from .programs import F32, linear, make_program, random_weight, text, weight_values
+
+if TYPE_CHECKING:
+    from coreai_opt.records import WeightRecord
+
+TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)
+
+
+def three_kinds() -> AIProgram:
+    """A table of embeddings, a linear layer through a transpose, and a matmul."""
+
+    def body(rows: Value) -> Any:
+        x = gather_nd(constant(random_weight(TABLE)), rows)
+        x = linear(x, constant(random_weight(LINEAR, seed=1)))
+        return (broadcasting_batch_matmul(x, constant(random_weight(RIGHT, seed=2))),)
+
+    return make_program(body, {"rows": ((4, 1), np.int32)}, {"y": ((4, 16), F32)})
+
+
+def quantize(*rules: Rule | Mapping[str, Any], dtype: str | None = "int8", **options: Any) -> Any:
+    """Return each weight's record, by its shape."""
+    records: list[WeightRecord] = []
+    quantize_weights(
+        three_kinds(),
+        dtype,
+        weight_num_threshold=0,
+        overrides=rules,
+        progress=records.append,
+        **options,
+    )
+    return {record.shape: record for record in records}
+
+
+def formats(*rules: Rule | Mapping[str, Any], **options: Any) -> list[str]:
+    """What became of the table, the linear layer and the matmul."""
+    records = quantize(*rules, **options)
+    return [records[shape].format_after for shape in (TABLE, LINEAR, RIGHT)]
+
+
+NAMES = {weight.shape: weight.name for weight in find_weights(three_kinds(), 0)}
+
+
+@pytest.mark.parametrize(
+    ("match", "matched"),
+    [
+        ({"name": "*"}, "TLR"),
+        ({"name": NAMES[LINEAR]}, "L"),
+        ({"name": NAMES[LINEAR][:-1]}, ""),
+        ({"name": NAMES[LINEAR].upper()}, ""),
+        ({"name": "*/32x??"}, "LR"),
+        ({"name": "main/*/gather_nd:0/*"}, "T"),
+        ({"name": "re:.*/32x(64|17)"}, "L"),
+        ({"name": "re:32x64"}, ""),  # the whole name has to match
+        ({"consumer": "gather_nd"}, "T"),
+        ({"consumer": "coreai.gather_nd"}, "T"),
+        ({"consumer": "*matmul"}, "LR"),  # the linear layer's is behind a transpose
+        ({"consumer": "transpose"}, ""),
+        ({"consumer": "re:coreai[.]decomposable[.].*"}, "LR"),
+        ({"shape": (32, 64)}, "L"),
+        ({"shape": ("*", 64)}, "TL"),
+        ({"shape": (">=48", "*")}, "T"),
+        ({"shape": (">48", "*")}, ""),
+        ({"shape": ("<=32", "<64")}, "R"),
+        ({"shape": ("*",)}, ""),
+        ({"shape": ("*", "*", "*")}, ""),
+        ({"consumer": "*matmul", "shape": ("*", 64)}, "L"),
+        ({"consumer": "*matmul", "name": "*48x64"}, ""),
+    ],
+    ids=str,
+)
+def test_what_matches(match: dict[str, Any], matched: str) -> None:
+    if matched:
+        expected = ["int4" if kind in matched else "int8" for kind in "TLR"]
+        assert formats(Rule(**match, dtype="int4")) == expected
+    else:
+        with pytest.raises(ValueError, match=r"^rule 1 matches no weight; "):
+            formats(Rule(**match, dtype="int4"))
+
+
+def test_the_last_rule_counts_alone() -> None:
+    rules = [
+        Rule(name="*", dtype="int4", granularity="per_block", block_size=16),
+        Rule(consumer="*matmul", dtype="uint2"),
+        Rule(shape=LINEAR, keep=True),
+    ]
+    records = quantize(*rules)
+    table, layer, matmul = (records[shape] for shape in (TABLE, LINEAR, RIGHT))
+    assert (table.format_after, table.block_size, table.rules) == ("int4", 16, (1,))
+    # Nothing of the first rule is left where the second counts.
+    assert (matmul.format_after, matmul.granularity) == ("uint2", "per_channel")
+    assert matmul.rules == (1, 2)
+    assert (layer.format_after, layer.status, layer.rules) == ("float32", "kept", (1, 2, 3))
+    assert layer.reason == "rule 3 keeps it"
+    assert layer.nbytes_after == layer.nbytes_before
+
+
+def test_settings_that_a_rule_does_not_give_are_the_calls() -> None:
+    records = quantize(
+        Rule(shape=TABLE, block_size=16),
+        Rule(shape=LINEAR, dtype="int4"),
+        Rule(shape=RIGHT, observer="mse"),
+        dtype="uint4",
+        qscheme="asymmetric",
+        granularity="per_block",
+        block_size=8,
+    )
+    for shape, expected in {
+        TABLE: ("uint4", "asymmetric", "per_block", 16, "minmax"),
+        LINEAR: ("int4", "symmetric", "per_block", 8, "minmax"),  # the scheme is the dtype's
+        RIGHT: ("uint4", "asymmetric", "per_block", 8, "mse"),
+    }.items():
+        r = records[shape]
+        found = (r.format_after, r.qscheme, r.granularity, r.block_size, r.observer)
+        assert found == expected
+
+
+def test_a_dtype_brings_the_scales_of_the_weights_dtype_unless_it_says_otherwise() -> None:
+    records = quantize(
+        Rule(shape=TABLE, dtype="int8"),
+        Rule(shape=LINEAR, dtype="fp8_e5m2", scale_dtype="fp8_e8m0fnu"),
+        dtype="fp8_e4m3fn",
+        scale_dtype="fp8_e8m0fnu",
+    )
+    assert [records[shape].scale_dtype for shape in (TABLE, LINEAR, RIGHT)] == [
+        "float32",
+        "float8_e8m0fnu",
+        "float8_e8m0fnu",
+    ]
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_without_a_dtype_only_what_rules_match_is_quantized(num_threads: int) -> None:
+    records = quantize(Rule(shape=LINEAR, dtype="int4"), dtype=None, num_threads=num_threads)
+    assert [records[shape].status for shape in (TABLE, LINEAR, RIGHT)] == [
+        "kept",
+        "quantized",
+        "kept",
+    ]
+    assert records[TABLE].reason == "no rule matches it"
+    with pytest.raises(TypeError, match="Unsupported weight dtype None"):
+        quantize(dtype=None)
+
+
+def test_rules_give_what_calls_give() -> None:
+    """Each weight is what a call with its rule's settings makes of it."""
+    program = three_kinds()
+    whole = {
+        dtype: weight_values(quantize_weights(program, dtype, weight_num_threshold=0))
+        for dtype in ("int4", "fp8_e4m3fn", "uint8")
+    }
+    rules = [Rule(shape=TABLE, dtype="int4"), Rule(shape=LINEAR, dtype="fp8_e4m3fn")]
+    mixed = quantize_weights(program, "uint8", weight_num_threshold=0, overrides=rules)
+    weights = find_quantized(mixed)
+    assert [w.format for w in weights] == ["int4", "fp8_e4m3fn", "uint8"]
+    assert weight_values(mixed) == [whole[w.format][i] for i, w in enumerate(weights)]
+
+
+def test_rules_see_weights_above_the_threshold_only() -> None:
+    with pytest.raises(ValueError, match="rule 1 matches no weight"):
+        quantize_weights(
+            three_kinds(),
+            "int8",
+            weight_num_threshold=1024,
+            overrides=[Rule(shape=RIGHT, dtype="int4")],
+        )
+
+
+BAD = [
+    ({"name": "*"}, ValueError, "must have keep = true or settings"),
+    ({"name": "*", "keep": True, "dtype": "int4"}, ValueError, "must have keep = true or settings"),
+    ({"dtype": "int4"}, ValueError, "must have a name, a consumer or a shape"),
+    ({"name": "*", "bits": 4}, ValueError, "has the unknown key 'bits'; keys are name, consumer"),
+    ({"name": 3, "dtype": "int4"}, TypeError, "name must be a string; got 3"),
+    ({"name": "re:(", "dtype": "int4"}, ValueError, "name 're:(' is no regular expression"),
+    ({"consumer": ["conv2d"], "dtype": "int4"}, TypeError, "consumer must be a string"),
+    ({"shape": "2x2", "dtype": "int4"}, TypeError, "shape must be a tuple"),
+    ({"shape": ("=4",), "dtype": "int4"}, ValueError, "shape has '=4'"),
+    ({"shape": (True,), "dtype": "int4"}, ValueError, "shape has True"),
+    ({"name": "*", "keep": "yes"}, TypeError, "keep must be true or false; got 'yes'"),
+    ({"name": "*", "dtype": "int3"}, ValueError, "Unsupported weight dtype 'int3'"),
+    ({"name": "*", "dtype": "fp4_e2m1fn"}, ValueError, "DType.FP4_E2M1FN requires granularity"),
+    ({"name": "*", "scale_dtype": "fp8_e8m0fnu"}, ValueError, "scale_dtype must be None"),
+    ({"name": "*", "granularity": "per_block", "block_size": 0}, ValueError, "block_size must be"),
+    ({"name": "*", "indivisible": "maybe"}, ValueError, "Invalid indivisible 'maybe'"),
+    ("int4", TypeError, "must be a table of keys and values; got 'int4'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "error", "message"), BAD, ids=str)
+def test_bad_rules_are_named_and_nothing_is_touched(
+    rule: Any, error: type[Exception], message: str
+) -> None:
+    program = three_kinds()
+    before = text(program)
+    rules = [{"name": "*", "keep": True}, rule]
+    with pytest.raises(error, match=re.escape(f"rule 2: {message}")):
+        quantize_weights(program, "int8", weight_num_threshold=0, overrides=rules, in_place=True)
+    assert text(program) == before
+
+
+@pytest.mark.parametrize("overrides", ["*", b"*", {"name": "*"}, 3, Rule(name="*", keep=True)])
+def test_overrides_that_are_no_sequence(overrides: Any) -> None:
+    with pytest.raises(TypeError, match=r"^overrides must be a sequence of rules; got "):
+        quantize_weights(three_kinds(), "int8", overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("rule", "near"),
+    [
+        (Rule(name=NAMES[TABLE] + "x", keep=True), f"is nearest to {NAMES[TABLE]!r}"),
+        (Rule(consumer="gathr_nd", keep=True), "consumer 'gathr_nd' is nearest to"),
+        (Rule(shape=(48, 65), keep=True), "shape (48, 65) is nearest to '(48, 64)'"),
+    ],
+)
+def test_a_rule_that_matches_nothing_lists_what_is_near(rule: Rule, near: str) -> None:
+    program = three_kinds()
+    before = text(program)
+    rules = [Rule(name="*", dtype="int4"), rule]
+    with pytest.raises(ValueError, match=r"^rule 2 matches no weight; ") as caught:
+        quantize_weights(program, "int8", weight_num_threshold=0, overrides=rules, in_place=True)
+    assert near in str(caught.value).replace("'(48, 65)'", "(48, 65)")
+    assert text(program) == before
+
+
+RULES = [
+    Rule(name='re:["\\\\]+ü\n.*', keep=True),
+    Rule(consumer="*", shape=(3, "*", "<=4"), dtype="uint4", qscheme="asymmetric"),
+    Rule(name="a", granularity="per_block", block_size=16, indivisible="fit", observer="mse"),
+    Rule(name="b", dtype="fp8_e5m2", scale_dtype="fp8_e8m0fnu"),
+]
+
+
+def test_rules_are_written_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text(dump_rules(RULES), "utf-8")
+    assert load_rules(path) == RULES
+    path.write_text(dump_rules([]))
+    assert load_rules(path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"rule", "is no TOML file"),
+        (b"\xff", "is no TOML file"),
+        (b"rule = 3", "must hold [[rule]] tables only; got rule"),
+        (b"[[rules]]\nname = 'a'", "must hold [[rule]] tables only; got rules"),
+        (b"[[rule]]\nname = 'a'\n[[rule]]\nnom = 'b'", "rule 2: has the unknown key 'nom'"),
+        (b"rule = [3]", "rule 1: must be a table"),
+    ],
+)
+def test_files_that_hold_no_rules(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_bytes(content)
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)) as caught:
+        load_rules(path)
+    assert str(caught.value).startswith(str(path))
