@@ -16,6 +16,7 @@ from coreai_opt.coreai_utils.common import (
     QScheme,
 )
 from coreai_opt.coreai_utils.comparison import compare_programs
+from coreai_opt.coreai_utils.planning import plan_quantization
 from coreai_opt.coreai_utils.weight_dequantization import dequantize_weights
 from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 
@@ -27,6 +28,7 @@ __all__ = [
     "QScheme",
     "compare_programs",
     "dequantize_weights",
+    "plan_quantization",
     "quantize_weights",
 ]
 

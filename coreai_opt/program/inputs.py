@@ -1,7 +1,7 @@
 """Inputs to run a program on: from a file, or made up where no one gives any."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from coreai_opt.program.candidates import GATHER
 from coreai_opt.program.coreai_ir import AIProgram, Op, Port, Value
 from coreai_opt.program.runtime import GRAPH
 
-__all__ = ["load_arrays", "random_inputs"]
+__all__ = ["load_arrays", "random_inputs", "split_samples"]
 
 Array = npt.NDArray[Any]
 
@@ -52,6 +52,27 @@ def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
         port.name: _random(port, values[port.name], rng)
         for port in coreai_ir.signature(program, GRAPH).inputs
     }
+
+
+def split_samples(program: AIProgram, inputs: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """Return samples for a program's graph ``main``, of inputs that hold one or several.
+
+    Args:
+        program: the program.
+        inputs: an array for each input, by name. If all have one axis more than their input, they
+            hold a sample for each index of the first.
+
+    Raises:
+        ValueError: they hold different numbers of samples, or none.
+    """
+    ranks = {port.name: len(port.shape) for port in coreai_ir.signature(program, GRAPH).inputs}
+    if not all(array.ndim == ranks.get(name, -1) + 1 for name, array in inputs.items()):
+        return [dict(inputs)]  # run_program says what is wrong with them, if anything is
+    counts = {name: len(array) for name, array in inputs.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise ValueError(f"inputs must hold the same number of samples, at least 1; got {counts}")
+    count = next(iter(counts.values()))
+    return [{name: array[i] for name, array in inputs.items()} for i in range(count)]
 
 
 def _random(port: Port, value: Value, rng: np.random.Generator) -> Array:

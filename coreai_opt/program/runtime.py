@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +23,7 @@ from coreai_opt.program.coreai_ir import (
 )
 from coreai_opt.reference import WEIGHT_DTYPES
 
-__all__ = ["GRAPH", "check_same_signature", "program_of", "run_program"]
+__all__ = ["GRAPH", "check_same_signature", "program_of", "run_program", "run_samples"]
 
 Array = npt.NDArray[Any]
 
@@ -33,24 +33,32 @@ _FLOATS = (*WEIGHT_DTYPES, np.dtype(np.float64))
 
 
 def run_program(program: AIProgram | AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run a program's graph ``main`` once on Core AI's runtime.
+    """Run a program's graph ``main`` once on Core AI's runtime; see :func:`run_samples`."""
+    return run_samples(program, [inputs])[0]
+
+
+def run_samples(
+    program: AIProgram | AIModelAsset, samples: Sequence[Mapping[str, Array]]
+) -> list[dict[str, Array]]:
+    """Run a program's graph ``main`` on Core AI's runtime, once for each sample.
 
     What native code writes to stderr while the graph is loaded is dropped: the runtime logs it.
 
     Args:
         program: a program, which is saved to a temporary folder for this, or an asset.
-        inputs: one array per input, by name, of its shape. Other dtypes are converted: floats to
-            floats, rounded, and integers to integers where they fit.
+        samples: of each, one array per input, by name, of its shape. Other dtypes are converted:
+            floats to floats, rounded, and integers to integers where they fit.
 
     Returns:
-        the outputs by name, sorted; copies.
+        of each sample the outputs by name, sorted; copies.
 
     Raises:
         ValueError: inputs that the program does not take as they are, or a program that has some
             the runtime cannot be given; the message names the input.
         RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
     """
-    arrays = _matching(signature(program_of(program), GRAPH).inputs, inputs)
+    ports = signature(program_of(program), GRAPH).inputs
+    arrays = [_matching(ports, sample) for sample in samples]
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
         return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
@@ -85,12 +93,18 @@ def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
         yield program.save_asset(Path(folder, "program.aimodel"))
 
 
-async def _run(asset: AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
+async def _run(
+    asset: AIModelAsset, samples: Sequence[Mapping[str, Array]]
+) -> list[dict[str, Array]]:
     async with asset.executable() as model:
         with _quiet_stderr():
             function = model.load_function(GRAPH)
-        outputs = await function({name: NDArray(array) for name, array in inputs.items()})
-        return {name: read_output(output) for name, output in sorted(outputs.items())}
+        results = []
+        for sample in samples:
+            outputs = await function({name: NDArray(array) for name, array in sample.items()})
+            # Copied before the next run, which may use their memory.
+            results.append({name: read_output(y) for name, y in sorted(outputs.items())})
+        return results
 
 
 @contextmanager
