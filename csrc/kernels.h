@@ -74,6 +74,8 @@ typedef struct caq_kernels {
 
     /* The observer MSE, see search.h. */
     size_t lanes; /* of a vector */
+    /* Give each of `lanes` blocks of `length` elements, one after the other, a lane of its own. */
+    void (*take_lanes)(const float *blocks, size_t length, float *to);
     /* Score the scales of a turn on the panel: raise the best of each lane, or add to the sums. */
     void (*score)(const caq_job *job, struct caq_search_space *space);
     /* Add the panel's errors with each candidate to its sum. */
@@ -121,8 +123,10 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 /* Loops over a few vectors; clang unrolls them unasked. */
 #if defined(__clang__)
 #define UNROLL
+#define UNROLL_LANES
 #else
 #define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL_LANES _Pragma("GCC unroll 16")
 #endif
 
 #define CONCAT_(a, b) a##b
@@ -141,6 +145,7 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
      .widen = (has) ? isa##_##source##_widen : NULL,                                               \
      .decode = (has) ? isa##_##source##_decode : NULL,                                             \
      .lanes = LANES,                                                                               \
+     .take_lanes = CAQ_WITH_MSE ? isa##_take_lanes : NULL,                                         \
      .score = CAQ_WITH_MSE ? isa##_score : NULL,                                                   \
      .errors = CAQ_WITH_MSE ? isa##_errors : NULL,                                                 \
      .round_found = CAQ_WITH_MSE ? isa##_round_found : NULL,                                       \

@@ -20,9 +20,8 @@ static int32_t count_turns(const caq_job *job) {
     return job->scheme == CAQ_SYMMETRIC ? 2 : 4;
 }
 
-static int is_scoring(const caq_job *job, const caq_search *search) {
-    return search->pass < count_turns(job);
-}
+/* All passes but the last. */
+static int is_scoring(const caq_search *search) { return search->pass + 1 < search->passes; }
 
 /* What stands for the extent of a block when its weights become integers. */
 static float unit_of(const caq_job *job) {
@@ -60,7 +59,7 @@ static void set_most(caq_search *search, size_t lane, float most) {
 
 /* Take over what MINMAX has found out about a block of the tile. */
 static void begin_lane(const caq_job *job, caq_search *search, size_t lane, const tile *tile,
-                       size_t block) {
+                       size_t block, float unit) {
     clear_lane(search, lane);
     search->scales[0][lane] = tile->scale[block];
     float absmax = tile->absmax[block], extent = absmax;
@@ -72,7 +71,7 @@ static void begin_lane(const caq_job *job, caq_search *search, size_t lane, cons
     if (absmax < 0x1p-100f || absmax >= largest_absmax(job))
         return;
     search->extent[lane] = extent;
-    search->gain[lane] = unit_of(job) / extent;
+    search->gain[lane] = unit / extent;
     search->error_gain[lane] = 0x1p14f / extent;
 }
 
@@ -81,8 +80,8 @@ static int32_t twice(float x) { return (int32_t)(((uint32_t)(int32_t)x & 0xFFFF)
 
 /* MINMAX's zero point, its neighbours, and one further to where the best was found. */
 static float zero_of_turn(float first, float best, float largest, int32_t turn) {
-    float zeros[4] = {first, first - 1.0f, first + 1.0f, best - first + best};
-    float zero = zeros[turn];
+    float zero = turn == 3 ? best - first + best : first;
+    zero += turn == 1 ? -1.0f : turn == 2 ? 1.0f : 0.0f;
     return zero < 0.0f ? 0.0f : zero > largest ? largest : zero;
 }
 
@@ -96,23 +95,17 @@ static void begin_turn(const caq_job *job, caq_search *search, size_t count) {
         search->lowest[lane] = twice(-zero);
         search->highest[lane] = twice(largest - zero);
     }
-    search->candidates = 0;
-    caq_grid grid = integer_grid(format.bits);
-    for (int32_t step = grid.first; step <= grid.last; step = next_step(grid, step))
-        search->candidates++;
-    if (format.mantissa)
-        search->candidates = FLOAT_STEPS;
+    search->candidates = format.mantissa ? FLOAT_STEPS : integer_grid(format.bits).count;
 }
 
-/* The scale at which the best codes leave the least error. */
-static float found_scale(const caq_job *job, const caq_search *search, size_t lane) {
-    caq_format_info format = caq_describe_format(job->format);
-    float unit = search->extent[lane];
-    if (format.mantissa)
-        unit = unit * 0.875f / float_target(job);
-    else
-        unit /= unit_of(job);
-    return search->a[lane] / search->b[lane] * unit;
+/* The scales at which the best codes leave the least error; MINMAX's where there are none. */
+static void find_best(const caq_job *job, caq_search *search, size_t count) {
+    int is_float = caq_describe_format(job->format).mantissa != 0;
+    float times = is_float ? 0.875f : 1.0f, units = is_float ? float_target(job) : unit_of(job);
+    for (size_t lane = 0; lane < count; lane++) {
+        float found = search->a[lane] / search->b[lane] * (search->extent[lane] * times / units);
+        search->scales[1][lane] = search->score[lane] > 0.0f ? found : search->scales[0][lane];
+    }
 }
 
 /* Symmetric integers have one code more below zero than above. If the other way round was better, it is
@@ -129,11 +122,10 @@ static void mirror_found(caq_search *search, size_t count) {
 static void begin_comparison(const caq_job *job, caq_search *search, size_t count) {
     int e8m0 = job->scale == CAQ_SCALE_E8M0;
     search->candidates = e8m0 ? 3 : 2;
+    find_best(job, search, count);
     for (size_t lane = 0; lane < count; lane++) {
         float minmax = search->scales[0][lane];
-        search->scales[1][lane] = search->scales[2][lane] = minmax;
-        if (search->score[lane] > 0.0f)
-            search->scales[1][lane] = found_scale(job, search, lane);
+        search->scales[2][lane] = minmax;
         if (e8m0 && search->gain[lane] > 0.0f) {
             search->scales[1][lane] = minmax * 0.5f;
             search->scales[2][lane] = minmax * 2.0f;
@@ -148,7 +140,7 @@ static void begin_comparison(const caq_job *job, caq_search *search, size_t coun
 }
 
 static void begin_pass(const caq_job *job, caq_search *search, size_t count) {
-    if (is_scoring(job, search))
+    if (is_scoring(search))
         begin_turn(job, search, count);
     else
         begin_comparison(job, search, count);
@@ -201,7 +193,7 @@ typedef struct walk {
 
 static void pass_over_panel(walk *walk) {
     caq_search_space *space = walk->space;
-    if (is_scoring(walk->job, &space->search))
+    if (is_scoring(&space->search))
         walk->job->kernels->score(walk->job, space);
     else
         walk->job->kernels->errors(walk->job, walk->encoding, space);
@@ -259,13 +251,10 @@ static void feed(walk *walk, size_t element, size_t count) {
 
 /* Give each block of the run a lane of its own. */
 static void take_lanes(walk *walk, size_t blocks, size_t length, float *to) {
-    size_t lanes = walk->job->kernels->lanes;
     float *run = walk->space->run;
-    for (size_t i = blocks * length; i < lanes * length; i++)
+    for (size_t i = blocks * length; i < walk->job->kernels->lanes * length; i++)
         run[i] = 0.0f;
-    for (size_t i = 0; i < length; i++)
-        for (size_t lane = 0; lane < lanes; lane++)
-            to[i * lanes + lane] = run[lane * length + i];
+    walk->job->kernels->take_lanes(run, length, to);
 }
 
 /* Elements of neighbouring blocks, each in a lane of its own. */
@@ -322,7 +311,7 @@ static void spread_lane(caq_search *search) {
 /* What the sums of a pass say about the first `count` lanes; then on to the next pass. */
 static void end_pass(const caq_job *job, caq_search *search, size_t count, const int64_t *a,
                      const int64_t *b, size_t stride, int has_scores, size_t elements) {
-    int scoring = is_scoring(job, search);
+    int scoring = is_scoring(search);
     for (size_t lane = 0; lane < count; lane++) {
         if (!scoring)
             choose(search, lane, a + lane, stride, elements);
@@ -387,11 +376,12 @@ static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, 
     caq_search *search = &space->search;
     size_t elements = elements_of_block(job), lanes = job->kernels->lanes;
     int is_held = side_by_side && elements <= PANEL_DEPTH;
+    float unit = unit_of(job);
     space->is_shallow = is_held;
     for (size_t lane = 0; lane < lanes; lane++)
         clear_lane(search, lane);
     for (size_t lane = 0; lane < blocks; lane++)
-        begin_lane(job, search, lane, tile, first + lane);
+        begin_lane(job, search, lane, tile, first + lane, unit);
     if (job->importance)
         find_importance(walk, run, first, blocks);
     search->pass = 0;
@@ -399,7 +389,7 @@ static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, 
     for (begin_pass(job, search, used); search->pass < search->passes;) {
         if (!side_by_side)
             spread_lane(search);
-        if (!is_held || !is_scoring(job, search))
+        if (!is_held || !is_scoring(search))
             clear_sums(space);
         if (is_held && search->pass) {
             space->is_fresh = 0;
@@ -464,7 +454,7 @@ caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_se
     caq_status status = job->kernels->find_scales(job, tile, 1, scale, &zero_point);
     search->pass = 0;
     search->passes = status == CAQ_OK ? count_passes(job) : 0;
-    begin_lane(job, search, 0, tile, 0);
+    begin_lane(job, search, 0, tile, 0, unit_of(job));
     if (job->importance)
         set_most(search, 0, largest_importance(job->importance, job->importances));
     if (search->passes)

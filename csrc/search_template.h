@@ -15,6 +15,36 @@ TARGET static inline vf VECTOR(magnitude)(vf x) {
     return VECTOR(from_bits)(VECTOR(and)(VECTOR(bits)(x), VECTOR(set_i)(INT32_MAX)));
 }
 
+#if LANES > 1
+/* Transpose: each round of a perfect shuffle of all rows moves a bit of the row to the column. */
+TARGET INLINE void VECTOR(transpose)(vf rows[LANES]) {
+    UNROLL_LANES for (size_t round = 1; round < LANES; round *= 2) {
+        vf shuffled[LANES];
+        UNROLL_LANES for (size_t row = 0; row < LANES / 2; row++)
+            VECTOR(interleave)(rows[row], rows[row + LANES / 2], shuffled + 2 * row);
+        UNROLL_LANES for (size_t row = 0; row < LANES; row++) rows[row] = shuffled[row];
+    }
+}
+#endif
+
+/* See caq_kernels. */
+TARGET static void VECTOR(take_lanes)(const float *blocks, size_t length, float *to) {
+    size_t i = 0;
+#if LANES > 1
+    for (; i + LANES <= length; i += LANES) {
+        vf rows[LANES];
+        UNROLL_LANES for (size_t lane = 0; lane < LANES; lane++) rows[lane] =
+            VECTOR(load_floats)(blocks + lane * length + i);
+        VECTOR(transpose)(rows);
+        UNROLL_LANES for (size_t e = 0; e < LANES; e++)
+            VECTOR(store_floats)(to + (i + e) * LANES, rows[e]);
+    }
+#endif
+    for (; i < length; i++)
+        UNROLL_LANES for (size_t lane = 0; lane < LANES; lane++) to[i * LANES + lane] =
+            blocks[lane * length + i];
+}
+
 TARGET static void VECTOR(fill_pairs)(caq_search_space *space) {
     vf gain = VECTOR(load_floats)(space->search.gain);
     for (size_t e = 0; e < space->depth; e += 2) {
@@ -87,19 +117,23 @@ TARGET static void VECTOR(weigh)(const caq_job *job, caq_search_space *space) {
 
 /* The best of each lane so far. */
 typedef struct VECTOR(best) {
-    vf score, a, b, zero;
+    vf score, a, b;
 } VECTOR(best);
 
 TARGET static inline VECTOR(best) VECTOR(load_best)(const caq_search *search) {
     return (VECTOR(best)){VECTOR(load_floats)(search->score), VECTOR(load_floats)(search->a),
-                          VECTOR(load_floats)(search->b), VECTOR(load_floats)(search->zero)};
+                          VECTOR(load_floats)(search->b)};
 }
 
+/* With the turn's zero point where it is of this turn. */
 TARGET static inline void VECTOR(store_best)(caq_search *search, VECTOR(best) best) {
+    vf zero =
+        VECTOR(if_above)(best.score, VECTOR(load_floats)(search->score),
+                         VECTOR(load_floats)(search->turn_zero), VECTOR(load_floats)(search->zero));
+    VECTOR(store_floats)(search->zero, zero);
     VECTOR(store_floats)(search->score, best.score);
     VECTOR(store_floats)(search->a, best.a);
     VECTOR(store_floats)(search->b, best.b);
-    VECTOR(store_floats)(search->zero, best.zero);
 }
 
 /* A candidate's sums of products and of squares. */
@@ -136,13 +170,11 @@ TARGET static inline vf VECTOR(large_to_float)(VECTOR(halves) sum) {
     return VECTOR(add)(VECTOR(mul)(VECTOR(to_float)(high), VECTOR(set_f)(0x1p15f)), low);
 }
 
-TARGET INLINE void VECTOR(raise_best)(const caq_search *search, vf a, vf b, VECTOR(best) * best) {
+TARGET INLINE void VECTOR(raise_best)(vf a, vf b, VECTOR(best) * best) {
     vf score = VECTOR(div)(VECTOR(mul)(a, a), b);
-    vf zero = VECTOR(load_floats)(search->turn_zero);
     best->a = VECTOR(if_above)(score, best->score, a, best->a);
     best->b = VECTOR(if_above)(score, best->score, b, best->b);
-    best->zero = VECTOR(if_above)(score, best->score, zero, best->zero);
-    best->score = VECTOR(if_above)(score, best->score, score, best->score);
+    best->score = VECTOR(greater)(score, best->score);
 }
 
 /* What becomes of a candidate's sums: a score, or a part of the sums of a longer block. */
@@ -152,7 +184,7 @@ TARGET INLINE void VECTOR(put_sums)(caq_search_space *space, size_t candidate, V
         vf b = VECTOR(to_float)(VECTOR(max)(sums.b, VECTOR(set_i)(1)));
         if (unit != 1.0f)
             b = VECTOR(mul)(b, VECTOR(set_f)(1.0f / unit));
-        VECTOR(raise_best)(&space->search, VECTOR(to_float)(sums.a), b, best);
+        VECTOR(raise_best)(VECTOR(to_float)(sums.a), b, best);
         return;
     }
     int32_t parts[2][LANES];
@@ -170,7 +202,7 @@ TARGET INLINE void VECTOR(put_large_sums)(caq_search_space *space, size_t candid
     if (space->is_shallow) {
         vf a = VECTOR(large_to_float)(sums.a);
         vf b = VECTOR(greater)(VECTOR(large_to_float)(sums.b), VECTOR(set_f)(1.0f));
-        VECTOR(raise_best)(&space->search, VECTOR(mul)(a, VECTOR(set_f)(1.0f / PRODUCT_UNIT)),
+        VECTOR(raise_best)(VECTOR(mul)(a, VECTOR(set_f)(1.0f / PRODUCT_UNIT)),
                            VECTOR(mul)(b, VECTOR(set_f)(1.0f / unit)), best);
         return;
     }

@@ -153,6 +153,12 @@ static inline vi neon_dot_pairs(vi a, vi b) {
     return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
 }
 
+/* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
+static inline void neon_interleave(vf a, vf b, vf to[2]) {
+    to[0] = vzip1q_f32(a, b);
+    to[1] = vzip2q_f32(a, b);
+}
+
 #include "../level_template.h"
 
 const caq_kernels caq_neon_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(neon);

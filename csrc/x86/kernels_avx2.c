@@ -190,6 +190,13 @@ TARGET static inline vi avx2_clip_pairs(vi a, vi lowest, vi highest) {
 }
 TARGET static inline vi avx2_dot_pairs(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 
+/* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
+TARGET static inline void avx2_interleave(vf a, vf b, vf to[2]) {
+    vf even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);
+    to[0] = _mm256_permute2f128_ps(even, odd, 0x20);
+    to[1] = _mm256_permute2f128_ps(even, odd, 0x31);
+}
+
 #include "../level_template.h"
 
 const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx2);

@@ -165,6 +165,14 @@ TARGET static inline vi avx512_clip_pairs(vi a, vi lowest, vi highest) {
 }
 TARGET static inline vi avx512_dot_pairs(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 
+/* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
+TARGET static inline void avx512_interleave(vf a, vf b, vf to[2]) {
+    const vi low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const vi high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    to[0] = _mm512_permutex2var_ps(a, low, b);
+    to[1] = _mm512_permutex2var_ps(a, high, b);
+}
+
 #include "../level_template.h"
 
 const caq_kernels caq_avx512_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx512);

@@ -776,8 +776,8 @@ _SEARCH = (
         ),
         (
             "search-float-unit",
-            "unit * 0.875f",
-            "unit",
+            "is_float ? 0.875f : 1.0f",
+            "1.0f",
             "MSE: the significand of the largest FP8 code is 7/8",
         ),
         (
