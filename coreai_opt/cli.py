@@ -6,8 +6,10 @@ brings Core AI with it, and ``coreai-opt --help`` should not wait for that.
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
@@ -134,8 +136,8 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument(
         "--dtype",
         choices=list(FORMATS),
-        help="format of the quantized weights; only with --rules it can be left out: weights that "
-        "no rule matches are kept then",
+        help="format of the quantized weights; it can be left out with --target-size or --min-sqnr, "
+        "and with --rules: weights that no rule matches are kept then",
     )
     parser.add_argument(
         "--granularity",
@@ -180,6 +182,33 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
         "and keep or any of dtype, qscheme, granularity, block_size, scale_dtype, observer, "
         "indivisible; the last that matches counts",
+    )
+    parser.add_argument(
+        "--target-size",
+        type=_size,
+        metavar="SIZE",
+        help="instead of a format: choose one for each weight so that OUT takes at most SIZE, such "
+        "as 25MB, 24MiB or 25000000 bytes, and the weights' error is small",
+    )
+    parser.add_argument(
+        "--min-sqnr",
+        type=float,
+        metavar="DB",
+        help="instead of a format: choose one for each weight so that OUT is small and the weights "
+        "have together this SQNR",
+    )
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE.npz",
+        help="with --target-size and --min-sqnr: an array for each input of IN, by name, or one of "
+        "several samples; a weight's error counts by what it does to the outputs then",
+    )
+    parser.add_argument(
+        "--plan-out",
+        type=Path,
+        metavar="FILE.toml",
+        help="with --target-size and --min-sqnr: where to write what was chosen, as --rules reads",
     )
     parser.add_argument(
         "--importance",
@@ -280,6 +309,20 @@ def _add_threshold(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="leave weights with at most N elements alone (default: %(default)s)",
     )
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def _size(text: str) -> int:
+    """Return the bytes that ``25MB`` and the like stand for."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
+    if match is None or match[2] not in _UNITS:
+        raise argparse.ArgumentTypeError(
+            f"must be a size such as 25MB; units are {', '.join(filter(None, _UNITS))}; got {text!r}"
+        )
+    return int(Fraction(match[1]) * _UNITS[match[2]])
 
 
 _REFUSED_GRANULARITY = CompressionGranularity.PER_GROUPED_CHANNEL

@@ -63,6 +63,26 @@ def test_the_bytes_do_not_depend_on_threads(
 
 
 @pytest.mark.usefixtures("every_element_is_worth_a_thread")
+@pytest.mark.parametrize("threads", [2, 3, 5, 8])
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_shares_begin_at_bytes_of_their_own(
+    target: tuple[str, bool], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of 35 codes end inside a byte; two threads that write one would seldom be caught."""
+    shares: list[list[int]] = []
+
+    def record(work: Any, bounds: list[int]) -> list[Any]:
+        shares.append(bounds)
+        return workers.in_parallel(work, bounds)
+
+    monkeypatch.setattr(_native, "in_parallel", record)
+    quantize_both(np.ones((61, 35), np.float32), target, (1, 0), threads)
+    (bounds,) = shares
+    assert len(bounds) == threads + 1
+    assert all(row * 35 * FORMATS[target[0]].bits % 8 == 0 for row in bounds[:-1])
+
+
+@pytest.mark.usefixtures("every_element_is_worth_a_thread")
 @pytest.mark.parametrize("sizes", [(0, 0), (1, 0), (0, 1)], ids=str)
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_a_nan_in_any_share_is_found(sizes: tuple[int, ...], symmetric: bool) -> None:
