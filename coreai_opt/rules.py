@@ -51,7 +51,7 @@ class Rule:
             ``">=1024"``; operators are ``< <= > >=``.
         keep: leave the weight as it is. No setting may be given then, and one has to be otherwise.
         dtype, qscheme, granularity, block_size, scale_dtype, observer, indivisible: settings, as
-            for ``quantize_weights``.
+            for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule or the call.
     """
 
     name: str | None = None
@@ -145,7 +145,7 @@ def dump_rules(rules: Iterable[Rule]) -> str:
         }
         for rule in rules
     ]
-    return tomli_w.dumps({"rule": tables})
+    return "\n".join(f"[[rule]]\n{tomli_w.dumps(table)}" for table in tables)
 
 
 def _make_rule(table: object) -> Rule:
@@ -176,7 +176,10 @@ def _parse_rule(given: object, arguments: Mapping[str, Any]) -> ParsedRule:
 
 def _settings(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> Settings:
     of_dtype = {"qscheme": QScheme.SYMMETRIC, "scale_dtype": None} if "dtype" in given else {}
-    return parse_settings({**arguments, **of_dtype, **given})
+    settings = parse_settings({**arguments, **of_dtype, **given})
+    if "block_size" in given and settings.granularity is not CompressionGranularity.PER_BLOCK:
+        raise ValueError(f"block_size needs granularity 'per_block'; it is {settings.granularity}")
+    return settings
 
 
 def _check_pattern(key: str, pattern: object) -> None:

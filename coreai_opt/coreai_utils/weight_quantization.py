@@ -113,8 +113,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         "observer": observer,
         "indivisible": indivisible,
     }
+    settings = None if dtype is None and overrides else parse_settings(arguments)
     rules = [] if overrides is None else parse_rules(overrides, arguments)
-    settings = parse_settings(arguments) if dtype is not None or not rules else None
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
     run, threads = parse_backend(backend), parse_num_threads(num_threads)

@@ -68,11 +68,13 @@ class Blocks(NamedTuple):
         sizes: a block's length along each axis; 0 stands for the whole axis.
         granularity: which elements share a scale.
         block_size: input channels that share one with PER_BLOCK, else 0.
+        reason: why they are not the blocks that were asked for; empty if they are.
     """
 
     sizes: tuple[int, ...]
     granularity: CompressionGranularity
     block_size: int
+    reason: str
 
 
 def weight_blocks(
@@ -89,44 +91,40 @@ def weight_blocks(
             that does; where that is 1, PER_CHANNEL.
 
     Raises:
-        ValueError: ``block_size`` does not divide the input channels.
+        ValueError: ``block_size`` does not divide the input channels, and ``fit`` is not asked for.
     """
+    sizes, reason = [0] * len(weight.shape), ""
+    per_block = CompressionGranularity.PER_BLOCK
     if granularity is CompressionGranularity.PER_TENSOR:
-        return Blocks((0,) * len(weight.shape), granularity, 0)
+        return Blocks(tuple(sizes), granularity, 0, reason)
     axes = channel_axes(weight)
-    has_input = axes.input < len(weight.shape)
-    if fit and has_input and granularity is CompressionGranularity.PER_BLOCK:
-        granularity, block_size = _fit(weight.shape[axes.input] // axes.groups, block_size)
-    sizes = [0] * len(weight.shape)
-    if has_input:
-        channels = weight.shape[axes.input]
-        sizes[axes.input] = _input_block(channels, axes, granularity, block_size)
+    if axes.input < len(sizes):
+        group = weight.shape[axes.input] // axes.groups
+        whole = group if axes.groups > 1 else 0
+        if granularity is per_block and group % block_size:
+            reason = _why_not(block_size, group, axes)
+            if not fit:
+                raise ValueError(reason)
+            granularity, block_size = _fit(block_size, group)
+            reason += f"; {block_size or granularity} is taken"
+        sizes[axes.input] = block_size if granularity is per_block else whole
     for axis in (axes.output, *axes.batch):
         sizes[axis] = 1
-    return Blocks(tuple(sizes), granularity, block_size)
+    return Blocks(tuple(sizes), granularity, block_size, reason)
 
 
-def _fit(channels: int, block_size: int) -> tuple[CompressionGranularity, int]:
-    """Return blocks that divide ``channels``, at most ``block_size`` long."""
-    divisor = next(size for size in range(block_size, 0, -1) if channels % size == 0)
-    if divisor == 1 < block_size:
+def _why_not(block_size: int, group: int, axes: ChannelAxes) -> str:
+    which = "channels of each group" if axes.groups > 1 else "input channels"
+    return f"block size {block_size} does not divide axis {axes.input}: {group} {which}"
+
+
+def _fit(block_size: int, channels: int) -> tuple[CompressionGranularity, int]:
+    """Return blocks that divide ``channels``, shorter than ``block_size``."""
+    longest = min(block_size, channels)
+    divisor = next(size for size in range(longest, 0, -1) if channels % size == 0)
+    if divisor == 1:
         return CompressionGranularity.PER_CHANNEL, 0
     return CompressionGranularity.PER_BLOCK, divisor
-
-
-def _input_block(
-    channels: int, axes: ChannelAxes, granularity: CompressionGranularity, block_size: int
-) -> int:
-    """Length of a block along the input axis, which has ``channels`` of them."""
-    group = channels // axes.groups
-    if granularity is CompressionGranularity.PER_CHANNEL:
-        return group if axes.groups > 1 else 0
-    if group % block_size:
-        which = "channels of each group" if axes.groups > 1 else "input channels"
-        raise ValueError(
-            f"block size {block_size} does not divide axis {axes.input}: {group} {which}"
-        )
-    return block_size
 
 
 def _agreed_axes(weight: Weight) -> ChannelAxes | None:

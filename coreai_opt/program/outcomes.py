@@ -18,14 +18,12 @@ class Quantized(NamedTuple):
     Attributes:
         array: what it became.
         blocks: which of its elements share a scale.
-        reason: why these are not the blocks that were asked for; empty if they are.
         error: what that did to it, if it was to be measured.
         seconds: how long reading and quantizing it took.
     """
 
     array: QuantizedArray
     blocks: Blocks
-    reason: str
     error: WeightError | None
     seconds: float
 
@@ -44,7 +42,7 @@ def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
     assert job.settings is not None
     array, spec = outcome.array, job.settings.spec
     return replace(
-        _record(job, Status.QUANTIZED, outcome.reason),
+        _record(job, Status.QUANTIZED, outcome.blocks.reason),
         format_after=str(array.dtype),
         qscheme=str(QScheme.SYMMETRIC if spec.symmetric else QScheme.ASYMMETRIC),
         granularity=str(outcome.blocks.granularity),

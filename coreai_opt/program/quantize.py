@@ -184,7 +184,6 @@ class _Read(NamedTuple):
         spec: what to turn them into.
         blocks: its blocks.
         importance: as in ``Job``.
-        reason: why its blocks are others than those that were asked for.
         seconds: how long reading took.
     """
 
@@ -192,7 +191,6 @@ class _Read(NamedTuple):
     spec: QuantizationSpec
     blocks: Blocks
     importance: npt.NDArray[np.float32] | None
-    reason: str
     seconds: float
 
 
@@ -213,20 +211,8 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
     except ValueError as reason:
         return Left(Status.SKIPPED, str(reason))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
-    return _Read(
-        array,
-        settings.spec,
-        blocks,
-        job.importance,
-        _why_other_blocks(settings, blocks),
-        time.perf_counter() - started,
-    )
-
-
-def _why_other_blocks(settings: Settings, blocks: Blocks) -> str:
-    if blocks.block_size == settings.block_size:
-        return ""
-    return f"block size {settings.block_size} does not divide its input channels"
+    seconds = time.perf_counter() - started
+    return _Read(array, settings.spec, blocks, job.importance, seconds)
 
 
 def _quantize(read: _Read, work: Work) -> Quantized | Left:
@@ -244,4 +230,4 @@ def _quantize(read: _Read, work: Work) -> Quantized | Left:
         return Left(Status.SKIPPED, str(reason))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
-    return Quantized(array, read.blocks, read.reason, error, seconds)
+    return Quantized(array, read.blocks, error, seconds)

@@ -94,7 +94,7 @@ def selection(file: str) -> Selection:
         return (C_LIBRARY, "-k", "neon")
     if file.startswith("csrc/"):
         return (*ARRAY, C_LIBRARY, "-k", "not aarch64")
-    if file.startswith("coreai_opt/program/"):
+    if file.startswith(("coreai_opt/program/", "coreai_opt/rules", "coreai_opt/settings")):
         return PROGRAM
     return ARRAY
 

@@ -1254,8 +1254,8 @@ _PROGRAMS = (
         ),
         (
             "group-of-blocks",
-            "if group % block_size:",
-            "if channels % block_size:",
+            "group = weight.shape[axes.input] // axes.groups",
+            "group = weight.shape[axes.input]",
             "a block stays within a group",
         ),
         (
@@ -1266,8 +1266,8 @@ _PROGRAMS = (
         ),
         (
             "groups",
-            "return group if axes.groups > 1 else 0",
-            "return 0",
+            "whole = group if axes.groups > 1 else 0",
+            "whole = 0",
             "groups of a transposed convolution do not share scales",
         ),
         (
@@ -1275,6 +1275,117 @@ _PROGRAMS = (
             "len(meanings) > 1",
             "len(meanings) > 2",
             "users that disagree give output 0, input 1 and a warning",
+        ),
+        (
+            "fit-largest",
+            "range(longest, 0, -1)",
+            "range(longest // 2, 0, -1)",
+            "blocks that fit are the largest that divide the channels",
+        ),
+        (
+            "fit-per-channel",
+            "if divisor == 1:",
+            "if divisor == 0:",
+            "where no block size but 1 divides the channels they have one scale",
+        ),
+        (
+            "fit-only-when-asked",
+            "if not fit:",
+            "if False:",
+            "indivisible weights are left as they are unless blocks that fit are asked for",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/settings.py",
+        (
+            "fit-mxfp4",
+            "indivisible is Indivisible.FIT and spec.format.name != DType.FP4_E2M1FN",
+            "indivisible is Indivisible.FIT",
+            "MXFP4 has blocks of 32 and no others",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/rules.py",
+        (
+            "whole-name",
+            "re.fullmatch(pattern.removeprefix(_REGEX), text)",
+            "re.match(pattern.removeprefix(_REGEX), text)",
+            "a regular expression matches from end to end",
+        ),
+        (
+            "case",
+            "fnmatch.fnmatchcase(text, pattern)",
+            "fnmatch.fnmatchcase(text.lower(), pattern.lower())",
+            "a glob tells upper from lower case",
+        ),
+        (
+            "any-consumer",
+            "or any(_matches_op(rule.consumer, op) for op in consumers)",
+            "or all(_matches_op(rule.consumer, op) for op in consumers)",
+            "one consumer that matches is enough",
+        ),
+        (
+            "dialect",
+            '_matches(pattern, op) or _matches(pattern, op.rsplit(".", 1)[-1])',
+            "_matches(pattern, op)",
+            "consumers match with or without their dialect",
+        ),
+        (
+            "rank",
+            "len(pattern) == len(shape) and all(",
+            "all(",
+            "a shape has an entry for each axis",
+        ),
+        (
+            "comparison",
+            '"<": operator.lt',
+            '"<": operator.le',
+            "< excludes its bound",
+        ),
+        (
+            "rest-of-the-call",
+            "parse_settings({**arguments, **of_dtype, **given})",
+            "parse_settings({**arguments, **given})",
+            "a dtype brings its own scheme and scale dtype",
+        ),
+        (
+            "block-size-without-blocks",
+            "settings.granularity is not CompressionGranularity.PER_BLOCK",
+            "False",
+            "a block size without blocks is refused",
+        ),
+        (
+            "keep-and-settings",
+            "if rule.keep == bool(settings):",
+            "if not rule.keep and not settings:",
+            "a rule either keeps or has settings",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/jobs.py",
+        (
+            "last-rule",
+            "rules[matching[-1] - 1].settings",
+            "rules[matching[0] - 1].settings",
+            "the last rule that matches counts",
+        ),
+        (
+            "unused-rule",
+            "if number not in used:",
+            "if False:",
+            "a rule that matches no weight is an error",
+        ),
+        (
+            "behind-transposes",
+            "for use in consumers(weight.uses)}",
+            "for use in weight.uses}",
+            "a rule's consumers are those behind transposes",
+        ),
+        (
+            "importance-of-minmax",
+            "job.settings is not None and job.settings.spec.mse",
+            "job.settings is not None",
+            "weights that a rule quantizes by MINMAX have no importance",
         ),
     ),
     *_mutants(

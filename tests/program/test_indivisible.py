@@ -6,15 +6,35 @@ from typing import Any
 
 import pytest
 from coreai.authoring import AIProgram
+from coreai.authoring.constant import constant
 
 from coreai_opt.assets import load_asset
-from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.program.candidates import find_quantized
+from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
+from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program.channel_axes import weight_blocks
 from coreai_opt.records import WeightRecord
 
-from .programs import matmul_program, random_weight, weight_values
+from .programs import (
+    F32,
+    make_program,
+    matmul_program,
+    random_weight,
+    transposed_convolution,
+    weight_values,
+)
 
 CREPE = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
+
+
+def grouped(channels: int, groups: int) -> AIProgram:
+    """A transposed convolution of so many input channels."""
+    return make_program(
+        lambda x: (
+            transposed_convolution(x, constant(random_weight((channels, 3, 3, 3))), groups=groups),
+        ),
+        {"x": ((1, channels, 5, 5), F32)},
+        {"y": ((1, 3 * groups, 7, 7), F32)},
+    )
 
 
 def record_of(program: AIProgram, dtype: str = "int4", **options: Any) -> WeightRecord:
@@ -50,9 +70,9 @@ def test_the_largest_that_fits(
     program = matmul_program(random_weight((channels, 5)))
     record = record_of(program, block_size=block_size, indivisible="fit")
     assert (record.granularity, record.block_size) == (granularity, fitting)
-    divides = channels % block_size == 0
-    said = f"block size {block_size} does not divide its input channels"
-    assert record.reason == ("" if divides else said)
+    said = f"block size {block_size} does not divide axis 0: {channels} input channels"
+    taken = f"{said}; {fitting or granularity} is taken"
+    assert record.reason == ("" if channels % block_size == 0 else taken)
     same = quantize_weights(
         program, "int4", granularity=granularity, block_size=fitting, weight_num_threshold=0
     )
@@ -65,6 +85,42 @@ def test_the_largest_that_fits(
         indivisible="fit",
     )
     assert weight_values(fit) == weight_values(same)
+
+
+@pytest.mark.parametrize(
+    ("block_size", "sizes", "granularity"),
+    [
+        (4, (3, 1, 0, 0), "per_block"),
+        (6, (6, 1, 0, 0), "per_block"),
+        (8, (6, 1, 0, 0), "per_block"),
+    ],
+)
+def test_what_fits_a_group_of_a_transposed_convolution(
+    block_size: int, sizes: tuple[int, ...], granularity: str
+) -> None:
+    """12 input channels in 2 groups: 4 divides the axis, but not the 6 channels of a group."""
+    program = grouped(12, 2)
+    record = record_of(program, block_size=block_size, indivisible="fit")
+    assert (record.granularity, record.block_size) == (granularity, sizes[0])
+    said = f"block size {block_size} does not divide axis 0: 6 channels of each group"
+    assert record.reason == ("" if block_size == 6 else f"{said}; {sizes[0]} is taken")
+    (weight,) = find_weights(program, 0)
+    fitting = weight_blocks(weight, CompressionGranularity.PER_BLOCK, block_size, fit=True)
+    assert fitting.sizes == sizes
+
+
+def test_groups_that_only_1_divides_have_scales_of_their_own() -> None:
+    """14 input channels in 2 groups: one scale for 7 of them, not for all."""
+    (weight,) = find_weights(grouped(14, 2), 0)
+    blocks = weight_blocks(weight, CompressionGranularity.PER_BLOCK, 4, fit=True)
+    assert (blocks.sizes, blocks.block_size) == ((7, 1, 0, 0), 0)
+    assert blocks.granularity is CompressionGranularity.PER_CHANNEL
+
+
+def test_no_time_is_lost_on_huge_block_sizes() -> None:
+    """Only sizes up to the number of channels are tried; to this one it would take days."""
+    program = matmul_program(random_weight((7, 5)))
+    assert record_of(program, block_size=10**15, indivisible="fit").block_size == 7
 
 
 def test_skipping_is_the_default(caplog: pytest.LogCaptureFixture) -> None:

@@ -198,6 +198,7 @@ BAD = [
     ({"name": "*", "dtype": "fp4_e2m1fn"}, ValueError, "DType.FP4_E2M1FN requires granularity"),
     ({"name": "*", "scale_dtype": "fp8_e8m0fnu"}, ValueError, "scale_dtype must be None"),
     ({"name": "*", "granularity": "per_block", "block_size": 0}, ValueError, "block_size must be"),
+    ({"name": "*", "block_size": 8}, ValueError, "block_size needs granularity 'per_block'; it is"),
     ({"name": "*", "indivisible": "maybe"}, ValueError, "Invalid indivisible 'maybe'"),
     ("int4", TypeError, "must be a table of keys and values; got 'int4'"),
 ]
@@ -213,6 +214,12 @@ def test_bad_rules_are_named_and_nothing_is_touched(
     with pytest.raises(error, match=re.escape(f"rule 2: {message}")):
         quantize_weights(program, "int8", weight_num_threshold=0, overrides=rules, in_place=True)
     assert text(program) == before
+
+
+def test_a_bad_setting_of_the_call_is_not_blamed_on_a_rule() -> None:
+    rules = [{"name": "*", "observer": "mse"}]
+    with pytest.raises(ValueError, match=r"^Unsupported weight dtype 'int3'"):
+        quantize_weights(three_kinds(), "int3", overrides=rules)
 
 
 @pytest.mark.parametrize("overrides", ["*", b"*", {"name": "*"}, 3, Rule(name="*", keep=True)])
@@ -253,6 +260,13 @@ def test_rules_are_written_and_read_again(tmp_path: Path) -> None:
     assert load_rules(path) == RULES
     path.write_text(dump_rules([]))
     assert load_rules(path) == []
+
+
+def test_short_rules_are_tables_of_their_own_too() -> None:
+    """What is to be edited by hand is not one list on a few lines."""
+    rules = [Rule(name="a", keep=True), Rule(name="b", dtype="int4")]
+    tables = ['[[rule]]\nname = "a"\nkeep = true\n', '[[rule]]\nname = "b"\ndtype = "int4"\n']
+    assert dump_rules(rules) == "\n".join(tables)
 
 
 @pytest.mark.parametrize(
