@@ -68,6 +68,7 @@ NAMES = {weight.shape: weight.name for weight in find_weights(three_kinds(), 0)}
         ({"name": "main/*/gather_nd:0/*"}, "T"),
         ({"name": "re:.*/32x(64|17)"}, "L"),
         ({"name": "re:32x64"}, ""),  # the whole name has to match
+        ({"name": "re:main/"}, ""),
         ({"consumer": "gather_nd"}, "T"),
         ({"consumer": "coreai.gather_nd"}, "T"),
         ({"consumer": "*matmul"}, "LR"),  # the linear layer's is behind a transpose
@@ -92,6 +93,22 @@ def test_what_matches(match: dict[str, Any], matched: str) -> None:
     else:
         with pytest.raises(ValueError, match=r"^rule 1 matches no weight; "):
             formats(Rule(**match, dtype="int4"))
+
+
+def test_one_of_several_consumers_is_enough() -> None:
+    def body(x: Value, rows: Value) -> Any:
+        table = constant(random_weight((48, 64)))
+        return linear(x, table), gather_nd(table, rows)
+
+    tied = make_program(
+        body,
+        {"x": ((4, 64), F32), "rows": ((4, 1), np.int32)},
+        {"y": ((4, 48), F32), "z": ((4, 64), F32)},
+    )
+    for consumer in ("gather_nd", "*matmul"):
+        rules = [Rule(consumer=consumer, dtype="int4")]
+        (weight,) = find_quantized(quantize_weights(tied, "int8", overrides=rules))
+        assert weight.format == "int4"
 
 
 def test_the_last_rule_counts_alone() -> None:
