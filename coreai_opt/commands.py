@@ -85,7 +85,7 @@ def quantize(
     if not quantized:
         logger.warning("no weight was quantized; %s decodes to what %s does", output, source)
     console = stdout()
-    console.print(f"weights  {quantized} quantized, {after.weights} skipped")
+    console.print(f"weights  {quantized} quantized, {after.weights} left as they are")
     console.print(f"         {change(before.nbytes, after.nbytes)}")
     console.print(f"file     {change(size_before, asset_bytes(output))}")
     console.print(f"time     {time.perf_counter() - started:.2f} s")
