@@ -1381,12 +1381,6 @@ _PROGRAMS = (
             "for use in weight.uses}",
             "a rule's consumers are those behind transposes",
         ),
-        (
-            "importance-of-minmax",
-            "job.settings is not None and job.settings.spec.mse",
-            "job.settings is not None",
-            "weights that a rule quantizes by MINMAX have no importance",
-        ),
     ),
     *_mutants(
         "coreai_opt/program/rewrite.py",

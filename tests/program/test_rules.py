@@ -189,6 +189,25 @@ def test_rules_give_what_calls_give() -> None:
     assert weight_values(mixed) == [whole[w.format][i] for i, w in enumerate(weights)]
 
 
+def test_importances_go_to_the_weights_that_are_searched() -> None:
+    """Here a rule asks for MSE, not the call; the other weights' importances change nothing."""
+    program = three_kinds()
+    random = np.random.default_rng(3).standard_normal(64)
+    importance = {NAMES[shape]: np.exp(3 * random) for shape in (TABLE, LINEAR)}
+    rules = [Rule(shape=LINEAR, observer="mse"), Rule(shape=RIGHT, keep=True)]
+
+    def values(**options: Any) -> list[Any]:
+        options = {"weight_num_threshold": 0, "overrides": rules, **options}
+        return weight_values(quantize_weights(program, "int4", **options))
+
+    with_it, without = values(importance=importance), values()
+    assert [a == b for a, b in zip(with_it, without, strict=True)] == [True, False, True]
+    everywhere = values(overrides=None, observer="mse", importance=importance)
+    assert with_it[1] == everywhere[1]
+    with pytest.raises(ValueError, match=r"^importance must be None unless observer is"):
+        values(overrides=rules[1:], importance=importance)
+
+
 def test_rules_see_weights_above_the_threshold_only() -> None:
     with pytest.raises(ValueError, match="rule 1 matches no weight"):
         quantize_weights(
