@@ -28,7 +28,7 @@ class OutputComparison:
         shape: its shape.
         sqnr_db: 10 log10(Σ r² / Σ (r - y)²) in dB; infinity where the two are equal.
         cosine: Σ r·y / √(Σ r² · Σ y²); NaN where one of the two is zero throughout.
-        max_abs_error: the largest of the absolute errors, |r - y|.
+        max_abs_error: the largest of the absolute errors, ``|r - y|``.
         top1: share, from 0 to 1, of the rows along the last axis whose largest elements stand in
             the same place (the first of several that are equal); None where the last axis has fewer
             than two elements.

@@ -34,10 +34,10 @@ class WeightError:
     Attributes:
         signal: Σ w².
         noise: Σ (w' - w)².
-        largest: the largest |w' - w|.
-        histogram: how many elements have |w' - w| / rms(w) under 2**-15, in [2**-15, 2**-14), …,
-            in [1/2, 1), and of 1 or more: 17 counts. In a weight of zeros an error of 0 counts as
-            0, any other as 1 or more.
+        largest: the largest ``|w' - w|``.
+        histogram: how many elements have ``|w' - w| / rms(w)`` under 2**-15, in [2**-15, 2**-14),
+            …, in [1/2, 1), and of 1 or more: 17 counts. In a weight of zeros an error of 0 counts
+            as 0, any other as 1 or more.
     """
 
     signal: float
