@@ -122,6 +122,14 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
                 os.rename(new, path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file in one step: what is there stays until the new one is complete."""
+    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
+        new = Path(staging, path.name)
+        new.write_text(text, "utf-8")
+        os.replace(new, path)
+
+
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes that do the same from swapping assets in ``folder`` meanwhile."""

@@ -132,12 +132,12 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "OUT appears only when it is complete.",
     )
     _add_source(parser)
-    _add_output(parser)
+    _add_output(parser, nargs="?")
     parser.add_argument(
         "--dtype",
         choices=list(FORMATS),
-        help="format of the quantized weights; it can be left out with --target-size or --min-sqnr, "
-        "and with --rules: weights that no rule matches are kept then",
+        help="format of the quantized weights; left out with --target-size or --min-sqnr, and "
+        "with --rules if it may: weights that no rule matches are kept then",
     )
     parser.add_argument(
         "--granularity",
@@ -201,14 +201,32 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--inputs",
         type=Path,
         metavar="FILE.npz",
-        help="with --target-size and --min-sqnr: an array for each input of IN, by name, or one of "
-        "several samples; a weight's error counts by what it does to the outputs then",
+        help="an array for each input of IN, by name, or of several samples: with --target-size "
+        "and --min-sqnr a weight's error counts by what it does to the outputs then; --verify "
+        "runs it",
     )
     parser.add_argument(
         "--plan-out",
         type=Path,
         metavar="FILE.toml",
         help="with --target-size and --min-sqnr: where to write what was chosen, as --rules reads",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a report of every weight: a page with charts (.html), .md or .json",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would become of each weight, its size and SQNR, and write no asset",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="run IN and the result on Core AI's runtime and print how far their outputs are "
+        "apart, on --inputs or on random ones",
     )
     parser.add_argument(
         "--importance",
@@ -296,8 +314,10 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("output", metavar="OUT.aimodel", type=Path, help="asset to write")
+def _add_output(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument(
+        "output", metavar="OUT.aimodel", type=Path, nargs=nargs, help="asset to write"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
@@ -320,7 +340,7 @@ def _size(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
     if match is None or match[2] not in _UNITS:
         raise argparse.ArgumentTypeError(
-            f"must be a size such as 25MB; units are {', '.join(filter(None, _UNITS))}; got {text!r}"
+            f"must be a size such as 25MB, in {', '.join(filter(None, _UNITS))}; got {text!r}"
         )
     return int(Fraction(match[1]) * _UNITS[match[2]])
 

@@ -1,94 +1,19 @@
 """What the subcommands of ``coreai-opt`` do, for options that ``cli.py`` has parsed."""
 
 import logging
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from coreai_opt.assets import asset_bytes, check_destination, check_space, load_asset, replacing
 from coreai_opt.compare import check_quality
-from coreai_opt.coreai_utils import (
-    CompressionGranularity,
-    compare_programs,
-    dequantize_weights,
-    quantize_weights,
-)
-from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.coreai_utils import compare_programs, dequantize_weights
+from coreai_opt.program.candidates import count_weights, find_quantized, find_weights
 from coreai_opt.program.inputs import load_arrays
-from coreai_opt.report import change, print_comparisons, print_table, progress_bar, stdout
-from coreai_opt.rules import load_rules
+from coreai_opt.quantize_command import quantize
+from coreai_opt.report import change, print_comparisons, print_table, stdout
+
+__all__ = ["compare", "dequantize", "inspect", "quantize"]
 
 logger = logging.getLogger("coreai_opt")
-
-DEFAULT_BLOCK_SIZE = 32
-
-
-def quantize(
-    source: Path,
-    output: Path,
-    *,
-    dtype: str | None,
-    granularity: str,
-    block_size: int | None,
-    rules: Path | None,
-    importance: Path | None,
-    threshold: int,
-    force: bool,
-    **options: Any,
-) -> None:
-    """Write a copy of the asset ``source``, its weights quantized, to ``output``, and sum it up.
-
-    Args:
-        source: the asset to read; may be ``output``, with ``force``.
-        output: the asset to write. It appears, or changes, only when it is complete.
-        dtype, granularity: as in ``quantize_weights``.
-        block_size: as in ``quantize_weights``; only with per_block, where None means 32.
-        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; with it, ``dtype``
-            may be None.
-        importance: a .npz file of what ``quantize_weights`` takes under this name.
-        threshold: ``weight_num_threshold`` of ``quantize_weights``.
-        force: whether ``output`` may exist.
-        options: further arguments of ``quantize_weights``.
-
-    Raises:
-        ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
-    """
-    if block_size is not None and granularity != CompressionGranularity.PER_BLOCK:
-        raise ValueError(f"--block-size needs --granularity per_block; it is {granularity}")
-    if dtype is None and rules is None:
-        raise ValueError("--dtype is needed, or --rules")
-    check_destination(output, force=force)
-    overrides = None if rules is None else load_rules(rules)
-    numbers = None if importance is None else load_arrays(importance)
-    started = time.perf_counter()
-    asset = load_asset(source)
-    program = asset.program
-    before, size_before = _count(program, threshold), asset_bytes(source)
-    with progress_bar(before.weights) as progress:
-        quantize_weights(
-            program,
-            dtype,
-            granularity=granularity,
-            block_size=block_size or DEFAULT_BLOCK_SIZE,
-            overrides=overrides,
-            importance=numbers,
-            weight_num_threshold=threshold,
-            in_place=True,
-            progress=progress,
-            **options,
-        )
-    after = _count(program, threshold)
-    check_space(output, size_before - before.nbytes + after.nbytes)
-    with replacing(output, force=force) as path:
-        program.save_asset(path, metadata=asset.metadata)
-    quantized = after.quantized - before.quantized
-    if not quantized:
-        logger.warning("no weight was quantized; %s decodes to what %s does", output, source)
-    console = stdout()
-    console.print(f"weights  {quantized} quantized, {after.weights} left as they are")
-    console.print(f"         {change(before.nbytes, after.nbytes)}")
-    console.print(f"file     {change(size_before, asset_bytes(output))}")
-    console.print(f"time     {time.perf_counter() - started:.2f} s")
 
 
 def dequantize(source: Path, output: Path, *, force: bool) -> None:
@@ -105,9 +30,9 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     check_destination(output, force=force)
     asset = load_asset(source)
     program = asset.program
-    before, size_before = _count(program, 0), asset_bytes(source)
+    before, size_before = count_weights(program, 0), asset_bytes(source)
     dequantize_weights(program, in_place=True)
-    after = _count(program, 0)
+    after = count_weights(program, 0)
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
         program.save_asset(path, metadata=asset.metadata)
@@ -194,17 +119,3 @@ def compare(
     )
     if min_sqnr is not None:
         check_quality(comparisons, min_sqnr)
-
-
-class _Count(NamedTuple):
-    """The weights of a program: how many are not quantized, how many are, their bytes together."""
-
-    weights: int
-    quantized: int
-    nbytes: int
-
-
-def _count(program: Any, threshold: int) -> _Count:
-    weights, quantized = find_weights(program, threshold), find_quantized(program)
-    nbytes = sum(w.nbytes for w in weights) + sum(q.nbytes for q in quantized)
-    return _Count(len(weights), len(quantized), nbytes)

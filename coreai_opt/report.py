@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from coreai_opt.compare import OutputComparison
+from coreai_opt.plan import FrontierPoint, QuantizationPlan
 from coreai_opt.records import WeightRecord
 
 
@@ -59,6 +60,29 @@ def print_comparisons(
             )
             for c in comparisons
         ),
+    )
+
+
+_FRONTIER_POINTS = 12
+"""About so many are printed."""
+
+
+def print_frontier(console: Console, plan: QuantizationPlan, rest: int) -> None:
+    """Print what a plan could be chosen from.
+
+    Args:
+        console: where to.
+        plan: the plan.
+        rest: bytes that the file takes beside the weights.
+    """
+    chosen = FrontierPoint(plan.nbytes, plan.sqnr_db)
+    every = max(1, len(plan.frontier) // _FRONTIER_POINTS)
+    points = sorted({*plan.frontier[::every], *plan.frontier[-1:], chosen})
+    print_table(
+        console,
+        "What the weights can be",
+        (">bytes of the file, about", ">SQNR of the weights", "plan"),
+        ((rest + p.nbytes, f"{p.sqnr_db:.1f} dB", "chosen" if p == chosen else "") for p in points),
     )
 
 

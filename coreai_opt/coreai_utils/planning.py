@@ -59,10 +59,10 @@ def plan_quantization(
     """Choose a format for each weight: the best within a size, or the smallest that is so good.
 
     Every weight is quantized to every candidate; sizes and errors are measured, not estimated. A
-    plan's noise / signal is the mean of that of its weights, in which each counts by the square root
-    of its number of elements. With ``inputs`` it is what the weights' errors do to the outputs: each weight
-    in turn is quantized to INT4, the program is run, and the noise of the outputs by that of the
-    weight tells how much its noise counts; the effects are added.
+    plan's noise / signal is the mean of that of its weights, in which each counts by the square
+    root of its number of elements. With ``inputs`` it is what the weights' errors do to the
+    outputs: each weight in turn is quantized to INT4, the program is run, and the noise of the
+    outputs by that of the weight tells how much its noise counts; the effects are added.
 
     Its noise is above that of the best plan of its size by less than one weight's step to its next
     better candidate; with ``min_sqnr`` the same holds of its size.

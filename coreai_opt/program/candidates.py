@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -147,6 +148,21 @@ def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
         if site.op.name == coreai_ir.BLOCKWISE_SHIFT_SCALE
     )
     return [quantized for quantized in described if quantized is not None]
+
+
+class Counts(NamedTuple):
+    """The weights of a program: how many are not quantized, how many are, their bytes together."""
+
+    weights: int
+    quantized: int
+    nbytes: int
+
+
+def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
+    """Return how many weights ``program`` has, of those that are not quantized the large ones."""
+    weights, quantized = find_weights(program, weight_num_threshold), find_quantized(program)
+    nbytes = sum(w.nbytes for w in weights) + sum(q.nbytes for q in quantized)
+    return Counts(len(weights), len(quantized), nbytes)
 
 
 def _is_weight(site: Site) -> bool:

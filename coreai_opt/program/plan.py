@@ -64,9 +64,7 @@ def measure_candidates(
     weights, buffer = find_weights(program, weight_num_threshold), Buffer()
     if not weights:
         return []
-    sensitivities = (
-        _shares(weights) if inputs is None else _sensitivities(program, weights, inputs)
-    )
+    sensitivities = _shares(weights) if inputs is None else _sensitivities(program, weights, inputs)
     planned = []
     for weight, sensitivity in zip(weights, sensitivities, strict=True):
         array = read_constant(weight.op, buffer, weight.tensor)

@@ -1,0 +1,112 @@
+"""A report as one page of HTML. Whatever comes from the model is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from coreai_opt.records import Status
+from coreai_opt.reports.charts import Bar, bars
+from coreai_opt.reports.rows import HEADS, cells, decibels, form, shape, totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from coreai_opt.errors import WeightError
+    from coreai_opt.records import WeightRecord
+    from coreai_opt.reports.report import QuantizationReport
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1c2430; --pale: #66707f; --page: #ffffff;
+  --line: #d9dee5; --bar: #2f6fde; --back: #d6e2f8; }
+@media (prefers-color-scheme: dark) { :root { --text: #e4e8ee; --pale: #98a2b0; --page: #14181e;
+  --line: #2c333d; --bar: #6ea0ff; --back: #26344d; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
+  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
+p { color: var(--pale); margin: 0 0 .8rem; } dt { color: var(--pale); } dd { margin: 0 0 .5rem; }
+svg { width: 100%; height: auto; font-size: 12px; } svg text { fill: var(--text); }
+svg .name { text-anchor: end; } .bar { fill: var(--bar); } .back { fill: var(--back); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
+th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; } .number { text-align: right; white-space: nowrap; }
+"""
+
+
+def to_html(report: QuantizationReport) -> str:
+    """Return the page: totals, charts of SQNR, sizes and errors, the worst, those left, all."""
+    title = escape(report.title)
+    left = [record for record in report.records if record.status is not Status.QUANTIZED]
+    parts = [
+        f"<h1>{title}</h1>",
+        _definitions(totals(report)),
+        _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(report)),
+        _section("Size", "Of each weight, pale before and full after.", _sizes(report)),
+        _section(
+            "Errors",
+            "How many elements are how far from what they were, in parts of their weight's "
+            "root mean square.",
+            _histogram(report.error),
+        ),
+        _section("The worst", "Least SQNR first.", _table(record for record, _ in report.worst())),
+        _section("Not quantized", "", _reasons(left)),
+        _section("All weights", "", _table(report.records)),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+        "\n"
+    )
+
+
+def _section(head: str, text: str, content: str) -> str:
+    """A part of the page; nothing if it has no content."""
+    explained = f"<p>{text}</p>" if text else ""
+    return f"<section><h2>{head}</h2>{explained}{content}</section>" if content else ""
+
+
+def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    rows = (f"<dt>{escape(what)}</dt><dd>{escape(said)}</dd>" for what, said in pairs if said)
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _sqnr(report: QuantizationReport) -> str:
+    measured = [
+        Bar(record.name, min(max(error.sqnr_db, 0), 150), decibels(error.sqnr_db))
+        for record, error in report.measured()
+    ]
+    return bars(measured, "SQNR of each weight") if measured else ""
+
+
+def _sizes(report: QuantizationReport) -> str:
+    sizes = [
+        Bar(r.name, r.nbytes_after, f"{r.nbytes_after:,}", background=r.nbytes_before)
+        for r in report.records
+    ]
+    return bars(sizes, "bytes of each weight") if sizes else ""
+
+
+def _histogram(error: WeightError | None) -> str:
+    if error is None:
+        return ""
+    edges = ["under 2⁻¹⁵", *(f"from 1/{2**k:,}" for k in range(15, 0, -1)), "1 and more"]
+    counts = error.histogram
+    share = [Bar(e, n, f"{n:,}") for e, n in zip(edges, counts, strict=True)]
+    return bars(share, "elements by size of error")
+
+
+def _reasons(left: Sequence[WeightRecord]) -> str:
+    return _definitions((f"{r.name}, {shape(r)}", form(r)) for r in left) if left else ""
+
+
+def _table(records: Iterable[WeightRecord]) -> str:
+    rows = "".join(_row("td", cells(record)) for record in records)
+    heads = _row("th", [head.lstrip(">") for head in HEADS])
+    return f'<div class="wide"><table>{heads}{rows}</table></div>' if rows else ""
+
+
+def _row(tag: str, texts: Sequence[str]) -> str:
+    kinds = (' class="number"' if head[0] == ">" else "" for head in HEADS)
+    made = (f"<{tag}{k}>{escape(t)}</{tag}>" for k, t in zip(kinds, texts, strict=True))
+    return f"<tr>{''.join(made)}</tr>"
