@@ -20,7 +20,8 @@ HEADS = (
     ">SQNR",
     ">largest error",
 )
-"""Of a table with a row for each weight; a head that starts with ``>`` is of a column of numbers."""
+"""Of a table with a row for each weight; a head that starts with ``>`` is of a column of
+numbers."""
 
 
 def cells(record: WeightRecord) -> tuple[str, ...]:
