@@ -23,7 +23,7 @@ TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const floa
     size_t i = 0;
     for (; i + STEP <= count; i += STEP) {
         vi all[VECTORS];
-        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
+        KERNEL(prefetch)(p + i, STEP, to->ahead);
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             size_t at = i + v * LANES;
             all[v] = KERNEL(CODE)(p + at, KERNEL(load_parameters)(reciprocal + at),
@@ -48,7 +48,7 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, size_t r
     size_t i = 0;
     for (; i + STEP <= length; i += STEP) {
         vi all[VECTORS];
-        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
+        KERNEL(prefetch)(p + i, STEP, to->ahead);
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             all[v] = KERNEL(CODE)(p + i + v * LANES, reciprocal, zero, to);
         }
@@ -66,7 +66,7 @@ TARGET INLINE void PART(_usual_pair)(const ELEMENT *p, const float *reciprocal, 
                                      const caq_encoding *to, uint8_t *codes) {
     for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
         vi all[VECTORS];
-        KERNEL(prefetch)(p + i, STEP, PREFETCH_BYTES);
+        KERNEL(prefetch)(p + i, STEP, to->ahead);
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             size_t at = i + v * LANES, block = at / USUAL_LENGTH;
             all[v] = KERNEL(CODE)(p + at, VECTOR(set_f)(reciprocal[block]),

@@ -22,6 +22,7 @@ typedef struct caq_encoding {
                            step of codes in the binade of 2^e */
     int32_t dropped;   /* significand bits of binary32 that the format lacks; 0 for integers */
     int32_t sign_down; /* by how much the sign bit goes down to its place in the code */
+    size_t ahead;      /* how many bytes ahead of what is encoded the source is prefetched */
 } caq_encoding;
 
 /* Statistics over rows that start stride elements apart. Bits of numbers that are not negative order like
@@ -111,8 +112,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 /* Blocks are usually this long, as in OCP Microscaling. */
 #define USUAL_LENGTH 32
 
-/* How far ahead of a loop over memory its source is prefetched: two pages. */
-#define PREFETCH_BYTES 4096
+/* How far ahead of a loop over memory its source is prefetched: two tiles of binary32 or more, so that the
+ * next one comes near while this one is encoded. */
+#define PREFETCH_BYTES 32768
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))

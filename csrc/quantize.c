@@ -9,6 +9,9 @@
 #include "pieces.h"
 #include "search.h"
 
+/* Bytes that a near cache holds at least on processors with vectors. */
+#define NEAR_CACHE 0x100000
+
 static caq_run locate_unit(const caq_job *job, size_t unit) {
     size_t last = job->axes - 1;
     caq_run run = {unit / job->tiles, unit % job->tiles * job->tile, job->tile, job->length[last]};
@@ -31,6 +34,16 @@ size_t caq_run_start(const caq_job *job, caq_run run, size_t row) {
         stride *= job->blocks[axis] * job->length[axis];
     }
     return element;
+}
+
+/* How far ahead to prefetch while a unit is encoded: to the next unit, which of several rows is not what
+ * comes next in memory; but further down its own rows if it is not in a near cache. */
+static size_t choose_ahead(const caq_job *job, caq_run run, size_t unit) {
+    size_t element = job->source == CAQ_F32 ? 4 : 2;
+    if (job->rows == 1 || job->rows > NEAR_CACHE / element / run.blocks / run.length)
+        return PREFETCH_BYTES;
+    caq_run next = locate_unit(job, unit + 1);
+    return (caq_run_start(job, next, 0) - caq_run_start(job, run, 0)) * element;
 }
 
 static caq_reducer choose_reducer(const caq_job *job) {
@@ -61,7 +74,8 @@ caq_encoding caq_describe_encoding(const caq_job *job) {
                           .smallest = (128 - format.bias) * (1 << 23),
                           .adder = dropped * (1 << 23),
                           .dropped = dropped,
-                          .sign_down = 32 - format.bits};
+                          .sign_down = 32 - format.bits,
+                          .ahead = PREFETCH_BYTES};
 }
 
 static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t code) {
@@ -149,7 +163,7 @@ static void encode_run(const encoder *with, tile *tile, caq_run run, const void 
     }
 }
 
-static caq_status quantize_unit(const encoder *with, size_t unit, const void *weight,
+static caq_status quantize_unit(encoder *with, size_t unit, const void *weight,
                                 uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
                                 void *scratch) {
     const caq_job *job = with->job;
@@ -164,6 +178,7 @@ static caq_status quantize_unit(const encoder *with, size_t unit, const void *we
         return status;
     if (CAQ_WITH_MSE && job->observer == CAQ_MSE)
         caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
+    with->encoding.ahead = choose_ahead(job, run, unit);
     for (size_t row = 0; row < job->rows; row++)
         encode_run(with, tile, run, weight, packed, caq_run_start(job, run, row));
     return CAQ_OK;
