@@ -18,11 +18,11 @@ import pytest
 from coreai_opt import reference
 from coreai_opt.reference import FORMATS
 
-from .targets import CSRC, HOST_CC, ROOT, WARNINGS
+from .targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS
 from .test_c_library import PORTABLE, Job, targets, weights
 
 EXAMPLES = ROOT / "examples" / "embedded"
-FREESTANDING = ["-Os", "-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-pic"]
+HARD_FLOAT = ["-mthumb", "-mfloat-abi=hard"]
 BAD_ARGUMENT = 1
 
 
@@ -58,17 +58,41 @@ def run(*command: object, folder: Path | None = None) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def freestanding(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of the library as one relocatable file, of this machine's compiler."""
-    need(HOST_CC, "ld", "nm", "size")
+NO_LIBRARY = ["-ffreestanding", "-Wdouble-promotion", "-Wfloat-conversion"]
+# GCC makes calls of memcpy and memset of loops, unless told not to.
+GCC = ["-fno-tree-loop-distribute-patterns", "-fno-pic"]
+CLANG_M4F = ["clang", "--target=arm-none-eabi", "-mcpu=cortex-m4", *HARD_FLOAT]
+PROFILES = {
+    "host": [HOST_CC, *GCC, "-Os"],
+    "host, clang": ["clang", "-fno-pic", "-O2"],
+    "i686": [*TARGETS["i686"].compiler[:1], "-msse2", "-mfpmath=sse", *GCC, "-O2"],
+    "cortex-m4f": ["arm-none-eabi-gcc", "-mcpu=cortex-m4", *HARD_FLOAT, *GCC, "-Os"],
+    "cortex-m4f, -O3": ["arm-none-eabi-gcc", "-mcpu=cortex-m4", *HARD_FLOAT, *GCC, "-O3"],
+    "cortex-m4f, clang": [*CLANG_M4F, "-O2"],
+    "cortex-m55": ["arm-none-eabi-gcc", "-mcpu=cortex-m55", *HARD_FLOAT, *GCC, "-O2"],
+}
+"""Compilers that the library needs no other library with."""
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def freestanding(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of the library, every switch on, as one relocatable file."""
+    compiler = PROFILES[request.param]
+    linker = "arm-none-eabi-ld" if "cortex" in request.param else "ld"
+    need(compiler[0], linker, "nm", "size")
     folder = tmp_path_factory.mktemp("freestanding")
-    run(HOST_CC, *WARNINGS, *FREESTANDING, "-c", *sorted(CSRC.rglob("*.c")), folder=folder)
-    run("ld", "-r", *sorted(folder.glob("*.o")), "-o", folder / "all.o")
+    run(compiler[0], *WARNINGS, *compiler[1:], *NO_LIBRARY, "-c", *sources(), folder=folder)
+    emulation = ["-m", "elf_i386"] if request.param == "i686" else []
+    run(linker, *emulation, "-r", *sorted(folder.glob("*.o")), "-o", folder / "all.o")
     return folder / "all.o"
 
 
+def sources() -> list[Path]:
+    return sorted(CSRC.rglob("*.c"))
+
+
 def test_nothing_is_undefined(freestanding: Path) -> None:
+    """No C library, no compiler's library either: on a Cortex-M4F any double would call it."""
     assert run("nm", "-u", freestanding) == ""
 
 
@@ -76,9 +100,20 @@ def test_every_symbol_has_the_prefix(freestanding: Path) -> None:
     names = [
         line.split()[-1] for line in run("nm", "-g", "--defined-only", freestanding).splitlines()
     ]
-    public = re.findall(r"\b(caq_\w+)\(", re.sub(r"/\*.*?\*/", "", header(), flags=re.S))
+    public = re.findall(r"\b(caq_\w+)\(", without_comments(header()))
     assert set(public) <= set(names), "all that the header declares is there"
     assert [name for name in names if not name.startswith("caq_")] == []
+
+
+def without_comments(source: str) -> str:
+    return re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+
+
+def test_no_source_has_a_double() -> None:
+    """Neither the type nor a constant of it: those of float end in f."""
+    number = re.compile(r"(?<![\w.])(?:\d+\.\d*|\.\d+|0x[\dA-Fa-f.]+p[+-]?\d+)(?!f|\w)|\bdouble\b")
+    for path in CSRC.rglob("*.[ch]"):
+        assert number.findall(without_comments(path.read_text())) == [], path.name
 
 
 def header() -> str:
