@@ -1,8 +1,9 @@
-"""What the library takes on small machines: `make size` prints the tables that docs/embedded.md has.
+"""What the library takes on small machines: `make size` prints the tables of docs/embedded.md.
 
-Code is what the linker leaves of a program that quantizes and decodes. Instructions come from running
-examples/embedded/cortex_m.c in qemu, where they are counted (-icount), and so does the stack that was
-painted over. The deepest stack that there can be is the compiler's: frames, added up along calls.
+Code is what the linker leaves of a program that quantizes and decodes. Instructions come from
+running examples/embedded/cortex_m.c in qemu, where they are counted (-icount), and so does the
+stack that was painted over. The deepest stack that there can be is the compiler's: frames, added up
+along calls.
 """
 
 import functools
@@ -93,6 +94,10 @@ TARGETS = {
 ELEMENTS = 32 * 64
 STEPS = ("quantize", "decode")
 
+CODE = "bytes of code and constants"
+INSTRUCTIONS = "instructions per weight"
+DEEPEST = "bytes of stack at the most"
+
 
 def compile_library(folder: Path, processor: Target, without: tuple[str, ...] = ()) -> list[Path]:
     """Compile the library into a folder, without some of its switches, and return the objects."""
@@ -155,8 +160,8 @@ INDIRECT = "__indirect_call"
 def deepest_stack(folder: Path) -> dict[str, int]:
     """Return the most bytes of stack below the caller of each public function.
 
-    From the call graphs that the compiler leaves beside objects. A call through a pointer is one of a
-    kernel: of the deepest function of the kernels' file that no function calls by its name.
+    From the call graphs that the compiler leaves beside objects. A call through a pointer is one of
+    a kernel: of the deepest function of the kernels' file that no function calls by its name.
 
     Raises:
         ValueError: a frame whose size the compiler does not know, or recursion.
@@ -201,25 +206,24 @@ def print_code(processors: dict[str, Target], folder: Path) -> None:
             text, data, bss = sections(link(objects, processor, folder / "linked.elf"))
             row.append(f"{text:,}" + (f" + {data + bss}" if data + bss else ""))
         rows.append(row)
-    print_table(["bytes of code and constants", *processors], rows)
+    print_table([CODE, *processors], rows)
 
 
 def print_instructions(processors: dict[str, Target], folder: Path) -> None:
     """Print what quantizing and decoding a weight takes, and the stack that it used."""
     boards = {name: processor for name, processor in processors.items() if processor.board}
-    rows = []
+    counts, stacks = [], []
     for target, arguments in TARGETS.items():
-        counts: list[str] = []
-        stacks: list[str] = []
+        counts.append([target])
+        stacks.append([target])
         for name, processor in boards.items():
             objects = sorted((folder / name / "all formats").glob("*.o"))
             found = run_example(objects, processor, arguments, folder)
-            counts += instructions_per_weight(found, processor)
-            stacks += [str(found[f"{step} stack"]) for step in STEPS]
-        rows.append([target, *counts, *stacks])
-    units = ("instructions per weight", "bytes of stack")
-    columns = [f"{name}, {step}: {unit}" for unit in units for name in boards for step in STEPS]
-    print_table(["float32 in blocks of 32", *columns], rows)
+            counts[-1] += instructions_per_weight(found, processor)
+            stacks[-1] += [str(found[f"{step} stack"]) for step in STEPS]
+    columns = [f"{name}, {step}" for name in boards for step in STEPS]
+    print_table([INSTRUCTIONS, *columns], counts)
+    print_table(["bytes of stack that were used", *columns], stacks)
 
 
 def print_deepest_stack(processors: dict[str, Target], folder: Path) -> None:
@@ -227,7 +231,7 @@ def print_deepest_stack(processors: dict[str, Target], folder: Path) -> None:
     depths = {name: deepest_stack(folder / name / "all formats") for name in processors}
     public = [name for name in next(iter(depths.values())) if re.search(rf"\b{name}\(", HEADER)]
     rows = [[f"`{name}()`", *(str(depths[column][name]) for column in depths)] for name in public]
-    print_table(["most bytes of stack", *depths], rows)
+    print_table([DEEPEST, *depths], rows)
 
 
 HEADER = (CSRC / "coreai_quant.h").read_text()
