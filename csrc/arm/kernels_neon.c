@@ -61,6 +61,10 @@ static inline vi neon_shift_down(vi a, int32_t n) {
 static inline vi neon_shift_up(vi a, int32_t n) { return vshlq_s32(a, vdupq_n_s32(n)); }
 static inline vf neon_to_float(vi a) { return vcvtq_f32_s32(a); }
 static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
+/* a, or 0 in lanes where x is NaN */
+static inline vi neon_if_number(vf x, vi a) {
+    return vandq_s32(a, vreinterpretq_s32_u32(vceqq_f32(x, x)));
+}
 static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 
 /* p[k] = max(p[k], the largest lane of most[k]); pairwise operations transpose by themselves */

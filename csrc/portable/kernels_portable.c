@@ -54,6 +54,8 @@ static inline vi portable_shift_up(vi a, int32_t n) { return (vi)((uint32_t)a <<
 static inline vf portable_to_float(vi a) { return (float)a; }
 static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
+/* a, or 0 in lanes where x is NaN */
+static inline vi portable_if_number(vf x, vi a) { return x == x ? a : 0; }
 static inline int32_t portable_largest(vi a) { return a; }
 
 /* p[k] = max(p[k], the largest lane of most[k]), for four numbers */

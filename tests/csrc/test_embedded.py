@@ -133,7 +133,8 @@ def test_no_source_has_a_double() -> None:
     constant = r"(?<![\w.])(?:\d+\.\d*|\.\d+|0x[\dA-Fa-f.]+p[+-]?\d+)(?!f|\w)"
     number = re.compile(constant + r"|\bdouble\b")
     for path in CSRC.rglob("*.[ch]"):
-        assert number.findall(without_comments(path.read_text())) == [], path.name
+        code = re.sub(r'".*?"', "", without_comments(path.read_text()))
+        assert number.findall(code) == [], path.name
 
 
 def header() -> str:
