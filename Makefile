@@ -7,7 +7,7 @@ PYTEST_ARGS ?= -n auto
 
 C_SOURCES = $(sort $(wildcard csrc/*.c csrc/*/*.c))
 C_HEADERS = $(sort $(wildcard csrc/*.h csrc/*/*.h))
-C_WARNINGS = -std=c11 -O2 -Icsrc -Wall -Wextra -Wconversion -Werror -ffp-contract=off
+C_WARNINGS = -std=c11 -O2 -Icsrc -Wall -Wextra -Wconversion -Wdouble-promotion -Werror -ffp-contract=off
 PYTHON_SOURCES = coreai_opt csrc docs reference tests examples benchmarks setup.py
 
 # What the package is built from: an environment is installed anew when any of it has changed.
@@ -33,7 +33,7 @@ help:
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make docs    build the documentation into build/docs"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
-	@echo "make size    what the C library takes on a Cortex-M4F, see docs/embedded.md"
+	@echo "make size    what the C library takes on small processors, see docs/embedded.md"
 	@echo "make amalgamate  the C library as two files in build/amalgamated/"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"

@@ -5,8 +5,22 @@
  * reference/ has them as runnable numpy, which this library equals byte for byte.
  *
  * The library is C11 with nothing behind it: it allocates nothing, keeps no state, calls no function of
- * the C library, and needs IEEE 754 binary32 arithmetic in round-to-nearest mode with subnormals. Every
- * function is re-entrant; all buffers belong to the caller and must not overlap.
+ * the C library, and needs IEEE 754 binary32 arithmetic in round-to-nearest mode with subnormals: on Arm
+ * FPSCR as it is after reset (FZ, DN and RMode 0), on x86 neither FTZ nor DAZ.
+ *
+ * What holds for every function:
+ *   re-entrant  any may run at any time, in threads and interrupts, also with the same job, which none but
+ *               caq_job_init() and caq_set_importance() writes to.
+ *   memory      all buffers belong to the caller, and what a call writes may overlap nothing else that it
+ *               takes; inputs may overlap one another. Pointers are not checked for null. Sizes are those
+ *               that are said, no byte before or behind is read or written.
+ *   alignment   any for weights, packed codes, scales, zero points and codes; that of its type for all
+ *               else; scratch as said.
+ *   byte order  the machine's, for weights and scales of 2 and 4 bytes. Packed codes, E8M0 scales and zero
+ *               points are bytes, the same everywhere.
+ *   errors      but for CAQ_NOT_FINITE nothing has been written, save to the job of caq_job_init().
+ *   building    a program and the library must agree on CAQ_TILE_BLOCKS and on the size of enums
+ *               (-fshort-enums, which bare-metal Arm compilers have by default or have not).
  *
  *     caq_job job;
  *     size_t shape[] = {4096, 4096}, block_sizes[] = {1, 32};
@@ -25,7 +39,10 @@
 extern "C" {
 #endif
 
-/* Element type of the weight, and of its scales unless they are E8M0. */
+#define CAQ_VERSION "0.1.0"
+
+/* Element type of the weight, and of its scales unless they are E8M0: IEEE 754 binary32, binary16, and
+ * bfloat16, the upper half of a binary32. */
 typedef enum caq_source { CAQ_F32, CAQ_F16, CAQ_BF16 } caq_source;
 #define CAQ_SOURCES 3
 
@@ -33,6 +50,18 @@ typedef enum caq_source { CAQ_F32, CAQ_F16, CAQ_BF16 } caq_source;
  * Format of the codes. Codes of 2 and 4 bits are packed flat over the whole tensor in C order, the first
  * code in the lowest bits of the first byte; rows are not padded; unused bits of the last byte are zero.
  * Negative integer codes are two's complement in their bits.
+ *
+ *   4 bits   byte i holds code 2i in bits 0 to 3 and code 2i + 1 in bits 4 to 7:
+ *            INT4 codes 1, -2, 7 are the bytes E1 07
+ *   2 bits   byte i holds code 4i + k in bits 2k and 2k + 1:
+ *            INT2 codes 1, -1, 0, -2, 1 are the bytes 8D 01
+ *   8 bits   byte i is code i
+ *
+ * Floating-point codes are from the highest bit down sign, exponent, significand:
+ *
+ *   FP4_E2M1FN  S EE M       0, 0.5, 1, 1.5, 2, 3, 4, 6 are 0 to 7; neither infinity nor NaN
+ *   FP8_E4M3FN  S EEEE MMM   bias 7, largest 448 = 7E; 7F is NaN, there is no infinity
+ *   FP8_E5M2    S EEEEE MM   bias 15, largest 57344 = 7B; 7C is infinity, 7D to 7F are NaN
  */
 typedef enum caq_format {
     CAQ_INT2,
@@ -51,7 +80,7 @@ typedef enum caq_format {
 typedef enum caq_scheme { CAQ_SYMMETRIC, CAQ_ASYMMETRIC } caq_scheme;
 
 /* What scales are stored in: the weight's element type, or E8M0 (floating-point formats only; FP4 has
- * no other): byte e stands for 2^(e - 127). */
+ * no other): byte e stands for 2^(e - 127), 255 for NaN. */
 typedef enum caq_scale { CAQ_SCALE_AS_WEIGHT, CAQ_SCALE_E8M0 } caq_scale;
 
 /* How a block's scale is found: from its extremes, or from there on by a search for less squared error.
@@ -154,12 +183,13 @@ caq_status caq_set_importance(caq_job *job, const float *importance, size_t coun
  * packed: job->packed_size bytes, see caq_format.
  * scales: job->scale_count scales of job->scale_size bytes each, in the machine's byte order, any
  *         alignment.
- * zero_points: job->scale_count codes, one byte each (sign-extended for INT2 and INT4). A weight
- *         decodes to scale * (code - zero point).
+ * zero_points: job->scale_count codes, one byte each (sign-extended for INT2 and INT4). They are written
+ *         for symmetric formats, too. A weight decodes to scale * (code - zero point).
  * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, or with CAQ_MSE CAQ_MSE_SCRATCH_SIZE aligned to 8, one for
  *         each call that runs at the same time.
  *
- * Returns CAQ_OK, CAQ_BAD_ARGUMENT (units out of range) or CAQ_NOT_FINITE.
+ * Returns CAQ_OK, CAQ_BAD_ARGUMENT (units out of range) or CAQ_NOT_FINITE: a NaN or an infinity is never
+ * quantized, and finite weights of any magnitude give finite scales above zero.
  *
  * The rules of CAQ_MINMAX, for a block of elements w with absmax = max |w|, all in binary32 arithmetic:
  *   scale      symmetric integers absmax / Q, Q = 2^(bits - 1) - 1; asymmetric (hi - lo) / (2^bits - 1)
@@ -170,8 +200,10 @@ caq_status caq_set_importance(caq_job *job, const float *importance, size_t coun
  *              the smallest positive scale whose reciprocal is finite, that one (E8M0: 2^-127, CAQ_F16
  *              2^-24); while absmax would decode to an infinity of the weight's type, the type's
  *              largest number divided by absmax's code and rounded down, or the next smaller scale.
- *   zero point symmetric INT 0, UINT Q; asymmetric round(-lo / scale) clipped to the format's range.
- *   code       integers: round(w * (1 / scale)) + zero point, clipped; halves round to even.
+ *   zero point symmetric INT and FP 0, UINT Q; asymmetric round(-lo / scale) clipped to 0 .. 2^bits - 1,
+ *              for INT less 2^(bits - 1).
+ *   code       integers: round(w * (1 / scale)) + zero point, clipped: symmetric to zero point -Q .. Q,
+ *              asymmetric to all that there is; halves round to even.
  *              FP: w * (1 / scale) clipped to the largest number, rounded to nearest even; the sign of
  *              zero is kept.
  */
@@ -241,7 +273,8 @@ typedef struct caq_sums {
  * weight: count elements, any alignment.
  * extents: 2 * job->scale_count numbers, which start as zeros. Parts that are measured at the same time
  *         have extents of their own, which are joined by taking the larger of each two numbers.
- * Parts may be encoded at the same time if they start at multiples of 8.
+ * Parts may be encoded at the same time if they start at multiples of 8. Codes that share a byte with a
+ * part's are left alone; bits behind the tensor's last code are zeroed with it.
  *
  * The rest is as for caq_quantize(), which gives the same bytes. Return CAQ_OK, CAQ_BAD_ARGUMENT
  * (elements out of range), and caq_scale_blocks() CAQ_NOT_FINITE. Do not encode a weight for which it
@@ -258,7 +291,8 @@ caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void
 /*
  * The scale of CAQ_MSE of a tensor that has only one, between caq_measure() and caq_encode(): begin, and
  * while pass < passes pass over all parts of the weight, which may run at the same time, join their sums,
- * and go on to the next pass; at the end have the scale and the zero point stored.
+ * and go on to the next pass; at the end have the scale and the zero point stored. A library that was built
+ * without CAQ_WITH_MSE does not have these functions.
  *
  * extents: of the whole tensor.
  * first, count, weight: the elements of a part, as for caq_measure().

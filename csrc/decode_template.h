@@ -23,7 +23,7 @@ TARGET static inline void KERNEL(decode_few)(const uint8_t *codes, size_t count,
         padded[i] = codes[i];
     KERNEL(decode_vector)(padded, scale, zero, from, is_float, all);
     for (size_t i = 0; i < count; i++)
-        __builtin_memcpy((char *)to + i * sizeof *to, &all[i], sizeof *to);
+        ((CONCAT(unaligned_, ELEMENT) *)to)[i].bits = all[i];
 }
 
 /* Every element has parameters of its own. */

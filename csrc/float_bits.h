@@ -36,6 +36,21 @@ static inline uint32_t select_bits(int condition, uint32_t yes, uint32_t no) {
     return (yes & mask) | (no & ~mask);
 }
 
+/* Round half even. 32-bit processors have no instruction for it, and their compilers call a library: there
+ * the number is halved until it is one of 32 bits, whose last bit says if anything was lost. */
+static inline float float_from_int64(int64_t x) {
+#if UINTPTR_MAX > UINT32_MAX
+    return (float)x;
+#else
+    uint64_t magnitude = x < 0 ? 0u - (uint64_t)x : (uint64_t)x;
+    uint32_t exponent = 127;
+    for (; magnitude >> 31; exponent++)
+        magnitude = magnitude >> 1 | (magnitude & 1);
+    float whole = (float)(int32_t)magnitude * float_from_bits(exponent << 23);
+    return x < 0 ? -whole : whole;
+#endif
+}
+
 /* Exact. Shifted into place, the exponent is short by 127 - 15; the product puts that right, and
  * normalizes subnormals. Infinities and NaNs have all exponent bits set afterwards, too. */
 static inline float float_from_f16(uint16_t half) {

@@ -32,7 +32,7 @@ TARGET static inline void KERNEL(pad)(ELEMENT padded[LANES], const ELEMENT *sour
     for (size_t i = 0; i < LANES; i++)
         padded[i] = 0;
     for (size_t i = 0; i < LANES && i < count; i++)
-        __builtin_memcpy(&padded[i], (const char *)source + i * sizeof *source, sizeof *source);
+        padded[i] = ((const CONCAT(unaligned_, ELEMENT) *)source)[i].bits;
 }
 
 /* The next so many rows' elements below a vector at p. */

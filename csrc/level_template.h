@@ -8,6 +8,7 @@
 #include "kernels.h"
 #include "search.h"
 #include "tile.h"
+#include "unaligned.h"
 
 #include "scales_template.h"
 #include "values_template.h"

@@ -57,15 +57,11 @@ TARGET static void store_scales(const caq_job *job, const float *scale, size_t b
         for (size_t i = 0; i < 4 * blocks; i++)
             to[i] = ((const uint8_t *)scale)[i];
     else if (is_f16(job))
-        for (size_t i = 0; i < blocks; i++) {
-            uint16_t bits = f16_bits(scale[i]);
-            __builtin_memcpy(to + 2 * i, &bits, sizeof bits);
-        }
+        for (size_t i = 0; i < blocks; i++)
+            store_16(to + 2 * i, f16_bits(scale[i]));
     else
-        for (size_t i = 0; i < blocks; i++) {
-            uint16_t bits = bf16_bits(scale[i]);
-            __builtin_memcpy(to + 2 * i, &bits, sizeof bits);
-        }
+        for (size_t i = 0; i < blocks; i++)
+            store_16(to + 2 * i, bf16_bits(scale[i]));
 }
 
 /* The exponent is that of absmax less emax; adding 3/16 of a significand less one ulp carries into it

@@ -3,9 +3,11 @@
  *
  * The C twin of reference/search.py.
  */
+#include "search.h"
 #include "float_bits.h"
 #include "kernels.h"
-#include "search.h"
+
+#if CAQ_WITH_MSE
 
 /*
  * From one pass to the next. Each function works on the first `count` lanes.
@@ -152,7 +154,8 @@ static void score_sums(const caq_job *job, caq_search *search, size_t lane, cons
     float product_part = 1.0f / product_unit(job), square_part = 1.0f / square_unit(job);
     for (size_t i = 0; i < (size_t)search->candidates; i++) {
         int64_t least_1 = b[i * stride] < 1 ? 1 : b[i * stride];
-        float fa = (float)a[i * stride] * product_part, fb = (float)least_1 * square_part;
+        float fa = float_from_int64(a[i * stride]) * product_part;
+        float fb = float_from_int64(least_1) * square_part;
         float score = fa * fa / fb;
         if (score > search->score[lane]) {
             search->score[lane] = score;
@@ -359,7 +362,9 @@ static void measure_importance(walk *walk, size_t element, size_t blocks, size_t
 
 /* Find the largest importances of some blocks of a run. */
 static void find_importance(walk *walk, caq_run run, size_t first, size_t blocks) {
-    float most[CAQ_LANES] = {0};
+    float most[CAQ_LANES];
+    for (size_t lane = 0; lane < CAQ_LANES; lane++)
+        most[lane] = 0.0f;
     for (size_t row = 0; row < walk->job->rows; row++) {
         size_t element = caq_run_start(walk->job, run, row) + first * run.length;
         measure_importance(walk, element, blocks, run.length, most);
@@ -462,11 +467,17 @@ caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_se
     return status;
 }
 
+/* An assignment would be a call of memcpy(), which a freestanding build does not have. */
+static void copy_search(caq_search *to, const caq_search *from) {
+    for (size_t i = 0; i < sizeof *to; i++)
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+}
+
 void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
                      const void *weight, caq_sums *sums, void *scratch) {
     caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
     caq_encoding encoding = caq_describe_encoding(job);
-    space->search = *search;
+    copy_search(&space->search, search);
     space->is_shallow = 0;
     spread_lane(&space->search);
     clear_sums(space);
@@ -498,3 +509,5 @@ void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
     tile->zero[0] = (int32_t)search->zeros[0][0];
     store_found(job, tile, 1, scales, zero_points);
 }
+
+#endif

@@ -1,29 +1,77 @@
-"""What the library takes on a Cortex-M4F: `make size` prints the table that docs/embedded.md has.
+"""What the library takes on small machines: `make size` prints the tables of docs/embedded.md.
 
-Code is what the linker leaves of a program that quantizes and decodes; stack and instructions come
-from running examples/embedded/cortex_m.c in qemu, where instructions are counted (-icount).
+Code is what the linker leaves of a program that quantizes and decodes. Instructions come from
+running examples/embedded/cortex_m.c in qemu, where they are counted (-icount), and so does the
+stack that was painted over. The deepest stack that there can be is the compiler's: frames, added up
+along calls.
 """
 
+import functools
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 CSRC = Path(__file__).resolve().parent
 EXAMPLE = CSRC.parent / "examples" / "embedded" / "cortex_m.c"
 FLAGS = (
-    *("-std=c11", "-Os", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
-    *("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-    *("-ffreestanding", "-fno-tree-loop-distribute-patterns"),
-    *("-DCAQ_TILE_BLOCKS=32", "-DCAQ_WITH_MSE=0"),
+    *("-std=gnu11", "-Os", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
+    *("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fcallgraph-info=su,da"),
+    *("-DCAQ_TILE_BLOCKS=32", "-DCAQ_WITH_MSE=0", "-DCAQ_PORTABLE_ONLY=1"),
 )
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor, and what builds and runs programs for it."""
+
+    compiler: str
+    flags: tuple[str, ...]
+    package: str
+    """Debian's name of the compiler."""
+    board: str = ""
+    """Of the emulator; none: programs are built only."""
+    instructions_per_tick: float = 0
+    """An instruction takes 1 ns of the emulator's time."""
+
+    def missing(self) -> str | None:
+        """Why nothing can be measured here, if it cannot."""
+        for tool, package in ((self.compiler, self.package), (EMULATOR[0], "qemu-system-arm")):
+            if shutil.which(tool) is None and (self.board or tool is self.compiler):
+                return f"{tool} is not installed (Debian: {package})"
+        return None
+
+
+def _cortex_m(flags: tuple[str, ...], board: str, megahertz: int) -> Target:
+    flags = ("-mthumb", "-mfloat-abi=hard", *flags)
+    return Target("arm-none-eabi-gcc", flags, "gcc-arm-none-eabi", board, 1000 / megahertz)
+
+
+def _linux(name: str) -> Target:
+    # Some of them call memcpy for what their instructions cannot copy: it is not counted.
+    flags = ("-fno-pic", "-no-pie", "-fno-asynchronous-unwind-tables")
+    flags += ("-Wl,--unresolved-symbols=ignore-all", "-Wl,--build-id=none")
+    return Target(f"{name}-linux-gnu-gcc", flags, f"gcc-{name.replace('_', '-')}-linux-gnu")
+
+
+PROCESSORS = {
+    "Cortex-M4F": _cortex_m(("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"), "mps2-an386", 25),
+    "Cortex-M55": _cortex_m(("-mcpu=cortex-m55",), "mps3-an547", 32),
+    "AArch64": _linux("aarch64"),
+    "RV64": _linux("riscv64"),
+    "s390x": _linux("s390x"),
+    "x86-64": _linux("x86_64"),
+}
 USED = ("caq_job_init", "caq_quantize", "caq_dequantize")
 WITHOUT = "-DCAQ_WITH_{}=0"
 EMULATOR = (
-    *("qemu-system-arm", "-M", "mps2-an386", "-icount", "shift=0"),
+    *("qemu-system-arm", "-icount", "shift=0"),
     *("-display", "none", "-monitor", "none", "-serial", "none", "-chardev", "stdio,id=out"),
-    *("-semihosting-config", "enable=on,chardev=out", "-kernel"),
+    *("-semihosting-config", "enable=on,chardev=out"),
 )
 SMALL = ("INT2", "FP4", "FP8", "ASYMMETRIC")
 BUILDS: dict[str, tuple[str, ...]] = {
@@ -44,83 +92,166 @@ TARGETS = {
     "MXFP4": ("CAQ_FP4_E2M1FN", "CAQ_SYMMETRIC", "CAQ_SCALE_E8M0"),
 }
 ELEMENTS = 32 * 64
-INSTRUCTIONS_PER_TICK = 40
 STEPS = ("quantize", "decode")
-UNITS = ("instructions per weight", "bytes of stack")
+
+CODE = "bytes of code and constants"
+INSTRUCTIONS = "instructions per weight"
+DEEPEST = "bytes of stack at the most"
 
 
-def missing() -> str | None:
-    """Why nothing can be measured here, if it cannot."""
-    for tool in ("arm-none-eabi-gcc", EMULATOR[0]):
-        if shutil.which(tool) is None:
-            return f"{tool} is not installed (Debian: gcc-arm-none-eabi, qemu-system-arm)"
-    return None
-
-
-def compile_library(folder: Path, without: tuple[str, ...] = ()) -> list[Path]:
+def compile_library(folder: Path, processor: Target, without: tuple[str, ...] = ()) -> list[Path]:
     """Compile the library into a folder, without some of its switches, and return the objects."""
     switches = [WITHOUT.format(name) for name in without]
     sources = sorted(CSRC.rglob("*.c"))
     folder.mkdir(parents=True)
-    command = ["arm-none-eabi-gcc", *FLAGS, *switches, "-c", *sources]
+    command = [processor.compiler, *FLAGS, *processor.flags, *switches, "-c", *sources]
     subprocess.run(command, cwd=folder, check=True)
     return sorted(folder.glob("*.o"))
 
 
-def link(objects: list[Path], output: Path) -> Path:
+def link(objects: list[Path], processor: Target, output: Path) -> Path:
     """Link what quantizing and decoding need, with nothing else: no C library, no libgcc."""
     roots = [f"-Wl,-u,{name}" for name in USED]
-    command = ["arm-none-eabi-gcc", *FLAGS, "-nostdlib", "-Wl,--gc-sections", "-Wl,-e,caq_quantize"]
-    subprocess.run([*command, *roots, *objects, "-o", output], check=True)
+    command = [processor.compiler, *FLAGS, *processor.flags, "-nostdlib", "-static"]
+    command += ["-Wl,--gc-sections", "-Wl,-e,caq_quantize", *roots]
+    subprocess.run([*command, *objects, "-o", output], check=True)
     return output
 
 
 def sections(program: Path) -> tuple[int, int, int]:
     """Return the bytes of code with constants, of data and of bss."""
-    out = subprocess.run(
-        ["arm-none-eabi-size", program], capture_output=True, text=True, check=True
-    )
+    out = subprocess.run(["size", program], capture_output=True, text=True, check=True)
     text, data, bss = out.stdout.splitlines()[1].split()[:3]
     return int(text), int(data), int(bss)
 
 
-def run_example(objects: list[Path], target: tuple[str, str, str], folder: Path) -> dict[str, int]:
+def run_example(
+    objects: list[Path], processor: Target, target: tuple[str, str, str], folder: Path
+) -> dict[str, int]:
     """Run the example in qemu for a target and return the numbers that it prints, by name."""
     program = folder / "cortex_m.elf"
     names = ("FORMAT", "SCHEME", "SCALE")
     defines = (f"-D{name}={value}" for name, value in zip(names, target, strict=True))
     layout = ["-nostdlib", "-Wl,--section-start=.vectors=0", "-Wl,-Ttext=0x100"]
     layout += ["-Wl,-Tdata=0x20000000", "-Wl,-e,vectors", "-Wl,--gc-sections"]
-    command = ["arm-none-eabi-gcc", *FLAGS, *defines, *layout, f"-I{CSRC}", EXAMPLE, *objects]
-    subprocess.run([*command, "-o", program], check=True)
+    command = [processor.compiler, *FLAGS, *processor.flags, *defines, *layout, f"-I{CSRC}"]
+    subprocess.run([*command, EXAMPLE, *objects, "-o", program], check=True, cwd=folder)
     out = subprocess.run(
-        [*EMULATOR, program], capture_output=True, text=True, check=True, timeout=60
-    )
+        [*EMULATOR, "-M", processor.board, "-kernel", program],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
     return {
         name: int(number, 16)
         for name, number in (s.rsplit(" ", 1) for s in out.stdout.splitlines())
     }
 
 
+def instructions_per_weight(found: dict[str, int], processor: Target) -> list[str]:
+    """What an example's ticks come to, for each step."""
+    ticks = (found[f"{step} ticks"] * processor.instructions_per_tick for step in STEPS)
+    return [f"{count / ELEMENTS:.0f}" for count in ticks]
+
+
+NODE = re.compile(r'node: { title: "(.+?)" label: ".+?\\n(\d+) bytes \((.+?)\)')
+EDGE = re.compile(r'edge: { sourcename: "(.+?)" targetname: "(.+?)"')
+INDIRECT = "__indirect_call"
+
+
+def deepest_stack(folder: Path) -> dict[str, int]:
+    """Return the most bytes of stack below the caller of each public function.
+
+    From the call graphs that the compiler leaves beside objects. A call through a pointer is one of
+    a kernel: of the deepest function of the kernels' file that no function calls by its name.
+
+    Raises:
+        ValueError: a frame whose size the compiler does not know, or recursion.
+    """
+    graphs = {path.stem: path.read_text() for path in folder.glob("*.ci")}
+    frames: dict[str, int] = {}
+    for title, size, kind in NODE.findall("\n".join(graphs.values())):
+        if kind not in ("static", "dynamic,bounded"):
+            raise ValueError(f"the stack of {title} is {kind}")
+        frames[title] = int(size)
+    calls = defaultdict(set)
+    for caller, callee in EDGE.findall("\n".join(graphs.values())):
+        calls[caller].add(callee)
+    called = set().union(*calls.values())
+    kernels = {title for title, _, _ in NODE.findall(graphs["kernels_portable"])} - called
+
+    @functools.cache
+    def depth(title: str) -> int:
+        callees = kernels if title == INDIRECT else calls[title]
+        return frames.get(title, 0) + max((depth(callee) for callee in callees), default=0)
+
+    try:
+        return {title: depth(title) for title in sorted(frames) if title.startswith("caq_")}
+    except RecursionError:
+        raise ValueError("functions call each other in a circle") from None
+
+
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a table in Markdown."""
+    for row in (head, ["---"] * len(head), *rows):
+        print("|" + "|".join(row if row[0] == "---" else [f" {cell} " for cell in row]) + "|")
+    print()
+
+
+def print_code(processors: dict[str, Target], folder: Path) -> None:
+    """Print what each build takes on each processor."""
+    rows = []
+    for build, without in BUILDS.items():
+        row = [build]
+        for name, processor in processors.items():
+            objects = compile_library(folder / name / build, processor, without)
+            text, data, bss = sections(link(objects, processor, folder / "linked.elf"))
+            row.append(f"{text:,}" + (f" + {data + bss}" if data + bss else ""))
+        rows.append(row)
+    print_table([CODE, *processors], rows)
+
+
+def print_instructions(processors: dict[str, Target], folder: Path) -> None:
+    """Print what quantizing and decoding a weight takes, and the stack that it used."""
+    boards = {name: processor for name, processor in processors.items() if processor.board}
+    counts, stacks = [], []
+    for target, arguments in TARGETS.items():
+        counts.append([target])
+        stacks.append([target])
+        for name, processor in boards.items():
+            objects = sorted((folder / name / "all formats").glob("*.o"))
+            found = run_example(objects, processor, arguments, folder)
+            counts[-1] += instructions_per_weight(found, processor)
+            stacks[-1] += [str(found[f"{step} stack"]) for step in STEPS]
+    columns = [f"{name}, {step}" for name in boards for step in STEPS]
+    print_table([INSTRUCTIONS, *columns], counts)
+    print_table(["bytes of stack that were used", *columns], stacks)
+
+
+def print_deepest_stack(processors: dict[str, Target], folder: Path) -> None:
+    """Print the most that any call can take."""
+    depths = {name: deepest_stack(folder / name / "all formats") for name in processors}
+    public = [name for name in next(iter(depths.values())) if re.search(rf"\b{name}\(", HEADER)]
+    rows = [[f"`{name}()`", *(str(depths[column][name]) for column in depths)] for name in public]
+    print_table([DEEPEST, *depths], rows)
+
+
+HEADER = (CSRC / "coreai_quant.h").read_text()
+
+
 def main() -> None:
-    """Print both tables."""
-    if reason := missing():
-        sys.exit(reason)
+    """Print the tables for all processors whose compilers there are."""
+    processors = {}
+    for name, processor in PROCESSORS.items():
+        if reason := processor.missing():
+            print(f"NOT MEASURED: {name}: {reason}", file=sys.stderr)
+        else:
+            processors[name] = processor
+    if not processors:
+        sys.exit("there is no compiler to measure with")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print("| build | code | data, bss |\n|---|---|---|")
-        for number, (build, without) in enumerate(BUILDS.items()):
-            objects = compile_library(folder / str(number), without)
-            text, data, bss = sections(link(objects, folder / "linked.elf"))
-            print(f"| {build} | {text:,} | {data + bss} |")
-        head = ("float32 in blocks of 32", *(f"{what}: {unit}" for unit in UNITS for what in STEPS))
-        print("\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
-        for target, arguments in TARGETS.items():
-            found = run_example(objects, arguments, folder)
-            instructions = [found[f"{step} ticks"] * INSTRUCTIONS_PER_TICK for step in STEPS]
-            row = [target, *(f"{count / ELEMENTS:.0f}" for count in instructions)]
-            row += [str(found[f"{step} stack"]) for step in STEPS]
-            print("| " + " | ".join(row) + " |")
+        print_code(processors, folder)
+        print_instructions(processors, folder)
+        print_deepest_stack(processors, folder)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,8 @@ TARGET static inline vf VECTOR(float_values)(vi codes, vi zero, const caq_decodi
 
 /* Round half even. NaNs that arithmetic gives are cut off: their first bit says what they are. */
 TARGET static inline void VECTOR(store_bf16)(uint16_t *p, vf x) {
-    vi bits = VECTOR(bits)(x), infinity = VECTOR(set_i)(0x7F800000);
+    vi bits = VECTOR(bits)(x);
     vi odd = VECTOR(and)(VECTOR(shift_down)(bits, 16), VECTOR(set_i)(1));
-    vi half = VECTOR(add_i)(odd, VECTOR(set_i)(0x7FFF));
-    vi nan = VECTOR(mask_above)(VECTOR(and)(bits, VECTOR(set_i)(INT32_MAX)), infinity);
-    half = VECTOR(sub_i)(half, VECTOR(and)(half, nan));
+    vi half = VECTOR(if_number)(x, VECTOR(add_i)(odd, VECTOR(set_i)(0x7FFF)));
     VECTOR(store_halves)(p, VECTOR(shift_down)(VECTOR(add_i)(bits, half), 16));
 }

@@ -6,6 +6,8 @@
 #include "../kernels.h"
 
 #ifdef HAVE_NEON
+#include "../unaligned.h"
+
 #include <arm_neon.h>
 
 #define LANES 4
@@ -59,6 +61,10 @@ static inline vi neon_shift_down(vi a, int32_t n) {
 static inline vi neon_shift_up(vi a, int32_t n) { return vshlq_s32(a, vdupq_n_s32(n)); }
 static inline vf neon_to_float(vi a) { return vcvtq_f32_s32(a); }
 static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
+/* a, or 0 in lanes where x is NaN */
+static inline vi neon_if_number(vf x, vi a) {
+    return vandq_s32(a, vreinterpretq_s32_u32(vceqq_f32(x, x)));
+}
 static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
 
 /* p[k] = max(p[k], the largest lane of most[k]); pairwise operations transpose by themselves */
@@ -68,9 +74,7 @@ static inline void neon_raise_4(int32_t *p, const vi most[4]) {
 }
 
 static inline vi neon_load_bytes(const uint8_t *p) {
-    uint32_t four;
-    __builtin_memcpy(&four, p, sizeof four);
-    uint16x8_t halves = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    uint16x8_t halves = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(p))));
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(halves)));
 }
 
@@ -87,8 +91,7 @@ static inline uint8x8_t finish_codes(int16x8_t codes, const caq_encoding *to) {
 }
 static inline void neon_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
     uint8x8_t bytes = finish_codes(narrow(codes, codes), to);
-    uint32_t four = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
-    __builtin_memcpy(p, &four, sizeof four);
+    store_32(p, vget_lane_u32(vreinterpret_u32_u8(bytes), 0));
 }
 static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS], const caq_encoding *to) {
     vst1_u8(p, finish_codes(narrow(codes[0], codes[1]), to));

@@ -10,6 +10,7 @@
 #endif
 
 #include "../float_bits.h"
+#include "../unaligned.h"
 
 #define LANES 1
 #define VECTORS 1
@@ -20,26 +21,12 @@
 typedef float vf;
 typedef int32_t vi;
 
-static inline vf portable_load_f32(const uint32_t *p) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, p, sizeof bits);
-    return float_from_bits(bits);
-}
+static inline vf portable_load_f32(const uint32_t *p) { return float_from_bits(load_32(p)); }
+static inline vf portable_load_f16(const uint16_t *p) { return float_from_f16(load_16(p)); }
+static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(load_16(p)); }
 
-static inline uint16_t load_half(const uint16_t *p) {
-    uint16_t bits;
-    __builtin_memcpy(&bits, p, sizeof bits);
-    return bits;
-}
-
-static inline vf portable_load_f16(const uint16_t *p) { return float_from_f16(load_half(p)); }
-static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(load_half(p)); }
-
-static inline void portable_store_f32(uint32_t *p, vf x) { __builtin_memcpy(p, &x, sizeof x); }
-static inline void portable_store_f16(uint16_t *p, vf x) {
-    uint16_t bits = f16_from_float(x);
-    __builtin_memcpy(p, &bits, sizeof bits);
-}
+static inline void portable_store_f32(uint32_t *p, vf x) { store_32(p, float_bits(x)); }
+static inline void portable_store_f16(uint16_t *p, vf x) { store_16(p, f16_from_float(x)); }
 
 static inline vf portable_set_f(float x) { return x; }
 static inline vf portable_add(vf a, vf b) { return a + b; }
@@ -67,6 +54,8 @@ static inline vi portable_shift_up(vi a, int32_t n) { return (vi)((uint32_t)a <<
 static inline vf portable_to_float(vi a) { return (float)a; }
 static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
+/* a, or 0 in lanes where x is NaN */
+static inline vi portable_if_number(vf x, vi a) { return x == x ? a : 0; }
 static inline int32_t portable_largest(vi a) { return a; }
 
 /* p[k] = max(p[k], the largest lane of most[k]), for four numbers */
@@ -78,10 +67,7 @@ static inline void portable_raise_4(int32_t *p, const vi most[4]) {
 static inline vi portable_load_bytes(const uint8_t *p) { return *p; }
 
 /* The low half of each lane. */
-static inline void portable_store_halves(uint16_t *p, vi x) {
-    uint16_t bits = (uint16_t)x;
-    __builtin_memcpy(p, &bits, sizeof bits);
-}
+static inline void portable_store_halves(uint16_t *p, vi x) { store_16(p, (uint16_t)x); }
 
 /* Each lane clipped to 0 .. largest, plus offset: of a vector, and of the vectors of a step. */
 static inline void portable_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {

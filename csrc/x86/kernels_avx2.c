@@ -63,6 +63,10 @@ TARGET static inline vi avx2_shift_up(vi a, int32_t n) {
 }
 TARGET static inline vf avx2_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
 TARGET static inline vi avx2_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
+/* a, or 0 in lanes where x is NaN */
+TARGET static inline vi avx2_if_number(vf x, vi a) {
+    return _mm256_and_si256(a, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_ORD_Q)));
+}
 
 TARGET static inline int32_t avx2_largest(vi a) {
     __m128i x = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));

@@ -55,6 +55,10 @@ TARGET static inline vi avx512_shift_up(vi a, int32_t n) {
 }
 TARGET static inline vf avx512_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
 TARGET static inline vi avx512_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
+/* a, or 0 in lanes where x is NaN */
+TARGET static inline vi avx512_if_number(vf x, vi a) {
+    return _mm512_maskz_mov_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), a);
+}
 TARGET static inline int32_t avx512_largest(vi a) { return _mm512_reduce_max_epi32(a); }
 
 /* Interleaving transposes: after two rounds each quarter holds one lane of every vector. */

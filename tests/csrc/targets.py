@@ -58,10 +58,10 @@ class Target:
 FUSING = "-std=gnu17"
 
 
-def _linux(name: str, debian: str) -> Target:
+def _linux(name: str, debian: str, *flags: str) -> Target:
     return Target(
-        compiler=(f"{name}-linux-gnu-gcc", FUSING, "-O2", "-static"),
-        emulator=(f"qemu-{name}",),
+        compiler=(f"{name}-linux-gnu-gcc", FUSING, "-O2", "-static", *flags),
+        emulator=(f"qemu-{'i386' if name == 'i686' else name}",),
         packages=(f"gcc-{name}-linux-gnu", f"libc6-dev-{debian}-cross", "qemu-user"),
     )
 
@@ -93,6 +93,7 @@ TARGETS = {
     "host": Target((HOST_CC, FUSING, "-O2")),
     "host, sanitized": Target((HOST_CC, FUSING, "-O1", *SANITIZED)),
     "aarch64": _linux("aarch64", "arm64"),
+    "i686": _linux("i686", "i386", "-msse2", "-mfpmath=sse"),
     "riscv64": _linux("riscv64", "riscv64"),
     "s390x": _linux("s390x", "s390x"),  # big-endian
     "cortex-m4f": _cortex_m("cortex-m4", "mps2-an386"),

@@ -37,6 +37,7 @@ BUILDS = {
     "host-avx512": ("host, sanitized", AVX512),
     "aarch64-portable": ("aarch64", PORTABLE),
     "aarch64-neon": ("aarch64", NEON),
+    "i686-portable": ("i686", PORTABLE),
 }
 
 Run = Callable[["Job"], "subprocess.CompletedProcess[bytes]"]
@@ -181,6 +182,15 @@ def test_not_finite_weights_are_refused(run: Run, value: float) -> None:
         weight = np.ones((3, 50), dtype)
         weight[2, 49] = value
         assert run(Job(weight, (1, 0), format, symmetric, e8m0)).returncode == NOT_FINITE
+
+
+@pytest.mark.parametrize("name", ["host", "i686", "cortex-m4f"])
+def test_long_integers_become_floats(name: str, tmp_path: Path) -> None:
+    if reason := TARGETS[name].missing():
+        pytest.skip(reason)
+    command = TARGETS[name].build(Path(__file__).with_name("float_bits.c"), tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "69920 compared, 0 wrong\n")
 
 
 def test_format_tables_agree() -> None:

@@ -28,7 +28,7 @@ from .test_c_library import targets as quantization_targets
 HERE = Path(__file__).parent
 PROGRAMS = ("decode_job", "stream_rows")
 HOST_LEVELS = [PORTABLE, *(n for n, name in X86_LEVELS.items() if name in _native.levels())]
-LEVELS = {"host, sanitized": HOST_LEVELS, "aarch64": [PORTABLE, NEON]}
+LEVELS = {"host, sanitized": HOST_LEVELS, "aarch64": [PORTABLE, NEON], "i686": [PORTABLE]}
 
 Commands = dict[str, list[list[str]]]
 """Of each program, the command that runs it at each level."""

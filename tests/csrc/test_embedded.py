@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import coreai_opt
 from coreai_opt import reference
 from coreai_opt.reference import FORMATS
 
-from .targets import CSRC, HOST_CC, ROOT, WARNINGS
+from .targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS
 from .test_c_library import PORTABLE, Job, targets, weights
 
 EXAMPLES = ROOT / "examples" / "embedded"
-FREESTANDING = ["-Os", "-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-pic"]
+HARD_FLOAT = ["-mthumb", "-mfloat-abi=hard"]
 BAD_ARGUMENT = 1
 
 
@@ -37,6 +38,8 @@ def load(path: Path) -> ModuleType:
 
 
 sizes = load(CSRC / "sizes.py")
+CORTEX_M = [name for name, processor in sizes.PROCESSORS.items() if processor.board]
+DOCS = (ROOT / "docs" / "embedded.md").read_text()
 
 
 def need(*tools: str) -> None:
@@ -45,9 +48,25 @@ def need(*tools: str) -> None:
             pytest.skip(f"{tool} is not installed")
 
 
-def need_cortex_m() -> None:
-    if reason := sizes.missing():
+def need_processor(name: str) -> Any:
+    processor = sizes.PROCESSORS[name]
+    if reason := processor.missing():
         pytest.skip(reason)
+    return processor
+
+
+def documented(title: str, row: str, column: str) -> str:
+    """A cell of the table in docs/embedded.md whose corner has the title."""
+    (table,) = re.findall(rf"^\| {title} \|.*\n(?:\|.*\n)+", DOCS, re.MULTILINE)
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    (cells,) = [cells for cells in rows if cells[0] == row]
+    return str(cells[head.index(column)])
+
+
+def is_documented_compiler(compiler: str) -> bool:
+    """Whether the figures are those of this compiler; another one's differ a little."""
+    version = run(compiler, "-dumpfullversion").strip().rsplit(".", 1)[0]
+    return f"GCC {version}" in DOCS
 
 
 def run(*command: object, folder: Path | None = None) -> str:
@@ -58,17 +77,41 @@ def run(*command: object, folder: Path | None = None) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def freestanding(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of the library as one relocatable file, of this machine's compiler."""
-    need(HOST_CC, "ld", "nm", "size")
+NO_LIBRARY = ["-ffreestanding", "-Wdouble-promotion", "-Wfloat-conversion"]
+# GCC makes calls of memcpy and memset of loops, unless told not to.
+GCC = ["-fno-tree-loop-distribute-patterns", "-fno-pic"]
+CLANG_M4F = ["clang", "--target=arm-none-eabi", "-mcpu=cortex-m4", *HARD_FLOAT]
+PROFILES = {
+    "host": [HOST_CC, *GCC, "-Os"],
+    "host, clang": ["clang", "-fno-pic", "-O2"],
+    "i686": [*TARGETS["i686"].compiler[:1], "-msse2", "-mfpmath=sse", *GCC, "-O2"],
+    "cortex-m4f": ["arm-none-eabi-gcc", "-mcpu=cortex-m4", *HARD_FLOAT, *GCC, "-Os"],
+    "cortex-m4f, -O3": ["arm-none-eabi-gcc", "-mcpu=cortex-m4", *HARD_FLOAT, *GCC, "-O3"],
+    "cortex-m4f, clang": [*CLANG_M4F, "-O2"],
+    "cortex-m55": ["arm-none-eabi-gcc", "-mcpu=cortex-m55", *HARD_FLOAT, *GCC, "-O2"],
+}
+"""Compilers that the library needs no other library with."""
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def freestanding(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of the library, every switch on, as one relocatable file."""
+    compiler = PROFILES[request.param]
+    linker = "arm-none-eabi-ld" if "cortex" in request.param else "ld"
+    need(compiler[0], linker, "nm", "size")
     folder = tmp_path_factory.mktemp("freestanding")
-    run(HOST_CC, *WARNINGS, *FREESTANDING, "-c", *sorted(CSRC.rglob("*.c")), folder=folder)
-    run("ld", "-r", *sorted(folder.glob("*.o")), "-o", folder / "all.o")
+    run(compiler[0], *WARNINGS, *compiler[1:], *NO_LIBRARY, "-c", *sources(), folder=folder)
+    emulation = ["-m", "elf_i386"] if request.param == "i686" else []
+    run(linker, *emulation, "-r", *sorted(folder.glob("*.o")), "-o", folder / "all.o")
     return folder / "all.o"
 
 
+def sources() -> list[Path]:
+    return sorted(CSRC.rglob("*.c"))
+
+
 def test_nothing_is_undefined(freestanding: Path) -> None:
+    """No C library, no compiler's library either: on a Cortex-M4F any double would call it."""
     assert run("nm", "-u", freestanding) == ""
 
 
@@ -76,13 +119,42 @@ def test_every_symbol_has_the_prefix(freestanding: Path) -> None:
     names = [
         line.split()[-1] for line in run("nm", "-g", "--defined-only", freestanding).splitlines()
     ]
-    public = re.findall(r"\b(caq_\w+)\(", re.sub(r"/\*.*?\*/", "", header(), flags=re.S))
+    public = re.findall(r"\b(caq_\w+)\(", without_comments(header()))
     assert set(public) <= set(names), "all that the header declares is there"
     assert [name for name in names if not name.startswith("caq_")] == []
 
 
+def without_comments(source: str) -> str:
+    return re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+
+
+def test_no_source_has_a_double() -> None:
+    """Neither the type nor a constant of it: those of float end in f."""
+    constant = r"(?<![\w.])(?:\d+\.\d*|\.\d+|0x[\dA-Fa-f.]+p[+-]?\d+)(?!f|\w)"
+    number = re.compile(constant + r"|\bdouble\b")
+    for path in CSRC.rglob("*.[ch]"):
+        code = re.sub(r'".*?"', "", without_comments(path.read_text()))
+        assert number.findall(code) == [], path.name
+
+
 def header() -> str:
     return (CSRC / "coreai_quant.h").read_text()
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert f'#define CAQ_VERSION "{coreai_opt.__version__}"' in header()
+
+
+@pytest.mark.parametrize(
+    ("name", "codes", "example"),
+    [("int4", [1, -2, 7], "INT4 codes 1, -2, 7 are the bytes E1 07"),
+     ("int2", [1, -1, 0, -2, 1], "INT2 codes 1, -1, 0, -2, 1 are the bytes 8D 01")],
+)  # fmt: skip
+def test_the_header_s_examples_of_packing(name: str, codes: list[int], example: str) -> None:
+    format = FORMATS[name]
+    packed = reference.pack(np.array(codes, np.int8).astype(format.code_dtype), format)
+    assert example in header()
+    assert packed.tobytes() == bytes.fromhex(example.split("bytes ")[1])
 
 
 def test_there_is_no_data_to_keep(freestanding: Path) -> None:
@@ -100,12 +172,13 @@ def test_status_texts() -> None:
     assert len(set(texts.values())) == len(texts)
 
 
+@pytest.mark.parametrize("name", CORTEX_M)
 @pytest.mark.parametrize("build", sizes.BUILDS)
-def test_a_cortex_m_needs_nothing_and_little(build: str, tmp_path: Path) -> None:
+def test_a_cortex_m_needs_nothing_and_little(build: str, name: str, tmp_path: Path) -> None:
     """Linked without a C library and without libgcc: no double, no division in software."""
-    need_cortex_m()
-    objects = sizes.compile_library(tmp_path / "objects", sizes.BUILDS[build])
-    text, data, bss = sizes.sections(sizes.link(objects, tmp_path / "linked.elf"))
+    processor = need_processor(name)
+    objects = sizes.compile_library(tmp_path / "objects", processor, sizes.BUILDS[build])
+    text, data, bss = sizes.sections(sizes.link(objects, processor, tmp_path / "linked.elf"))
     kibibytes = {
         "INT4 and INT8, symmetric, all weights": 9,
         "all integers, float32": 7,
@@ -113,13 +186,30 @@ def test_a_cortex_m_needs_nothing_and_little(build: str, tmp_path: Path) -> None
     }
     assert text <= 1024 * kibibytes.get(build, 6)
     assert (data, bss) == (0, 0)
+    if is_documented_compiler(processor.compiler):
+        assert documented(sizes.CODE, build, name) == f"{text:,}", (
+            "`make size` has the figures for the docs"
+        )
 
 
-@pytest.fixture(scope="module")
-def cortex_m(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    need_cortex_m()
-    objects: list[Path] = sizes.compile_library(tmp_path_factory.mktemp("cortex_m") / "objects")
-    return objects
+@pytest.fixture(scope="module", params=CORTEX_M)
+def cortex_m(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, list[Path]]:
+    """The name of a processor, and all of the library for it."""
+    folder = tmp_path_factory.mktemp("cortex_m") / "objects"
+    return request.param, sizes.compile_library(folder, need_processor(request.param))
+
+
+def test_no_call_takes_more_stack(cortex_m: tuple[str, list[Path]]) -> None:
+    """Whatever its arguments: from the compiler's frames, along all calls."""
+    name, objects = cortex_m
+    depths = sizes.deepest_stack(objects[0].parent)
+    assert depths["caq_quantize"] > 300
+    assert max(depths.values()) <= 512
+    if is_documented_compiler(sizes.PROCESSORS[name].compiler):
+        for function in ("caq_quantize", "caq_dequantize", "caq_encode", "caq_measure"):
+            assert documented(sizes.DEEPEST, f"`{function}()`", name) == str(depths[function])
 
 
 def fnv1a(data: bytes) -> int:
@@ -127,9 +217,13 @@ def fnv1a(data: bytes) -> int:
 
 
 @pytest.mark.parametrize("target", sizes.TARGETS)
-def test_the_cortex_m_example(target: str, cortex_m: list[Path], tmp_path: Path) -> None:
+def test_the_cortex_m_example(
+    target: str, cortex_m: tuple[str, list[Path]], tmp_path: Path
+) -> None:
     enums = sizes.TARGETS[target]
-    found = sizes.run_example(cortex_m, enums, tmp_path)
+    name, objects = cortex_m
+    processor = sizes.PROCESSORS[name]
+    found = sizes.run_example(objects, processor, enums, tmp_path)
     weight = (np.arange(32 * 64) * 7919 % 255 - 127).astype(np.float32).reshape(32, 64) / 1024
     stored = reference.quantize(
         weight.astype(np.float32),
@@ -141,6 +235,14 @@ def test_the_cortex_m_example(target: str, cortex_m: list[Path], tmp_path: Path)
     assert found["hash"] == fnv1a(b"".join(part.tobytes() for part in stored))
     assert 64 < found["quantize stack"] <= 512
     assert 64 < found["decode stack"] <= 512
+    deepest = sizes.deepest_stack(objects[0].parent)
+    assert found["quantize stack"] <= deepest["caq_quantize"]
+    assert found["decode stack"] <= deepest["caq_dequantize"]
+    counts = sizes.instructions_per_weight(found, processor)
+    assert max(map(int, counts)) < 100
+    if is_documented_compiler(processor.compiler):
+        for step, count in zip(sizes.STEPS, counts, strict=True):
+            assert documented(sizes.INSTRUCTIONS, target, f"{name}, {step}") == count
 
 
 def quantize_with(program: Path, job: Job) -> "subprocess.CompletedProcess[bytes]":
@@ -182,20 +284,54 @@ def test_what_is_left_out_is_refused_and_the_rest_is_right(
     assert refused
 
 
-def test_the_amalgamation_is_the_library(tmp_path: Path) -> None:
+AMALGAMATED = {
+    "host": ([HOST_CC, "-O2"], []),
+    "host, clang": (["clang", "-O3"], []),
+    "s390x": (["s390x-linux-gnu-gcc", "-std=gnu11", "-O2", "-static"], ["qemu-s390x"]),
+}
+"""Compilers of the amalgamation, and what its programs run on."""
+
+
+@pytest.mark.parametrize("name", AMALGAMATED)
+def test_the_amalgamation_is_the_library(name: str, tmp_path: Path) -> None:
+    """Two files in a folder of their own compile alone, and give the golden digests."""
+    compiler, emulator = AMALGAMATED[name]
+    need(compiler[0], *emulator)
     run(sys.executable, CSRC / "amalgamate.py", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coreai_quant.c", "coreai_quant.h"]
-    program = tmp_path / "run_job"
     flags = [flag for flag in WARNINGS if not flag.startswith("-I")]
-    sources = [tmp_path / "coreai_quant.c", ROOT / "tests" / "csrc" / "run_job.c"]
-    run(HOST_CC, *flags, "-O1", f"-I{tmp_path}", *sources, "-o", program)
-    for format, symmetric, e8m0 in targets():
-        job = Job(weights((5, 70), np.dtype(np.float16)), (1, 35), format, symmetric, e8m0)
-        assert quantize_with(program, job).stdout == job.expected()
+    golden = ROOT / "tests" / "golden" / "golden.c"
+    files = [tmp_path / "coreai_quant.c", golden]
+    program = tmp_path / "golden"
+    run(compiler[0], *flags, *compiler[1:], f"-I{tmp_path}", *files, "-o", program)
+    count = (golden.parent / "table.h").read_text().count("\nGOLDEN(")
+    assert run(*emulator, program) == f"portable: {count} of {count} digests are right\n"
+
+
+def test_the_zephyr_snippet(tmp_path: Path) -> None:
+    """Of the docs: CMake takes it, and what it compiles is right. Zephyr's target is an `app`."""
+    need("cmake")
+    blocks = re.findall(r"```cmake\n(.+?)```", DOCS, re.DOTALL)
+    (snippet,) = [block for block in blocks if "target_sources(app" in block]
+    (tmp_path / "src").mkdir()
+    run(sys.executable, CSRC / "amalgamate.py", tmp_path / "src")
+    (tmp_path / "src" / "main.c").write_text(
+        '#include "coreai_quant.h"\n'
+        '#if CAQ_TILE_BLOCKS != 32\n#error "not what the docs say"\n#endif\n'
+        "int main(void) { return caq_best_level() != CAQ_PORTABLE; }\n"
+    )
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.20)\nproject(app C)\nadd_executable(app)\n{snippet}"
+    )
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
+    run("cmake", "--build", tmp_path / "build")
+    run(tmp_path / "build" / "app")
+    assert "-ffp-contract=off" in (tmp_path / "build" / "compile_commands.json").read_text()
 
 
 @pytest.mark.parametrize("shared", ["OFF", "ON"])
 def test_installed_by_cmake_and_found_by_pkg_config(shared: str, tmp_path: Path) -> None:
+    """From a copy of csrc, as one takes it along without the rest."""
     need("cmake", "pkg-config", "c++")
     build, prefix = tmp_path / "build", tmp_path / "prefix"
     flags = [
@@ -203,7 +339,8 @@ def test_installed_by_cmake_and_found_by_pkg_config(shared: str, tmp_path: Path)
         "-DCMAKE_INSTALL_LIBDIR=lib",
         "-DCMAKE_C_FLAGS=-O1 -DCAQ_PORTABLE_ONLY=1",
     ]
-    run("cmake", "-S", CSRC, "-B", build, f"-DBUILD_SHARED_LIBS={shared}", *flags)
+    alone = shutil.copytree(CSRC, tmp_path / "csrc")
+    run("cmake", "-S", alone, "-B", build, f"-DBUILD_SHARED_LIBS={shared}", *flags)
     run("cmake", "--build", build)
     run("cmake", "--install", build)
     environment = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}

@@ -1,4 +1,5 @@
-"""The golden corpus: weights that any machine can make, and digests of what they are quantized to.
+"""The golden corpus: weights that any machine can make, and digests of what they are quantized to
+and what that decodes to.
 
 The weights are made by integers alone, from a counter, so that C and Python make the same ones;
 ``weights.h`` is the twin of the first half of this file. ``table.h`` lists the cases with their
@@ -28,6 +29,8 @@ from coreai_opt.reference import FORMATS, Format
 Array = npt.NDArray[Any]
 Quantize = Callable[..., tuple[Array, Array, Array]]
 """``reference.quantize`` or ``_native.quantize``."""
+Decode = Callable[[Array, Array, Array, Format, Array], None]
+"""Into the last argument: :func:`decode`, or ``_native.dequantize``."""
 
 TABLE = Path(__file__).with_name("table.h")
 
@@ -239,6 +242,17 @@ def importance(layout: Layout) -> Array:
 # The cases.
 
 
+def little_endian(numbers: Array) -> bytes:
+    """Their bytes; through integers, because not every dtype of ml_dtypes can be swapped."""
+    bits = numbers.view(f"u{numbers.itemsize}")
+    return bits.astype(bits.dtype.newbyteorder("<")).tobytes()
+
+
+def decode(packed: Array, scale: Array, zero_point: Array, format: Format, out: Array) -> None:
+    """The reference's decoding, into ``out``."""
+    out[...] = reference.dequantize(packed, scale, zero_point, format, out.shape, out.dtype)
+
+
 @dataclass(frozen=True)
 class Case:
     """A type of weights, a layout and a target: a line of the table."""
@@ -252,8 +266,12 @@ class Case:
     weighed: bool = False
     """By :func:`importance`."""
 
-    def digest(self, quantize: Quantize = reference.quantize, **more: Any) -> str:
-        """SHA-256 over packed codes, scales (little-endian) and zero points of all arrays."""
+    def digest(
+        self, quantize: Quantize = reference.quantize, decode: Decode = decode, **more: Any
+    ) -> str:
+        """SHA-256 over packed codes, scales (little-endian) and zero points of all arrays, and what
+        they decode to in each type.
+        """
         sha = hashlib.sha256()
         for weight in arrays(self.source, self.layout):
             packed, scale, zero_point = quantize(
@@ -267,10 +285,12 @@ class Case:
                 **more,
             )
             sha.update(packed.tobytes())
-            # through integers: not every dtype of ml_dtypes can be swapped
-            as_integers = scale.view(f"u{scale.itemsize}")
-            sha.update(as_integers.astype(as_integers.dtype.newbyteorder("<")).tobytes())
+            sha.update(little_endian(scale))
             sha.update(zero_point.tobytes())
+            for source in SOURCES:
+                out = np.empty(weight.shape, source.dtype)
+                decode(packed, scale, zero_point, self.format, out)
+                sha.update(little_endian(out))
         return sha.hexdigest()
 
     def line(self, digest: str) -> str:

@@ -1,5 +1,5 @@
 /*
- * golden.c - quantize the golden corpus at every level that there is, and compare the digests
+ * golden.c - quantize and decode the golden corpus at every level there is, and compare the digests
  *
  * Says for each level how many digests are right, and which ones are not; returns 0 if all are. It
  * needs no input, and of the C library little more than printf, so that it runs on a board as well:
@@ -55,15 +55,25 @@ static void add_bytes(sha256 *sha, const uint8_t *bytes, size_t count) {
         sha256_add_byte(sha, bytes[i]);
 }
 
-/* Scales are stored in the machine's byte order and digested in little-endian order. */
-static void add_scales(sha256 *sha, const caq_job *job) {
+/* Numbers are stored in the machine's byte order and digested in little-endian order. */
+static void add_numbers(sha256 *sha, const uint8_t *numbers, size_t count, size_t size) {
     const uint16_t one = 1;
     int little_endian = *(const uint8_t *)&one;
-    for (size_t i = 0; i < job->scale_count; i++)
-        for (size_t byte = 0; byte < job->scale_size; byte++)
-            sha256_add_byte(
-                sha,
-                scales[i * job->scale_size + (little_endian ? byte : job->scale_size - 1 - byte)]);
+    for (size_t i = 0; i < count; i++)
+        for (size_t byte = 0; byte < size; byte++)
+            sha256_add_byte(sha, numbers[i * size + (little_endian ? byte : size - 1 - byte)]);
+}
+
+/* What the codes decode to, in each type. */
+static caq_status add_decoded(sha256 *sha, const caq_job *job) {
+    for (int target = 0; target < CAQ_SOURCES; target++) {
+        caq_status status = caq_dequantize(job, 0, job->elements, packed, scales, zero_points,
+                                           (caq_source)target, weight, scratch);
+        if (status != CAQ_OK)
+            return status;
+        add_numbers(sha, weight, job->elements, target == CAQ_F32 ? 4 : 2);
+    }
+    return CAQ_OK;
 }
 
 /* Importances of the indices of the first axis along which blocks are long. */
@@ -99,8 +109,10 @@ static void digest_case(const struct golden *golden, caq_level level, char diges
             CAQ_OK)
             break;
         add_bytes(&sha, packed, job.packed_size);
-        add_scales(&sha, &job);
+        add_numbers(&sha, scales, job.scale_count, job.scale_size);
         add_bytes(&sha, zero_points, job.scale_count);
+        if (add_decoded(&sha, &job) != CAQ_OK)
+            break;
     }
     sha256_finish(&sha, digest);
 }
