@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from coreai_opt.errors import decibels
 from coreai_opt.records import Status
 from coreai_opt.reports.charts import Bar, bars
-from coreai_opt.reports.rows import HEADS, cells, decibels, form, shape, totals
+from coreai_opt.reports.rows import HEADS, cells, form, shape, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from coreai_opt.errors import decibels
 from coreai_opt.records import Status, WeightRecord
 
 if TYPE_CHECKING:
@@ -56,11 +56,6 @@ def form(record: WeightRecord) -> str:
         record.observer,
     ]
     return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
-
-
-def decibels(sqnr: float) -> str:
-    """Return an SQNR with its unit."""
-    return f"{sqnr:.1f} dB" if math.isfinite(sqnr) else ("exact" if sqnr > 0 else "-inf dB")
 
 
 def totals(report: QuantizationReport) -> list[tuple[str, str]]:
