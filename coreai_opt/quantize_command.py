@@ -106,7 +106,7 @@ def quantize(
     Raises:
         ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
     """
-    given = {name: value for name, value in settings.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     goal = Goal(target_size, min_sqnr, plan_out)
     _check_goal(goal, dtype, {"rules": rules, "importance": importance, **given})
     if inputs is not None and not goal.option and not verify:
@@ -122,7 +122,11 @@ def quantize(
     started = time.perf_counter()
     asset = load_asset(source)
     program, size = asset.program, asset_bytes(source)
-    work = {"weight_num_threshold": threshold, "backend": backend, "num_threads": num_threads}
+    work: dict[str, Any] = {
+        "weight_num_threshold": threshold,
+        "backend": backend,
+        "num_threads": num_threads,
+    }
     if goal.option:
         overrides = _choose(program, size, goal, arrays, work)
     before = count_weights(program, threshold)
@@ -167,8 +171,8 @@ def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> Non
     if not goal.option:
         if dtype is None and others["rules"] is None:
             raise ValueError(
-                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose a "
-                "format for each weight"
+                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
+                "a format for each weight"
             )
         if goal.plan_out is not None:
             raise ValueError("--plan-out needs --target-size or --min-sqnr")
@@ -263,8 +267,8 @@ def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | 
     what = "Outputs on random inputs" if samples is None else "Outputs on --inputs"
     if samples is not None and len(samples) > 1:
         what += f", the first of {len(samples)} samples"
-    comparisons = compare_programs(original, program, samples and samples[0])
-    print_comparisons(stdout(), what, comparisons)
+    sample = None if samples is None else samples[0]
+    print_comparisons(stdout(), what, compare_programs(original, program, sample))
 
 
 def _check_size(path: Path, target: int | None) -> None:

@@ -138,7 +138,7 @@ def _parse_candidates(candidates: object) -> list[tuple[Mapping[str, Any], Setti
         raise TypeError(
             f"candidates must be a sequence of mappings; got {type(candidates).__name__}"
         )
-    formats = []
+    formats: list[tuple[Mapping[str, Any], Settings]] = []
     for number, candidate in enumerate(candidates, 1):
         settings = _parse_candidate(number, candidate)
         formats.append((_as_rule(candidate), settings))

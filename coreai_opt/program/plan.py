@@ -76,7 +76,7 @@ def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -
     for weight in weights:
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
-        digest = hashlib.sha256(array.reshape(-1).view(np.uint8)).digest()
+        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
         identity = weight.shape, weight.dtype, digest, tuple(blocks)
         if identity not in items:
             items[identity] = _Item([], list(_candidates(array, formats, blocks, work)))
