@@ -343,6 +343,7 @@ def test_without_candidates_everything_is_kept() -> None:
         ({"min_sqnr": "20"}, TypeError, r"min_sqnr must be a number of dB; got '20'"),
         ({"min_sqnr": True}, TypeError, r"min_sqnr must be a number of dB; got True"),
         ({"min_sqnr": math.nan}, ValueError, r"min_sqnr must be finite and >= 0; got nan"),
+        ({"min_sqnr": math.inf}, ValueError, r"min_sqnr must be finite and >= 0; got inf"),
         ({"min_sqnr": -1e5}, ValueError, r"min_sqnr must be finite and >= 0; got -1"),
         ({"min_sqnr": 9, "candidates": "int4"}, TypeError, r"candidates must be a sequence of"),
         ({"min_sqnr": 9, "candidates": ["int4"]}, TypeError, r"candidate 1 must be a mapping of"),
