@@ -8,6 +8,8 @@ from coreai_opt._version import __version__
 from coreai_opt.array import QuantizedArray, quantize_array
 from coreai_opt.backends import BackendMismatchError
 from coreai_opt.common import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.plan import QuantizationPlan
+from coreai_opt.reports import QuantizationReport
 from coreai_opt.rules import Rule
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "Indivisible",
     "Observer",
     "QScheme",
+    "QuantizationPlan",
+    "QuantizationReport",
     "QuantizedArray",
     "Rule",
     "__version__",

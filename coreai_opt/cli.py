@@ -142,8 +142,7 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument(
         "--granularity",
         choices=[g.value for g in CompressionGranularity if g is not _REFUSED_GRANULARITY],
-        default=CompressionGranularity.PER_CHANNEL.value,
-        help="which elements of a weight share a scale (default: %(default)s)",
+        help=f"which elements of a weight share a scale (default: {_GRANULARITY})",
     )
     parser.add_argument(
         "--block-size",
@@ -154,8 +153,7 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument(
         "--qscheme",
         choices=[scheme.value for scheme in QScheme],
-        default=QScheme.SYMMETRIC.value,
-        help="default: %(default)s; floating-point formats are symmetric",
+        help=f"default: {QScheme.SYMMETRIC}; floating-point formats are symmetric",
     )
     parser.add_argument(
         "--scale-dtype",
@@ -165,15 +163,14 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument(
         "--observer",
         choices=[observer.value for observer in Observer],
-        default=Observer.MINMAX.value,
-        help="mse searches for the scales with the least squared error (default: %(default)s)",
+        help="mse searches for the scales with the least squared error "
+        f"(default: {Observer.MINMAX})",
     )
     parser.add_argument(
         "--indivisible",
         choices=[choice.value for choice in Indivisible],
-        default=Indivisible.SKIP.value,
         help="weights whose input channels the block size does not divide are left as they are, or "
-        "get the largest block size below that does (default: %(default)s)",
+        f"get the largest block size below that does (default: {Indivisible.SKIP})",
     )
     parser.add_argument(
         "--rules",
@@ -188,14 +185,15 @@ def _add_quantize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         type=_size,
         metavar="SIZE",
         help="instead of a format: choose one for each weight so that OUT takes at most SIZE, such "
-        "as 25MB, 24MiB or 25000000 bytes, and the weights' error is small",
+        "as 25MB, 24MiB or 25000000 bytes, and the weights' error is small; prints what else there "
+        "is to choose from",
     )
     parser.add_argument(
         "--min-sqnr",
         type=float,
         metavar="DB",
         help="instead of a format: choose one for each weight so that OUT is small and the weights "
-        "have together this SQNR",
+        "together have at least this SQNR, or with --inputs the outputs, about",
     )
     parser.add_argument(
         "--inputs",
@@ -331,20 +329,23 @@ def _add_threshold(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def _size(text: str) -> int:
     """Return the bytes that ``25MB`` and the like stand for."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
-    if match is None or match[2] not in _UNITS:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", text)
+    units = {unit.lower(): size for unit, size in _UNITS.items()}
+    size = units.get(match[2].lower() or "b") if match else None
+    if match is None or size is None:
         raise argparse.ArgumentTypeError(
-            f"must be a size such as 25MB, in {', '.join(filter(None, _UNITS))}; got {text!r}"
+            f"must be a size such as 25MB, in {', '.join(_UNITS)}; got {text!r}"
         )
-    return int(Fraction(match[1]) * _UNITS[match[2]])
+    return int(Fraction(match[1]) * size)
 
 
+_GRANULARITY = CompressionGranularity.PER_CHANNEL
 _REFUSED_GRANULARITY = CompressionGranularity.PER_GROUPED_CHANNEL
 
 

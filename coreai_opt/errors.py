@@ -12,7 +12,7 @@ from coreai_opt.array import QuantizedArray
 from coreai_opt.reference.formats import FORMATS
 from coreai_opt.workers import Result, in_parallel
 
-__all__ = ["WeightError", "measure_error"]
+__all__ = ["WeightError", "decibels", "measure_error"]
 
 _CHUNK = 1 << 15
 """Elements that are looked at together: their float64 errors stay in the cache."""
@@ -51,6 +51,11 @@ class WeightError:
         if not self.noise:
             return math.inf
         return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+
+
+def decibels(sqnr: float) -> str:
+    """Return an SQNR with its unit; in words where it is infinite."""
+    return f"{sqnr:.1f} dB" if math.isfinite(sqnr) else ("exact" if sqnr > 0 else "-inf dB")
 
 
 def measure_error(

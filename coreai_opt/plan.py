@@ -1,26 +1,37 @@
 """Plans: which of several formats each weight of a program is to have."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from coreai_opt.array import parse_int
 from coreai_opt.budget import Option, frontier, select
+from coreai_opt.errors import decibels
 from coreai_opt.rules import Rule, dump_rules
 
-__all__ = ["Candidate", "Choice", "FrontierPoint", "PlannedWeight", "QuantizationPlan", "make_plan"]
+__all__ = [
+    "Candidate",
+    "Choice",
+    "FrontierPoint",
+    "PlannedWeight",
+    "QuantizationPlan",
+    "check_goal",
+    "make_plan",
+]
 
 
 class Candidate(NamedTuple):
     """What one candidate would make of one weight.
 
     Attributes:
-        rule: the rule that asks for it, of this weight's name.
+        settings: what a rule says that asks for it.
         nbytes: bytes that the weight would take in a saved program.
         sqnr_db: SQNR of the weight in dB; infinity if it is kept.
         cost: what it adds to the plan's noise / signal.
     """
 
-    rule: Rule
+    settings: Mapping[str, Any]
     nbytes: int
     sqnr_db: float
     cost: float
@@ -28,11 +39,28 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedWeight:
-    """A weight and its candidates; the first keeps it as it is, at no cost."""
+    """A weight and its candidates.
 
-    name: str
+    Attributes:
+        names: its name; or those of several that are identical. A saved program holds the bytes of
+            those once, so they get one format together.
+        shape: its shape.
+        candidates: what it may become; the first keeps it as it is, at no cost.
+    """
+
+    names: tuple[str, ...]
     shape: tuple[int, ...]
     candidates: tuple[Candidate, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in a saved program as it is."""
+        return self.candidates[0].nbytes
+
+    @property
+    def least_nbytes(self) -> int:
+        """Bytes that it takes with the smallest candidate."""
+        return min(candidate.nbytes for candidate in self.candidates)
 
 
 class Choice(NamedTuple):
@@ -42,7 +70,7 @@ class Choice(NamedTuple):
         name: the weight's name.
         shape: its shape.
         rule: the rule that does it.
-        nbytes: bytes that it then takes in a saved program.
+        nbytes: bytes that it then takes in a saved program, alone or with those identical to it.
         sqnr_db: SQNR of the weight in dB; infinity if it is kept.
     """
 
@@ -65,8 +93,9 @@ class QuantizationPlan:
     """A format for each weight of a program.
 
     Attributes:
-        choices: what becomes of each weight, in the order of the program.
-        nbytes: bytes that the weights together take then in a saved program.
+        choices: what becomes of each weight, in the order of the program; of identical ones each
+            follows the first.
+        nbytes: bytes that the weights together take then in a saved program, identical ones once.
         sqnr_db: of the plan, in dB, see ``plan_quantization``; infinity if all are kept.
         frontier: the best plans of every size, from the smallest on.
     """
@@ -82,12 +111,34 @@ class QuantizationPlan:
         return [choice.rule for choice in self.choices]
 
     def to_toml(self) -> str:
-        """Return the rules as a file for ``coreai-opt quantize --rules``."""
-        return dump_rules(self.rules)
+        """Return the rules as a file for ``coreai-opt quantize --rules``, with what each comes to.
+
+        It can be edited: the comments say what is gained or lost, and count for nothing.
+        """
+        total = f"# {len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"
+        rules = (f"# {_describe(choice)}\n{dump_rules([choice.rule])}" for choice in self.choices)
+        return "\n".join([f"{total}\n", *rules])
+
+
+def _describe(choice: Choice) -> str:
+    shape = "x".join(map(str, choice.shape))
+    return f"{shape}: {choice.nbytes:,} bytes, {decibels(choice.sqnr_db)}"
+
+
+def check_goal(target_bytes: object, min_sqnr: object) -> None:
+    """Raise ValueError or TypeError, naming the argument, unless one of the two is a goal."""
+    if (target_bytes is None) == (min_sqnr is None):
+        raise ValueError("one of target_bytes and min_sqnr must be given, and not both")
+    if target_bytes is not None:
+        parse_int("target_bytes", target_bytes, least=0)
+    elif isinstance(min_sqnr, bool) or not isinstance(min_sqnr, (int, float)):
+        raise TypeError(f"min_sqnr must be a number of dB; got {min_sqnr!r}")
+    elif not (math.isfinite(min_sqnr) and min_sqnr >= 0):
+        raise ValueError(f"min_sqnr must be finite and >= 0; got {min_sqnr!r}")
 
 
 def make_plan(
-    weights: list[PlannedWeight], *, target_bytes: int | None, min_sqnr: float | None
+    weights: Sequence[PlannedWeight], *, target_bytes: int | None, min_sqnr: float | None
 ) -> QuantizationPlan:
     """Choose a candidate for each weight, with the least cost in ``target_bytes`` or the other way.
 
@@ -105,11 +156,11 @@ def make_plan(
     """
     by_size = [[Option(c.nbytes, c.cost) for c in w.candidates] for w in weights]
     if target_bytes is not None:
-        least = sum(min(option.size for option in options) for options in by_size)
+        least = sum(weight.least_nbytes for weight in weights)
         if target_bytes < least:
             raise ValueError(
-                f"the weights take at least {int(least):,} bytes with these candidates; "
-                f"{target_bytes:,} are too few"
+                f"target_bytes {target_bytes:,} cannot be reached: with these candidates the "
+                f"weights take at least {least:,} bytes"
             )
         picks = select(by_size, target_bytes).picks
     else:
@@ -120,7 +171,9 @@ def make_plan(
     chosen = _point(weights, picks)
     return QuantizationPlan(
         tuple(
-            Choice(w.name, w.shape, c.rule, c.nbytes, c.sqnr_db) for w, c in _chosen(weights, picks)
+            Choice(name, w.shape, Rule(name=name, **c.settings), c.nbytes, c.sqnr_db)
+            for w, c in _chosen(weights, picks)
+            for name in w.names
         ),
         chosen.nbytes,
         chosen.sqnr_db,
@@ -129,12 +182,12 @@ def make_plan(
 
 
 def _chosen(
-    weights: list[PlannedWeight], picks: tuple[int, ...]
+    weights: Sequence[PlannedWeight], picks: tuple[int, ...]
 ) -> list[tuple[PlannedWeight, Candidate]]:
     return [(w, w.candidates[pick]) for w, pick in zip(weights, picks, strict=True)]
 
 
-def _point(weights: list[PlannedWeight], picks: tuple[int, ...]) -> FrontierPoint:
+def _point(weights: Sequence[PlannedWeight], picks: tuple[int, ...]) -> FrontierPoint:
     candidates = [candidate for _, candidate in _chosen(weights, picks)]
     cost = math.fsum(c.cost for c in candidates)
     return FrontierPoint(sum(c.nbytes for c in candidates), _sqnr_db(cost))

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,13 +15,10 @@ from coreai_opt.assets import (
     replacing,
     write_text,
 )
-from coreai_opt.coreai_utils import (
-    CompressionGranularity,
-    compare_programs,
-    plan_quantization,
-    quantize_weights,
-)
-from coreai_opt.program.candidates import Counts, count_weights, find_weights
+from coreai_opt.coreai_utils import CompressionGranularity, compare_programs, quantize_weights
+from coreai_opt.coreai_utils.planning import measure_weights
+from coreai_opt.plan import check_goal, make_plan
+from coreai_opt.program.candidates import Counts, count_weights
 from coreai_opt.program.inputs import load_arrays, split_samples
 from coreai_opt.records import WeightRecord
 from coreai_opt.report import change, print_comparisons, print_frontier, progress_bar, stdout
@@ -29,14 +26,14 @@ from coreai_opt.reports import QuantizationReport
 from coreai_opt.rules import Rule, load_rules
 
 if TYPE_CHECKING:
+    from coreai_opt.compare import Array
     from coreai_opt.program.coreai_ir import AIProgram
 
 logger = logging.getLogger("coreai_opt")
 
-DEFAULT_BLOCK_SIZE = 32
-
 IR_BYTES = 256
-"""More than the ops and types of a quantized weight take in a file: 65 to 120 in three networks."""
+"""More than the ops and types of a quantized weight take in a file: 35 to 165 in programs of 1 to
+200 weights. One weight's are reserved for what Core AI adds to an asset's metadata."""
 
 _REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
     ".html": QuantizationReport.to_html,
@@ -51,14 +48,18 @@ class Goal(NamedTuple):
     Attributes:
         target_size: bytes that the asset may take; or None.
         min_sqnr: SQNR in dB that the plan must have; or None.
-        inputs: a .npz file to measure sensitivities on; or None.
         plan_out: a TOML file for the rules that were chosen; or None.
     """
 
     target_size: int | None
     min_sqnr: float | None
-    inputs: Path | None
     plan_out: Path | None
+
+    @property
+    def option(self) -> str:
+        """The option that sets it; empty if none does."""
+        options = {"--target-size": self.target_size, "--min-sqnr": self.min_sqnr}
+        return " and ".join(option for option, value in options.items() if value is not None)
 
 
 def quantize(
@@ -66,20 +67,20 @@ def quantize(
     output: Path | None,
     *,
     dtype: str | None,
-    granularity: str,
-    block_size: int | None,
     rules: Path | None,
+    importance: Path | None,
     target_size: int | None,
     min_sqnr: float | None,
     inputs: Path | None,
     plan_out: Path | None,
-    importance: Path | None,
     report: Path | None,
     dry_run: bool,
     verify: bool,
     threshold: int,
     force: bool,
-    **options: Any,
+    backend: str,
+    num_threads: int | None,
+    **settings: Any,
 ) -> None:
     """Write a copy of the asset ``source``, its weights quantized, to ``output``, and sum it up.
 
@@ -87,54 +88,62 @@ def quantize(
         source: the asset to read; may be ``output``, with ``force``.
         output: the asset to write. It appears, or changes, only when it is complete. None with
             ``dry_run``.
-        dtype, granularity: as in ``quantize_weights``.
-        block_size: as in ``quantize_weights``; only with per_block, where None means 32.
+        dtype: as in ``quantize_weights``.
         rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; with it, ``dtype``
             may be None.
-        target_size, min_sqnr, inputs, plan_out: see :class:`Goal`; ``inputs`` are also what
-            ``verify`` runs.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
+        target_size, min_sqnr, plan_out: see :class:`Goal`.
+        inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
+            ``verify``.
         report: where to write a report: .html, .json or .md.
         dry_run: print what would become of each weight, and write no asset.
         verify: run both programs and print how far their outputs are apart, before it is written.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
-        options: further arguments of ``quantize_weights``.
+        backend, num_threads: as in ``quantize_weights``.
+        settings: further arguments of ``quantize_weights``; None for its defaults.
 
     Raises:
         ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
     """
-    goal = Goal(target_size, min_sqnr, inputs, plan_out)
-    _check_goal(goal, dtype, rules, verify=verify)
-    if block_size is not None and granularity != CompressionGranularity.PER_BLOCK:
-        raise ValueError(f"--block-size needs --granularity per_block; it is {granularity}")
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    goal = Goal(target_size, min_sqnr, plan_out)
+    _check_goal(goal, dtype, {"rules": rules, "importance": importance, **given})
+    if inputs is not None and not goal.option and not verify:
+        raise ValueError("--inputs needs --target-size, --min-sqnr or --verify")
+    if "block_size" in given and given.get("granularity") != CompressionGranularity.PER_BLOCK:
+        raise ValueError("--block-size needs --granularity per_block")
     if report is not None:
         _check_file("--report", report, tuple(_REPORTS))
     destination = _check_output(output, dry_run=dry_run, force=force)
     overrides = None if rules is None else load_rules(rules)
     numbers = None if importance is None else load_arrays(importance)
+    arrays = None if inputs is None else load_arrays(inputs)
     started = time.perf_counter()
     asset = load_asset(source)
     program, size = asset.program, asset_bytes(source)
-    if goal.target_size is not None or goal.min_sqnr is not None:
-        overrides = _choose(program, size, goal, threshold, options)
+    work: dict[str, Any] = {
+        "weight_num_threshold": threshold,
+        "backend": backend,
+        "num_threads": num_threads,
+    }
+    if goal.option:
+        overrides = _choose(program, size, goal, arrays, work)
     before = count_weights(program, threshold)
     records = QuantizationReport(source.name)
     with _progress(before.weights, records if dry_run or report else None) as progress:
         quantize_weights(
             program,
             dtype,
-            granularity=granularity,
-            block_size=block_size or DEFAULT_BLOCK_SIZE,
             overrides=overrides,
             importance=numbers,
-            weight_num_threshold=threshold,
             in_place=True,
             progress=progress,
-            **options,
+            **given,
+            **work,
         )
     if verify:
-        _verify(source, program, inputs)
+        _verify(source, program, arrays)
     after = count_weights(program, threshold)
     if destination is not None:
         check_space(destination, size - before.nbytes + after.nbytes)
@@ -144,27 +153,41 @@ def quantize(
     if report is not None:
         write_text(report, _REPORTS[report.suffix](records))
     if after.quantized == before.quantized:
-        logger.warning("no weight was quantized; %s decodes to what it did", source)
+        logger.warning("no weight was quantized")
     _print_summary(before, after, records if dry_run else None)
     if destination is not None:
         stdout().print(f"file     {change(size, asset_bytes(destination))}")
     stdout().print(f"time     {time.perf_counter() - started:.2f} s")
 
 
-def _check_goal(goal: Goal, dtype: str | None, rules: Path | None, *, verify: bool) -> None:
-    has_goal = goal.target_size is not None or goal.min_sqnr is not None
-    ways = [dtype is not None or rules is not None, goal.target_size is not None]
-    ways.append(goal.min_sqnr is not None)
-    if sum(ways) != 1:
-        raise ValueError(
-            "one of --dtype (or --rules, or both), --target-size and --min-sqnr is needed, and "
-            "not two of them"
-        )
-    if goal.inputs is not None and not has_goal and not verify:
-        raise ValueError("--inputs needs --target-size, --min-sqnr or --verify")
-    if goal.plan_out is not None:
-        if not has_goal:
+def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> None:
+    """Check that there is one way to find formats, and that no option is without effect.
+
+    Args:
+        goal: the goal.
+        dtype: the option.
+        others: other options that say what weights become, by name; None if not given.
+    """
+    if not goal.option:
+        if dtype is None and others["rules"] is None:
+            raise ValueError(
+                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
+                "a format for each weight"
+            )
+        if goal.plan_out is not None:
             raise ValueError("--plan-out needs --target-size or --min-sqnr")
+        return
+    if None not in {goal.target_size, goal.min_sqnr}:
+        raise ValueError(f"{goal.option} cannot be given together: leave one out")
+    for name, value in {"dtype": dtype, **others}.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"{option} has no place beside {goal.option}, which chooses formats itself: leave "
+                "one out, or edit what --plan-out writes and give it as --rules"
+            )
+    check_goal(goal.target_size, goal.min_sqnr)
+    if goal.plan_out is not None:
         _check_file("--plan-out", goal.plan_out, (".toml",))
 
 
@@ -173,6 +196,8 @@ def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise ValueError(f"{option} must be a file; {path} is a folder")
 
 
 def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
@@ -180,34 +205,43 @@ def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | 
     if dry_run:
         return None
     if output is None:
-        raise ValueError("OUT.aimodel is needed, or --dry-run")
+        raise ValueError("OUT.aimodel is needed, or --dry-run to write nothing")
     check_destination(output, force=force)
     return output
 
 
 def _choose(
-    program: "AIProgram", size: int, goal: Goal, threshold: int, options: dict[str, Any]
+    program: "AIProgram",
+    size: int,
+    goal: Goal,
+    inputs: Mapping[str, "Array"] | None,
+    work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = find_weights(program, threshold)
-    # What the file holds beside the weights, and will hold with those that are quantized.
-    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * len(weights)
-    if goal.target_size is not None and goal.target_size < rest:
+    weights = measure_weights(program, inputs=inputs, **work)
+    if not weights:
         raise ValueError(
-            f"--target-size {goal.target_size:,} is less than what is no weight takes: {rest:,}"
+            f"there are no weights of more than {work['weight_num_threshold']:,} elements "
+            "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
-    plan = plan_quantization(
-        program,
+    # What the file holds beside the weights, and will hold with those that are quantized.
+    names = sum(len(weight.names) for weight in weights)
+    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
+    least = rest + sum(weight.least_nbytes for weight in weights)
+    if goal.target_size is not None and goal.target_size < least:
+        raise ValueError(
+            f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
+            f"file takes about {least:,} bytes"
+        )
+    plan = make_plan(
+        weights,
         target_bytes=None if goal.target_size is None else goal.target_size - rest,
         min_sqnr=goal.min_sqnr,
-        inputs=None if goal.inputs is None else load_arrays(goal.inputs),
-        weight_num_threshold=threshold,
-        backend=options["backend"],
-        num_threads=options["num_threads"],
     )
     if goal.plan_out is not None:
         write_text(goal.plan_out, plan.to_toml())
-    print_frontier(stdout(), plan, rest)
+    of = "the weights" if inputs is None else "the outputs, about"
+    print_frontier(stdout(), plan, rest, f"SQNR of {of}")
     return plan.rules
 
 
@@ -226,20 +260,24 @@ def _progress(
         yield call if callbacks else None
 
 
-def _verify(source: Path, program: "AIProgram", inputs: Path | None) -> None:
+def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | None) -> None:
     """Run the original and the quantized program, and print how far their outputs are apart."""
     original = load_asset(source)
-    sample = None
-    if inputs is not None:
-        sample = split_samples(original.program, load_arrays(inputs))[0]
-    what = "random inputs" if inputs is None else f"inputs {inputs}, the first sample"
+    samples = None if inputs is None else split_samples(original.program, inputs)
+    what = "Outputs on random inputs" if samples is None else "Outputs on --inputs"
+    if samples is not None and len(samples) > 1:
+        what += f", the first of {len(samples)} samples"
+    sample = None if samples is None else samples[0]
     print_comparisons(stdout(), what, compare_programs(original, program, sample))
 
 
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
-        raise ValueError(f"the asset takes {size:,} bytes, more than --target-size {target:,}")
+        raise ValueError(
+            f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
+            f"{size - target:,} less"
+        )
 
 
 def _print_summary(before: Counts, after: Counts, records: QuantizationReport | None) -> None:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from coreai_opt.compare import OutputComparison
+from coreai_opt.errors import decibels
 from coreai_opt.plan import FrontierPoint, QuantizationPlan
 from coreai_opt.records import WeightRecord
 
@@ -67,13 +68,14 @@ _FRONTIER_POINTS = 12
 """About so many are printed."""
 
 
-def print_frontier(console: Console, plan: QuantizationPlan, rest: int) -> None:
+def print_frontier(console: Console, plan: QuantizationPlan, rest: int, quality: str) -> None:
     """Print what a plan could be chosen from.
 
     Args:
         console: where to.
         plan: the plan.
         rest: bytes that the file takes beside the weights.
+        quality: what the plan's SQNR is of.
     """
     chosen = FrontierPoint(plan.nbytes, plan.sqnr_db)
     every = max(1, len(plan.frontier) // _FRONTIER_POINTS)
@@ -81,8 +83,8 @@ def print_frontier(console: Console, plan: QuantizationPlan, rest: int) -> None:
     print_table(
         console,
         "What the weights can be",
-        (">bytes of the file, about", ">SQNR of the weights", "plan"),
-        ((rest + p.nbytes, f"{p.sqnr_db:.1f} dB", "chosen" if p == chosen else "") for p in points),
+        (">bytes of the file, at most", f">{quality}", "plan"),
+        ((rest + p.nbytes, decibels(p.sqnr_db), "chosen" if p == chosen else "") for p in points),
     )
 
 

@@ -1,41 +1,40 @@
 """Measure what every candidate would make of every weight of a program."""
 
+import copy
+import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.array import quantize_parsed
-from coreai_opt.backends import Backend
-from coreai_opt.coreai_utils.weight_quantization import quantize_weights
 from coreai_opt.errors import WeightError, measure_error
 from coreai_opt.plan import Candidate, PlannedWeight
 from coreai_opt.program.candidates import Weight, find_weights
-from coreai_opt.program.channel_axes import weight_blocks
-from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
+from coreai_opt.program.channel_axes import Blocks, weight_blocks
+from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.rewrite import saved_bytes
 from coreai_opt.program.runtime import run_samples
-from coreai_opt.rules import Rule
+from coreai_opt.rules import ParsedRule, Rule
 from coreai_opt.settings import Settings
+
+if TYPE_CHECKING:
+    from coreai_opt.records import WeightRecord
 
 Array = npt.NDArray[Any]
 Format = tuple[Mapping[str, Any], Settings]
 """What a candidate is: its settings as a rule has them, and checked."""
 
-_PROBE = "int4"
-"""What a weight is quantized to, per channel, to see what its error does to the outputs: coarse, so
-that the effect is well above rounding, and possible for every weight."""
 
+class _Item(NamedTuple):
+    """A weight, or several that are identical, and what candidates make of it."""
 
-class _Measured(NamedTuple):
-    """What one candidate makes of a weight."""
-
-    settings: Mapping[str, Any]
-    nbytes: int
-    error: WeightError
+    weights: list[Weight]
+    measured: list[tuple[Mapping[str, Any], int, WeightError]]
 
 
 def measure_candidates(
@@ -43,9 +42,9 @@ def measure_candidates(
     weight_num_threshold: int,
     formats: Sequence[Format],
     inputs: Mapping[str, Array] | None,
+    probes: Sequence[Settings],
     *,
-    backend: Backend,
-    num_threads: int,
+    work: Work,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
 
@@ -56,112 +55,127 @@ def measure_candidates(
         weight_num_threshold: only constants with more elements than this are weights.
         formats: the formats.
         inputs: what to run the program on to see how much each weight matters; None for all alike.
-        backend, num_threads: what quantizes.
+        probes: what a weight is quantized to for that; the first that leaves an error.
+        work: how to do it.
 
     Raises:
         ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
     """
-    weights, buffer = find_weights(program, weight_num_threshold), Buffer()
-    if not weights:
-        return []
-    sensitivities = _shares(weights) if inputs is None else _sensitivities(program, weights, inputs)
-    planned = []
-    for weight, sensitivity in zip(weights, sensitivities, strict=True):
+    runs = None if inputs is None else _Runs(program, inputs)
+    items = _measure(find_weights(program, weight_num_threshold), formats, work)
+    if runs is None:
+        shares = _shares(items)
+    else:
+        shares = [_sensitivity(runs, item, probes, work) for item in items]
+    return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
+
+
+def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -> list[_Item]:
+    items: dict[object, _Item] = {}
+    buffer = Buffer()
+    for weight in weights:
         array = read_constant(weight.op, buffer, weight.tensor)
-        measured = _measure(weight, array, formats, backend, num_threads)
-        planned.append(_describe(weight, measured, sensitivity))
-    return planned
+        blocks = [_blocks(weight, settings) for _, settings in formats]
+        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
+        identity = weight.shape, weight.dtype, digest, tuple(blocks)
+        if identity not in items:
+            items[identity] = _Item([], list(_candidates(array, formats, blocks, work)))
+        items[identity].weights.append(weight)
+    return list(items.values())
 
 
-def _measure(
-    weight: Weight, array: Array, formats: Sequence[Format], backend: Backend, num_threads: int
-) -> Iterator[_Measured]:
-    for given, settings in formats:
+def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
+    try:
+        return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
+    except ValueError:  # a block size that does not divide
+        return None
+
+
+def _candidates(
+    array: Array, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
+) -> Iterator[tuple[Mapping[str, Any], int, WeightError]]:
+    threads = work.num_threads
+    for (given, settings), found in zip(formats, blocks, strict=True):
+        if found is None:
+            continue
         try:
-            blocks = weight_blocks(
-                weight, settings.granularity, settings.block_size, fit=settings.fit
-            )
             quantized = quantize_parsed(
-                array, settings.spec, blocks.sizes, backend, num_threads, importance=None
+                array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
-        except ValueError:
-            continue  # a block size that does not divide, or a weight that is not finite
-        error = measure_error(array, quantized, num_threads=num_threads)
-        yield _Measured(given, saved_bytes(quantized), error)
+        except ValueError:  # a weight that is not finite
+            return
+        yield given, saved_bytes(quantized), measure_error(array, quantized, num_threads=threads)
 
 
-def _describe(weight: Weight, measured: Iterator[_Measured], sensitivity: float) -> PlannedWeight:
-    kept = Candidate(Rule(name=weight.name, keep=True), weight.nbytes, math.inf, 0.0)
+def _describe(item: _Item, share: float) -> PlannedWeight:
+    weight = item.weights[0]
+    kept = Candidate({"keep": True}, stored_bytes(weight.op), math.inf, 0.0)
     others = (
-        Candidate(
-            Rule(name=weight.name, **m.settings),
-            m.nbytes,
-            m.error.sqnr_db,
-            sensitivity * _relative(m.error),
-        )
-        for m in measured
+        Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
+        for given, nbytes, error in item.measured
     )
-    return PlannedWeight(weight.name, weight.shape, (kept, *others))
+    names = tuple(weight.name for weight in item.weights)
+    return PlannedWeight(names, weight.shape, (kept, *others))
 
 
 def _relative(error: WeightError) -> float:
     return error.noise / error.signal if error.signal else 0.0  # of zeros all formats are exact
 
 
-def _shares(weights: Sequence[Weight]) -> list[float]:
+def _shares(items: Sequence[_Item]) -> list[float]:
     """Return by how much the noise of each weight counts: the square root of its elements.
 
-    On the sentence embeddings of docs/whole-models.md that is better than elements, and much better
-    than all alike.
+    On the sentence embeddings of examples/sentence_embedding that is better than elements, and much
+    better than all alike.
     """
-    roots = [math.sqrt(weight.tensor.size) for weight in weights]
+    roots = [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
     return [root / sum(roots) for root in roots]
 
 
-def _sensitivities(
-    program: AIProgram, weights: Sequence[Weight], inputs: Mapping[str, Array]
-) -> list[float]:
-    """Return noise / signal of the outputs per noise / signal of each weight."""
-    samples = split_samples(program, inputs)
-    outputs = run_samples(program, samples)
-    if not all(np.isfinite(y).all() for run in outputs for y in run.values()):
-        raise ValueError("the program's outputs on inputs hold a NaN or infinity")
-    return [_sensitivity(program, weight, samples, outputs) for weight in weights]
+class _Runs:
+    """What a program computes from samples, to see what becomes of that.
+
+    Raises:
+        ValueError: the samples are not the program's, or its outputs on them are not finite.
+    """
+
+    def __init__(self, program: AIProgram, inputs: Mapping[str, Array]) -> None:
+        self.program = program
+        self._samples = split_samples(program, inputs)
+        self._outputs = run_samples(program, self._samples)
+        if not all(np.isfinite(y).all() for run in self._outputs for y in run.values()):
+            raise ValueError("the program's outputs on inputs hold a NaN or infinity")
+
+    def noise(self, program: AIProgram) -> float:
+        """Return Σ (y' - y)² / Σ y² of each output, all samples together, and of that the mean."""
+        probed = run_samples(program, self._samples)
+        ratios = []
+        for name in self._outputs[0]:
+            signal = [np.asarray(run[name], np.float64) for run in self._outputs]
+            noise = [
+                np.asarray(run[name], np.float64) - y for run, y in zip(probed, signal, strict=True)
+            ]
+            energy = sum(float(np.sum(y * y)) for y in signal)
+            ratios.append(sum(float(np.sum(e * e)) for e in noise) / energy if energy else 0.0)
+        return float(np.mean(ratios))
 
 
-def _sensitivity(
-    program: AIProgram,
-    weight: Weight,
-    samples: Sequence[Mapping[str, Array]],
-    outputs: Sequence[Mapping[str, Array]],
-) -> float:
-    noise: list[float] = []
-    probed = quantize_weights(
-        program,
-        None,
-        weight_num_threshold=0,
-        overrides=[Rule(name=weight.name, dtype=_PROBE)],
-        progress=_collect(noise),
-    )
-    if not sum(noise):
-        return 0.0
-    return _output_noise(outputs, run_samples(probed, samples)) / sum(noise)
-
-
-def _collect(noise: list[float]) -> Callable[[Any], None]:
-    return lambda record: noise.append(_relative(record.error)) if record.error else None
-
-
-def _output_noise(
-    outputs: Sequence[Mapping[str, Array]], probed: Sequence[Mapping[str, Array]]
-) -> float:
-    """Return Σ (y' - y)² / Σ y² of each output, all samples together, and of that the mean."""
-    ratios = []
-    for name in outputs[0]:
-        signal = [np.asarray(run[name], np.float64) for run in outputs]
-        noise = [
-            np.asarray(run[name], np.float64) - y for run, y in zip(probed, signal, strict=True)
-        ]
-        energy = sum(float(np.sum(y * y)) for y in signal)
-        ratios.append(sum(float(np.sum(e * e)) for e in noise) / energy if energy else 0.0)
-    return float(np.mean(ratios))
+def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Work) -> float:
+    """Return noise / signal of the outputs per noise / signal of a weight."""
+    if not item.measured:
+        return 0.0  # it is kept
+    for settings in probes:
+        records: list[WeightRecord] = []
+        rules = [ParsedRule(Rule(name=weight.name), settings) for weight in item.weights]
+        probed = copy.deepcopy(runs.program)
+        quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
+        errors = [_relative(record.error) for record in records if record.error is not None]
+        if sum(errors):
+            noise = runs.noise(probed)
+            if not math.isfinite(noise):
+                raise ValueError(
+                    f"the outputs on inputs hold a NaN or infinity when {item.weights[0].name} is "
+                    "quantized, so there is no telling how much it matters: give other inputs"
+                )
+            return noise * len(errors) / sum(errors)
+    return 0.0  # it is exact in all of them

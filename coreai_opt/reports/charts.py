@@ -1,21 +1,34 @@
-"""Charts as SVG that stands in a page: bars, and nothing else. Colors are the page's."""
+"""Bar charts as lists in a page of HTML, for wide and narrow screens. Colors are the page's."""
 
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-_ROW, _NAME, _BAR, _VALUE = 22, 380, 420, 130
-_LONGEST_NAME = 56
+STYLE = """
+.chart { list-style: none; margin: 0; padding: 0; font-size: 13px; line-height: 1.35; }
+.chart li { display: grid; grid-template-columns: minmax(8rem, 2fr) 3fr 9rem; gap: 0 .8rem;
+  align-items: center; padding: .15rem 0; }
+.chart .name { overflow-wrap: anywhere; }
+.chart .value { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.track { position: relative; height: 14px; }
+.track span { position: absolute; inset: 0 auto 0 0; min-width: 1px; border-radius: 2px; }
+.bar { background: var(--bar); } .back { background: var(--back); }
+@media (max-width: 640px) {
+  .chart li { grid-template-columns: 1fr 9rem; padding: .3rem 0; }
+  .chart .name { grid-column: 1 / -1; }
+}
+"""
+"""The style sheet of charts. It needs the colors ``--bar`` and ``--back``."""
 
 
 class Bar(NamedTuple):
-    """A bar: what it is of, how long it is, and what is written behind it.
+    """A bar: what it is of, how long it is, and what is written beside it.
 
     Attributes:
-        name: on its left; the middle of a long one is left out there, and all is in the tooltip.
-        length: >= 0.
+        name: on its left, or above it.
+        length: >= 0; infinite for as long as there is room.
         value: on its right.
-        background: length of a paler bar behind it.
+        background: length of a paler bar behind it; 0 for none.
     """
 
     name: str
@@ -25,40 +38,26 @@ class Bar(NamedTuple):
 
 
 def bars(bars: Sequence[Bar], label: str) -> str:
-    """Return horizontal bars, one below the other, to the scale of the longest.
+    """Return bars, one below the other, to the scale of the longest that is finite.
 
     Args:
         bars: the bars.
         label: what the chart shows, for those who do not see it.
     """
-    longest = max((max(bar.length, bar.background) for bar in bars), default=0) or 1
-    width, height = _NAME + _BAR + _VALUE, _ROW * len(bars)
-    rows = "".join(_bar(bar, _ROW * row, _BAR / longest) for row, bar in enumerate(bars))
+    lengths = (length for bar in bars for length in (bar.length, bar.background))
+    longest = max((length for length in lengths if length < float("inf")), default=0) or 1
+    rows = "".join(_row(bar, longest) for bar in bars)
+    return f'<ul class="chart" aria-label="{escape(label)}">{rows}</ul>'
+
+
+def _row(bar: Bar, longest: float) -> str:
+    background = _part("back", bar.background / longest) if bar.background else ""
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{rows}</svg>'
+        f'<li><span class="name">{escape(bar.name)}</span>'
+        f'<span class="track">{background}{_part("bar", bar.length / longest)}</span>'
+        f'<span class="value">{escape(bar.value)}</span></li>'
     )
 
 
-def _bar(bar: Bar, top: int, scale: float) -> str:
-    background = _rectangle("back", top, bar.background * scale) if bar.background else ""
-    return (
-        f"<g><title>{escape(bar.name)}: {escape(bar.value)}</title>"
-        f'<text x="{_NAME - 8}" y="{top + 15}" class="name">{escape(_shorten(bar.name))}</text>'
-        f"{background}{_rectangle('bar', top, bar.length * scale)}"
-        f'<text x="{_NAME + max(bar.length, bar.background) * scale + 8:.1f}" y="{top + 15}">'
-        f"{escape(bar.value)}</text></g>"
-    )
-
-
-def _rectangle(kind: str, top: int, width: float) -> str:
-    return (
-        f'<rect class="{kind}" x="{_NAME}" y="{top + 3}" width="{max(width, 0.5):.1f}" '
-        f'height="{_ROW - 6}"/>'
-    )
-
-
-def _shorten(name: str) -> str:
-    if len(name) <= _LONGEST_NAME:
-        return name
-    half = (_LONGEST_NAME - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
+def _part(kind: str, share: float) -> str:
+    return f'<span class="{kind}" style="width:{min(100 * share, 100):.2f}%"></span>'

@@ -5,9 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from coreai_opt.errors import decibels
 from coreai_opt.records import Status
+from coreai_opt.reports import charts
 from coreai_opt.reports.charts import Bar, bars
-from coreai_opt.reports.rows import HEADS, cells, decibels, form, shape, totals
+from coreai_opt.reports.rows import COLUMNS, form, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,46 +19,54 @@ if TYPE_CHECKING:
     from coreai_opt.reports.report import QuantizationReport
 
 _STYLE = """
-:root { color-scheme: light dark; --text: #1c2430; --pale: #66707f; --page: #ffffff;
-  --line: #d9dee5; --bar: #2f6fde; --back: #d6e2f8; }
+:root { color-scheme: light dark; --text: #1c2430; --pale: #5b6573; --page: #ffffff;
+  --line: #d9dee5; --bar: #2f6fde; --back: #cddcf6; }
 @media (prefers-color-scheme: dark) { :root { --text: #e4e8ee; --pale: #98a2b0; --page: #14181e;
-  --line: #2c333d; --bar: #6ea0ff; --back: #26344d; } }
+  --line: #2c333d; --bar: #6ea0ff; --back: #2b3d5e; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
-  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
-p { color: var(--pale); margin: 0 0 .8rem; } dt { color: var(--pale); } dd { margin: 0 0 .5rem; }
-svg { width: 100%; height: auto; font-size: 12px; } svg text { fill: var(--text); }
-svg .name { text-anchor: end; } .bar { fill: var(--bar); } .back { fill: var(--back); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
+  max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem; }
+p { color: var(--pale); margin: 0 0 .8rem; }
+dt { color: var(--pale); overflow-wrap: anywhere; } dd { margin: 0 0 .5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; } .number { text-align: right; white-space: nowrap; }
+  vertical-align: top; } td:first-child { min-width: 16rem; overflow-wrap: anywhere; }
+td:nth-child(4) { min-width: 11rem; }
+th.number, td.number { text-align: right; white-space: nowrap; }
 """
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""The browser fetches nothing and runs nothing, whatever is in the page."""
 
 
 def to_html(report: QuantizationReport) -> str:
-    """Return the page: totals, charts of SQNR, sizes and errors, the worst, those left, all."""
+    """Return the page: totals, charts of errors, SQNR and sizes, the worst, those left, all."""
     title = escape(report.title)
     left = [record for record in report.records if record.status is not Status.QUANTIZED]
     parts = [
         f"<h1>{title}</h1>",
         _definitions(totals(report)),
-        _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(report)),
-        _section("Size", "Of each weight, pale before and full after.", _sizes(report)),
         _section(
             "Errors",
             "How many elements are how far from what they were, in parts of their weight's "
             "root mean square.",
             _histogram(report.error),
         ),
-        _section("The worst", "Least SQNR first.", _table(record for record, _ in report.worst())),
+        _section(
+            "The worst", "Least SQNR first.", _table([record for record, _ in report.worst()])
+        ),
         _section("Not quantized", "", _reasons(left)),
+        _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(report)),
+        _section("Size", "Of each weight in bytes, pale before and full after.", _sizes(report)),
         _section("All weights", "", _table(report.records)),
     ]
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
-        "\n"
+        f"<title>{title}</title><style>{_STYLE}{charts.STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
     )
 
 
@@ -67,13 +77,13 @@ def _section(head: str, text: str, content: str) -> str:
 
 
 def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
-    rows = (f"<dt>{escape(what)}</dt><dd>{escape(said)}</dd>" for what, said in pairs if said)
+    rows = (f"<dt>{escape(what)}</dt><dd>{escape(said)}</dd>" for what, said in pairs)
     return f"<dl>{''.join(rows)}</dl>"
 
 
 def _sqnr(report: QuantizationReport) -> str:
     measured = [
-        Bar(record.name, min(max(error.sqnr_db, 0), 150), decibels(error.sqnr_db))
+        Bar(record.name, max(error.sqnr_db, 0), decibels(error.sqnr_db))
         for record, error in report.measured()
     ]
     return bars(measured, "SQNR of each weight") if measured else ""
@@ -90,23 +100,30 @@ def _sizes(report: QuantizationReport) -> str:
 def _histogram(error: WeightError | None) -> str:
     if error is None:
         return ""
-    edges = ["under 2⁻¹⁵", *(f"from 1/{2**k:,}" for k in range(15, 0, -1)), "1 and more"]
-    counts = error.histogram
-    share = [Bar(e, n, f"{n:,}") for e, n in zip(edges, counts, strict=True)]
-    return bars(share, "elements by size of error")
+    edges = ["under 1/32,768"]
+    edges += [f"1/{2**k:,} to 1/{2 ** (k - 1):,}" for k in range(15, 1, -1)]
+    edges += ["1/2 to 1", "1 and more"]
+    total = sum(error.histogram)
+    shares = [
+        Bar(edge, count, f"{count:,} ({100 * count / total:.1f} %)")
+        for edge, count in zip(edges, error.histogram, strict=True)
+    ]
+    return bars(shares, "elements by size of error")
 
 
 def _reasons(left: Sequence[WeightRecord]) -> str:
-    return _definitions((f"{r.name}, {shape(r)}", form(r)) for r in left) if left else ""
+    return _definitions((r.name, form(r)) for r in left) if left else ""
 
 
-def _table(records: Iterable[WeightRecord]) -> str:
-    rows = "".join(_row("td", cells(record)) for record in records)
-    heads = _row("th", [head.lstrip(">") for head in HEADS])
-    return f'<div class="wide"><table>{heads}{rows}</table></div>' if rows else ""
+def _table(records: Sequence[WeightRecord]) -> str:
+    if not records:
+        return ""
+    heads = _row("th", [column.head for column in COLUMNS])
+    rows = (_row("td", [column.cell(record) for column in COLUMNS]) for record in records)
+    return f'<div class="wide"><table>{heads}{"".join(rows)}</table></div>'
 
 
 def _row(tag: str, texts: Sequence[str]) -> str:
-    kinds = (' class="number"' if head[0] == ">" else "" for head in HEADS)
+    kinds = (' class="number"' if column.is_number else "" for column in COLUMNS)
     made = (f"<{tag}{k}>{escape(t)}</{tag}>" for k, t in zip(kinds, texts, strict=True))
     return f"<tr>{''.join(made)}</tr>"

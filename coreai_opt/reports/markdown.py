@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from coreai_opt.reports.rows import HEADS, cells, totals
+from coreai_opt.reports.rows import COLUMNS, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
 def to_markdown(report: QuantizationReport) -> str:
     """Return the totals and a table with a row for each weight."""
-    aligned = ["---:" if head[0] == ">" else "---" for head in HEADS]
     lines = [
         f"# {_escape(report.title)}",
         "",
-        *(f"- {what}: {_escape(how_much)}" for what, how_much in totals(report) if how_much),
+        *(f"- {what}: {_escape(how_much)}" for what, how_much in totals(report)),
         "",
-        _row(head.lstrip(">") for head in HEADS),
-        _row(aligned),
-        *(_row(map(_escape, cells(record))) for record in report.records),
+        _row(column.head for column in COLUMNS),
+        _row("---:" if column.is_number else "---" for column in COLUMNS),
+        *(_row(_escape(column.cell(r)) for column in COLUMNS) for r in report.records),
     ]
     return "\n".join(lines) + "\n"
 
@@ -34,4 +33,4 @@ def _row(texts: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|#&~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(text.split()))

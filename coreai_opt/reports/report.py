@@ -81,7 +81,7 @@ class QuantizationReport:
             "sqnr_db": None if error is None else finite(error.sqnr_db),
             "records": [_as_json(record) for record in self.records],
         }
-        return json.dumps(content, indent=2, allow_nan=False)
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
         """Return the totals and a table of all weights as Markdown."""

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from coreai_opt.errors import decibels
 from coreai_opt.records import Status, WeightRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coreai_opt.reports.report import QuantizationReport
 
-HEADS = (
-    "weight",
-    "shape",
-    "from",
-    "to",
-    ">before",
-    ">after",
-    ">SQNR",
-    ">largest error",
-)
-"""Of a table with a row for each weight; a head that starts with ``>`` is of a column of
-numbers."""
 
+class Column(NamedTuple):
+    """A column of a table with a row for each weight.
 
-def cells(record: WeightRecord) -> tuple[str, ...]:
-    """Return a weight's row under ``HEADS``."""
-    error = record.error
-    return (
-        record.name,
-        shape(record),
-        record.format_before,
-        form(record),
-        f"{record.nbytes_before:,}",
-        f"{record.nbytes_after:,}",
-        "" if error is None else decibels(error.sqnr_db),
-        "" if error is None else f"{error.largest:.3g}",
-    )
+    Attributes:
+        head: what stands above it.
+        cell: what a weight has there.
+        is_number: whether it is aligned right.
+        is_detail: whether a terminal has no room for it.
+    """
+
+    head: str
+    cell: Callable[[WeightRecord], str]
+    is_number: bool = False
+    is_detail: bool = False
 
 
 def shape(record: WeightRecord) -> str:
@@ -58,18 +48,37 @@ def form(record: WeightRecord) -> str:
     return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
 
 
-def decibels(sqnr: float) -> str:
-    """Return an SQNR with its unit."""
-    return f"{sqnr:.1f} dB" if math.isfinite(sqnr) else ("exact" if sqnr > 0 else "-inf dB")
+def _sqnr(record: WeightRecord) -> str:
+    return "" if record.error is None else decibels(record.error.sqnr_db)
+
+
+def _largest_error(record: WeightRecord) -> str:
+    return "" if record.error is None else f"{record.error.largest:.3g}"
+
+
+COLUMNS = (
+    Column("weight", lambda record: record.name),
+    Column("shape", shape, is_detail=True),
+    Column("from", lambda record: record.format_before, is_detail=True),
+    Column("to", form),
+    Column("rules", lambda record: ", ".join(map(str, record.rules)), is_detail=True),
+    Column("bytes before", lambda record: f"{record.nbytes_before:,}", is_number=True),
+    Column("after", lambda record: f"{record.nbytes_after:,}", is_number=True),
+    Column("SQNR", _sqnr, is_number=True),
+    Column("largest error", _largest_error, is_number=True),
+    Column("seconds", lambda record: f"{record.seconds:.3f}", is_number=True, is_detail=True),
+)
 
 
 def totals(report: QuantizationReport) -> list[tuple[str, str]]:
     """Return what all weights come to: pairs of what and how much."""
     before, after, error = report.nbytes_before, report.nbytes_after, report.error
     left = f", {100 * after / before:.1f} % are left" if before else ""
-    counts = ", ".join(f"{count} {status}" for status, count in report.counts.items())
-    return [
-        ("weights", counts),
+    pairs = [
+        ("weights", ", ".join(f"{count} {status}" for status, count in report.counts.items())),
         ("bytes", f"{before:,} before, {after:,} after{left}"),
-        ("SQNR of all quantized weights", "" if error is None else decibels(error.sqnr_db)),
     ]
+    if error is not None:
+        pairs.append(("SQNR of all quantized weights", decibels(error.sqnr_db)))
+        pairs.append(("largest error", f"{error.largest:.3g}"))
+    return pairs

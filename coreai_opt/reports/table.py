@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from coreai_opt.reports.rows import HEADS, cells
+from coreai_opt.reports.rows import COLUMNS
 
 if TYPE_CHECKING:
     from coreai_opt.reports.report import QuantizationReport
 
 
 def to_table(report: QuantizationReport) -> Table:
-    """Return a table with a row for each weight."""
+    """Return a table with a row for each weight, without the columns that take too much room."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for head in HEADS:
-        table.add_column(head.lstrip(">"), justify="right" if head[0] == ">" else "left")
+    columns = [column for column in COLUMNS if not column.is_detail]
+    for column in columns:
+        table.add_column(
+            column.head, justify="right" if column.is_number else "left", overflow="fold"
+        )
     for record in report.records:
-        table.add_row(*map(escape, cells(record)))
+        # As Text no brackets are markup, whatever the console is.
+        table.add_row(*(Text(column.cell(record)) for column in columns))
     return table

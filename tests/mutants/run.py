@@ -82,6 +82,10 @@ ARRAY = (
 )
 C_LIBRARY = "tests/csrc"
 PROGRAM = ("tests/program",)
+BUDGET = ("tests/array/test_budget.py",)
+PLAN = ("tests/program/test_plan.py",)
+REPORTS = ("tests/test_reports.py",)
+QUANTIZE_COMMAND = ("tests/test_cli_plan.py",)
 
 Selection = tuple[str, ...]
 
@@ -94,6 +98,14 @@ def selection(file: str) -> Selection:
         return (C_LIBRARY, "-k", "neon")
     if file.startswith("csrc/"):
         return (*ARRAY, C_LIBRARY, "-k", "not aarch64")
+    if file == "coreai_opt/budget.py":
+        return BUDGET
+    if Path(file).name in {"plan.py", "planning.py"}:
+        return PLAN
+    if file.startswith("coreai_opt/reports/"):
+        return REPORTS
+    if file == "coreai_opt/quantize_command.py":
+        return QUANTIZE_COMMAND
     if file.startswith(("coreai_opt/program/", "coreai_opt/rules", "coreai_opt/settings")):
         return PROGRAM
     return ARRAY

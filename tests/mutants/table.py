@@ -1442,6 +1442,234 @@ _PROGRAMS = (
     ),
 )
 
+_PLANS = (
+    *_mutants(
+        "coreai_opt/budget.py",
+        (
+            "budget-to-the-byte",
+            "if saving > 0 and size <= left",
+            "if saving > 0 and size < left",
+            "what is left of a budget is used to the last byte",
+        ),
+        (
+            "budget-rounded",
+            "    left = Fraction(budget) - sum(Fraction(option.size) for option in chosen)",
+            "    left = Fraction(budget - sum(option.size for option in chosen))",
+            "sizes are added without rounding",
+        ),
+        (
+            "budget-worst-first",
+            "saving / step.size, reverse=True)",
+            "saving / step.size)",
+            "the steps that save the most per size are taken first",
+        ),
+        (
+            "budget-not-filled",
+            "    _fill(items, picks, left)\n",
+            "",
+            "what still fits is not left out",
+        ),
+        (
+            "budget-above-the-hull",
+            "<= _rate(options, hull[-1], number)",
+            "< 0 * _rate(options, hull[-1], number)",
+            "an option above the hull is no corner",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/plan.py",
+        (
+            "plan-amplitudes",
+            "select(by_cost, 10 ** (-min_sqnr / 10))",
+            "select(by_cost, 10 ** (-min_sqnr / 20))",
+            "an SQNR is of powers",
+        ),
+        (
+            "plan-first-name",
+            "for name in w.names\n        )",
+            "for name in w.names[:1]\n        )",
+            "weights that are identical all get their rule",
+        ),
+        (
+            "plan-nan",
+            "elif not (math.isfinite(min_sqnr) and min_sqnr >= 0)",
+            "elif not min_sqnr >= 0",
+            "a floor of NaN or infinity is refused",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/plan.py",
+        (
+            "plan-all-alike",
+            "weight.shape, weight.dtype, digest, tuple(blocks)",
+            "weight.shape, weight.dtype, tuple(blocks)",
+            "only weights of the same bytes are identical",
+        ),
+        (
+            "plan-any-blocks",
+            "weight.shape, weight.dtype, digest, tuple(blocks)",
+            "weight.shape, weight.dtype, digest",
+            "weights with other blocks are not identical",
+        ),
+        (
+            "plan-splats",
+            "stored_bytes(weight.op), math.inf",
+            "weight.nbytes, math.inf",
+            "a weight of one value takes no room",
+        ),
+        (
+            "plan-by-elements",
+            "sum(math.sqrt(weight.tensor.size)",
+            "sum(float(weight.tensor.size)",
+            "a weight counts by the square root of its elements",
+        ),
+        (
+            "plan-one-probe",
+            "for settings in probes:",
+            "for settings in probes[:1]:",
+            "a weight that is exact in INT4 is probed in INT2",
+        ),
+        (
+            "plan-first-sample",
+            "self._samples = split_samples(program, inputs)",
+            "self._samples = split_samples(program, inputs)[:1]",
+            "all samples count",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/coreai_utils/planning.py",
+        (
+            "plan-settings-of-the-call",
+            "settings = {**_DEFAULTS, **candidate}\n    if",
+            'settings = {"granularity": "per_channel", "block_size": 32, **candidate}\n    if',
+            "a plan's rules leave nothing to the call",
+        ),
+    ),
+)
+
+_REPORTS = (
+    *_mutants(
+        "coreai_opt/reports/charts.py",
+        (
+            "unescaped-bar",
+            "{escape(bar.name)}",
+            "{bar.name}",
+            "names beside bars are escaped",
+        ),
+        (
+            "bars-by-themselves",
+            "bar.length / longest)",
+            "1.0)",
+            "bars are to one scale",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/reports/html.py",
+        (
+            "unescaped-title",
+            "title = escape(report.title)",
+            "title = report.title",
+            "the title is escaped",
+        ),
+        (
+            "unescaped-cell",
+            "{escape(t)}",
+            "{t}",
+            "the cells of a page's tables are escaped",
+        ),
+        (
+            "unescaped-reason",
+            "{escape(said)}",
+            "{said}",
+            "reasons are escaped",
+        ),
+        (
+            "open-policy",
+            "default-src 'none'",
+            "default-src *",
+            "a page may fetch nothing",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/reports/markdown.py",
+        (
+            "unescaped-pipe",
+            "<>|#",
+            "<>#",
+            "a pipe does not end a cell",
+        ),
+        (
+            "unescaped-tag",
+            "<>|#",
+            "|#",
+            "Markdown's HTML is escaped",
+        ),
+        (
+            "broken-row",
+            '" ".join(text.split()))',
+            "text)",
+            "a row is one line",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/reports/table.py",
+        (
+            "markup",
+            "Text(column.cell(record))",
+            "column.cell(record)",
+            "brackets in names are no markup",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/reports/report.py",
+        (
+            "largest-added",
+            "max(error.largest for error in errors)",
+            "sum(error.largest for error in errors)",
+            "the largest error of all is that of one",
+        ),
+        (
+            "best-first",
+            "key=lambda pair: pair[1].sqnr_db)",
+            "key=lambda pair: -pair[1].sqnr_db)",
+            "the worst come first",
+        ),
+        (
+            "json-infinity",
+            "finite(record.error.sqnr_db)",
+            "record.error.sqnr_db",
+            "JSON has no infinity",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/quantize_command.py",
+        (
+            "file-size-unchecked",
+            "size > target:",
+            "size > 2 * target:",
+            "a file that is larger than --target-size is not left",
+        ),
+        (
+            "ops-for-nothing",
+            " + IR_BYTES * (names + 1)",
+            "",
+            "what a quantized weight takes beside its bytes counts",
+        ),
+        (
+            "dry-run-writes",
+            "    if dry_run:\n        return None",
+            "    if dry_run and output is None:\n        return None",
+            "a dry run writes no asset",
+        ),
+        (
+            "options-ignored",
+            "        if value is not None:\n            option",
+            '        if name == "dtype" and value is not None:\n            option',
+            "an option that would do nothing is refused",
+        ),
+    ),
+)
+
 MUTANTS = (
     *_SCALES,
     *_KERNELS,
@@ -1462,4 +1690,6 @@ MUTANTS = (
     *_REFERENCE,
     *_ARRAYS,
     *_PROGRAMS,
+    *_PLANS,
+    *_REPORTS,
 )
