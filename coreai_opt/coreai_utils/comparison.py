@@ -24,8 +24,8 @@ def compare_programs(
 ) -> list[OutputComparison]:
     """Run two programs on Core AI's runtime and compare what comes out.
 
-    Both run their graph ``main``, once for each sample. Programs are saved to a temporary folder for
-    that, which assets need not be.
+    Both run their graph ``main``, once for each sample. Programs are saved to a temporary folder
+    for that, which assets need not be.
 
     Args:
         reference: the program to compare with, e.g. the one that was quantized.
