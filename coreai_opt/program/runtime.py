@@ -1,10 +1,13 @@
 """Run programs on Core AI's runtime: arrays in, arrays out, by name."""
 
 import asyncio
+import atexit
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -59,6 +62,7 @@ def run_samples(
     """
     ports = signature(program_of(program), GRAPH).inputs
     arrays = [_matching(ports, sample) for sample in samples]
+    _wait_at_exit()
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
         return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
@@ -91,6 +95,18 @@ def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
         return
     with TemporaryDirectory() as folder:
         yield program.save_asset(Path(folder, "program.aimodel"))
+
+
+@cache
+def _wait_at_exit() -> None:
+    """Have the process wait for Core AI's threads before it ends.
+
+    One that has told the event loop of a result takes the GIL once more, to let go of what it held.
+    If the interpreter is shutting down by then, CPython up to 3.13 ends the thread, and Swift the
+    process because of that: all was done, and the exit code is SIGABRT's. Nothing tells when they
+    are through, which takes them microseconds where processors are free.
+    """
+    atexit.register(time.sleep, 0.2)
 
 
 async def _run(

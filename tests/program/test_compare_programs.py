@@ -21,6 +21,7 @@ from coreai.authoring.constant import constant
 from coreai_opt.compare import compare_outputs
 from coreai_opt.coreai_utils import compare_programs, quantize_weights
 from coreai_opt.program.inputs import load_arrays, random_inputs
+from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 
 from .programs import (
@@ -54,6 +55,20 @@ def embedding(rows: int = 7) -> AIProgram:
         {"ids": ((1, 50), np.int32), "mask": ((1, 50), np.int32)},
         {"y": ((50, 4), F32), "mask_out": ((1, 50), np.int32)},
     )
+
+
+def test_several_samples_are_compared_together() -> None:
+    program = matmul_program(WEIGHT)
+    quantized = quantize_weights(program, "int4", weight_num_threshold=0)
+    x = random_weight((4, *random_inputs(program)["x"].shape), seed=5)
+    (y,) = compare_programs(program, quantized, {"x": x})
+    runs = [
+        np.stack([run_program(asset, {"x": sample})["y"] for sample in x])
+        for asset in (program, quantized)
+    ]
+    assert [y] == compare_outputs({"y": runs[0]}, {"y": runs[1]})
+    assert y.shape == runs[0].shape == (4, *runs[0].shape[1:])
+    assert y != compare_programs(program, quantized, {"x": x[0]})[0]
 
 
 def test_figures_are_those_of_the_outputs() -> None:

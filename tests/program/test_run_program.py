@@ -2,6 +2,9 @@
 
 import asyncio
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -133,3 +136,24 @@ def test_runs_inside_an_event_loop(capfd: pytest.CaptureFixture[str]) -> None:
 
     assert asyncio.run(notebook())["y"].dtype == ml_dtypes.bfloat16
     assert capfd.readouterr().err == ""
+
+
+RUN_AND_END = """
+import _thread, sys, time
+from pathlib import Path
+import numpy as np
+from coreai.authoring import AIModelAsset
+from coreai_opt.program.runtime import run_program
+
+run_program(AIModelAsset.load(Path(sys.argv[1])), {"x": np.ones((3, 4), np.float32)})
+_thread.start_new_thread(lambda: time.sleep(0.05) or print("let go"), ())
+"""
+
+
+def test_the_process_waits_for_threads_of_the_runtime(tmp_path: Path) -> None:
+    """One that comes for the GIL while the interpreter shuts down would end it by SIGABRT."""
+    asset = tmp_path / "program.aimodel"
+    matmul_program(WEIGHT).save_asset(asset)
+    command = [sys.executable, "-c", RUN_AND_END, asset]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "let go\n"), done.stderr
