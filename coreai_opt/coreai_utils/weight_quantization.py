@@ -113,7 +113,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         "observer": observer,
         "indivisible": indivisible,
     }
-    settings = None if dtype is None and overrides else parse_settings(arguments)
+    settings = None if dtype is None and overrides is not None else parse_settings(arguments)
     rules = [] if overrides is None else parse_rules(overrides, arguments)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
