@@ -73,7 +73,7 @@ def test_options_of_quantize_are_in_groups():
 def test_help_at_any_width(name, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", width)
     text = parsers()[name].format_help()
-    assert examples(text) == EXAMPLES[name]
+    assert examples(text) == EXAMPLES[name] != []
     if width in {"40", "80", "200"}:
         wrapped = text.split("\nexamples")[0].split("\n\n", 1)[1]  # without usage and examples
         assert max(map(len, wrapped.splitlines())) <= int(width)
