@@ -244,13 +244,14 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         type=_size,
         metavar="SIZE",
         help="OUT takes at most SIZE, such as 25MB, 24MiB or 25000000 bytes, and the weights' "
-        "error is as small as may be",
+        "error is as small as may be; prints what else there is to choose from",
     )
     group.add_argument(
         "--min-sqnr",
         type=_decibels,
         metavar="DB",
-        help="the weights have together this SQNR, and OUT is as small as may be",
+        help="the weights together have at least this SQNR, or with --inputs the outputs, about, "
+        "and OUT is as small as may be",
     )
     group.add_argument(
         "--inputs",
@@ -452,18 +453,20 @@ def _add_threshold(group: argparse._ActionsContainer) -> None:
     )
 
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def _size(text: str) -> int:
     """Return the bytes that ``25MB`` and the like stand for."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
-    if match is None or match[2] not in _UNITS:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", text)
+    units = {unit.lower(): size for unit, size in _UNITS.items()}
+    size = units.get(match[2].lower() or "b") if match else None
+    if match is None or size is None:
         raise argparse.ArgumentTypeError(
-            f"must be a size such as 25MB, in {', '.join(filter(None, _UNITS))}; got {text!r}"
+            f"must be a size such as 25MB, in {', '.join(_UNITS)}; got {text!r}"
         )
-    return int(Fraction(match[1]) * _UNITS[match[2]])
+    return int(Fraction(match[1]) * size)
 
 
 def _decibels(text: str) -> float:

@@ -177,3 +177,12 @@ def test_version(option):
     result = run(option)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("coreai-opt-native ")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("25MB", 25_000_000), ("24 MiB", 24 << 20), ("1.5kb", 1500), ("7", 7), ("2gib", 2 << 30)],
+)
+def test_sizes(text, size):
+    words = ["quantize", "a", "b", "--target-size", text]
+    assert options.make_parser().parse_args(words).target_size == size

@@ -171,7 +171,7 @@ def test_without_a_dtype_only_what_rules_match_is_quantized(num_threads: int) ->
         "kept",
     ]
     assert records[TABLE].reason == "no rule matches it"
-    assert {record.status for record in quantize(dtype=None).values()} == {"kept"}
+    assert [record.status for record in quantize(dtype=None).values()] == ["kept"] * 3
     with pytest.raises(TypeError, match="Unsupported weight dtype None"):
         quantize_weights(three_kinds(), None)
 
