@@ -180,7 +180,8 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         choices=[g.value for g in CompressionGranularity if g is not _REFUSED_GRANULARITY],
         default=CompressionGranularity.PER_CHANNEL.value,
         metavar="WHICH",
-        help="which elements of a weight share a scale: %(choices)s (default: %(default)s)",
+        help="which elements of a weight share a scale: %(choices)s "
+        f"(default: {CompressionGranularity.PER_CHANNEL})",
     )
     group.add_argument(
         "--block-size",
@@ -194,14 +195,15 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         default=Indivisible.SKIP.value,
         metavar="WHAT",
         help="weights whose input channels the block size does not divide: skip leaves them as "
-        "they are, fit takes the largest block size below that does (default: %(default)s)",
+        "they are, fit takes the largest block size below that does "
+        f"(default: {Indivisible.SKIP})",
     )
     group.add_argument(
         "--qscheme",
         choices=[scheme.value for scheme in QScheme],
         default=QScheme.SYMMETRIC.value,
         metavar="SCHEME",
-        help="%(choices)s (default: %(default)s); floating-point formats are symmetric",
+        help=f"%(choices)s (default: {QScheme.SYMMETRIC}); floating-point formats are symmetric",
     )
     group.add_argument(
         "--scale-dtype",
@@ -215,7 +217,8 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         default=Observer.MINMAX.value,
         metavar="HOW",
         help="how scales are found: minmax takes them from the largest weight, mse searches for "
-        "those with the least squared error, which is slower (default: %(default)s)",
+        "those with the least squared error, which is slower "
+        f"(default: {Observer.MINMAX})",
     )
     group.add_argument(
         "--importance",
