@@ -6,6 +6,7 @@ An ``.aimodel`` is a folder; Core AI keeps the program in ``main.mlirb`` and its
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import hashlib
 import os
@@ -40,14 +41,15 @@ def load_asset(path: Path) -> AIModelAsset:
     from coreai.authoring import AIModelAsset  # noqa: PLC0415  # half a second
 
     if not path.is_dir():
-        what = "is not a folder, so not a model asset" if path.exists() else "does not exist"
-        raise ValueError(f"{path} {what}")
+        raise ValueError(f"{path} {_what_is_there(path)}")
     _check_program(path)
     try:
         asset = AIModelAsset.load(path)
         asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
     except RuntimeError as error:
-        raise ValueError(f"{path} is damaged: its metadata cannot be read ({error})") from None
+        raise ValueError(
+            f"{path} is damaged: its metadata cannot be read ({error}); {_ANEW}"
+        ) from None
     return asset
 
 
@@ -67,9 +69,9 @@ def check_destination(path: Path, *, force: bool) -> None:
         ValueError: it cannot, and why.
     """
     if path.suffix != SUFFIX:
-        raise ValueError(f"the output must end in {SUFFIX}; got {path}")
+        raise ValueError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
     if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} to: make it first")
     if os.path.lexists(path) and not force:
         raise ValueError(f"{path} exists; use --force to replace it")
 
@@ -86,7 +88,10 @@ def check_space(path: Path, size: int) -> None:
     """
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        raise ValueError(f"{path} needs {size:,} bytes; {free:,} bytes are free")
+        raise ValueError(
+            f"{path} needs {size:,} bytes; {free:,} bytes are free: make room, or write to another "
+            "disk"
+        )
 
 
 @contextmanager
@@ -155,6 +160,18 @@ def _swap(path: Path, new: Path, aside: Path, discarded: Path) -> None:
             os.rename(aside, discarded if os.path.lexists(path) else path)
 
 
+_ANEW = "copy it, or convert the model, once more"
+
+
+def _what_is_there(path: Path) -> str:
+    """Say what is at a path where a folder should be."""
+    if path.exists():
+        return f"is no folder, as a model asset is: {_PROGRAM} and more files"
+    assets = [asset.name for asset in path.parent.glob(f"*{SUFFIX}")]
+    near = difflib.get_close_matches(path.name, assets)
+    return f"does not exist, did you mean {' or '.join(near)}?" if near else "does not exist"
+
+
 def _check_program(path: Path) -> None:
     program = path / _PROGRAM
     if not program.is_file():
@@ -162,7 +179,7 @@ def _check_program(path: Path) -> None:
     digest = path / _DIGEST
     with program.open("rb") as file:
         if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
-            raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program")
+            raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
         file.seek(0)
         if digest.is_file() and hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
-            raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}")
+            raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")

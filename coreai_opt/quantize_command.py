@@ -19,7 +19,7 @@ from coreai_opt.coreai_utils import CompressionGranularity, compare_programs, qu
 from coreai_opt.coreai_utils.planning import measure_weights
 from coreai_opt.plan import check_goal, make_plan
 from coreai_opt.program.candidates import Counts, count_weights
-from coreai_opt.program.inputs import load_arrays, split_samples
+from coreai_opt.program.inputs import load_arrays
 from coreai_opt.records import WeightRecord
 from coreai_opt.report import change, print_comparisons, print_frontier, progress_bar, stdout
 from coreai_opt.reports import QuantizationReport
@@ -262,13 +262,8 @@ def _progress(
 
 def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | None) -> None:
     """Run the original and the quantized program, and print how far their outputs are apart."""
-    original = load_asset(source)
-    samples = None if inputs is None else split_samples(original.program, inputs)
-    what = "Outputs on random inputs" if samples is None else "Outputs on --inputs"
-    if samples is not None and len(samples) > 1:
-        what += f", the first of {len(samples)} samples"
-    sample = None if samples is None else samples[0]
-    print_comparisons(stdout(), what, compare_programs(original, program, sample))
+    what = "Outputs on random inputs" if inputs is None else "Outputs on --inputs"
+    print_comparisons(stdout(), what, compare_programs(load_asset(source), program, inputs))
 
 
 def _check_size(path: Path, target: int | None) -> None:

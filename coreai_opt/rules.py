@@ -82,7 +82,7 @@ class ParsedRule(NamedTuple):
         """Return whether the rule is for the weight with this name, these consumers and shape."""
         rule = self.rule
         return (
-            (rule.name is None or _matches(rule.name, name))
+            (rule.name is None or matches(rule.name, name))
             and (rule.consumer is None or any(_matches_op(rule.consumer, op) for op in consumers))
             and (rule.shape is None or _matches_shape(rule.shape, shape))
         )
@@ -210,14 +210,22 @@ _LENGTHS = re.compile(r"\*|(<=|>=|<|>)(\d+)")
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
+    """Return whether a glob, or ``re:`` and a regular expression, matches a whole text."""
     if pattern.startswith(_REGEX):
         return re.fullmatch(pattern.removeprefix(_REGEX), text) is not None
     return fnmatch.fnmatchcase(text, pattern)
 
 
+def around(pattern: str) -> str:
+    """Return a pattern of what ``pattern`` matches with anything before and behind it."""
+    if pattern.startswith(_REGEX):
+        return f"{_REGEX}.*(?:{pattern.removeprefix(_REGEX)}).*"
+    return f"*{pattern}*"
+
+
 def _matches_op(pattern: str, op: str) -> bool:
-    return _matches(pattern, op) or _matches(pattern, op.rsplit(".", 1)[-1])
+    return matches(pattern, op) or matches(pattern, op.rsplit(".", 1)[-1])
 
 
 def _matches_shape(pattern: tuple[int | str, ...], shape: tuple[int, ...]) -> bool:

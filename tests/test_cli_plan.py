@@ -141,7 +141,7 @@ def test_verify_runs_both(output: Path, tmp_path: Path, inputs: Path) -> None:
 
     np.savez(several := tmp_path / "several.npz", x=np.stack([SAMPLE, SAMPLE[::-1]]))
     result = run("quantize", MODEL, "--dry-run", "--dtype=int8", "--verify", "--inputs", several)
-    assert "Outputs on --inputs, the first of 2 samples" in result.stdout
+    assert "Outputs on --inputs" in result.stdout
     assert f"{found.sqnr_db:.2f} dB" in result.stdout
 
     result = run("quantize", MODEL, "--dry-run", "--dtype", "int8", "--verify")

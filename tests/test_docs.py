@@ -19,9 +19,9 @@ COMMAND = "coreai-opt"
 def run_commands(example: Example) -> None:
     """Run the lines that call the command; the other lines of a shell block build things."""
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
-    for line in example.parsed.splitlines():
+    for line in example.parsed.replace("\\\n", " ").splitlines():
         if line.startswith(f"{COMMAND} "):
-            arguments = shlex.split(line, comments=True)
+            arguments = shlex.split(line.partition(" > ")[0], comments=True)
             done = subprocess.run(
                 arguments,
                 env={**os.environ, "PATH": path},
@@ -50,3 +50,8 @@ def test_examples_are_found() -> None:
     counts = {page.stem: len(examples(page)) for page in PAGES}
     assert counts["README"] >= 2
     assert counts["getting-started"] >= 5
+    assert counts["cli"] >= 3
+    assert counts["migrating"] >= 10
+    assert counts["performance"] >= 2
+    assert counts["numerics"] >= 5
+    assert counts["api"] >= 3

@@ -61,6 +61,18 @@ def input_axis(weight: Weight) -> int:
     return (_agreed_axes(weight) or ChannelAxes()).input
 
 
+class IndivisibleError(ValueError):
+    """A block size does not divide the input channels of a weight.
+
+    Attributes:
+        fitting: the largest that does, or PER_CHANNEL where that is 1.
+    """
+
+    def __init__(self, reason: str, fitting: int | CompressionGranularity) -> None:
+        super().__init__(reason)
+        self.fitting = fitting
+
+
 class Blocks(NamedTuple):
     """The blocks of a weight.
 
@@ -91,7 +103,8 @@ def weight_blocks(
             that does; where that is 1, PER_CHANNEL.
 
     Raises:
-        ValueError: ``block_size`` does not divide the input channels, and ``fit`` is not asked for.
+        IndivisibleError: ``block_size`` does not divide the input channels, and ``fit`` is not
+            asked for.
     """
     sizes, reason = [0] * len(weight.shape), ""
     per_block = CompressionGranularity.PER_BLOCK
@@ -103,9 +116,9 @@ def weight_blocks(
         whole = group if axes.groups > 1 else 0
         if granularity is per_block and group % block_size:
             reason = _why_not(block_size, group, axes)
-            if not fit:
-                raise ValueError(reason)
             granularity, block_size = _fit(block_size, group)
+            if not fit:
+                raise IndivisibleError(reason, block_size or granularity)
             reason += f"; {block_size or granularity} is taken"
         sizes[axes.input] = block_size if granularity is per_block else whole
     for axis in (axes.output, *axes.batch):

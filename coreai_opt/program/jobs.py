@@ -10,7 +10,7 @@ import numpy.typing as npt
 from coreai_opt.program.candidates import Weight
 from coreai_opt.program.importance import match_importance
 from coreai_opt.program.names import consumers
-from coreai_opt.rules import ParsedRule, Rule
+from coreai_opt.rules import ParsedRule, Rule, around, matches
 from coreai_opt.settings import Settings
 
 
@@ -91,10 +91,12 @@ def _near(rule: Rule, jobs: Sequence[Job]) -> str:
     """What is near to what a rule looks for."""
     parts = []
     if rule.name is not None:
-        parts.append(_nearest("name", rule.name, [job.weight.name for job in jobs]))
+        names = [job.weight.name for job in jobs]
+        parts.append(_nearest("name", rule.name, names) + _of_part("name", rule.name, names))
     if rule.consumer is not None:
-        ops = {use.op.name for job in jobs for use in consumers(job.weight.uses)}
-        parts.append(_nearest("consumer", rule.consumer, sorted(ops)))
+        ops = sorted({use.op.name for job in jobs for use in consumers(job.weight.uses)})
+        parts.append(_nearest("consumer", rule.consumer, ops))
+        parts.append(_of_part("consumer", rule.consumer, ops))
     if rule.shape is not None:
         shapes = dict.fromkeys(str(job.weight.shape) for job in jobs)
         parts.append(_nearest("shape", str(rule.shape), list(shapes)))
@@ -104,3 +106,11 @@ def _near(rule: Rule, jobs: Sequence[Job]) -> str:
 def _nearest(what: str, pattern: str, those: list[str]) -> str:
     near = difflib.get_close_matches(pattern, those, cutoff=0)
     return f"; {what} {pattern!r} is nearest to {', '.join(map(repr, near)) or 'nothing'}"
+
+
+def _of_part(what: str, pattern: str, those: list[str]) -> str:
+    """Say so if a pattern matches parts: it has to match from end to end."""
+    wider = around(pattern)
+    if not any(matches(wider, text) for text in those):
+        return ""
+    return f", of which it matches parts: {wider!r} would match whole {what}s"

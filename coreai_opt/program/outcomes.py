@@ -29,16 +29,23 @@ class Quantized(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A weight that is left as it is, and why."""
+    """A weight that is left as it is.
+
+    Attributes:
+        status: that it is.
+        reason: why.
+        advice: what can be done about that; or empty.
+    """
 
     status: Status
     reason: str
+    advice: str = ""
 
 
 def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
     """Return the record of a weight, whose constant must not have been replaced yet."""
     if isinstance(outcome, Left):
-        return _record(job, *outcome)
+        return _record(job, outcome.status, outcome.reason)
     assert job.settings is not None
     array, spec = outcome.array, job.settings.spec
     return replace(

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from coreai_opt.array import quantize_parsed
 from coreai_opt.backends import Backend, BackendMismatchError
+from coreai_opt.common import DType
 from coreai_opt.errors import measure_error
 from coreai_opt.program.candidates import Weight, find_weights
-from coreai_opt.program.channel_axes import Blocks, weight_blocks
+from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
@@ -134,7 +135,8 @@ def _wait_for(weight: Weight, outcome: Callable[[], Quantized | Left]) -> Quanti
     except BackendMismatchError as error:
         raise BackendMismatchError(f"{weight}: {error}") from error
     if isinstance(became, Left) and became.status is Status.SKIPPED:
-        logger.warning("%s is left as it is: %s", weight, became.reason)
+        advice = f"; {became.advice}" if became.advice else ""
+        logger.warning("%s is left as it is: %s%s", weight, became.reason, advice)
     return became
 
 
@@ -208,11 +210,17 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
         blocks = weight_blocks(
             job.weight, settings.granularity, settings.block_size, fit=settings.fit
         )
-    except ValueError as reason:
-        return Left(Status.SKIPPED, str(reason))
+    except IndivisibleError as error:
+        return Left(Status.SKIPPED, str(error), _advice(error, settings))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
     seconds = time.perf_counter() - started
     return _Read(array, settings.spec, blocks, job.importance, seconds)
+
+
+def _advice(error: IndivisibleError, settings: Settings) -> str:
+    if settings.spec.format.name == DType.FP4_E2M1FN:
+        return "MXFP4 has no other blocks, a rule can give it another format"
+    return f'indivisible="fit" takes {error.fitting}'
 
 
 def _quantize(read: _Read, work: Work) -> Quantized | Left:

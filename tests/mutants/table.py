@@ -1326,8 +1326,8 @@ _PROGRAMS = (
         ),
         (
             "dialect",
-            '_matches(pattern, op) or _matches(pattern, op.rsplit(".", 1)[-1])',
-            "_matches(pattern, op)",
+            'matches(pattern, op) or matches(pattern, op.rsplit(".", 1)[-1])',
+            "matches(pattern, op)",
             "consumers match with or without their dialect",
         ),
         (

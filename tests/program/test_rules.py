@@ -280,7 +280,26 @@ def test_a_rule_that_matches_nothing_lists_what_is_near(rule: Rule, near: str) -
     with pytest.raises(ValueError, match=r"^rule 2 matches no weight; ") as caught:
         quantize_weights(program, "int8", weight_num_threshold=0, overrides=rules, in_place=True)
     assert near in str(caught.value).replace("'(48, 65)'", "(48, 65)")
+    assert "would match" not in str(caught.value)
     assert text(program) == before
+
+
+@pytest.mark.parametrize(
+    ("rule", "wider"),
+    [
+        (Rule(name="48x64", keep=True), "'*48x64*' would match whole names"),
+        (Rule(name="re:48|64", keep=True), "'re:.*(?:48|64).*' would match whole names"),
+        (Rule(consumer="gather", keep=True), "'*gather*' would match whole consumers"),
+    ],
+)
+def test_a_rule_that_matches_parts_alone_says_what_would_match(rule: Rule, wider: str) -> None:
+    with pytest.raises(ValueError, match=r"^rule 1 matches no weight; ") as caught:
+        quantize(rule)
+    assert wider in str(caught.value)
+    pattern = wider.split("'")[1]
+    quantize(
+        Rule(name=pattern if rule.name else None, consumer=rule.consumer and pattern, keep=True)
+    )
 
 
 RULES = [
