@@ -338,8 +338,8 @@ static void feed_rows(walk *walk, caq_run run, size_t first, size_t blocks, int 
     const caq_job *job = walk->job;
     size_t rows = caq_rows_in_order(job), element = 0;
     for (size_t row = 0; row < job->rows; row++) {
-        element = row % rows ? element + job->row
-                             : caq_run_start(job, run, row) + first * run.length;
+        element =
+            row % rows ? element + job->row : caq_run_start(job, run, row) + first * run.length;
         if (side_by_side)
             feed_blocks(walk, element, blocks, run.length);
         else

@@ -207,7 +207,7 @@ class Quality(NamedTuple):
 
 
 def measure(weight: Array, format: Format) -> Quality:
-    """Quantize a matrix of which each row is a block. Blocks of zeros, which are exact, are left out."""
+    """Quantize a matrix, each row a block; those of zeros, which are exact, are left out."""
     weight = weight[weight.any(axis=1)]
     signal = np.sum(weight.astype(np.float64) ** 2)
 

@@ -25,6 +25,7 @@ from .optimum import FORMATS, Format, least_error
 from .test_differential import assert_same_bytes
 from .test_search import LONG, block_errors, same_bytes, spread
 
+
 def uneven(shape: Any, sigma: float = 1.5, seed: int = 1) -> Array:
     """Importances over some orders of magnitude."""
     return np.exp(np.random.default_rng(seed).normal(0, sigma, shape)).astype(F32)
