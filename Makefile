@@ -17,7 +17,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage \
+.PHONY: help amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage quality \
 	third-opinion check format lint types c-format c-warnings size wheel sdist clean
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
 	@echo "make mutants   break rules one at a time, see that a test fails each time (docs/mutants.md)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
+	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
 	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
@@ -103,6 +104,11 @@ coverage:
 	cd build/coverage && venv/bin/coverage combine --quiet
 	cd build/coverage && venv/bin/coverage report
 	cd build/coverage && venv/bin/gcovr
+
+# QUALITY_ARGS='NAME=FILE' adds a program's largest weight, or that of a .safetensors file if the
+# environment has that package.
+quality: .venv-test/installed
+	.venv-test/bin/python -P tests/array/optimum.py $(QUALITY_ARGS)
 
 # In the same environment as the benchmark's; without it, these tests are skipped in `make test`.
 third-opinion: .venv-test/installed

@@ -1,8 +1,9 @@
 """One contender's searched 4-bit formats, in a process and environment of its own.
 
 Prints a line of JSON: for each format its name, the bits that a weight takes with all that is
-stored, the seconds of the fastest call and the SQNR in dB of what it decodes to. Run as ``python
-search_child.py CONTENDER SIZE``.
+stored, the seconds of the fastest call and the SQNR in dB of what it decodes to. Seconds are the
+process's own, so that other work on the machine counts less; all of them run on one thread. Run as
+``python search_child.py CONTENDER SIZE``.
 """
 
 import json
@@ -124,9 +125,9 @@ def _measure(weight: np.ndarray, row: Row) -> dict[str, Any]:
     name, bits, quantize, decode = row
     times: list[float] = []
     while len(times) < ROUNDS and sum(times) < BUDGET:
-        start = time.perf_counter()
+        start = time.process_time()
         result = quantize()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     error = weight.astype(np.float64) - decode(result)
     sqnr = 10 * np.log10(np.sum(weight.astype(np.float64) ** 2) / np.sum(error**2))
     return {"name": name, "bits": bits, "seconds": min(times), "sqnr": float(sqnr)}

@@ -54,6 +54,8 @@ def judge(results: dict[str, Any]) -> list[Target]:
         targets += _judge_programs(results["programs"])
     if "growth" in results:
         targets += _judge_growth(results["growth"])
+    if "search" in results:
+        targets += _judge_search(results["search"]["rows"])
     return [target for target in targets if target is not None]
 
 
@@ -172,3 +174,26 @@ def _judge_growth(growth: dict[str, Any]) -> list[Target | None]:
                 figure = "small weights: µs each beyond the bytes"
                 targets.append(Target(figure, 50, cost, way.replace("_", " "), at_least=False))
     return targets
+
+
+def _judge_search(rows: list[Row]) -> list[Target | None]:
+    """Our searched scales beside each peer's search that takes as many bits."""
+    ours = {row["bits"]: row for row in rows if row["name"].endswith(", mse")}
+    pairs = [
+        (ours[row["bits"]], row)
+        for row in rows
+        if row["name"].endswith(", imatrix") or row["name"].startswith("HQQ")
+    ]
+    if not pairs:
+        return []
+
+    def worst(figure: str, wanted: float, measure: Callable[[Row, Row], float]) -> Target:
+        measured = [(measure(*pair), pair[1]["name"]) for pair in pairs]
+        value, where = min(measured)
+        good = sum(one >= wanted for one, _ in measured)
+        return Target(figure, wanted, value, where, share=f"{good}/{len(pairs)}")
+
+    return [
+        worst("searched 4 bits: dB ahead of peers", 0, lambda us, it: us["sqnr"] - it["sqnr"]),
+        worst("the same: times their speed", 1, lambda us, it: it["seconds"] / us["seconds"]),
+    ]

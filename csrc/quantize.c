@@ -54,8 +54,7 @@ static void reduce_unit(const caq_job *job, caq_run run, const void *weight, til
     for (size_t i = 0; i < run.blocks; i++)
         tile->above[i] = tile->below[i] = 0;
     caq_reducer reduce = choose_reducer(job);
-    /* rows along the last of the earlier axes lie one after the other */
-    size_t rows = job->axes > 1 ? job->length[job->axes - 2] : 1;
+    size_t rows = caq_rows_in_order(job);
     for (size_t row = 0; row < job->rows; row += rows) {
         const uint8_t *source = element_at(job, weight, caq_run_start(job, run, row));
         reduce(source, rows, job->row, run.blocks, run.length, tile->above, tile->below);

@@ -17,6 +17,12 @@ typedef struct caq_run {
 /* The element at which the run starts in the row-th row of its band. */
 size_t caq_run_start(const caq_job *job, caq_run run, size_t row);
 
+/* Rows of a band come in groups of so many that lie one after the other: those along the last of the earlier
+ * axes. */
+static inline size_t caq_rows_in_order(const caq_job *job) {
+    return job->axes > 1 ? job->length[job->axes - 2] : 1;
+}
+
 static inline const uint8_t *element_at(const caq_job *job, const void *weight, size_t element) {
     return (const uint8_t *)weight + element * (job->source == CAQ_F32 ? 4 : 2);
 }

@@ -221,7 +221,8 @@ static void load_weights(const walk *walk, size_t element, size_t count, float *
 }
 
 /* Their importances: runs of different ones, or of equal ones. */
-static void load_importance(const caq_job *job, size_t element, size_t count, float *to) {
+static void load_importance(const walk *walk, size_t element, size_t count, float *to) {
+    const caq_job *job = walk->job;
     size_t which = element / job->repeat % job->importances, next = job->repeat == 1;
     size_t left = next ? job->importances - which : job->repeat - element % job->repeat;
     while (count) {
@@ -243,7 +244,7 @@ static void feed(walk *walk, size_t element, size_t count) {
         size_t some = count < capacity - walk->filled ? count : capacity - walk->filled;
         load_weights(walk, element, some, walk->space->weights + walk->filled);
         if (walk->job->importance)
-            load_importance(walk->job, element, some, walk->space->importance + walk->filled);
+            load_importance(walk, element, some, walk->space->importance + walk->filled);
         walk->filled += some;
         element += some;
         count -= some;
@@ -252,26 +253,29 @@ static void feed(walk *walk, size_t element, size_t count) {
     }
 }
 
-/* Give each block of the run a lane of its own. */
-static void take_lanes(walk *walk, size_t blocks, size_t length, float *to) {
-    float *run = walk->space->run;
+typedef void (*loader)(const walk *walk, size_t element, size_t count, float *to);
+
+/* Load neighbouring blocks, each into a lane of its own. */
+static void load_lanes(const walk *walk, loader load, size_t element, size_t blocks, size_t length,
+                       float *to) {
+    float *run = length == 1 ? to : walk->space->run; /* single elements lie as they shall */
+    load(walk, element, blocks * length, run);
     for (size_t i = blocks * length; i < walk->job->kernels->lanes * length; i++)
         run[i] = 0.0f;
-    walk->job->kernels->take_lanes(run, length, to);
+    if (length > 1)
+        walk->job->kernels->take_lanes(run, length, to);
 }
 
 /* Elements of neighbouring blocks, each in a lane of its own. */
 static void feed_blocks(walk *walk, size_t element, size_t blocks, size_t length) {
+    caq_search_space *space = walk->space;
     size_t lanes = walk->job->kernels->lanes;
     if (walk->filled + length * lanes > PANEL_DEPTH * lanes)
         flush(walk);
-    caq_search_space *space = walk->space;
-    load_weights(walk, element, blocks * length, space->run);
-    take_lanes(walk, blocks, length, space->weights + walk->filled);
-    if (walk->job->importance) {
-        load_importance(walk->job, element, blocks * length, space->run);
-        take_lanes(walk, blocks, length, space->importance + walk->filled);
-    }
+    load_lanes(walk, load_weights, element, blocks, length, space->weights + walk->filled);
+    if (walk->job->importance)
+        load_lanes(walk, load_importance, element, blocks, length,
+                   space->importance + walk->filled);
     walk->filled += length * lanes;
 }
 
@@ -281,10 +285,10 @@ static void clear_sums(caq_search_space *space) {
             space->a[i][lane] = space->b[i][lane] = 0;
 }
 
-/* Add up the lanes of a block that is spread over all of them. */
-static void join_lanes(const caq_job *job, caq_search_space *space) {
+/* Add up the lanes of a block that is spread over all of them; those that no vector has are zero. */
+static void join_lanes(caq_search_space *space) {
     for (size_t i = 0; i < (size_t)space->search.candidates; i++)
-        for (size_t lane = 1; lane < job->kernels->lanes; lane++) {
+        for (size_t lane = 1; lane < CAQ_LANES; lane++) {
             space->a[i][0] += space->a[i][lane];
             space->b[i][0] += space->b[i][lane];
         }
@@ -334,8 +338,11 @@ static size_t elements_of_block(const caq_job *job) { return job->elements / job
 
 /* Feed the blocks from `first` on, which stand side by side or are one. */
 static void feed_rows(walk *walk, caq_run run, size_t first, size_t blocks, int side_by_side) {
-    for (size_t row = 0; row < walk->job->rows; row++) {
-        size_t element = caq_run_start(walk->job, run, row) + first * run.length;
+    const caq_job *job = walk->job;
+    size_t rows = caq_rows_in_order(job), element = 0;
+    for (size_t row = 0; row < job->rows; row++) {
+        element =
+            row % rows ? element + job->row : caq_run_start(job, run, row) + first * run.length;
         if (side_by_side)
             feed_blocks(walk, element, blocks, run.length);
         else
@@ -351,7 +358,7 @@ static void measure_importance(walk *walk, size_t element, size_t blocks, size_t
     size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes, count = blocks * length;
     for (size_t done = 0, some; done < count; done += some) {
         some = count - done < capacity ? count - done : capacity;
-        load_importance(walk->job, element + done, some, run);
+        load_importance(walk, element + done, some, run);
         for (size_t i = 0; i < some; i += length) {
             float largest = largest_importance(run + i, length < some ? length : some);
             float *found = &most[(done + i) / length];
@@ -380,9 +387,9 @@ static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, 
     caq_search_space *space = walk->space;
     caq_search *search = &space->search;
     size_t elements = elements_of_block(job), lanes = job->kernels->lanes;
-    int is_held = side_by_side && elements <= PANEL_DEPTH;
+    int is_held = elements <= (side_by_side ? PANEL_DEPTH : PANEL_DEPTH * lanes);
     float unit = unit_of(job);
-    space->is_shallow = is_held;
+    space->is_shallow = is_held && side_by_side;
     for (size_t lane = 0; lane < lanes; lane++)
         clear_lane(search, lane);
     for (size_t lane = 0; lane < blocks; lane++)
@@ -394,7 +401,7 @@ static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, 
     for (begin_pass(job, search, used); search->pass < search->passes;) {
         if (!side_by_side)
             spread_lane(search);
-        if (!is_held || !is_scoring(search))
+        if (!space->is_shallow || !is_scoring(search))
             clear_sums(space);
         if (is_held && search->pass) {
             space->is_fresh = 0;
@@ -403,8 +410,9 @@ static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, 
             feed_rows(walk, run, first, blocks, side_by_side);
         }
         if (!side_by_side)
-            join_lanes(job, space);
-        end_pass(job, search, used, space->a[0], space->b[0], CAQ_LANES, is_held, elements);
+            join_lanes(space);
+        end_pass(job, search, used, space->a[0], space->b[0], CAQ_LANES, space->is_shallow,
+                 elements);
     }
     for (size_t lane = 0; lane < blocks; lane++) {
         tile->scale[first + lane] = search->scales[0][lane];
@@ -484,7 +492,7 @@ void caq_search_part(const caq_job *job, const caq_search *search, size_t first,
     walk walk = {job, &encoding, weight, first, space, 0};
     feed(&walk, first, count);
     flush(&walk);
-    join_lanes(job, space);
+    join_lanes(space);
     for (size_t i = 0; i < CAQ_CANDIDATES; i++) {
         sums->a[i] = i < (size_t)space->search.candidates ? space->a[i][0] : 0;
         sums->b[i] = i < (size_t)space->search.candidates ? space->b[i][0] : 0;

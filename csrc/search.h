@@ -62,7 +62,7 @@ static inline float square_unit(const caq_job *job) {
 
 typedef struct caq_search_space {
     caq_search search;
-    int is_shallow; /* the panel holds all of the blocks: scores need no sums */
+    int is_shallow; /* the panel holds all of the blocks, each in a lane: scores need no sums */
     int is_fresh;   /* the panel has been filled anew */
     size_t depth;   /* elements of a lane in the panel, even */
     float weights[PANEL_DEPTH * CAQ_LANES];

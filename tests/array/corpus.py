@@ -65,6 +65,8 @@ SPECS = SYMMETRIC_SPECS + ASYMMETRIC_SPECS + FLOAT_SCALE_SPECS + E8M0_SPECS
 """Every allowed combination, with the observer MINMAX."""
 MSE_SPECS = tuple(spec._replace(observer="mse") for spec in SPECS)
 """The same with MSE."""
+SEARCHED_SPECS = (*MSE_SPECS[:12:2], *MSE_SPECS[12:])
+"""Of these one for each kind: the search sees signed and unsigned codes of some bits alike."""
 
 
 class Layout(NamedTuple):

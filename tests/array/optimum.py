@@ -1,31 +1,54 @@
 """The least squared error, weighed or not, that any scale and zero point reach, block by block.
 
+Run by ``make quality``, this prints the tables of docs/numerics.md that say how close the observer
+MSE comes to it. ``QUALITY_ARGS='NAME=FILE ...'`` adds the largest weights of programs and of
+``.safetensors`` files, which take that package in the environment.
+
 Nothing here is shared with what it is compared to: symmetric integers by going through every scale
-at which a code changes, which is exact; all else by fine grids, which the real optimum may beat by
-a little.
+at which a code changes, and scales that are powers of two by all that matter, which is exact; all
+else by fine grids, which the real optimum may beat by a little.
 """
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 
-from .corpus import Array
+from coreai_opt import quantize_array
 
-FLOAT_CODES = {"fp8_e4m3fn": ml_dtypes.float8_e4m3fn, "fp8_e5m2": ml_dtypes.float8_e5m2}
+Array = npt.NDArray[Any]
+
+FLOAT_CODES = {
+    "fp4_e2m1fn": ml_dtypes.float4_e2m1fn,
+    "fp8_e4m3fn": ml_dtypes.float8_e4m3fn,
+    "fp8_e5m2": ml_dtypes.float8_e5m2,
+}
 
 
-def least_error(blocks: Array, dtype: str, qscheme: str, importance: Array | None = None) -> Array:
-    """Return the least error of each row of ``blocks``, float64.
+def least_error(
+    blocks: Array,
+    dtype: str,
+    qscheme: str,
+    importance: Array | None = None,
+    scale_dtype: str | None = None,
+) -> Array:
+    """Return the least error of each row of ``blocks``, float64, with scales that are not rounded.
 
     Args:
-        blocks: the elements.
-        dtype, qscheme: as in ``quantize_array``.
+        blocks: the elements, none of them zero as a whole.
+        dtype, qscheme, scale_dtype: as in ``quantize_array``.
         importance: what each element's squared error counts; None stands for ones.
     """
     blocks = blocks.astype(np.float64)
     weights = np.broadcast_to(1.0 if importance is None else importance, blocks.shape)
     bits = int(dtype.removeprefix("u")[3:]) if dtype[0] in "ui" else 0
     if not bits:
-        return _float(blocks, weights, dtype)
+        e8m0 = dtype == "fp4_e2m1fn" or scale_dtype is not None
+        return _float(blocks, weights, dtype, e8m0)
     if qscheme == "symmetric":
         ranges = {2: (2, 1), 4: (8, 7), 8: (127, 127)}[bits]
         return np.array(
@@ -74,13 +97,171 @@ def _asymmetric(blocks: Array, h: Array, bits: int) -> Array:
     return best
 
 
-def _float(blocks: Array, h: Array, dtype: str) -> Array:
+def _float(blocks: Array, h: Array, dtype: str, e8m0: bool) -> Array:
     code_dtype = FLOAT_CODES[dtype]
     largest = float(ml_dtypes.finfo(code_dtype).max)
     absmax, best = np.abs(blocks).max(axis=1, keepdims=True), np.full(len(blocks), np.inf)
-    for octaves in np.arange(-0.15, 1, 1 / 256):
-        scale = absmax / largest * 2**octaves
+    least = absmax / largest
+    if e8m0:  # from where the largest weight is clipped by far to where small ones become zeros
+        least = np.exp2(np.floor(np.log2(least)))
+    for octaves in range(-6, 4) if e8m0 else np.arange(-0.15, 1, 1 / 256):
+        scale = least * 2.0**octaves
         scaled = np.clip(blocks / scale, -largest, largest).astype(np.float32)
         decoded = scale * scaled.astype(code_dtype).astype(np.float64)
         best = np.minimum(best, np.sum(h * (blocks - decoded) ** 2, axis=1))
     return best
+
+
+# How close the observer MSE comes.
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
+LARGEST = 1 << 20
+"""Of weights that are larger, embeddings mostly, none is taken."""
+
+
+def gaussian(size: int) -> Array:
+    """Return normal weights."""
+    return _rows_of_1024(np.random.default_rng(0).normal(0, 0.02, size))
+
+
+def laplace(size: int) -> Array:
+    """Return weights with outliers."""
+    return _rows_of_1024(np.random.default_rng(1).laplace(0, 0.02, size))
+
+
+def student(size: int) -> Array:
+    """Return weights with large outliers."""
+    return _rows_of_1024(np.random.default_rng(2).standard_t(4, size) * 0.02)
+
+
+def crepe(size: int) -> Array:
+    """Return channels of a convolution of CREPE-tiny."""
+    return _largest(_weights_of_program(EXAMPLE), size)
+
+
+def _rows_of_1024(weight: Array) -> Array:
+    return weight.reshape(-1, 1024).astype(np.float32)
+
+
+def _largest(weights: Iterator[Array], size: int) -> Array:
+    """Return channels of the largest weight that has whole blocks of 32 in each."""
+    matrices = [weight.reshape(len(weight), -1) for weight in weights]
+    fitting = (m for m in matrices if m.shape[1] % 32 == 0 and m.size <= LARGEST)
+    largest = max(fitting, key=lambda matrix: matrix.size)
+    return largest[: size // largest.shape[1]].astype(np.float32)
+
+
+def _weights_of_program(path: Path) -> Iterator[Array]:
+    from coreai.authoring import AIModelAsset  # half a second
+
+    from coreai_opt.program.candidates import find_weights
+    from coreai_opt.program.coreai_ir import Buffer, read_constant
+
+    program = AIModelAsset.load(path).program
+    return (read_constant(weight.op, Buffer()).copy() for weight in find_weights(program, 1024))
+
+
+def _weights_of_file(path: Path) -> Iterator[Array]:
+    if path.suffix != ".safetensors":
+        return _weights_of_program(path)
+    from safetensors.numpy import load_file
+
+    return (weight for weight in load_file(path).values() if weight.ndim > 1)
+
+
+class Format(NamedTuple):
+    """A name, and the arguments of ``quantize_array``."""
+
+    name: str
+    dtype: str
+    qscheme: str = "symmetric"
+    scale_dtype: str | None = None
+
+
+FORMATS = (
+    Format("INT2 symmetric", "int2"),
+    Format("INT4 symmetric", "int4"),
+    Format("INT8 symmetric", "int8"),
+    Format("INT2 asymmetric", "int2", "asymmetric"),
+    Format("INT4 asymmetric", "int4", "asymmetric"),
+    Format("INT8 asymmetric", "int8", "asymmetric"),
+    Format("E4M3", "fp8_e4m3fn"),
+    Format("E5M2", "fp8_e5m2"),
+    Format("E4M3, E8M0 scales", "fp8_e4m3fn", scale_dtype="fp8_e8m0fnu"),
+    Format("E5M2, E8M0 scales", "fp8_e5m2", scale_dtype="fp8_e8m0fnu"),
+    Format("MXFP4", "fp4_e2m1fn"),
+)
+
+
+class Quality(NamedTuple):
+    """SQNR in dB: with MINMAX, with MSE, and the best there is."""
+
+    minmax: float
+    mse: float
+    best: float
+
+    @property
+    def gap(self) -> float:
+        """How far MSE is from the best."""
+        return self.best - self.mse
+
+
+def measure(weight: Array, format: Format) -> Quality:
+    """Quantize a matrix, each row a block; those of zeros, which are exact, are left out."""
+    weight = weight[weight.any(axis=1)]
+    signal = np.sum(weight.astype(np.float64) ** 2)
+
+    def sqnr(error: Array) -> float:
+        return float(10 * np.log10(signal / np.sum(error)))
+
+    def reached(observer: str) -> float:
+        _, dtype, qscheme, scale_dtype = format
+        result = quantize_array(
+            weight,
+            dtype,
+            qscheme=qscheme,
+            block_sizes=(1, 0),
+            scale_dtype=scale_dtype,
+            observer=observer,
+        )
+        return sqnr((weight - result.dequantize().astype(np.float64)) ** 2)
+
+    least = least_error(weight, format.dtype, format.qscheme, scale_dtype=format.scale_dtype)
+    return Quality(reached("minmax"), reached("mse"), sqnr(least))
+
+
+GRANULARITIES: dict[str, Callable[[Array], Array]] = {
+    "blocks of 32": lambda weight: weight.reshape(-1, 32),
+    "per channel": lambda weight: weight,
+    "per tensor": lambda weight: weight.reshape(1, -1),
+}
+"""What makes each block a row."""
+
+
+def _cell(granularity: str, format: Format, quality: Quality) -> str:
+    cell = f"{quality.minmax:.1f} → {quality.mse:.1f}, {max(quality.gap, 0):.3f}"
+    is_mx = format.dtype != "fp4_e2m1fn" or granularity == "blocks of 32"
+    return cell if is_mx else f"({cell})"
+
+
+def main() -> None:
+    """Print a table for each granularity."""
+    size = 1 << 17
+    weights = {"Gaussian": gaussian, "Laplace": laplace, "Student-t4": student, "CREPE-tiny": crepe}
+    matrices = {name: make(size) for name, make in weights.items()}
+    for argument in sys.argv[1:]:
+        name, _, file = argument.partition("=")
+        matrices[name] = _largest(_weights_of_file(Path(file)), size)
+    for granularity, as_rows in GRANULARITIES.items():
+        print(f"\n| {granularity} |", *(f" {name} |" for name in matrices), sep="")
+        print("|---" * (len(matrices) + 1) + "|")
+        for format in FORMATS:
+            cells = (
+                _cell(granularity, format, measure(as_rows(matrix), format))
+                for matrix in matrices.values()
+            )
+            print(f"| {format.name} |", *(f" {cell} |" for cell in cells), sep="", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from coreai_opt import QuantizedArray, _native
 
 from .corpus import (
     LAYOUTS,
-    MSE_SPECS,
+    SEARCHED_SPECS,
     SPECS,
     WEIGHT_DTYPES,
     Array,
@@ -44,13 +44,12 @@ def test_native_equals_reference(
                 assert_same_bytes(spec.quantize(weight, layout.block_sizes, "native"), want)
 
 
-# The search sees signed and unsigned codes of one number of bits alike.
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-@pytest.mark.parametrize("spec", [*MSE_SPECS[::2], MSE_SPECS[-1]], ids=str)
+@pytest.mark.parametrize("spec", SEARCHED_SPECS, ids=str)
 def test_native_equals_reference_with_searched_scales(
     spec: Spec, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dtype = WEIGHT_DTYPES[(MSE_SPECS.index(spec) // 2 + LAYOUTS.index(layout)) % 3]
+    dtype = WEIGHT_DTYPES[(SEARCHED_SPECS.index(spec) + LAYOUTS.index(layout)) % 3]
     for weight in corpus(layout, dtype):
         want = spec.quantize(weight, layout.block_sizes, "reference")
         for level in instruction_sets():
@@ -124,7 +123,7 @@ def test_memory_layout_does_not_matter(in_memory: str, backend: str, dtype: DTyp
     view = MEMORY_LAYOUTS[in_memory](weight)
     contiguous = view.astype(dtype, order="C")
     before = bits_of(contiguous).copy()
-    for spec in SPECS:
+    for spec in (*SPECS, Spec("int4", observer="mse")):
         for block_sizes in ((1, 33), (3, 1), (0, 0)):
             want = spec.quantize(contiguous, block_sizes, "reference")
             assert_same_bytes(spec.quantize(view, block_sizes, backend), want)

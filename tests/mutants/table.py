@@ -817,6 +817,18 @@ _SEARCH = (
             "MSE: a long block's sums are over all lanes",
         ),
         (
+            "search-rows",
+            "row % rows ? element + job->row",
+            "row % rows ? element + run.length",
+            "MSE: a block's rows lie a whole row apart",
+        ),
+        (
+            "search-held",
+            "(side_by_side ? PANEL_DEPTH : PANEL_DEPTH * lanes)",
+            "PANEL_DEPTH * lanes",
+            "MSE: blocks that do not fit into the panel are read in each pass",
+        ),
+        (
             "search-extent",
             "(uint32_t)tile->below[block])) *\n                 0.5f",
             "(uint32_t)tile->below[block])) *\n                 1.0f",
