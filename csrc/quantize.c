@@ -162,9 +162,8 @@ static void encode_run(const encoder *with, tile *tile, caq_run run, const void 
     }
 }
 
-static caq_status quantize_unit(encoder *with, size_t unit, const void *weight,
-                                uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
-                                void *scratch) {
+static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, uint8_t *packed,
+                                uint8_t *scales, uint8_t *zero_points, void *scratch) {
     const caq_job *job = with->job;
     tile *tile = scratch;
     caq_run run = locate_unit(job, unit);
