@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,13 +136,14 @@ def quantize(
     if verify:
         _verify(source, program, inputs)
     after = count_weights(program, threshold)
-    if destination is not None:
-        check_space(destination, size - before.nbytes + after.nbytes)
-        with replacing(destination, force=force) as path:
+    with ExitStack() as outputs:
+        if destination is not None:
+            check_space(destination, size - before.nbytes + after.nbytes)
+            path = outputs.enter_context(replacing(destination, force=force))
             program.save_asset(path, metadata=asset.metadata)
             _check_size(path, goal.target_size)
-    if report is not None:
-        write_text(report, _REPORTS[report.suffix](records))
+        if report is not None:  # before the asset is moved: where it cannot be written, neither is
+            write_text(report, _REPORTS[report.suffix](records))
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized; %s decodes to what it did", source)
     _print_summary(before, after, records if dry_run else None)
@@ -173,6 +174,8 @@ def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise ValueError(f"{option} must be a file; {path} is a folder")
 
 
 def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
