@@ -310,6 +310,7 @@ exit $code"""
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [(FILL % 0, "No space left on device"), ('mount -o remount,ro "$DISK"\n', "Read-only")],
+    ids=["full", "read-only"],
 )
 def test_a_report_that_cannot_be_written(
     disk: Path, output: Path, trouble: str, words: str, suffix: str
