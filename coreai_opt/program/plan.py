@@ -16,6 +16,7 @@ from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import weight_blocks
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.quantize import alone_with
 from coreai_opt.program.rewrite import saved_bytes
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.rules import Rule
@@ -60,17 +61,22 @@ def measure_candidates(
 
     Raises:
         ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
+        RuntimeError: another thread is at work on the program.
     """
-    weights, buffer = find_weights(program, weight_num_threshold), Buffer()
-    if not weights:
-        return []
-    sensitivities = _shares(weights) if inputs is None else _sensitivities(program, weights, inputs)
-    planned = []
-    for weight, sensitivity in zip(weights, sensitivities, strict=True):
-        array = read_constant(weight.op, buffer, weight.tensor)
-        measured = _measure(weight, array, formats, backend, num_threads)
-        planned.append(_describe(weight, measured, sensitivity))
-    return planned
+    with alone_with(program):
+        weights, buffer = find_weights(program, weight_num_threshold), Buffer()
+        if not weights:
+            return []
+        if inputs is None:
+            sensitivities = _shares(weights)
+        else:
+            sensitivities = _sensitivities(program, weights, inputs)
+        planned = []
+        for weight, sensitivity in zip(weights, sensitivities, strict=True):
+            array = read_constant(weight.op, buffer, weight.tensor)
+            measured = _measure(weight, array, formats, backend, num_threads)
+            planned.append(_describe(weight, measured, sensitivity))
+        return planned
 
 
 def _measure(
