@@ -81,7 +81,9 @@ ARRAY = (
     "tests/array/test_backends.py",
 )
 C_LIBRARY = "tests/csrc"
-PROGRAM = ("tests/program",)
+FIGURES = ("tests/array/test_budget.py", "tests/array/test_errors.py", "tests/test_compare.py")
+FILES = ("tests/faults/test_output.py", "tests/faults/test_damaged_assets.py", "tests/test_cli.py")
+PROGRAM = ("tests/program", "tests/faults/test_other_threads.py")
 
 Selection = tuple[str, ...]
 
@@ -94,6 +96,10 @@ def selection(file: str) -> Selection:
         return (C_LIBRARY, "-k", "neon")
     if file.startswith("csrc/"):
         return (*ARRAY, C_LIBRARY, "-k", "not aarch64")
+    if file.startswith(("coreai_opt/budget", "coreai_opt/compare", "coreai_opt/errors")):
+        return FIGURES
+    if file.startswith(("coreai_opt/assets", "coreai_opt/quantize_command")):
+        return FILES
     if file.startswith(("coreai_opt/program/", "coreai_opt/rules", "coreai_opt/settings")):
         return PROGRAM
     return ARRAY
