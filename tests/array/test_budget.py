@@ -4,7 +4,7 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from coreai_opt.budget import Option, frontier, select
@@ -28,6 +28,7 @@ def selections(items: Items) -> list[tuple[Fraction, Fraction]]:
     return [totals(items, picks) for picks in product(*(range(len(o)) for o in items))]
 
 
+@settings(deadline=None)
 @given(ITEMS, st.floats(0, 1))
 @example([[Option(1, 0)]], 0)
 @example([[Option(1, 5), Option(2, 0)], [Option(1, 5), Option(3, 1)]], 0.5)
@@ -47,6 +48,7 @@ def test_within_one_step_of_the_best(items: Items, share: float) -> None:
         assert cost == best == min(cost for _, cost in everything)
 
 
+@settings(deadline=None)
 @given(ITEMS, st.floats(0, 1))
 def test_no_change_of_one_item_that_fits_is_left(items: Items, share: float) -> None:
     smallest, largest = min(selections(items))[0], max(selections(items))[0]
@@ -60,6 +62,7 @@ def test_no_change_of_one_item_that_fits_is_left(items: Items, share: float) -> 
             assert changed[0] > budget or changed[1] >= cost
 
 
+@settings(deadline=None)
 @given(ITEMS)
 def test_nothing_beats_the_frontier(items: Items) -> None:
     everything = selections(items)
