@@ -178,5 +178,6 @@ def test_valgrind_finds_no_byte_that_a_call_loses() -> None:
     """Python itself loses some once; calls add none. Nothing is read that was not written."""
     (_, once), (frames, often) = under_valgrind(1), under_valgrind(20)
     assert once.keys() == {"definitely", "indirectly"}
-    assert sum(often.values()) - sum(once.values()) < 1000  # an array in each round is 2 kB and more
+    # An array that is lost in each round is 2 kB and more.
+    assert sum(often.values()) - sum(once.values()) < 1000
     assert not [frame for frame in frames if "_native" in frame or "caq_" in frame]

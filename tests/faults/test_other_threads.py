@@ -122,9 +122,7 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(workers._thread, "start_new_thread", refuse)
         allowed[0] = number
         try:
-            quantize_weights(
-                program, "int4", weight_num_threshold=0, num_threads=4, in_place=True
-            )
+            quantize_weights(program, "int4", weight_num_threshold=0, num_threads=4, in_place=True)
         except RuntimeError as error:
             assert str(error) == "can't start new thread"  # noqa: PT017
         else:

@@ -148,9 +148,7 @@ class Case:
         parts = [result.packed, result.scale, result.zero_point]
         for dtype in WEIGHT_DTYPES:
             out = np.empty(result.shape, dtype)
-            parts.append(
-                result.dequantize(out=out, backend=backend, num_threads=self.num_threads)
-            )
+            parts.append(result.dequantize(out=out, backend=backend, num_threads=self.num_threads))
         return tuple((str(part.dtype), part.shape, part.tobytes().hex()) for part in parts)
 
     def differences(self) -> str:

@@ -1305,14 +1305,14 @@ _FILES = (
         "coreai_opt/assets.py",
         (
             "digest-unchecked",
-            "hashlib.file_digest(file, \"sha256\").digest() != digest.read_bytes()",
+            'hashlib.file_digest(file, "sha256").digest() != digest.read_bytes()',
             "False",
             "an asset whose program is not that of its digest is damaged",
         ),
         (
             "file-in-place",
-            "        new.write_text(text, \"utf-8\")\n        os.replace(new, path)\n",
-            "        path.write_text(text, \"utf-8\")\n",
+            '        new.write_text(text, "utf-8")\n        os.replace(new, path)\n',
+            '        path.write_text(text, "utf-8")\n',
             "a report or plan that is there stays until the new one is complete",
         ),
         (
