@@ -487,13 +487,13 @@ static uint32_t bits_of(const uint8_t *elements, size_t i, float_type type) {
 }
 
 /* Runs of any length, the last first; each into a buffer of its own size. */
-static void check_decoding(const caq_job *job, places at, caq_source target,
-                           const uint8_t *whole, input *in) {
+static void check_decoding(const caq_job *job, places at, caq_source target, const uint8_t *whole,
+                           input *in) {
     float_type type = types[target];
     for (size_t end = job->elements, first; end; end = first) {
         first = one_in_8(in) ? 0 : take_below(in, end);
-        uint8_t *run = place_output(DECODED, (end - first) * (size_t)type.size, in,
-                                    take_below(in, 4), 0x5A);
+        uint8_t *run =
+            place_output(DECODED, (end - first) * (size_t)type.size, in, take_below(in, 4), 0x5A);
         CHECK(caq_dequantize(job, first, end - first, at.packed, at.scales, at.zero_points, target,
                              run, at.scratch) == CAQ_OK);
         for (size_t i = first; i < end; i++)
@@ -501,15 +501,24 @@ static void check_decoding(const caq_job *job, places at, caq_source target,
     }
 }
 
+/* Whether a byte holds a code of a format: signs are extended, other bits are zero. */
+static int is_code(uint8_t byte, caq_format_info format) {
+    int half = 1 << (format.bits - 1), code = format.is_signed ? (int8_t)byte + half : byte;
+    return code >= 0 && code < 2 * half;
+}
+
 /* What is unpacked in runs is packed to the same bytes, but for unused bits, which become zeros. */
 static void check_packing(const caq_job *job, places at, input *in) {
     static uint8_t packed[MOST_ELEMENTS];
-    size_t bits = caq_describe_format(job->format).bits, used = job->elements * bits % 8;
+    caq_format_info format = caq_describe_format(job->format);
+    size_t used = job->elements * format.bits % 8;
     memset(packed, (int)take(in, 1), job->packed_size);
     for (size_t end = job->elements, first; end; end = first) {
         first = one_in_8(in) ? 0 : take_below(in, end);
         uint8_t *codes = place_output(CODES, end - first, in, 0, 0x5A);
         CHECK(caq_unpack(job, first, end - first, at.packed, codes) == CAQ_OK);
+        for (size_t i = 0; i < end - first; i++)
+            CHECK(is_code(codes[i], format));
         CHECK(caq_pack(job, first, end - first, codes, packed) == CAQ_OK);
     }
     if (used)
