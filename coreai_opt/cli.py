@@ -23,6 +23,7 @@ EXIT_INTERRUPTED = 130
 EXPECTED_ERRORS = (
     BackendMismatchError,
     ImportError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,13 +145,14 @@ def quantize(
     if verify:
         _verify(source, program, arrays)
     after = count_weights(program, threshold)
-    if destination is not None:
-        check_space(destination, size - before.nbytes + after.nbytes)
-        with replacing(destination, force=force) as path:
+    with ExitStack() as outputs:
+        if destination is not None:
+            check_space(destination, size - before.nbytes + after.nbytes)
+            path = outputs.enter_context(replacing(destination, force=force))
             program.save_asset(path, metadata=asset.metadata)
             _check_size(path, goal.target_size)
-    if report is not None:
-        write_text(report, _REPORTS[report.suffix](records))
+        if report is not None:  # before the asset is moved: where it cannot be written, neither is
+            write_text(report, _REPORTS[report.suffix](records))
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized")
     _print_summary(before, after, records if dry_run else None)

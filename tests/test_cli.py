@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from coreai.authoring import AIModelAsset
 
-from coreai_opt import assets, cli
+from coreai_opt import assets, cli, quantize_command
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program.candidates import find_quantized, find_weights
 from coreai_opt.program.channel_axes import input_axis
@@ -397,6 +397,17 @@ def test_interrupted_run_cleans_up(existing, monkeypatch, capfd):
     monkeypatch.setattr(os, "rename", interrupt)
     assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 130
     assert capfd.readouterr() == ("", "coreai-opt: error: interrupted\n")
+    assert contents(existing) == before
+
+
+def test_lack_of_memory_is_one_line(existing, monkeypatch, capfd):
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    before = contents(existing)
+    monkeypatch.setattr(quantize_command, "quantize_weights", fail)
+    assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 2
+    assert capfd.readouterr() == ("", "coreai-opt: error: MemoryError\n")
     assert contents(existing) == before
 
 

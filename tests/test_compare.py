@@ -7,7 +7,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt.compare import OutputComparison, compare_outputs, sqnr_db
+from coreai_opt.compare import (
+    OutputComparison,
+    QualityError,
+    check_quality,
+    compare_outputs,
+    sqnr_db,
+)
 
 
 def compare(reference: object, output: object) -> OutputComparison:
@@ -88,3 +94,11 @@ def test_integers_and_booleans_are_compared_as_numbers() -> None:
 def test_other_names_and_shapes_are_errors(outputs: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         compare_outputs({"y": np.zeros(2)}, outputs)  # type: ignore[arg-type]
+
+
+def test_too_little_quality_is_an_error_that_names_the_outputs() -> None:
+    good, bad, nan = (compare([6.0, 8.0], output) for output in ([6, 7], [5, 6], [math.nan, 8]))
+    check_quality([good], 20)
+    for low in (bad, nan):
+        with pytest.raises(QualityError, match=r"less SQNR than 20 dB: y has (nan|13\.0) dB"):
+            check_quality([good, low], 20)

@@ -97,6 +97,7 @@ def plan_quantization(
     Raises:
         ValueError, TypeError: a bad argument, named; or ``target_bytes`` is less than the weights
             take at least; or outputs that are not finite, on which no sensitivity can be measured.
+        RuntimeError: another thread is at work on ``coreai_program``.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
     """
     check_goal(target_bytes, min_sqnr)

@@ -46,7 +46,7 @@ def dequantize_weights(
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
-        RuntimeError: another thread is changing ``program`` in place.
+        RuntimeError: another thread is at work on ``program``.
     """
     parse_decoder(backend)
     threads = parse_num_threads(num_threads)

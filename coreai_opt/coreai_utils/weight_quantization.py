@@ -102,7 +102,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
-        RuntimeError: another thread is quantizing ``coreai_program`` in place.
+        RuntimeError: another thread is at work on ``coreai_program``.
     """
     arguments = {
         "dtype": dtype,

@@ -23,7 +23,7 @@ def dequantize_program(program: AIProgram, backend: str, num_threads: int) -> No
         num_threads: threads that it may use.
 
     Raises:
-        RuntimeError: another thread is changing it.
+        RuntimeError: another thread is at work on it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
     with alone_with(program):

@@ -1,6 +1,7 @@
 """Inputs to run a program on: from a file, or made up where no one gives any."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,31 @@ __all__ = ["load_arrays", "random_inputs", "split_samples"]
 
 Array = npt.NDArray[Any]
 
+# What numpy and zipfile raise for bytes that they cannot make sense of.
+_DAMAGE = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 def load_arrays(path: Path) -> dict[str, Array]:
     """Return the arrays of an ``.npz`` file by name.
 
     Raises:
-        ValueError: it is no such file.
-        OSError: it cannot be read.
+        ValueError: it is no such file, or damaged.
+        OSError: it cannot be opened.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no .npz file of arrays ({error})") from error
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is no .npz file of arrays ({error})") from error
 
 
 def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:

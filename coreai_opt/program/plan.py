@@ -16,7 +16,7 @@ from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import Blocks, weight_blocks
 from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.inputs import split_samples
-from coreai_opt.program.quantize import Work, quantize_program
+from coreai_opt.program.quantize import Work, alone_with, quantize_program
 from coreai_opt.program.rewrite import saved_bytes
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.rules import ParsedRule, Rule
@@ -60,14 +60,16 @@ def measure_candidates(
 
     Raises:
         ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
+        RuntimeError: another thread is at work on the program.
     """
-    runs = None if inputs is None else _Runs(program, inputs)
-    items = _measure(find_weights(program, weight_num_threshold), formats, work)
-    if runs is None:
-        shares = _shares(items)
-    else:
-        shares = [_sensitivity(runs, item, probes, work) for item in items]
-    return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
+    with alone_with(program):
+        runs = None if inputs is None else _Runs(program, inputs)
+        items = _measure(find_weights(program, weight_num_threshold), formats, work)
+        if runs is None:
+            shares = _shares(items)
+        else:
+            shares = [_sensitivity(runs, item, probes, work) for item in items]
+        return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
 
 
 def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -> list[_Item]:

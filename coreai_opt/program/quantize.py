@@ -85,7 +85,7 @@ def quantize_program(
     Raises:
         TypeError, ValueError: ``rules`` or ``importance`` do not fit the program, which is as it
             was.
-        RuntimeError: another thread is quantizing it.
+        RuntimeError: another thread is at work on it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
     with alone_with(program):
@@ -94,18 +94,20 @@ def quantize_program(
 
 
 _owners: dict[int, int] = {}
-"""The programs that are being changed, by id, and the threads that do it."""
+"""The programs that are being worked on, by id, and the threads that do it."""
 
 
 @contextmanager
 def alone_with(program: AIProgram) -> Iterator[None]:
-    """Keep two threads from rewriting one program: Core AI would follow freed pointers.
+    """Keep a thread from rewriting a program that another is at work on, and the other way round.
+
+    Core AI would follow freed pointers.
 
     An entry that Ctrl-C leaves behind does not hinder the thread that was interrupted.
     """
     this_thread = threading.get_ident()
     if _owners.setdefault(id(program), this_thread) != this_thread:
-        raise RuntimeError("the program is being changed already, by another thread")
+        raise RuntimeError("another thread is at work on the program already")
     try:
         yield
     finally:

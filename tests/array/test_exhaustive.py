@@ -21,6 +21,7 @@ from .corpus import (
     F16,
     F32,
     FLOAT_SCALE_SPECS,
+    MSE_SPECS,
     SPECS,
     WEIGHT_DTYPES,
     Array,
@@ -28,8 +29,10 @@ from .corpus import (
     Spec,
     bits_of,
     from_bits,
+    instruction_sets,
 )
 from .exact import POSITIVE_CODES, nearest_codes
+from .test_differential import assert_same_bytes
 
 EVERY_PATTERN = np.arange(1 << 16)
 
@@ -99,6 +102,20 @@ def test_every_16_bit_weight(spec: Spec, dtype: DTypeLike, arrangement: str, bac
     else:
         assert (result.zero_point == expected_zero_points(spec, weight, result)).all()
     assert (result.codes().view(np.uint8) == expected_codes(spec, weight, result)).all()
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
+@pytest.mark.parametrize("spec", MSE_SPECS, ids=str)
+def test_every_16_bit_weight_with_searched_scales(
+    spec: Spec, dtype: DTypeLike, arrangement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the reference, whose search has tests of its own, says what is right."""
+    weight, block_sizes = ARRANGEMENTS[arrangement](dtype)
+    want = spec.quantize(weight, block_sizes, "reference")
+    for level in instruction_sets():
+        monkeypatch.setenv("COREAI_OPT_ISA", level)
+        assert_same_bytes(spec.quantize(weight, block_sizes, "native"), want)
 
 
 @pytest.mark.parametrize("dtype", [F16, BF16], ids=str)

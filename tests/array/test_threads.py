@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import ml_dtypes
@@ -135,6 +136,23 @@ def test_a_failure_in_any_part_is_raised(failing: int) -> None:
 
     with pytest.raises(MemoryError):
         workers.in_parallel(work, [0, 1, 2])
+
+
+def test_all_parts_have_ended_when_one_fails() -> None:
+    """They write into buffers that are gone then."""
+    begun, ended = threading.Event(), []
+
+    def work(first: int, end: int) -> None:
+        if end == 2:
+            begun.wait(60)
+            raise MemoryError
+        begun.set()
+        time.sleep(0.3)
+        ended.append(first)
+
+    with pytest.raises(MemoryError):
+        workers.in_parallel(work, [0, 1, 2])
+    assert ended == [0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

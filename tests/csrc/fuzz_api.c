@@ -4,7 +4,7 @@
  * What must hold: a job is prepared if and only if the header allows it; nothing but the buffers is
  * touched, which have pages without access right before and behind them, and poisoned memory where they
  * do not fill their pages; every level, cut and order of the work gives the bytes that the portable
- * level gives in one call.
+ * level gives in one call, of decoding too; codes that are packed and unpacked are what they were.
  *
  * Build it with a small CAQ_TILE_BLOCKS, so that small weights have several tiles.
  */
@@ -174,7 +174,7 @@ static int check_request(const request *r) {
  * Buffers.
  */
 
-enum { WEIGHT, PACKED, SCALES, ZERO_POINTS, SCRATCH, IMPORTANCE, BUFFERS };
+enum { WEIGHT, PACKED, SCALES, ZERO_POINTS, SCRATCH, IMPORTANCE, DECODED, CODES, BUFFERS };
 
 typedef struct buffer {
     uint8_t *pages;
@@ -467,6 +467,86 @@ static void check_all_levels(const request *r, uint8_t *weight, int is_finite, i
     }
 }
 
+/*
+ * Decoding and packing, of any bytes: codes, scales and zero points that no caq_quantize() has written.
+ */
+
+static void fill_with_any(uint8_t *bytes, size_t size, uint32_t random) {
+    for (size_t i = 0; i < size; i++) {
+        random ^= random << 13, random ^= random >> 17, random ^= random << 5;
+        bytes[i] = (uint8_t)(random >> 9);
+    }
+}
+
+/* The bits of an element in memory, with the same bits for every NaN. */
+static uint32_t bits_of(const uint8_t *elements, size_t i, float_type type) {
+    uint32_t infinity = ((1u << type.exponent_bits) - 1) << type.mantissa_bits;
+    uint32_t magnitudes = (1u << (8 * type.size - 1)) - 1, bits = 0;
+    memcpy(&bits, elements + i * (size_t)type.size, (size_t)type.size);
+    return (bits & magnitudes) > infinity ? UINT32_MAX : bits;
+}
+
+/* Runs of any length, the last first; each into a buffer of its own size. */
+static void check_decoding(const caq_job *job, places at, caq_source target, const uint8_t *whole,
+                           input *in) {
+    float_type type = types[target];
+    for (size_t end = job->elements, first; end; end = first) {
+        first = one_in_8(in) ? 0 : take_below(in, end);
+        uint8_t *run =
+            place_output(DECODED, (end - first) * (size_t)type.size, in, take_below(in, 4), 0x5A);
+        CHECK(caq_dequantize(job, first, end - first, at.packed, at.scales, at.zero_points, target,
+                             run, at.scratch) == CAQ_OK);
+        for (size_t i = first; i < end; i++)
+            CHECK(bits_of(run, i - first, type) == bits_of(whole, i, type));
+    }
+}
+
+/* Whether a byte holds a code of a format: signs are extended, other bits are zero. */
+static int is_code(uint8_t byte, caq_format_info format) {
+    int half = 1 << (format.bits - 1), code = format.is_signed ? (int8_t)byte + half : byte;
+    return code >= 0 && code < 2 * half;
+}
+
+/* What is unpacked in runs is packed to the same bytes, but for unused bits, which become zeros. */
+static void check_packing(const caq_job *job, places at, input *in) {
+    static uint8_t packed[MOST_ELEMENTS];
+    caq_format_info format = caq_describe_format(job->format);
+    size_t used = job->elements * format.bits % 8;
+    memset(packed, (int)take(in, 1), job->packed_size);
+    for (size_t end = job->elements, first; end; end = first) {
+        first = one_in_8(in) ? 0 : take_below(in, end);
+        uint8_t *codes = place_output(CODES, end - first, in, 0, 0x5A);
+        CHECK(caq_unpack(job, first, end - first, at.packed, codes) == CAQ_OK);
+        for (size_t i = 0; i < end - first; i++)
+            CHECK(is_code(codes[i], format));
+        CHECK(caq_pack(job, first, end - first, codes, packed) == CAQ_OK);
+    }
+    if (used)
+        at.packed[job->packed_size - 1] &= (uint8_t)((1u << used) - 1);
+    CHECK(!memcmp(packed, at.packed, job->packed_size));
+}
+
+static void check_any_bytes(const request *r, input *in) {
+    static uint8_t whole[4 * MOST_ELEMENTS];
+    uint32_t random = 1 + (uint32_t)take(in, 3);
+    caq_source target = (caq_source)take_enum(in, CAQ_SOURCES, 0);
+    caq_job job;
+    CHECK(prepare(&job, r, CAQ_PORTABLE, 1) == CAQ_OK);
+    places at = place_outputs(&job, NULL, in);
+    fill_with_any(at.packed, job.packed_size, random);
+    fill_with_any(at.scales, job.scale_count * job.scale_size, random + 1);
+    fill_with_any(at.zero_points, job.scale_count, random + 2);
+    CHECK(caq_dequantize(&job, 0, job.elements, at.packed, at.scales, at.zero_points, target, whole,
+                         at.scratch) == CAQ_OK);
+    for (int level = 0; level < CAQ_LEVELS; level++) {
+        if (!caq_has_level((caq_level)level))
+            continue;
+        CHECK(prepare(&job, r, level, r->parts) == CAQ_OK);
+        check_decoding(&job, at, target, whole, in);
+    }
+    check_packing(&job, at, in);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     input in = {bytes, size};
     request r = take_request(&in);
@@ -485,5 +565,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     CHECK(mprotect(pages.pages, pages.room, PROT_READ) == 0);
     importances h = take_importances(&r, elements, &in);
     check_all_levels(&r, weight, is_finite(weight, elements, type), h, &in);
+    check_any_bytes(&r, &in);
     return 0;
 }

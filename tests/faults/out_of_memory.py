@@ -11,11 +11,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "program"))
 
+import numpy as np
 from coreai.authoring import AIProgram
 from programs import random_weight, text, two_layers, weight_values
 
 from coreai_opt import _native, quantize_array
-from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
 
 failing_malloc = ctypes.CDLL(sys.argv[1])
 _native.SMALLEST_SHARE = 1024
@@ -41,32 +42,48 @@ def fail_each_allocation(what: str, call: Callable[[], Any], check: Callable[[],
     print(number - 1, what)
 
 
+WEIGHT = random_weight((96, 128))
+IMPORTANCE = np.abs(random_weight((1, 128)))
+ARRAYS: dict[str, dict[str, Any]] = {
+    "int4": {"dtype": "int4", "block_sizes": (1, 4)},
+    "uint4": {"dtype": "uint4", "qscheme": "asymmetric", "block_sizes": (0, 0)},
+    "fp8_e4m3fn": {"dtype": "fp8_e4m3fn", "block_sizes": (0, 1)},
+    "int4 mse": {"dtype": "int4", "block_sizes": (0, 0), "observer": "mse"},
+    "int8 mse weighed": {
+        "dtype": "int8",
+        "block_sizes": (1, 4),
+        "observer": "mse",
+        "importance": IMPORTANCE,
+    },
+}
+
+
+def fail_repeatable(what: str, call: Callable[[], bytes]) -> None:
+    """Fail each allocation of a call that gives the same bytes each time."""
+    want, given = call(), WEIGHT.tobytes() + IMPORTANCE.tobytes()
+
+    def check() -> None:
+        assert WEIGHT.tobytes() + IMPORTANCE.tobytes() == given
+        assert call() == want
+
+    fail_each_allocation(what, call, check)
+
+
 def arrays() -> None:
-    weight = random_weight((96, 128))
-    for dtype, qscheme, block_sizes in (
-        ("int4", "symmetric", (1, 4)),
-        ("uint4", "asymmetric", (0, 0)),
-        ("fp8_e4m3fn", "symmetric", (0, 1)),
-    ):
+    for name, arguments in ARRAYS.items():
         for num_threads in (1, 2):
 
-            def quantized() -> tuple[bytes, bytes, bytes]:
-                q = quantize_array(
-                    weight,
-                    dtype,  # noqa: B023
-                    qscheme=qscheme,  # noqa: B023
-                    block_sizes=block_sizes,  # noqa: B023
-                    num_threads=num_threads,  # noqa: B023
-                )
-                return q.packed.tobytes(), q.scale.tobytes(), q.zero_point.tobytes()
+            def quantized() -> bytes:
+                q = quantize_array(WEIGHT, num_threads=num_threads, **arguments)  # noqa: B023
+                return q.packed.tobytes() + q.scale.tobytes() + q.zero_point.tobytes()
 
-            want, before = quantized(), weight.tobytes()
-
-            def check() -> None:
-                assert weight.tobytes() == before  # noqa: B023
-                assert quantized() == want  # noqa: B023
-
-            fail_each_allocation(f"array {dtype}, {num_threads} threads", quantized, check)
+            fail_repeatable(f"array {name}, {num_threads} threads", quantized)
+    stored = quantize_array(WEIGHT, "int4", block_sizes=(1, 4))
+    for num_threads in (1, 2):
+        fail_repeatable(
+            f"decoded, {num_threads} threads",
+            lambda: stored.dequantize(num_threads=num_threads).tobytes(),  # noqa: B023
+        )
 
 
 def programs() -> None:
@@ -105,5 +122,42 @@ def programs() -> None:
         assert weight_values(program) == quantized
 
 
+def decoded_programs() -> None:
+    program = quantize_weights(two_layers(96, 128, 96), "int4")
+    before = text(program)
+    quantized, floats = weight_values(program), weight_values(dequantize_weights(program))
+
+    def check_copied() -> None:
+        assert text(program) == before
+
+    def check_in_place() -> None:
+        states = [quantized, [quantized[1], floats[0]], floats]
+        assert weight_values(program) in states
+        program._module.verify()
+
+    for in_place, check in ((False, check_copied), (True, check_in_place)):
+        what = f"decoded program, in_place={in_place}"
+        fail_each_allocation(what, lambda: dequantize_weights(program, in_place=in_place), check)  # noqa: B023
+    assert weight_values(program) == floats
+
+
+def plans() -> None:
+    program = two_layers(96, 128, 96)
+    before = text(program)
+
+    def plan() -> str:
+        return plan_quantization(program, min_sqnr=20.0, num_threads=2).to_toml()
+
+    want = plan()
+
+    def check() -> None:
+        assert text(program) == before
+        assert plan() == want
+
+    fail_each_allocation("plan", plan, check)
+
+
 arrays()
 programs()
+decoded_programs()
+plans()

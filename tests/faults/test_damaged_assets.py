@@ -1,4 +1,7 @@
-"""Assets with flipped bits or missing ends, in every file: one line, and nothing is written."""
+"""Assets with flipped bits or missing ends, in every file: one line, and nothing is written.
+
+Arrays that come from files, too.
+"""
 
 import hashlib
 import shutil
@@ -6,10 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from coreai_opt import assets
+from coreai_opt.program import inputs
 from coreai_opt.program.candidates import find_weights
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
@@ -86,6 +92,23 @@ def test_damage_that_the_digest_agrees_with_does_not_reach_the_output(
             assert contents(output) == contents(MODEL)
         shutil.rmtree(output)
     assert ended > 0
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::UserWarning")  # numpy's, of headers
+def test_damage_to_a_file_of_arrays(tmp_path: Path, save: Any, long: bool) -> None:
+    """It is told, or the arrays may be others: not every byte is under a checksum."""
+    file = tmp_path / "arrays.npz"
+    save(file, x=np.arange(24, dtype=np.float32).reshape(3, 8), y=np.arange(5))
+    told = 0
+    for data in damaged(file.read_bytes(), 1 if long else 3):
+        file.write_bytes(data)
+        try:
+            inputs.load_arrays(file)
+        except ValueError as error:
+            told += 1
+            assert str(error).startswith(f"{file} is no .npz file of arrays (")  # noqa: PT017
+    assert told > 500
 
 
 def contents(asset: Path) -> dict[str, bytes]:

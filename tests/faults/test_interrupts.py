@@ -4,16 +4,18 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 from coreai._compiler import ir
 from coreai.authoring import AIProgram
 
 import coreai_opt
-from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
 
 from ..program.programs import text, two_layers, weight_values
 
@@ -92,6 +94,41 @@ def test_a_copy_that_is_interrupted_leaves_the_program_as_it_was(long: bool) -> 
     assert number > 1000
     assert text(program) == before
     assert weight_values(quantize(program, 2)) == weight_values(quantize(two_layers(), 1))
+
+
+def test_a_program_that_is_decoded_is_valid_wherever_it_is_interrupted(long: bool) -> None:
+    """In place: each weight is quantized or decoded, whole; another run does what is left."""
+    quantized = quantize(two_layers(), 1)
+    before, after = weight_values(quantized), weight_values(dequantize_weights(quantized))
+    states = [before, [before[1], after[0]], after]
+    seen = Counter[int]()
+    for number in range(1, 1_000_000, 1 if long else 13):
+        program = deepcopy(quantized)
+        if not interrupted_at(number, lambda: dequantize_weights(program, in_place=True)):  # noqa: B023
+            break
+        program._module.verify()
+        assert ir.Context.current is None
+        seen[states.index(weight_values(program))] += 1
+        assert weight_values(dequantize_weights(program, in_place=True)) == after
+    assert seen.keys() == {0, 1, 2}
+    assert seen.total() > 50
+
+
+def test_a_program_that_a_plan_is_made_for_is_never_changed(long: bool) -> None:
+    program, number = two_layers(), 1
+    inputs = {"x": np.ones((3, 8), np.float32)}
+
+    def plan() -> str:
+        return plan_quantization(
+            program, min_sqnr=20.0, inputs=inputs, weight_num_threshold=0, num_threads=2
+        ).to_toml()
+
+    before, want = text(program), plan()
+    while interrupted_at(number, plan):
+        assert text(program) == before
+        number += 97 if long else 997
+    assert number > 5000
+    assert plan() == want
 
 
 SIGNALS = """

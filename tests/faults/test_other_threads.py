@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import _native, quantize_array
-from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt import _native, quantize_array, workers
+from coreai_opt.coreai_utils import plan_quantization, quantize_weights
+from coreai_opt.program import plan as program_plan
+from coreai_opt.program.candidates import find_weights
+from coreai_opt.program.coreai_ir import read_constant
 from coreai_opt.records import WeightRecord
 
 from ..program.programs import text, two_layers, weight_values
@@ -57,7 +60,7 @@ def test_only_one_thread_can_quantize_a_program_in_place() -> None:
         messages.append(str(error))
 
     assert quantize(program, in_place=True, progress=from_another_thread) is program
-    assert messages == ["the program is being changed already, by another thread"] * 2
+    assert messages == ["another thread is at work on the program already"] * 2
     assert weight_values(program) == want
 
     for _ in range(50):
@@ -66,6 +69,70 @@ def test_only_one_thread_can_quantize_a_program_in_place() -> None:
             assert result is program or isinstance(result, RuntimeError)
         program._module.verify()
         assert weight_values(program) == want
+
+
+def plan(program: Any) -> Any:
+    return plan_quantization(program, min_sqnr=20.0, weight_num_threshold=0, num_threads=2)
+
+
+def test_no_plan_is_made_for_a_program_that_another_thread_changes() -> None:
+    program = two_layers(64, 48, 32)
+    results = []
+
+    def from_another_thread(_: WeightRecord) -> None:
+        results.extend(in_threads(lambda: plan(program)))
+
+    quantize(program, in_place=True, progress=from_another_thread)
+    assert [type(error) for error in results] == [RuntimeError] * 2
+    assert {str(error) for error in results} == {"another thread is at work on the program already"}
+
+
+def test_no_program_is_changed_that_another_thread_makes_a_plan_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program, results = two_layers(64, 48, 32), []
+    want = plan(program).to_toml()
+
+    def from_another_thread(*arguments: Any) -> Any:
+        results.extend(in_threads(lambda: quantize(program, in_place=True)))
+        return read_constant(*arguments)
+
+    monkeypatch.setattr(program_plan, "read_constant", from_another_thread)
+    assert plan(program).to_toml() == want
+    assert [type(error) for error in results] == [RuntimeError] * 2
+    assert len(find_weights(program, 0)) == 2
+
+
+def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a system has no more of them; in a moment it may."""
+    start, allowed = workers._thread.start_new_thread, [0]
+
+    def refuse(*arguments: Any) -> Any:
+        allowed[0] -= 1
+        if allowed[0] < 0:
+            raise RuntimeError("can't start new thread")
+        return start(*arguments)
+
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 64)
+    program = two_layers(64, 48, 32)
+    original, want = weight_values(program), weight_values(quantize(program))
+    states = [original, [want[0], original[1]], want]
+    for number in range(20):
+        monkeypatch.setattr(workers, "_pool", workers._Pool())
+        monkeypatch.setattr(workers._thread, "start_new_thread", refuse)
+        allowed[0] = number
+        try:
+            quantize_weights(program, "int4", weight_num_threshold=0, num_threads=4, in_place=True)
+        except RuntimeError as error:
+            assert str(error) == "can't start new thread"  # noqa: PT017
+        else:
+            break
+        finally:
+            monkeypatch.setattr(workers._thread, "start_new_thread", start)
+        assert weight_values(program) in states
+        program._module.verify()
+    assert 1 < number < 19
+    assert weight_values(program) == want
 
 
 def test_a_program_can_be_quantized_again_after_a_failure() -> None:

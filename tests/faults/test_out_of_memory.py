@@ -31,5 +31,9 @@ def test_each_allocation_that_fails_is_a_memory_error(tmp_path: Path) -> None:
     assert failed["array int4, 1 threads"] == 4
     assert failed["array int4, 2 threads"] == 5
     assert failed["array uint4, 1 threads"] == 2
-    assert len(failed) == 10
-    assert all(number > 9 for what, number in failed.items() if "program" in what)
+    # Of the search in threads, sums and a scratch for each thread and pass besides.
+    assert failed["array int4 mse, 2 threads"] > 10
+    assert failed["decoded, 2 threads"] == 3
+    assert len(failed) == 19
+    assert all(number > 5 for what, number in failed.items() if "program" in what)
+    assert failed["plan"] > 100

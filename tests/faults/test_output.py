@@ -1,7 +1,9 @@
-"""The asset that is written: killed, interrupted, on a full or read-only disk, two at a time.
+"""What is written: killed, interrupted, on a full or read-only disk, two at a time.
 
 Whatever happens, one whole asset is there: the old one or the new one. The one exception is a
 process that is killed between the two renames of ``--force``: then both are, under hidden names.
+The same holds of reports and plans, which are files and need one rename. Where a report cannot be
+written, the asset is not either.
 """
 
 import os
@@ -16,6 +18,7 @@ import pytest
 
 from coreai_opt import assets
 from coreai_opt.program.candidates import find_quantized
+from coreai_opt.rules import load_rules
 
 COMMAND = Path(sys.executable).with_name("coreai-opt")
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
@@ -90,6 +93,56 @@ def test_interrupted_at_any_moment(output: Path, long: bool) -> None:
         assert is_whole(output)
         assert list(output.parent.iterdir()) == [output]
     assert interrupted > 2
+
+
+OLD = "what was there before"
+
+
+@pytest.fixture
+def outputs(output: Path) -> tuple[Path, Path, Path]:
+    """An asset, a report and a plan to replace."""
+    report, plan = output.with_name("report.html"), output.with_name("plan.toml")
+    for file in (report, plan):
+        file.write_text(OLD)
+    return output, report, plan
+
+
+def with_report_and_plan(output: Path, report: Path, plan: Path) -> list[str]:
+    goal = ("--target-size", "400KB", "--plan-out", str(plan), "--report", str(report))
+    return [str(COMMAND), "quantize", str(MODEL), str(output), "--force", *goal]
+
+
+def test_reports_and_plans_are_whole_at_any_moment(
+    outputs: tuple[Path, Path, Path], long: bool
+) -> None:
+    output, report, plan = outputs
+    command, started = with_report_and_plan(*outputs), time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    seconds, killed = time.monotonic() - started, 0
+    asset, chosen, page = assets.load_asset(output).program, plan.read_text(), report.read_text()
+    new, count = [w.format for w in find_quantized(asset)], 200 if long else 10
+    for moment in range(count + 1):
+        shutil.rmtree(output)
+        shutil.copytree(MODEL, output)
+        for file in (report, plan):
+            file.write_text(OLD)
+        with subprocess.Popen(command, stdout=-3, stderr=-3) as process:
+            try:
+                process.wait(seconds * moment / count)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        killed += process.returncode == -signal.SIGKILL
+        found = [w.format for w in find_quantized(assets.load_asset(output).program)]
+        assert found in ([], new)
+        assert plan.read_text() in (OLD, chosen)
+        # Reports say how long each weight took.
+        assert report.read_text() == OLD or report.read_text().endswith(page[-20:])
+        left = set(output.parent.iterdir()) - {*outputs}
+        assert all(folder.name.startswith(".") for folder in left), left
+        assert len(left) <= 2
+        for folder in left:
+            shutil.rmtree(folder)
+    assert killed > 5
 
 
 # Ends the process before or after its n-th rename, and without Core AI, which takes half a second.
@@ -177,6 +230,19 @@ def test_two_commands_at_once(tmp_path: Path, force: bool) -> None:
     assert is_whole(output)
 
 
+def test_two_commands_at_once_with_one_report_and_plan(outputs: tuple[Path, Path, Path]) -> None:
+    output, report, plan = outputs
+    command = with_report_and_plan(*outputs)
+    runs = [subprocess.Popen(command, text=True, stdout=-3, stderr=-1) for _ in range(2)]
+    assert [run.communicate()[1] for run in runs] == ["", ""]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert set(output.parent.iterdir()) == {*outputs}
+    assert report.read_text().endswith("</html>\n")
+    rules = {rule.name: str(rule.dtype) for rule in load_rules(plan) if not rule.keep}
+    quantized = find_quantized(assets.load_asset(output).program)
+    assert {weight.name: weight.format for weight in quantized} == rules
+
+
 # Disks. A user namespace may mount one of its own, which ends with it.
 
 IN_A_DISK_OF_ITS_OWN = """
@@ -188,9 +254,9 @@ cd "$DISK"
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 
 
-def run_on_disk(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
+def run_on_disk(folder: Path, script: str, **more: Path) -> subprocess.CompletedProcess[str]:
     """Run a script in a folder that is a disk of 4 MB, with an asset to replace on it."""
-    paths = {"DISK": tmp_path, "COMMAND": COMMAND, "IN": MODEL, "PYTHON": sys.executable}
+    paths = {"DISK": folder, "COMMAND": COMMAND, "IN": MODEL, "PYTHON": sys.executable, **more}
     return subprocess.run(
         [*NAMESPACE, IN_A_DISK_OF_ITS_OWN + script],
         env=os.environ | {name: str(path) for name, path in paths.items()},
@@ -231,6 +297,55 @@ def test_full_disk(disk: Path, free: int) -> None:
     assert (run.returncode, run.stdout) == (2, "unchanged\n"), run
     assert " bytes are free" in run.stderr
     assert run.stderr.count("\n") == 1
+
+
+REPORT = """set +e
+"$COMMAND" quantize "$IN" "$OUT" --dtype int8 --force --report report.%s >&2; code=$?
+rm -f .fill
+cat report.*
+exit $code"""
+
+
+@pytest.mark.parametrize("suffix", ["html", "md", "json"])
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [(FILL % 0, "No space left on device"), ('mount -o remount,ro "$DISK"\n', "Read-only")],
+    ids=["full", "read-only"],
+)
+def test_a_report_that_cannot_be_written(
+    disk: Path, output: Path, trouble: str, words: str, suffix: str
+) -> None:
+    """The asset, which is on another disk, is not replaced then."""
+    (folder := disk / "disk").mkdir()
+    prepare = f"echo old >report.{suffix}\n{trouble}"
+    run = run_on_disk(folder, prepare + REPORT % suffix, OUT=output)
+    assert (run.returncode, run.stdout) == (2, "old\n"), run
+    assert run.stderr.startswith("coreai-opt: error: ")
+    assert words in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert contents(output) == contents(MODEL)
+    assert set(output.parent.iterdir()) == {output, folder}
+
+
+PLAN = QUANTIZE.replace("--dtype int8", "--target-size 400KB --plan-out plan.toml")
+
+
+def test_a_plan_that_cannot_be_written(disk: Path) -> None:
+    run = run_on_disk(disk, f"{FILL % 0}{PLAN}rm .fill\n{UNCHANGED}")
+    assert (run.returncode, run.stdout) == (2, "unchanged\n"), run
+    assert "No space left on device" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--report", "--plan-out"])
+def test_a_folder_in_the_place_of_a_file(output: Path, option: str) -> None:
+    goal = ("--target-size", "400KB")
+    (folder := output.with_name({"--report": "x.md", "--plan-out": "x.toml"}[option])).mkdir()
+    command = [COMMAND, "quantize", MODEL, output, "--force", *goal, option, folder]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    message = f"coreai-opt: error: {option} must be a file; {folder} is a folder\n"
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", message)
+    assert contents(output) == contents(MODEL)
 
 
 @pytest.mark.parametrize("free", [0, 100_000, 400_000])

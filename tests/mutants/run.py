@@ -81,11 +81,11 @@ ARRAY = (
     "tests/array/test_backends.py",
 )
 C_LIBRARY = "tests/csrc"
-PROGRAM = ("tests/program",)
-BUDGET = ("tests/array/test_budget.py",)
-PLAN = ("tests/program/test_plan.py",)
+FIGURES = ("tests/array/test_budget.py", "tests/array/test_errors.py", "tests/test_compare.py")
+FILES = ("tests/faults/test_output.py", "tests/faults/test_damaged_assets.py", "tests/test_cli.py", "tests/test_cli_plan.py")
+PROGRAM = ("tests/program", "tests/faults/test_other_threads.py")
+PLAN = ("tests/program/test_plan.py", "tests/faults/test_other_threads.py")
 REPORTS = ("tests/test_reports.py",)
-QUANTIZE_COMMAND = ("tests/test_cli_plan.py",)
 
 Selection = tuple[str, ...]
 
@@ -98,14 +98,14 @@ def selection(file: str) -> Selection:
         return (C_LIBRARY, "-k", "neon")
     if file.startswith("csrc/"):
         return (*ARRAY, C_LIBRARY, "-k", "not aarch64")
-    if file == "coreai_opt/budget.py":
-        return BUDGET
+    if file.startswith(("coreai_opt/budget", "coreai_opt/compare", "coreai_opt/errors")):
+        return FIGURES
     if Path(file).name in {"plan.py", "planning.py"}:
         return PLAN
     if file.startswith("coreai_opt/reports/"):
         return REPORTS
-    if file == "coreai_opt/quantize_command.py":
-        return QUANTIZE_COMMAND
+    if file.startswith(("coreai_opt/assets", "coreai_opt/quantize_command")):
+        return FILES
     if file.startswith(("coreai_opt/program/", "coreai_opt/rules", "coreai_opt/settings")):
         return PROGRAM
     return ARRAY

@@ -535,6 +535,51 @@ _DECODE = (
             "select_bits(stored[i] == 0, 0x200000",
             "the E8M0 scale 0 stands for 2^-127",
         ),
+        (
+            "decode-nan-e8m0",
+            "0x7FC00000",
+            "0x7F800000",
+            "the E8M0 scale 255 is a NaN",
+        ),
+        (
+            "decode-within-a-byte",
+            "for (; count && element % codes_per_byte; count--)",
+            "for (; count && 0; count--)",
+            "a run of elements may begin within a byte",
+        ),
+        (
+            "unpack-sign",
+            "(uint8_t)((codes[i] ^ sign) - sign)",
+            "(uint8_t)(codes[i] ^ (sign & 0))",
+            "unpacked INT codes have the sign of their bits",
+        ),
+    ),
+    *_mutants(
+        "csrc/decode_template.h",
+        (
+            "decode-tail",
+            "KERNEL(decode_few)(codes + i, length - i, s, z, from, is_float, to + i);",
+            "KERNEL(decode_few)(codes + i, length - i - 1, s, z, from, is_float, to + i);",
+            "the last elements of a block are decoded",
+        ),
+        (
+            "decode-scale-of-column",
+            "KERNEL(load_parameters)(scale + i)",
+            "KERNEL(load_parameters)(scale)",
+            "every column is decoded with a scale of its own",
+        ),
+        (
+            "decode-zero-of-column",
+            "VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[i])",
+            "VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[0])",
+            "every column is decoded with a zero point of its own",
+        ),
+        (
+            "decode-scale-of-block",
+            "vf s = VECTOR(set_f)(scale[block]);",
+            "vf s = VECTOR(set_f)(scale[0]);",
+            "every block is decoded with a scale of its own",
+        ),
     ),
     *_mutants(
         "csrc/values_template.h",
@@ -1183,7 +1228,179 @@ _ARRAYS = (
     ),
 )
 
+_FIGURES = (
+    *_mutants(
+        "coreai_opt/errors.py",
+        (
+            "error-squares",
+            "mean_square = signal / flat.size or",
+            "mean_square = signal or",
+            "errors are relative to the root of the mean square",
+        ),
+        (
+            "error-edges",
+            "*range(1023 - 30, 1024, 2)",
+            "*range(1023 - 30 + 1, 1025, 2)",
+            "histograms have an edge at each power of two of the error, not of its square",
+        ),
+        (
+            "error-blocks",
+            "if scales > 1 else slice(None)",
+            "if scales < 0 else slice(None)",
+            "runs of rows are decoded with the scales of their rows",
+        ),
+        (
+            "error-bytes",
+            "step = math.lcm(block, 8 // math.gcd(8, bits))",
+            "step = block",
+            "runs of rows begin at a byte",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/compare.py",
+        (
+            "sqnr-sides",
+            "np.sum(signal**2) / noise",
+            "np.sum(np.asarray(approximation, np.float64) ** 2) / noise",
+            "the signal of an SQNR is the reference",
+        ),
+        (
+            "quality-nan",
+            "if not c.sqnr_db >= min_sqnr_db",
+            "if c.sqnr_db < min_sqnr_db",
+            "an output whose SQNR is NaN has too little",
+        ),
+        (
+            "top-1-axis",
+            "r.argmax(-1) == y.argmax(-1)",
+            "r.argmax(0) == y.argmax(0)",
+            "top-1 is along the last axis",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/budget.py",
+        (
+            "budget-rounding",
+            "left = Fraction(budget) - sum(Fraction(option.size) for option in chosen)",
+            "left = Fraction(budget - sum(option.size for option in chosen))",
+            "sizes are added without rounding",
+        ),
+        (
+            "budget-order",
+            "key=lambda step: step.saving / step.size, reverse=True",
+            "key=lambda step: step.saving, reverse=True",
+            "steps that save the most for their size come first",
+        ),
+        (
+            "budget-hull",
+            "_rate(options, *hull[-2:]) <= _rate(options, hull[-1], number)",
+            "_rate(options, *hull[-2:]) > _rate(options, hull[-1], number)",
+            "only options on the lower convex hull are steps",
+        ),
+        (
+            "budget-fill",
+            "    _fill(items, picks, left)\n",
+            "",
+            "what is left of the budget is used",
+        ),
+        (
+            "budget-limit",
+            "if saving > 0 and size <= left",
+            "if saving > 0",
+            "a selection keeps to the budget",
+        ),
+    ),
+)
+
+_FILES = (
+    *_mutants(
+        "coreai_opt/assets.py",
+        (
+            "digest-unchecked",
+            'hashlib.file_digest(file, "sha256").digest() != digest.read_bytes()',
+            "False",
+            "an asset whose program is not that of its digest is damaged",
+        ),
+        (
+            "file-in-place",
+            '        new.write_text(text, "utf-8")\n        os.replace(new, path)\n',
+            '        path.write_text(text, "utf-8")\n',
+            "a report or plan that is there stays until the new one is complete",
+        ),
+        (
+            "existing-output",
+            "if os.path.lexists(path) and not force:",
+            "if False:",
+            "an output that exists needs --force",
+        ),
+        (
+            "old-asset-lost",
+            "discarded if os.path.lexists(path) else path",
+            "discarded",
+            "the old asset comes back where the new one cannot be moved",
+        ),
+        (
+            "no-turns",
+            "        fcntl.flock(descriptor, fcntl.LOCK_EX)\n",
+            "",
+            "writers of one output take turns",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/quantize_command.py",
+        (
+            "report-after-asset",
+            "            path = outputs.enter_context(replacing(destination, force=force))\n"
+            "            program.save_asset(path, metadata=asset.metadata)\n"
+            "            _check_size(path, goal.target_size)\n",
+            "            with replacing(destination, force=force) as path:\n"
+            "                program.save_asset(path, metadata=asset.metadata)\n"
+            "                _check_size(path, goal.target_size)\n",
+            "an asset stays where its report cannot be written",
+        ),
+    ),
+)
+
 _PROGRAMS = (
+    *_mutants(
+        "coreai_opt/program/stored.py",
+        (
+            "stored-offset",
+            "if coreai_ir.read_constant(offset2).any():",
+            "if False:",
+            "a weight whose decoder adds something else is not decoded",
+        ),
+        (
+            "stored-scheme",
+            "is_neutral and bool((zero_point == first).all())",
+            "bool((zero_point == first).all())",
+            "only neutral zero points are symmetric",
+        ),
+        (
+            "stored-blocks",
+            "if is_channel and all(w or size == 1",
+            "if is_channel or all(w or size == 1",
+            "per channel, blocks are whole axes and single channels",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/program/plan.py",
+        (
+            "plan-alone",
+            "    with alone_with(program):\n",
+            "    if True:\n",
+            "no plan is made for a program that another thread changes",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/workers.py",
+        (
+            "unjoined",
+            "        for task in tasks:\n            task.join()\n",
+            "        pass\n",
+            "all parts have ended when one fails",
+        ),
+    ),
     *_mutants(
         "coreai_opt/program/candidates.py",
         (
@@ -1701,6 +1918,8 @@ MUTANTS = (
     *_NEON,
     *_REFERENCE,
     *_ARRAYS,
+    *_FIGURES,
+    *_FILES,
     *_PROGRAMS,
     *_PLANS,
     *_REPORTS,

@@ -203,7 +203,7 @@ def test_only_one_thread_can_change_a_program(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(dequantize, "read_quantized", from_another_thread)
     dequantize_weights(program, in_place=True)
-    refusal = (RuntimeError, "the program is being changed already, by another thread")
+    refusal = (RuntimeError, "another thread is at work on the program already")
     assert messages == [refusal] * 4
     assert find_quantized(program) == []
 

@@ -39,6 +39,8 @@ def quantize(output: Path, run: int, options: list[str]) -> None:
         "--dtype uint8 --qscheme asymmetric --granularity per_tensor",
         "--dtype fp8_e4m3fn",
         "--dtype fp4_e2m1fn --granularity per_block",
+        "--dtype uint4 --qscheme asymmetric --granularity per_tensor --observer mse",
+        "--target-size 300KB",
     ],
 )
 def test_the_same_asset_quantized_twice_gives_the_same_constants(

@@ -1,7 +1,10 @@
 """Names of weights: what they say, and that they stay."""
 
 import fnmatch
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +122,35 @@ def test_a_weight_with_several_users_is_named_after_all_whatever_their_order() -
         (name,) = names(program)
         assert name.endswith("/broadcasting_batch_matmul:1-gather_nd:0/48x64")
         assert names(quantize_weights(program, "int8")) == [name]
+
+
+TIED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from programs import F32, constant, linear, make_program, random_weight
+from coreai.authoring import gather_nd
+from coreai_opt.program.candidates import find_weights
+
+def body(x, rows):
+    table = constant(random_weight((48, 64)))
+    return linear(x, table), gather_nd(table, rows)
+
+inputs, outputs = {"x": ((4, 64), F32), "rows": ((4, 1), np.int32)}, {"y": ((4, 48), F32)}
+print(find_weights(make_program(body, inputs, outputs | {"z": ((4, 64), F32)}), 0)[0].name)
+"""
+
+
+def test_names_do_not_depend_on_the_seed_of_hashes() -> None:
+    command = [sys.executable, "-c", TIED, str(Path(__file__).parent)]
+    found = {
+        subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "0123"
+    }
+    (name,) = found
+    assert name.endswith(b"/broadcasting_batch_matmul:1-gather_nd:0/48x64\n")
 
 
 def test_weights_in_the_same_place_are_counted_and_those_elsewhere_do_not_matter() -> None:
