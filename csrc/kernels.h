@@ -109,6 +109,13 @@ extern const caq_kernels caq_avx512_kernels[CAQ_SOURCES];
 extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #endif
 
+/* Whether there are kernels that take more than an element at a time; only these prefetch. */
+#if defined(HAVE_X86) || defined(HAVE_NEON)
+#define HAS_VECTORS 1
+#else
+#define HAS_VECTORS 0
+#endif
+
 /* Blocks are usually this long, as in OCP Microscaling. */
 #define USUAL_LENGTH 32
 

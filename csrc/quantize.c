@@ -176,7 +176,8 @@ static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, 
         return status;
     if (CAQ_WITH_MSE && job->observer == CAQ_MSE)
         caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
-    with->encoding.ahead = choose_ahead(job, run, unit);
+    if (HAS_VECTORS)
+        with->encoding.ahead = choose_ahead(job, run, unit);
     for (size_t row = 0; row < job->rows; row++)
         encode_run(with, tile, run, weight, packed, caq_run_start(job, run, row));
     return CAQ_OK;
