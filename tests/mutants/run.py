@@ -82,7 +82,12 @@ ARRAY = (
 )
 C_LIBRARY = "tests/csrc"
 FIGURES = ("tests/array/test_budget.py", "tests/array/test_errors.py", "tests/test_compare.py")
-FILES = ("tests/faults/test_output.py", "tests/faults/test_damaged_assets.py", "tests/test_cli.py", "tests/test_cli_plan.py")
+FILES = (
+    "tests/faults/test_output.py",
+    "tests/faults/test_damaged_assets.py",
+    "tests/test_cli.py",
+    "tests/test_cli_plan.py",
+)
 PROGRAM = ("tests/program", "tests/faults/test_other_threads.py")
 PLAN = ("tests/program/test_plan.py", "tests/faults/test_other_threads.py")
 REPORTS = ("tests/test_reports.py",)
