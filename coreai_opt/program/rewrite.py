@@ -69,4 +69,5 @@ def _build_zero_point(build: Builder, quantized: QuantizedArray, element: str) -
 
 
 def _is_uniform(zero_point: npt.NDArray[Any]) -> bool:
-    return bool(np.all(zero_point == zero_point.flat[0]))
+    codes = zero_point.view(np.uint8)  # of which numpy finds the least and the largest quickly
+    return bool(codes.min() == codes.max())
