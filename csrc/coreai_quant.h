@@ -241,7 +241,8 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
 typedef struct caq_search {
     int32_t pass;          /* which pass over the weights comes next */
     int32_t passes;        /* how many there are */
-    int32_t candidates;    /* scales that are tried in this pass */
+    int32_t tries;         /* scales that are tried in a pass that scores them */
+    int32_t candidates;    /* scales that are looked at in this pass */
     float gain[CAQ_LANES]; /* weights times this become integers; 0 where nothing is looked for */
     float error_gain[CAQ_LANES];
     float extent[CAQ_LANES];          /* absmax, or half of what lies between the extremes */

@@ -22,6 +22,21 @@ static int32_t count_turns(const caq_job *job) {
     return job->scheme == CAQ_SYMMETRIC ? 2 : 4;
 }
 
+static size_t elements_of_block(const caq_job *job) { return job->elements / job->scale_count; }
+
+/* Scales that each of them tries: of integers the more, the longer the blocks are. */
+static int32_t count_tries(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    if (format.mantissa)
+        return FLOAT_STEPS;
+    caq_grid grid = integer_grid(format.bits);
+    uint64_t most = (uint64_t)(grid.reach * grid.reach) * elements_of_block(job);
+    int32_t step = grid.first, tries = 0;
+    for (; step <= grid.last && (uint64_t)(step * step) <= most; tries++)
+        step = next_step(grid, step);
+    return tries;
+}
+
 /* All passes but the last. */
 static int is_scoring(const caq_search *search) { return search->pass + 1 < search->passes; }
 
@@ -88,7 +103,6 @@ static float zero_of_turn(float first, float best, float largest, int32_t turn) 
 }
 
 static void begin_turn(const caq_job *job, caq_search *search, size_t count) {
-    caq_format_info format = caq_describe_format(job->format);
     float largest = (float)caq_describe_encoding(job).largest;
     for (size_t lane = 0; lane < count; lane++) {
         float zero =
@@ -97,7 +111,7 @@ static void begin_turn(const caq_job *job, caq_search *search, size_t count) {
         search->lowest[lane] = twice(-zero);
         search->highest[lane] = twice(largest - zero);
     }
-    search->candidates = format.mantissa ? FLOAT_STEPS : integer_grid(format.bits).count;
+    search->candidates = search->tries;
 }
 
 /* The scales at which the best codes leave the least error; MINMAX's where there are none. */
@@ -330,8 +344,6 @@ static void end_pass(const caq_job *job, caq_search *search, size_t count, const
         begin_pass(job, search, count);
 }
 
-static size_t elements_of_block(const caq_job *job) { return job->elements / job->scale_count; }
-
 /*
  * Runs of blocks.
  */
@@ -444,6 +456,7 @@ void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encodin
     space->search.passes = count_passes(job);
     if (!space->search.passes)
         return;
+    space->search.tries = count_tries(job);
     walk walk = {job, encoding, weight, 0, space, 0};
     int side_by_side = run.length <= PANEL_DEPTH && run.blocks > 1;
     size_t most = side_by_side ? job->kernels->lanes : 1;
@@ -467,6 +480,7 @@ caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_se
     caq_status status = job->kernels->find_scales(job, tile, 1, scale, &zero_point);
     search->pass = 0;
     search->passes = status == CAQ_OK ? count_passes(job) : 0;
+    search->tries = count_tries(job);
     begin_lane(job, search, 0, tile, 0, unit_of(job));
     if (job->importance)
         set_most(search, 0, largest_importance(job->importance, job->importances));

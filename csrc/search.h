@@ -20,15 +20,14 @@
 
 /* The scales that are tried for an integer format, see reference/search.py. */
 typedef struct caq_grid {
-    int32_t unit, first, dense, growth, last;
-    int32_t count; /* of them all */
+    int32_t unit, first, dense, growth, reach, last;
 } caq_grid;
 
 static inline caq_grid integer_grid(unsigned bits) {
     if (bits == 2)
-        return (caq_grid){1 << 11, 16, 16, 2, 1024, 19};
-    return bits == 4 ? (caq_grid){1 << 13, 22, 40, 3, 512, 41}
-                     : (caq_grid){1 << 13, 424, 516, 5, 8192, 183};
+        return (caq_grid){1 << 11, 16, 16, 2, 32, 2048};
+    return bits == 4 ? (caq_grid){1 << 13, 22, 40, 3, 32, 1024}
+                     : (caq_grid){1 << 13, 424, 516, 5, 512, 8192};
 }
 
 static inline int32_t next_step(caq_grid grid, int32_t step) {

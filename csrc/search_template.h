@@ -260,17 +260,18 @@ TARGET INLINE void VECTOR(score_integers)(const caq_job *job, caq_search_space *
     vi highest = VECTOR(load_i)(space->search.highest);
     caq_grid grid = integer_grid(bits);
     float unit = weighed ? square_unit(job) : 1.0f;
-    size_t candidate = 0;
-    for (int32_t step = grid.first; step <= grid.last; step = next_step(grid, step)) {
+    int32_t step = grid.first;
+    for (size_t candidate = 0; candidate < (size_t)space->search.tries; candidate++) {
         vi steps = VECTOR(set_i)(step * 0x10001);
         if (weighed && bits == 8)
-            VECTOR(put_large_sums)(space, candidate++,
+            VECTOR(put_large_sums)(space, candidate,
                                    VECTOR(sum_large_pairs)(space, steps, lowest, highest), unit,
                                    &best);
         else
-            VECTOR(put_sums)(space, candidate++,
+            VECTOR(put_sums)(space, candidate,
                              VECTOR(sum_pairs)(space, steps, lowest, highest, depth, weighed), unit,
                              &best);
+        step = next_step(grid, step);
     }
     VECTOR(store_best)(&space->search, best);
 }

@@ -34,27 +34,32 @@ class Grid:
         first: the first step.
         dense: up to here steps follow one by one.
         growth: from there on each step is longer than the last by its 2**growth-th part.
-        last: no step is larger.
+        reach: no step is larger than reach · √elements of the block, the scale
+            extent / (2**(bits - 1) · √elements). The best scale is not smaller: Σ w² less its error
+            is scale² · Σ c², where no |c| is above 2**(bits - 1), and at least absmax², which is
+            what is left if the largest weight alone gets a code.
+        last: no step is larger, however long the block is.
     """
 
     unit: int
     first: int
     dense: int
     growth: int
+    reach: int
     last: int
 
-    def steps(self) -> Iterator[int]:
-        """Yield the steps, ascending."""
+    def steps(self, elements: int) -> Iterator[int]:
+        """Yield the steps for blocks of so many elements, ascending."""
         step = self.first
-        while step <= self.last:
+        while step <= self.last and step**2 <= self.reach**2 * elements:
             yield step
             step += 1 if step < self.dense else step >> self.growth
 
 
 GRIDS = {
-    2: Grid(unit=1 << 11, first=16, dense=16, growth=2, last=1024),
-    4: Grid(unit=1 << 13, first=22, dense=40, growth=3, last=512),
-    8: Grid(unit=1 << 13, first=424, dense=516, growth=5, last=8192),
+    2: Grid(unit=1 << 11, first=16, dense=16, growth=2, reach=32, last=2048),
+    4: Grid(unit=1 << 13, first=22, dense=40, growth=3, reach=32, last=1024),
+    8: Grid(unit=1 << 13, first=424, dense=516, growth=5, reach=512, last=8192),
 }
 """By bits."""
 
@@ -194,7 +199,7 @@ def _search_integer(blocks: Blocks, scales: Array, zero_points: Array) -> tuple[
         if not blocks.symmetric:
             zeros = np.clip(zeros, F32(0), F32(format.levels))
         lowest, highest = blocks.code_range(zeros[:, np.newaxis].astype(np.int64))
-        for step in grid.steps():
+        for step in grid.steps(x.shape[1]):
             codes = np.clip((x * step + (1 << 14)) >> 15, lowest, highest)
             best.score(codes, zeros)
     found = best.scales(blocks.extent / F32(grid.unit), scales)

@@ -36,6 +36,13 @@ def test_close_to_the_optimum(format: Format, granularity: str, weights: str) ->
     assert quality.gap < MARGINS[granularity]
 
 
+@pytest.mark.parametrize("format", FORMATS[:3], ids=lambda f: f.name)
+def test_one_weight_a_hundred_standard_deviations_out(format: Format) -> None:
+    weight = np.random.default_rng(3).normal(0, 0.02, (1, 1 << 16)).astype(np.float32)
+    weight[0, 12345] = 100 * 0.02
+    assert measure(weight, format).gap < MARGINS["per tensor"]
+
+
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_mxfp4_takes_the_best_of_all_exponents(weights: str) -> None:
     weight = WEIGHTS[weights].reshape(-1, 32)

@@ -856,6 +856,12 @@ _SEARCH = (
             "MSE: the first of equal scores is kept",
         ),
         (
+            "search-reach",
+            "(uint64_t)(grid.reach * grid.reach) * elements_of_block(job)",
+            "(uint64_t)(grid.reach * grid.reach) * 4",
+            "MSE: the longer a block is, the smaller scales are tried",
+        ),
+        (
             "search-lanes",
             "space->b[i][0] += space->b[i][lane];",
             "",
@@ -908,9 +914,15 @@ _SEARCH = (
         ),
         (
             "search-grid-first",
-            "22, 40, 3, 512",
-            "24, 40, 3, 512",
+            "22, 40, 3, 32",
+            "24, 40, 3, 32",
             "MSE: which scales are tried",
+        ),
+        (
+            "search-grid-last",
+            "3, 32, 1024",
+            "3, 32, 512",
+            "MSE: long blocks are tried with smaller scales",
         ),
         (
             "search-grid-growth",
