@@ -73,11 +73,12 @@ fuzz-c:
 		-artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 # Python's allocations go through malloc, which ASan watches; what the interpreter leaks is not ours.
+# Core AI gives threads a signal stack of its own; ASan would take it for its own and unmap it.
 # C++ throws through libstdc++, which ASan has to find when it starts. The extension must not load
 # without ASan: then it is the one that was built for it.
 sanitize: .venv-sanitize/installed
 	! .venv-sanitize/bin/python -P -c 'import coreai_opt._native' 2>/dev/null
-	PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 \
 		LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))" \
 		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
 

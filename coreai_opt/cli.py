@@ -6,7 +6,10 @@ imported only when one of them runs: it brings Core AI with it.
 
 import importlib
 import logging
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from coreai_opt import BackendMismatchError
@@ -62,7 +65,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(module: str, command: str, **arguments: Any) -> None:
-    getattr(importlib.import_module(module), command)(**arguments)
+    with _interrupts_deferred():
+        imported = importlib.import_module(module)
+    getattr(imported, command)(**arguments)
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Ctrl-C waits for the end: Core AI's extension modules abort when it stops them half imported.
+
+    By a handler: masked in this thread, the signal would go to one of numpy's.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 class _OneLineHandler(logging.Handler):

@@ -5,10 +5,12 @@ import os
 import pty
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -398,6 +400,22 @@ def test_interrupted_run_cleans_up(existing, monkeypatch, capfd):
     assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 130
     assert capfd.readouterr() == ("", "coreai-opt: error: interrupted\n")
     assert contents(existing) == before
+
+
+def test_an_interrupt_waits_for_imports(existing, monkeypatch, capfd):
+    """Core AI's modules abort the process when they are interrupted half imported."""
+    steps = []
+
+    def import_slowly(module: str) -> SimpleNamespace:
+        signal.raise_signal(signal.SIGINT)
+        steps.append("imported")
+        return SimpleNamespace(quantize=lambda **_: steps.append("ran"))
+
+    monkeypatch.setattr(cli.importlib, "import_module", import_slowly)
+    assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 130
+    assert capfd.readouterr() == ("", "coreai-opt: error: interrupted\n")
+    assert steps == ["imported"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_lack_of_memory_is_one_line(existing, monkeypatch, capfd):

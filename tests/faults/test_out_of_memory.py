@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="failing_malloc.c wraps glibc's")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="malloc is ASan's")
 def test_each_allocation_that_fails_is_a_memory_error(tmp_path: Path) -> None:
     library = tmp_path / "failing_malloc.so"
     compile_it = ["-shared", "-fPIC", "-O1", HERE / "failing_malloc.c", "-o", library, "-ldl"]

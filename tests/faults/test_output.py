@@ -82,17 +82,20 @@ def test_killed_at_any_moment(output: Path, long: bool) -> None:
 
 
 def test_interrupted_at_any_moment(output: Path, long: bool) -> None:
-    """One line and exit code 130, or while Python starts, its own traceback and the signal."""
+    """One line and exit code 130; while Python starts, its own traceback and the signal or 1."""
     interrupted = 0
     for delay in moments(output, 200 if long else 10):
         code, message = stop_after(delay, signal.SIGINT, output)
-        assert code in {0, 130, -signal.SIGINT}
+        if code == 1:
+            assert message.startswith("Fatal Python error: init_")
+        else:
+            assert code in {0, 130, -signal.SIGINT}
         if code == 130:
             assert message == "coreai-opt: error: interrupted\n"
             interrupted += 1
         assert is_whole(output)
         assert list(output.parent.iterdir()) == [output]
-    assert interrupted > 2
+    assert interrupted  # how many depends on what else the machine does
 
 
 OLD = "what was there before"
