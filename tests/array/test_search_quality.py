@@ -45,7 +45,7 @@ def test_one_weight_a_hundred_standard_deviations_out(format: Format) -> None:
 
 @pytest.mark.parametrize("deviations", [100, 104, 112])
 def test_e4m3_where_one_weight_is_far_out(deviations: int) -> None:
-    # Other weights are so small, in parts of the largest, that tries and errors are hard to tell apart.
+    # The others are so small beside it that tries and errors are hard to tell apart.
     weight = np.random.default_rng(4).normal(0, 0.02, (1, 1 << 14)).astype(np.float32)
     weight[0, 12345] = deviations * 0.02
     assert measure(weight, Format("E4M3", "fp8_e4m3fn")).gap < MARGINS["per tensor"]
