@@ -267,8 +267,8 @@ TARGET INLINE void VECTOR(score_integers)(const caq_job *job, caq_search_space *
         vi steps = VECTOR(set_i)(step * 0x10001);
         if (weighed && bits == 8)
             VECTOR(put_large_sums)(space, candidate,
-                                   VECTOR(sum_large_pairs)(space, steps, lowest, highest),
-                                   product, square, &best);
+                                   VECTOR(sum_large_pairs)(space, steps, lowest, highest), product,
+                                   square, &best);
         else
             VECTOR(put_sums)(space, candidate,
                              VECTOR(sum_pairs)(space, steps, lowest, highest, depth, weighed),
