@@ -89,7 +89,7 @@ static void begin_lane(const caq_job *job, caq_search *search, size_t lane, cons
         return;
     search->extent[lane] = extent;
     search->gain[lane] = unit / extent;
-    search->error_gain[lane] = 0x1p14f / extent;
+    search->error_gain[lane] = error_unit(job) / extent;
 }
 
 /* Both halves of a pair. */

@@ -34,21 +34,32 @@ static inline int32_t next_step(caq_grid grid, int32_t step) {
     return step + (step < grid.dense ? 1 : step >> grid.growth);
 }
 
-#define FLOAT_UNIT 2048
+/* FP8: sums of products of a panel, 128 · 2^12 · 3584, fit into 32 bits. */
+#define FLOAT_UNIT 4096
 #define FLOAT_STEPS 64
+
+/* In what part of the extent errors count. */
+static inline float error_unit(const caq_job *job) {
+    caq_format_info format = caq_describe_format(job->format);
+    return format.mantissa && format.bits == 8 ? 0x1p16f : 0x1p14f;
+}
 
 /* In what parts of 1 importances count, see reference/search.py. Sums of terms with codes of 2 and 4 bits
  * fit into 32 bits: 2^7 · 2^14 · 15 of products, 2^7 · 2^11 · 15^2 of squares. Terms with codes of 8 bits
- * are at most 2^30, of products 2^8 · 2^14 · 255 and 2^8 · 2048 · 1792, of squares 2^14 · 255^2 and
- * 2^8 · 1792^2, and are summed up in halves. */
+ * are at most 2^30, of products 2^8 · 2^14 · 255 and 2^6 · 4096 · 3584, of squares 2^14 · 255^2 and
+ * 2^6 · 3584^2, and are summed up in halves. */
 #define IMPORTANCE_UNIT 2048.0f
-#define PRODUCT_UNIT 256.0f
+#define INTEGER_PRODUCT_UNIT 256.0f
 #define INTEGER_SQUARE_UNIT 16384.0f
-#define FLOAT_SQUARE_UNIT 256.0f
+#define FLOAT_PRODUCT_UNIT 64.0f
+#define FLOAT_SQUARE_UNIT 64.0f
 
 /* What sums of products x * code and of squares code * code count in. */
 static inline float product_unit(const caq_job *job) {
-    return job->importance && caq_describe_format(job->format).bits == 8 ? PRODUCT_UNIT : 1.0f;
+    caq_format_info format = caq_describe_format(job->format);
+    if (!job->importance || format.bits < 8)
+        return 1.0f;
+    return format.mantissa ? FLOAT_PRODUCT_UNIT : INTEGER_PRODUCT_UNIT;
 }
 static inline float square_unit(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);

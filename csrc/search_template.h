@@ -94,14 +94,15 @@ TARGET static void VECTOR(weigh_pairs)(caq_search_space *space) {
 /* The same for codes of 8 bits. */
 TARGET static void VECTOR(weigh_numbers)(const caq_job *job, caq_search_space *space) {
     vf gain = VECTOR(load_floats)(space->search.gain);
+    vf product = VECTOR(set_f)(product_unit(job)), square = VECTOR(set_f)(square_unit(job));
     int is_float = caq_describe_format(job->format).mantissa != 0;
     for (size_t i = 0; i < space->depth * LANES; i += LANES) {
         vf weight = VECTOR(load_floats)(space->weights + i);
         vf importance = VECTOR(load_floats)(space->importance + i);
         weight = is_float ? VECTOR(magnitude)(weight) : weight;
         vf x = VECTOR(to_float)(VECTOR(round)(VECTOR(mul)(weight, gain)));
-        vf hx = VECTOR(mul)(VECTOR(mul)(x, importance), VECTOR(set_f)(PRODUCT_UNIT));
-        vf h = VECTOR(mul)(importance, VECTOR(set_f)(square_unit(job)));
+        vf hx = VECTOR(mul)(VECTOR(mul)(x, importance), product);
+        vf h = VECTOR(mul)(importance, square);
         VECTOR(store_i)(space->h + i, VECTOR(bits)(h));
         VECTOR(store_i)(space->hx + i, VECTOR(bits)(hx));
     }
@@ -197,13 +198,13 @@ TARGET INLINE void VECTOR(put_sums)(caq_search_space *space, size_t candidate, V
 }
 
 TARGET INLINE void VECTOR(put_large_sums)(caq_search_space *space, size_t candidate,
-                                          VECTOR(large_sums) sums, float unit,
+                                          VECTOR(large_sums) sums, float product, float square,
                                           VECTOR(best) * best) {
     if (space->is_shallow) {
         vf a = VECTOR(large_to_float)(sums.a);
         vf b = VECTOR(greater)(VECTOR(large_to_float)(sums.b), VECTOR(set_f)(1.0f));
-        VECTOR(raise_best)(VECTOR(mul)(a, VECTOR(set_f)(1.0f / PRODUCT_UNIT)),
-                           VECTOR(mul)(b, VECTOR(set_f)(1.0f / unit)), best);
+        VECTOR(raise_best)(VECTOR(mul)(a, VECTOR(set_f)(1.0f / product)),
+                           VECTOR(mul)(b, VECTOR(set_f)(1.0f / square)), best);
         return;
     }
     VECTOR(put_large)(space->a[candidate], sums.a);
@@ -259,18 +260,19 @@ TARGET INLINE void VECTOR(score_integers)(const caq_job *job, caq_search_space *
     vi lowest = VECTOR(load_i)(space->search.lowest);
     vi highest = VECTOR(load_i)(space->search.highest);
     caq_grid grid = integer_grid(bits);
-    float unit = weighed ? square_unit(job) : 1.0f;
+    float product = weighed ? product_unit(job) : 1.0f;
+    float square = weighed ? square_unit(job) : 1.0f;
     int32_t step = grid.first;
     for (size_t candidate = 0; candidate < (size_t)space->search.tries; candidate++) {
         vi steps = VECTOR(set_i)(step * 0x10001);
         if (weighed && bits == 8)
             VECTOR(put_large_sums)(space, candidate,
-                                   VECTOR(sum_large_pairs)(space, steps, lowest, highest), unit,
-                                   &best);
+                                   VECTOR(sum_large_pairs)(space, steps, lowest, highest), product,
+                                   square, &best);
         else
             VECTOR(put_sums)(space, candidate,
-                             VECTOR(sum_pairs)(space, steps, lowest, highest, depth, weighed), unit,
-                             &best);
+                             VECTOR(sum_pairs)(space, steps, lowest, highest, depth, weighed),
+                             square, &best);
         step = next_step(grid, step);
     }
     VECTOR(store_best)(&space->search, best);
@@ -280,6 +282,8 @@ TARGET INLINE void VECTOR(score_floats)(const caq_job *job, caq_search_space *sp
     VECTOR(best) best = VECTOR(load_best)(&space->search);
     uint32_t dropped = 23u - caq_describe_format(job->format).mantissa;
     vi half = VECTOR(set_i)(1 << (dropped - 1)), kept = VECTOR(set_i)(-(1 << dropped));
+    float product = weighed ? product_unit(job) : 1.0f;
+    float square = weighed ? square_unit(job) : 1.0f;
     for (size_t candidate = 0; candidate < FLOAT_STEPS; candidate++) {
         /* 7/8 of FLOAT_UNIT has the significand of the largest code, 1.75 */
         float times = 0.875f * (float)(2 * FLOAT_STEPS - candidate) / (2 * FLOAT_STEPS);
@@ -299,7 +303,7 @@ TARGET INLINE void VECTOR(score_floats)(const caq_job *job, caq_search_space *sp
             sums.b = VECTOR(add_i)(sums.b, VECTOR(dot_pairs)(codes, codes));
         }
         if (weighed)
-            VECTOR(put_large_sums)(space, candidate, large, square_unit(job), &best);
+            VECTOR(put_large_sums)(space, candidate, large, product, square, &best);
         else
             VECTOR(put_sums)(space, candidate, sums, 1.0f, &best);
     }

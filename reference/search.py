@@ -63,21 +63,23 @@ GRIDS = {
 }
 """By bits."""
 
-FLOAT_UNIT = 1 << 11
+FLOAT_UNIT = 1 << 12
 FLOAT_STEPS = 64
 """FP8: magnitudes become integers up to FLOAT_UNIT; so many scales are tried over an octave."""
 
 ERROR_UNIT = 1 << 14
+FP8_ERROR_UNIT = 1 << 16
 LARGEST_ERROR = 1 << 30
-"""Errors are measured in this part of the extent, squared, limited and rounded to integers."""
+"""Errors are measured in this part of the extent, squared, limited and rounded to integers. FP8 is
+finer where weights are small, and no candidate is half of the extent from any."""
 
 IMPORTANCE_UNIT = F32(1 << 11)
 """Integers of 2 and 4 bits: importances become integers up to this."""
 
-PRODUCT_UNIT = F32(1 << 8)
-SQUARE_UNITS = {True: 1 << 14, False: 1 << 8}
-"""Codes of 8 bits: products, and squares of integers and of FP8, are weighed and rounded in this
-part of 1, to integers under 2**30."""
+PRODUCT_UNITS = {True: 1 << 8, False: 1 << 6}
+SQUARE_UNITS = {True: 1 << 14, False: 1 << 6}
+"""Codes of 8 bits, integers and FP8: products and squares are weighed and rounded in these parts of
+1, to integers under 2**30."""
 
 
 @dataclass(frozen=True)
@@ -254,8 +256,9 @@ def _sums(weights: Array, blocks: Blocks) -> _Sums:
     if h is None:
         return _Sums(x, one, one, one)
     if blocks.format.bits == 8:
+        product_unit = F32(PRODUCT_UNITS[blocks.format.is_int])
         square_unit = F32(SQUARE_UNITS[blocks.format.is_int])
-        return _Sums(x * h * PRODUCT_UNIT, PRODUCT_UNIT, h * square_unit, square_unit)
+        return _Sums(x * h * product_unit, product_unit, h * square_unit, square_unit)
     h = np.rint(h * IMPORTANCE_UNIT)
     return _Sums(np.rint(weights * (h / IMPORTANCE_UNIT)), one, h, IMPORTANCE_UNIT)
 
@@ -300,7 +303,8 @@ def _errors(blocks: Blocks, scales: Array, zero_points: Array) -> Array:
     else:
         codes = encode_float(blocks.weights * reciprocal(scale), blocks.format)
     decoded = widen(decode(codes, scale, np.zeros_like(zero), blocks.dtype))
-    gain = F32(ERROR_UNIT) / blocks.extent
+    is_fp8 = blocks.format.bits == 8 and not blocks.format.is_int
+    gain = F32(FP8_ERROR_UNIT if is_fp8 else ERROR_UNIT) / blocks.extent
     scaled = (blocks.weights - decoded) * gain[:, np.newaxis]
     squares = np.minimum(scaled * scaled, F32(LARGEST_ERROR))
     if blocks.importance is not None:

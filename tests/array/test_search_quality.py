@@ -43,6 +43,14 @@ def test_one_weight_a_hundred_standard_deviations_out(format: Format) -> None:
     assert measure(weight, format).gap < MARGINS["per tensor"]
 
 
+@pytest.mark.parametrize("deviations", [100, 104, 112])
+def test_e4m3_where_one_weight_is_far_out(deviations: int) -> None:
+    # The others are so small beside it that tries and errors are hard to tell apart.
+    weight = np.random.default_rng(4).normal(0, 0.02, (1, 1 << 14)).astype(np.float32)
+    weight[0, 12345] = deviations * 0.02
+    assert measure(weight, Format("E4M3", "fp8_e4m3fn")).gap < MARGINS["per tensor"]
+
+
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_mxfp4_takes_the_best_of_all_exponents(weights: str) -> None:
     weight = WEIGHTS[weights].reshape(-1, 32)
