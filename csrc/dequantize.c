@@ -6,6 +6,7 @@
 #include "float_bits.h"
 #include "kernels.h"
 #include "pieces.h"
+#include "runs.h"
 
 /* What all pieces of a call have in common. */
 typedef struct decoder {
@@ -129,7 +130,7 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
                     .zero_points = zero_points,
                     .tile = scratch,
                     .loaded = {0, 0, 0}};
-    size_t size = target == CAQ_F32 ? 4 : 2;
+    size_t size = source_size(target);
     uint8_t *to = weight;
     for (size_t done; count; first += done, count -= done, to += done * size) {
         piece piece = next_piece(job, first, count, with.bits);

@@ -17,20 +17,10 @@ TARGET static inline void PART(_few)(const ELEMENT *p, size_t count, vf reciproc
         codes[i] = all[i];
 }
 
-/* Every element has parameters of its own. */
-TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const float *reciprocal,
-                                      const int32_t *zero, const caq_encoding *to, uint8_t *codes) {
-    size_t i = 0;
-    for (; i + STEP <= count; i += STEP) {
-        vi all[VECTORS];
-        KERNEL(prefetch)(p + i, STEP, to->ahead);
-        UNROLL for (size_t v = 0; v < VECTORS; v++) {
-            size_t at = i + v * LANES;
-            all[v] = KERNEL(CODE)(p + at, KERNEL(load_parameters)(reciprocal + at),
-                                  VECTOR(load_i)(zero + at), to);
-        }
-        VECTOR(store_step)(codes + i, all, to);
-    }
+/* What does not fill a step. */
+TARGET static inline void PART(_rest)(const ELEMENT *p, size_t i, size_t count,
+                                      const float *reciprocal, const int32_t *zero,
+                                      const caq_encoding *to, uint8_t *codes) {
     while (i < count && count >= LANES) {
         i = i + LANES <= count ? i : count - LANES;
         vi code = KERNEL(CODE)(p + i, KERNEL(load_parameters)(reciprocal + i),
@@ -40,6 +30,31 @@ TARGET static inline void PART(_each)(const ELEMENT *p, size_t count, const floa
     }
     for (; i < count; i++)
         PART(_few)(p + i, 1, VECTOR(set_f)(reciprocal[i]), VECTOR(set_i)(zero[i]), to, codes + i);
+}
+
+/* Every column has parameters of its own. */
+TARGET INLINE void PART(_columns)(const ELEMENT *p, size_t rows, size_t stride, size_t count,
+                                  const float *reciprocal, const int32_t *zero,
+                                  const caq_encoding *to, uint8_t *codes, size_t code_stride) {
+    size_t i = 0;
+    for (; i + STEP <= count; i += STEP) {
+        vf r[VECTORS];
+        vi z[VECTORS];
+        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+            r[v] = KERNEL(load_parameters)(reciprocal + i + v * LANES);
+            z[v] = VECTOR(load_i)(zero + i + v * LANES);
+        }
+        UNROLL for (size_t row = 0; row < rows; row++) {
+            const ELEMENT *from = p + row * stride + i;
+            vi all[VECTORS];
+            KERNEL(prefetch)(from, STEP, to->ahead);
+            UNROLL for (size_t v = 0; v < VECTORS; v++)
+                all[v] = KERNEL(CODE)(from + v * LANES, r[v], z[v], to);
+            VECTOR(store_step)(codes + row * code_stride + (i >> to->halvings), all, to);
+        }
+    }
+    for (size_t row = 0; row < rows; row++)
+        PART(_rest)(p + row * stride, i, count, reciprocal, zero, to, codes + row * code_stride);
 }
 
 /* All elements of a block share parameters. From p on, room elements can be read and have codes. */
@@ -52,7 +67,7 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, size_t r
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             all[v] = KERNEL(CODE)(p + i + v * LANES, reciprocal, zero, to);
         }
-        VECTOR(store_step)(codes + i, all, to);
+        VECTOR(store_step)(codes + (i >> to->halvings), all, to);
     }
     for (; i < length && i + LANES <= room; i += LANES)
         VECTOR(store_codes)(codes + i, KERNEL(CODE)(p + i, reciprocal, zero, to), to);
@@ -72,27 +87,40 @@ TARGET INLINE void PART(_usual_pair)(const ELEMENT *p, const float *reciprocal, 
             all[v] = KERNEL(CODE)(p + at, VECTOR(set_f)(reciprocal[block]),
                                   VECTOR(set_i)(zero[block]), to);
         }
-        VECTOR(store_step)(codes + i, all, to);
+        VECTOR(store_step)(codes + (i >> to->halvings), all, to);
     }
 }
 
-TARGET static void KERNEL(ENCODE)(const void *source, size_t blocks, size_t length,
-                                  const float *reciprocal, const int32_t *zero,
-                                  const caq_encoding *encoding, uint8_t *codes) {
-    const caq_encoding to = *encoding; /* a copy that no store through codes can change */
-    const ELEMENT *p = source;
+TARGET static inline void PART(_row)(const ELEMENT *p, size_t blocks, size_t length,
+                                     const float *reciprocal, const int32_t *zero,
+                                     const caq_encoding *to, uint8_t *codes) {
     size_t block = 0;
-    if (length == 1) {
-        PART(_each)(p, blocks, reciprocal, zero, &to, codes);
-        return;
-    }
     for (; length == USUAL_LENGTH && block + 2 <= blocks; block += 2)
-        PART(_usual_pair)(p + block * length, reciprocal + block, zero + block, &to,
-                          codes + block * length);
+        PART(_usual_pair)(p + block * length, reciprocal + block, zero + block, to,
+                          codes + (block * length >> to->halvings));
     for (; block < blocks; block++)
         PART(_block)(p + block * length, length, (blocks - block) * length,
-                     VECTOR(set_f)(reciprocal[block]), VECTOR(set_i)(zero[block]), &to,
-                     codes + block * length);
+                     VECTOR(set_f)(reciprocal[block]), VECTOR(set_i)(zero[block]), to,
+                     codes + (block * length >> to->halvings));
+}
+
+TARGET static void KERNEL(ENCODE)(const void *source, size_t rows, size_t stride, size_t blocks,
+                                  size_t length, const float *reciprocal, const int32_t *zero,
+                                  const caq_encoding *encoding, uint8_t *codes,
+                                  size_t code_stride) {
+    const caq_encoding to = *encoding; /* a copy that no store through codes can change */
+    const ELEMENT *p = source;
+    for (; LANES > 1 && length == 1 && rows >= ROWS_TOGETHER; rows -= ROWS_TOGETHER) {
+        PART(_columns)(p, ROWS_TOGETHER, stride, blocks, reciprocal, zero, &to, codes, code_stride);
+        p += ROWS_TOGETHER * stride;
+        codes += ROWS_TOGETHER * code_stride;
+    }
+    for (; rows; rows--, p += stride, codes += code_stride) {
+        if (length == 1)
+            PART(_columns)(p, 1, 0, blocks, reciprocal, zero, &to, codes, 0);
+        else
+            PART(_row)(p, blocks, length, reciprocal, zero, &to, codes);
+    }
 }
 
 #undef PART

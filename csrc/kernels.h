@@ -23,6 +23,9 @@ typedef struct caq_encoding {
     int32_t dropped;   /* significand bits of binary32 that the format lacks; 0 for integers */
     int32_t sign_down; /* by how much the sign bit goes down to its place in the code */
     size_t ahead;      /* how many bytes ahead of what is encoded the source is prefetched */
+    /* how codes are stored, by kernels of several lanes only */
+    int halvings; /* 0: one per byte; else packed, two or four per byte: 1 or 2 */
+    int stream;   /* whether past the caches, see `publish` */
 } caq_encoding;
 
 /* Statistics over rows that start stride elements apart. Bits of numbers that are not negative order like
@@ -30,9 +33,10 @@ typedef struct caq_encoding {
 typedef void (*caq_reducer)(const void *source, size_t rows, size_t stride, size_t blocks,
                             size_t length, int32_t *above, int32_t *below);
 
-typedef void (*caq_encoder)(const void *source, size_t blocks, size_t length,
-                            const float *reciprocal, const int32_t *zero,
-                            const caq_encoding *encoding, uint8_t *codes);
+/* Rows whose codes start code_stride bytes apart. Packed codes are stored for whole steps only. */
+typedef void (*caq_encoder)(const void *source, size_t rows, size_t stride, size_t blocks,
+                            size_t length, const float *reciprocal, const int32_t *zero,
+                            const caq_encoding *encoding, uint8_t *codes, size_t code_stride);
 
 /* A kind of codes, as the constants by which a kernel reads them. */
 typedef struct caq_decoding {
@@ -62,6 +66,9 @@ typedef struct caq_kernels {
     /* one byte per element: integers as clip(round(w * reciprocal) + zero, 0, largest) + offset;
      * floating-point codes of w * reciprocal, which do not read zero */
     caq_encoder encode_integer, encode_float;
+    /* Have other threads see codes that went past the caches. NULL: none do at this level. */
+    void (*publish)(void);
+    size_t step; /* of encoders that store packed codes; else 0 */
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
     /* numbers of the source type as binary32 */
@@ -116,12 +123,21 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define HAS_VECTORS 0
 #endif
 
+/* Rows of columns with parameters of their own are taken so many at a time: what is known of the columns is
+ * loaded once for all. */
+#define ROWS_TOGETHER 4
+
 /* Blocks are usually this long, as in OCP Microscaling. */
 #define USUAL_LENGTH 32
 
 /* How far ahead of a loop over memory its source is prefetched: two tiles of binary32 or more, so that the
  * next one comes near while this one is encoded. */
 #define PREFETCH_BYTES 32768
+
+/* How far where a unit is too large to be near when it is read again. */
+#ifndef FAR_PREFETCH
+#define FAR_PREFETCH 2048
+#endif
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
@@ -149,6 +165,8 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
      .find_scales = isa##_find_scales,                                                             \
      .encode_integer = (has) && HAS_INTEGERS ? isa##_##source##_encode_integer : NULL,             \
      .encode_float = (has) && HAS_FLOATS ? isa##_##source##_encode_float : NULL,                   \
+     .publish = PUBLISH,                                                                           \
+     .step = LANES > 1 ? VECTORS * LANES : 0,                                                      \
      .pack = isa##_pack,                                                                           \
      .unpack = isa##_unpack,                                                                       \
      .widen = (has) ? isa##_##source##_widen : NULL,                                               \

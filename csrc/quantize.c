@@ -36,14 +36,20 @@ size_t caq_run_start(const caq_job *job, caq_run run, size_t row) {
     return element;
 }
 
+/* Whether a unit that was read is still in a near cache. */
+static int is_near(const caq_job *job, caq_run run) {
+    return job->rows <= NEAR_CACHE / source_size(job->source) / run.blocks / run.length;
+}
+
 /* How far ahead to prefetch while a unit is encoded: to the next unit, which of several rows is not what
- * comes next in memory; but further down its own rows if it is not in a near cache. */
+ * comes next in memory. */
 static size_t choose_ahead(const caq_job *job, caq_run run, size_t unit) {
-    size_t element = job->source == CAQ_F32 ? 4 : 2;
-    if (job->rows == 1 || job->rows > NEAR_CACHE / element / run.blocks / run.length)
+    if (!is_near(job, run))
+        return FAR_PREFETCH;
+    if (job->rows == 1)
         return PREFETCH_BYTES;
     caq_run next = locate_unit(job, unit + 1);
-    return (caq_run_start(job, next, 0) - caq_run_start(job, run, 0)) * element;
+    return (caq_run_start(job, next, 0) - caq_run_start(job, run, 0)) * source_size(job->source);
 }
 
 static caq_reducer choose_reducer(const caq_job *job) {
@@ -118,48 +124,102 @@ typedef struct encoder {
     const caq_job *job;
     caq_encoding encoding;
     unsigned bits;
+    int stream; /* whether codes that the encoder stores where they belong go past the caches */
     caq_encoder encode;
 } encoder;
 
 static encoder make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
-    encoder with = {job, caq_describe_encoding(job), format.bits, job->kernels->encode_float};
+    encoder with = {.job = job,
+                    .encoding = caq_describe_encoding(job),
+                    .bits = format.bits,
+                    .stream = job->kernels->publish && job->packed_size > NEAR_CACHE,
+                    .encode = job->kernels->encode_float};
     if (!is_float(format))
         with.encode = job->kernels->encode_integer;
     return with;
 }
 
-/* Encode blocks first .. first + blocks - 1 of the tile, from `length` elements of each. */
-static void encode_piece(const encoder *with, tile *tile, size_t first, size_t blocks,
-                         size_t length, const void *source, uint8_t *packed, size_t element) {
-    uint8_t *codes = with->bits == 8 ? packed + element : tile->codes;
-    with->encode(source, blocks, length, tile->reciprocal + first, tile->zero + first,
-                 &with->encoding, codes);
-    if (with->bits != 8)
-        pack_codes(with->job, codes, blocks * length, with->bits, packed, element);
+/* Have other threads see all codes. */
+static void publish(const encoder *with) {
+    if (HAS_VECTORS && with->stream)
+        with->job->kernels->publish();
 }
 
-/* Encode a run in pieces whose codes fit into the tile: some blocks, or a part of one. */
-static void encode_run(const encoder *with, tile *tile, caq_run run, const void *weight,
-                       uint8_t *packed, size_t element) {
-    size_t limit = with->bits == 8 ? SIZE_MAX : TILE_CODES;
-    if (run.length <= limit) {
-        size_t most = limit / run.length;
-        for (size_t first = 0; first < run.blocks; first += most) {
-            size_t blocks = run.blocks - first < most ? run.blocks - first : most;
-            encode_piece(with, tile, first, blocks, run.length,
-                         element_at(with->job, weight, element + first * run.length), packed,
-                         element + first * run.length);
-        }
-        return;
+/* Blocks of a run whose codes the encoder can store where they belong: packed ones in whole steps. */
+static size_t count_direct(const encoder *with, size_t rows, caq_run run, size_t element) {
+    size_t step = with->job->kernels->step;
+    if (with->bits == 8)
+        return run.blocks;
+    if (!HAS_VECTORS || !step || (element | (rows > 1 ? with->job->row : 0)) % (8 / with->bits))
+        return 0;
+    if (run.length == 1)
+        return run.blocks / step * step;
+    if (run.length == USUAL_LENGTH)
+        return run.blocks / 2 * 2;
+    return run.length % step ? 0 : run.blocks;
+}
+
+/* Encode `length` elements of each of some blocks of the tile in each row. */
+static void encode_direct(encoder *with, const tile *tile, size_t rows, caq_run part,
+                          const void *source, uint8_t *packed, size_t element) {
+    const caq_job *job = with->job;
+    size_t codes_per_byte = 8 / with->bits;
+    with->encoding.halvings = (int)codes_per_byte / 2;
+    with->encoding.stream = with->stream;
+    with->encode(source, rows, job->row, part.blocks, part.length,
+                 tile->reciprocal + part.first, tile->zero + part.first, &with->encoding,
+                 packed + element / codes_per_byte, job->row / codes_per_byte);
+}
+
+/* The same by way of the tile's codes, for which there is room. */
+static void encode_packing(encoder *with, tile *tile, size_t rows, caq_run part,
+                           const void *source, uint8_t *packed, size_t element) {
+    const caq_job *job = with->job;
+    size_t count = part.blocks * part.length;
+    with->encoding.halvings = with->encoding.stream = 0;
+    with->encode(source, rows, job->row, part.blocks, part.length,
+                 tile->reciprocal + part.first, tile->zero + part.first, &with->encoding,
+                 tile->codes, count);
+    for (size_t row = 0; row < rows; row++)
+        pack_codes(job, tile->codes + row * count, count, with->bits, packed,
+                   element + row * job->row);
+}
+
+/* Encode a run of some rows, for which the tile's parameters are those of blocks from run.first on. What is
+ * packed by way of the tile goes in pieces: some blocks, or a part of one. */
+static void encode_run(encoder *with, tile *tile, size_t rows, caq_run run,
+                       const uint8_t *source, uint8_t *packed, size_t element) {
+    const caq_job *job = with->job;
+    size_t limit = TILE_CODES / rows, direct = count_direct(with, rows, run, element);
+    caq_run part = run;
+    part.blocks = direct;
+    if (direct)
+        encode_direct(with, tile, rows, part, source, packed, element);
+    part.first += direct;
+    size_t done = direct * run.length; /* elements of each row */
+    size_t end = run.first + run.blocks;
+    for (; run.length <= limit && part.first < end; part.first += part.blocks) {
+        part.blocks = smaller(end - part.first, limit / run.length);
+        encode_packing(with, tile, rows, part, element_at(job, source, done), packed,
+                       element + done);
+        done += part.blocks * run.length;
     }
-    for (size_t block = 0; block < run.blocks; block++, element += run.length) {
-        for (size_t i = 0; i < run.length; i += limit) {
-            size_t length = run.length - i < limit ? run.length - i : limit;
-            encode_piece(with, tile, block, 1, length, element_at(with->job, weight, element + i),
-                         packed, element + i);
+    part.blocks = 1;
+    for (; part.first < end; part.first++) {
+        for (size_t i = 0; i < run.length; i += limit, done += part.length) {
+            part.length = smaller(run.length - i, limit);
+            encode_packing(with, tile, rows, part, element_at(job, source, done), packed,
+                           element + done);
         }
     }
+}
+
+/* Rows from this one on to encode together. */
+static size_t choose_rows(const caq_job *job, caq_run run, size_t row) {
+    size_t in_order = caq_rows_in_order(job);
+    int together = HAS_VECTORS && run.length == 1 && in_order - row % in_order >= ROWS_TOGETHER;
+    return together ? ROWS_TOGETHER : 1;
 }
 
 static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, uint8_t *packed,
@@ -178,8 +238,13 @@ static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, 
         caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
     if (HAS_VECTORS)
         with->encoding.ahead = choose_ahead(job, run, unit);
-    for (size_t row = 0; row < job->rows; row++)
-        encode_run(with, tile, run, weight, packed, caq_run_start(job, run, row));
+    caq_run in_tile = run;
+    in_tile.first = 0;
+    for (size_t row = 0, rows; row < job->rows; row += rows) {
+        rows = choose_rows(job, run, row);
+        size_t element = caq_run_start(job, run, row);
+        encode_run(with, tile, rows, in_tile, element_at(job, weight, element), packed, element);
+    }
     return CAQ_OK;
 }
 
@@ -194,6 +259,7 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
         if (status != CAQ_OK)
             return status;
     }
+    publish(&with);
     return CAQ_OK;
 }
 
@@ -255,9 +321,11 @@ caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void
     for (size_t done; count; first += done, count -= done) {
         piece piece = next_piece(job, first, count, with.bits);
         load_encoder_parameters(job, piece, scales, zero_points, scratch);
-        encode_piece(&with, scratch, 0, piece.blocks, piece.length, source, packed, first);
+        caq_run run = {0, 0, piece.blocks, piece.length};
+        encode_run(&with, scratch, 1, run, source, packed, first);
         done = piece.blocks * piece.length;
         source = element_at(job, source, done);
     }
+    publish(&with);
     return CAQ_OK;
 }

@@ -23,8 +23,10 @@ static inline size_t caq_rows_in_order(const caq_job *job) {
     return job->axes > 1 ? job->length[job->axes - 2] : 1;
 }
 
+static inline size_t source_size(caq_source source) { return source == CAQ_F32 ? 4 : 2; }
+
 static inline const uint8_t *element_at(const caq_job *job, const void *weight, size_t element) {
-    return (const uint8_t *)weight + element * (job->source == CAQ_F32 ? 4 : 2);
+    return (const uint8_t *)weight + element * source_size(job->source);
 }
 
 #endif

@@ -13,6 +13,7 @@
 #define LANES 4
 #define VECTORS 4
 #define TARGET
+#define PUBLISH NULL
 #define VECTOR(op) CONCAT(neon_, op)
 #define KERNEL(op) CONCAT(CONCAT(neon_, SOURCE), CONCAT(_, op))
 
@@ -93,26 +94,40 @@ static inline void neon_store_codes(uint8_t *p, vi codes, const caq_encoding *to
     uint8x8_t bytes = finish_codes(narrow(codes, codes), to);
     store_32(p, vget_lane_u32(vreinterpret_u32_u8(bytes), 0));
 }
+
+/* Two 4-bit codes, or four 2-bit ones, in one byte. */
+static inline uint8x16_t join_4_bits(uint8x16x2_t c) {
+    return vsliq_n_u8(vandq_u8(c.val[0], vdupq_n_u8(15)), c.val[1], 4);
+}
+static inline uint8x16_t join_2_bits(uint8x16x4_t c) {
+    const uint8x16x2_t halves = {
+        {vsliq_n_u8(c.val[0], c.val[1], 2), vsliq_n_u8(c.val[2], c.val[3], 2)}};
+    return join_4_bits(halves);
+}
+
 static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS], const caq_encoding *to) {
-    vst1_u8(p, finish_codes(narrow(codes[0], codes[1]), to));
-    vst1_u8(p + 8, finish_codes(narrow(codes[2], codes[3]), to));
+    uint8x16_t all = vcombine_u8(finish_codes(narrow(codes[0], codes[1]), to),
+                                 finish_codes(narrow(codes[2], codes[3]), to));
+    if (to->halvings == 0) {
+        vst1q_u8(p, all);
+        return;
+    }
+    uint8x16x2_t c = vuzpq_u8(all, all);
+    if (to->halvings == 1) {
+        vst1_u8(p, vget_low_u8(join_4_bits(c)));
+        return;
+    }
+    uint8x16x2_t even = vuzpq_u8(c.val[0], c.val[0]), odd = vuzpq_u8(c.val[1], c.val[1]);
+    const uint8x16x4_t quarters = {{even.val[0], odd.val[0], even.val[1], odd.val[1]}};
+    store_32(p, vgetq_lane_u32(vreinterpretq_u32_u8(join_2_bits(quarters)), 0));
 }
 
 static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
     size_t i = 0;
-    if (bits == 4) {
-        for (; i + 16 <= bytes; i += 16) {
-            uint8x16x2_t c = vld2q_u8(codes + 2 * i);
-            vst1q_u8(packed + i, vsliq_n_u8(vandq_u8(c.val[0], vdupq_n_u8(15)), c.val[1], 4));
-        }
-    } else {
-        for (; i + 16 <= bytes; i += 16) {
-            uint8x16x4_t c = vld4q_u8(codes + 4 * i);
-            uint8x16_t low = vsliq_n_u8(c.val[0], c.val[1], 2);
-            uint8x16_t high = vsliq_n_u8(c.val[2], c.val[3], 2);
-            vst1q_u8(packed + i, vsliq_n_u8(vandq_u8(low, vdupq_n_u8(15)), high, 4));
-        }
-    }
+    for (; bits == 4 && i + 16 <= bytes; i += 16)
+        vst1q_u8(packed + i, join_4_bits(vld2q_u8(codes + 2 * i)));
+    for (; bits == 2 && i + 16 <= bytes; i += 16)
+        vst1q_u8(packed + i, join_2_bits(vld4q_u8(codes + 4 * i)));
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 

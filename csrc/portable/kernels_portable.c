@@ -15,6 +15,7 @@
 #define LANES 1
 #define VECTORS 1
 #define TARGET
+#define PUBLISH NULL
 #define VECTOR(op) CONCAT(portable_, op)
 #define KERNEL(op) CONCAT(CONCAT(portable_, SOURCE), CONCAT(_, op))
 

@@ -11,6 +11,7 @@
 #define LANES 8
 #define VECTORS 4
 #define TARGET __attribute__((target("avx2,f16c")))
+#define PUBLISH avx2_publish
 #define VECTOR(op) CONCAT(avx2_, op)
 #define KERNEL(op) CONCAT(CONCAT(avx2_, SOURCE), CONCAT(_, op))
 
@@ -110,43 +111,74 @@ TARGET static inline vi join_step(const vi x[VECTORS]) {
     vi bytes = _mm256_packus_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
     return _mm256_permutevar8x32_epi32(bytes, order);
 }
-TARGET static inline void avx2_store_step(uint8_t *p, const vi codes[VECTORS],
-                                          const caq_encoding *to) {
-    vi clipped = _mm256_min_epu8(join_step(codes), _mm256_set1_epi8((char)to->largest));
-    _mm256_storeu_si256((__m256i *)(void *)p,
-                        _mm256_add_epi8(clipped, _mm256_set1_epi8((char)to->offset)));
-}
-
-TARGET static inline vi load_masked(const uint8_t *codes, char mask) {
-    vi bytes = _mm256_loadu_si256((const __m256i *)(const void *)codes);
-    return _mm256_and_si256(bytes, _mm256_set1_epi8(mask));
-}
 
 /* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
-TARGET static inline vi pair_4_bits(const uint8_t *codes) {
-    return _mm256_maddubs_epi16(load_masked(codes, 15), _mm256_set1_epi16(0x1001));
+TARGET static inline vi pair_4_bits(vi codes) {
+    vi masked = _mm256_and_si256(codes, _mm256_set1_epi8(15));
+    return _mm256_maddubs_epi16(masked, _mm256_set1_epi16(0x1001));
+}
+TARGET static inline vi join_4_bits(vi a, vi b) {
+    vi bytes = _mm256_packus_epi16(pair_4_bits(a), pair_4_bits(b));
+    return _mm256_permute4x64_epi64(bytes, 0xD8);
 }
 
 /* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
-TARGET static inline vi join_2_bits(const uint8_t *codes) {
-    vi pairs = _mm256_maddubs_epi16(load_masked(codes, 3), _mm256_set1_epi16(0x0401));
+TARGET static inline vi join_2_bits(vi codes) {
+    vi masked = _mm256_and_si256(codes, _mm256_set1_epi8(3));
+    vi pairs = _mm256_maddubs_epi16(masked, _mm256_set1_epi16(0x0401));
     return _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00100001));
+}
+
+static inline int is_streamed(const uint8_t *p, size_t bytes, const caq_encoding *to) {
+    return to->stream && (uintptr_t)p % bytes == 0;
+}
+
+/* A step's codes as they are to be stored. */
+TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_encoding *to) {
+    __m256i *whole = (__m256i *)(void *)p;
+    __m128i *half = (__m128i *)(void *)p;
+    if (to->halvings == 2) {
+        vi joined = join_2_bits(codes);
+        const vi bytes[VECTORS] = {joined, joined, joined, joined};
+        _mm_storel_epi64(half, _mm256_castsi256_si128(join_step(bytes)));
+    } else if (to->halvings == 1) {
+        __m128i joined = _mm256_castsi256_si128(join_4_bits(codes, codes));
+        if (is_streamed(p, sizeof *half, to))
+            _mm_stream_si128(half, joined);
+        else
+            _mm_storeu_si128(half, joined);
+    } else if (is_streamed(p, sizeof *whole, to)) {
+        _mm256_stream_si256(whole, codes);
+    } else {
+        _mm256_storeu_si256(whole, codes);
+    }
+}
+
+TARGET static inline void avx2_store_step(uint8_t *p, const vi codes[VECTORS],
+                                          const caq_encoding *to) {
+    vi clipped = _mm256_min_epu8(join_step(codes), _mm256_set1_epi8((char)to->largest));
+    vi stored = _mm256_add_epi8(clipped, _mm256_set1_epi8((char)to->offset));
+    store_codes_of_step(p, stored, to);
+}
+
+TARGET static inline vi load_codes(const uint8_t *codes) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)codes);
 }
 
 TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
     size_t i = 0;
     if (bits == 4) {
         for (; i + 32 <= bytes; i += 32) {
-            vi pairs =
-                _mm256_packus_epi16(pair_4_bits(codes + 2 * i), pair_4_bits(codes + 2 * i + 32));
+            const uint8_t *p = codes + 2 * i;
             _mm256_storeu_si256((__m256i *)(void *)(packed + i),
-                                _mm256_permute4x64_epi64(pairs, 0xD8));
+                                join_4_bits(load_codes(p), load_codes(p + 32)));
         }
     } else {
         for (; i + 32 <= bytes; i += 32) {
             const uint8_t *p = codes + 4 * i;
-            const vi bytes_of[VECTORS] = {join_2_bits(p), join_2_bits(p + 32), join_2_bits(p + 64),
-                                          join_2_bits(p + 96)};
+            const vi bytes_of[VECTORS] = {
+                join_2_bits(load_codes(p)), join_2_bits(load_codes(p + 32)),
+                join_2_bits(load_codes(p + 64)), join_2_bits(load_codes(p + 96))};
             _mm256_storeu_si256((__m256i *)(void *)(packed + i), join_step(bytes_of));
         }
     }
@@ -200,6 +232,8 @@ TARGET static inline void avx2_interleave(vf a, vf b, vf to[2]) {
     to[0] = _mm256_permute2f128_ps(even, odd, 0x20);
     to[1] = _mm256_permute2f128_ps(even, odd, 0x31);
 }
+
+TARGET static void avx2_publish(void) { _mm_sfence(); }
 
 #include "../level_template.h"
 

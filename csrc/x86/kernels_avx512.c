@@ -9,6 +9,7 @@
 #define LANES 16
 #define VECTORS 4
 #define TARGET __attribute__((target("avx512f,avx512bw")))
+#define PUBLISH avx512_publish
 #define VECTOR(op) CONCAT(avx512_, op)
 #define KERNEL(op) CONCAT(CONCAT(avx512_, SOURCE), CONCAT(_, op))
 
@@ -83,6 +84,40 @@ TARGET static inline void avx512_store_halves(uint16_t *p, vi x) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(x));
 }
 
+/* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
+TARGET static inline __m256i join_4_bits(vi codes) {
+    vi masked = _mm512_and_si512(codes, _mm512_set1_epi8(15));
+    return _mm512_cvtepi16_epi8(_mm512_maddubs_epi16(masked, _mm512_set1_epi16(0x1001)));
+}
+
+/* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
+TARGET static inline __m128i join_2_bits(vi codes) {
+    vi masked = _mm512_and_si512(codes, _mm512_set1_epi8(3));
+    vi pairs = _mm512_maddubs_epi16(masked, _mm512_set1_epi16(0x0401));
+    return _mm512_cvtepi32_epi8(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00100001)));
+}
+
+static inline int is_streamed(const uint8_t *p, size_t bytes, const caq_encoding *to) {
+    return to->stream && (uintptr_t)p % bytes == 0;
+}
+
+/* A step's codes as they are to be stored. */
+TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_encoding *to) {
+    __m512i *whole = (__m512i *)(void *)p;
+    __m256i *half = (__m256i *)(void *)p;
+    __m128i *quarter = (__m128i *)(void *)p;
+    if (to->halvings == 2)
+        _mm_storeu_si128(quarter, join_2_bits(codes));
+    else if (to->halvings == 1 && is_streamed(p, sizeof *half, to))
+        _mm256_stream_si256(half, join_4_bits(codes));
+    else if (to->halvings == 1)
+        _mm256_storeu_si256(half, join_4_bits(codes));
+    else if (is_streamed(p, sizeof *whole, to))
+        _mm512_stream_si512(whole, codes);
+    else
+        _mm512_storeu_si512(whole, codes);
+}
+
 /* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates; packing works on each quarter of
  * a vector alone, so the last step puts the pieces in order. */
 TARGET static inline void avx512_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
@@ -97,33 +132,17 @@ TARGET static inline void avx512_store_step(uint8_t *p, const vi codes[VECTORS],
                                    _mm512_packs_epi32(codes[2], codes[3]));
     vi clipped = _mm512_min_epu8(_mm512_permutexvar_epi32(order, bytes),
                                  _mm512_set1_epi8((char)to->largest));
-    _mm512_storeu_si512(p, _mm512_add_epi8(clipped, _mm512_set1_epi8((char)to->offset)));
-}
-
-TARGET static inline vi load_masked(const uint8_t *codes, char mask) {
-    return _mm512_and_si512(_mm512_loadu_si512(codes), _mm512_set1_epi8(mask));
-}
-
-/* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
-TARGET static inline __m256i join_4_bits(const uint8_t *codes) {
-    vi pairs = _mm512_maddubs_epi16(load_masked(codes, 15), _mm512_set1_epi16(0x1001));
-    return _mm512_cvtepi16_epi8(pairs);
-}
-
-/* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
-TARGET static inline __m128i join_2_bits(const uint8_t *codes) {
-    vi pairs = _mm512_maddubs_epi16(load_masked(codes, 3), _mm512_set1_epi16(0x0401));
-    return _mm512_cvtepi32_epi8(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00100001)));
+    store_codes_of_step(p, _mm512_add_epi8(clipped, _mm512_set1_epi8((char)to->offset)), to);
 }
 
 TARGET static void avx512_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
     size_t i = 0;
     if (bits == 4)
         for (; i + 32 <= bytes; i += 32)
-            _mm256_storeu_si256((__m256i *)(void *)(packed + i), join_4_bits(codes + 2 * i));
+            _mm256_storeu_si256((__m256i *)(void *)(packed + i), join_4_bits(_mm512_loadu_si512(codes + 2 * i)));
     else
         for (; i + 16 <= bytes; i += 16)
-            _mm_storeu_si128((__m128i *)(void *)(packed + i), join_2_bits(codes + 4 * i));
+            _mm_storeu_si128((__m128i *)(void *)(packed + i), join_2_bits(_mm512_loadu_si512(codes + 4 * i)));
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
@@ -176,6 +195,8 @@ TARGET static inline void avx512_interleave(vf a, vf b, vf to[2]) {
     to[0] = _mm512_permutex2var_ps(a, low, b);
     to[1] = _mm512_permutex2var_ps(a, high, b);
 }
+
+TARGET static void avx512_publish(void) { _mm_sfence(); }
 
 #include "../level_template.h"
 
