@@ -11,7 +11,7 @@ TARGET static inline void PART(_few)(const ELEMENT *p, size_t count, vf reciproc
                                      const caq_encoding *to, uint8_t *codes) {
     ELEMENT padded[LANES];
     uint8_t all[LANES];
-    KERNEL(pad)(padded, p, count);
+    KERNEL(pad)(padded, LANES, p, count);
     VECTOR(store_codes)(all, KERNEL(CODE)(padded, reciprocal, zero, to), to);
     for (size_t i = 0; i < count; i++)
         codes[i] = all[i];
@@ -44,12 +44,12 @@ TARGET INLINE void PART(_columns)(const ELEMENT *p, size_t rows, size_t stride, 
             r[v] = KERNEL(load_parameters)(reciprocal + i + v * LANES);
             z[v] = VECTOR(load_i)(zero + i + v * LANES);
         }
-        UNROLL for (size_t row = 0; row < rows; row++) {
+        for (size_t row = 0; row < rows; row++) {
             const ELEMENT *from = p + row * stride + i;
             vi all[VECTORS];
             KERNEL(prefetch)(from, STEP, to->ahead);
-            UNROLL for (size_t v = 0; v < VECTORS; v++)
-                all[v] = KERNEL(CODE)(from + v * LANES, r[v], z[v], to);
+            UNROLL for (size_t v = 0; v < VECTORS; v++) all[v] =
+                KERNEL(CODE)(from + v * LANES, r[v], z[v], to);
             VECTOR(store_step)(codes + row * code_stride + (i >> to->halvings), all, to);
         }
     }

@@ -56,9 +56,8 @@ static inline float float_from_int64(int64_t x) {
 static inline float float_from_f16(uint16_t half) {
     uint32_t magnitude = (uint32_t)(half & 0x7FFF) << 13;
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    if (magnitude >= 0x0F800000)
-        return float_from_bits(sign | magnitude | 0x7F800000);
-    return float_from_bits(sign | float_bits(float_from_bits(magnitude) * 0x1p112f));
+    uint32_t special = select_bits(magnitude >= 0x0F800000, 0x7F800000, 0);
+    return float_from_bits(sign | special | float_bits(float_from_bits(magnitude) * 0x1p112f));
 }
 
 static inline float float_from_bf16(uint16_t half) { return float_from_bits((uint32_t)half << 16); }

@@ -28,10 +28,11 @@ typedef struct caq_encoding {
     int stream;   /* whether past the caches, see `publish` */
 } caq_encoding;
 
-/* Statistics over rows that start stride elements apart. Bits of numbers that are not negative order like
- * the numbers; those of NaN are above all. */
+/* Statistics over rows that start stride elements apart: bits of numbers of the source type, binary16 and
+ * bfloat16 in the upper half, others zero. Bits of numbers that are not negative order like the numbers;
+ * those of NaN are above all. */
 typedef void (*caq_reducer)(const void *source, size_t rows, size_t stride, size_t blocks,
-                            size_t length, int32_t *above, int32_t *below);
+                            size_t length, size_t ahead, int32_t *above, int32_t *below);
 
 /* Rows whose codes start code_stride bytes apart. Packed codes are stored for whole steps only. */
 typedef void (*caq_encoder)(const void *source, size_t rows, size_t stride, size_t blocks,
@@ -69,6 +70,7 @@ typedef struct caq_kernels {
     /* Have other threads see codes that went past the caches. NULL: none do at this level. */
     void (*publish)(void);
     size_t step; /* of encoders that store packed codes; else 0 */
+    int registers; /* for vectors. With 16, those of floating-point codes spill if they do more at once */
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
     /* numbers of the source type as binary32 */
@@ -125,7 +127,7 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 
 /* Rows of columns with parameters of their own are taken so many at a time: what is known of the columns is
  * loaded once for all. */
-#define ROWS_TOGETHER 4
+#define ROWS_TOGETHER 8
 
 /* Blocks are usually this long, as in OCP Microscaling. */
 #define USUAL_LENGTH 32
@@ -134,10 +136,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
  * next one comes near while this one is encoded. */
 #define PREFETCH_BYTES 32768
 
-/* How far where a unit is too large to be near when it is read again. */
-#ifndef FAR_PREFETCH
-#define FAR_PREFETCH 2048
-#endif
+/* How far along a row that is too long to be near when it is read again: processors see such a stream
+ * coming, and asking for more gets in their way. */
+#define FAR_PREFETCH 512
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
@@ -167,6 +168,7 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
      .encode_float = (has) && HAS_FLOATS ? isa##_##source##_encode_float : NULL,                   \
      .publish = PUBLISH,                                                                           \
      .step = LANES > 1 ? VECTORS * LANES : 0,                                                      \
+     .registers = REGISTERS,                                                                       \
      .pack = isa##_pack,                                                                           \
      .unpack = isa##_unpack,                                                                       \
      .widen = (has) ? isa##_##source##_widen : NULL,                                               \

@@ -18,6 +18,8 @@
  * padded with zeros, which change no statistic.
  */
 #define STEP (VECTORS * LANES)
+#define IS_HALF (sizeof(ELEMENT) == 2)
+#define WIDTH (IS_HALF && LANES > 1 ? 2 * LANES : LANES) /* elements of a vector of bits */
 #define LOAD(p) VECTOR(CONCAT(load_, SOURCE))(p)
 
 /* Ask for what will be read `ahead` bytes behind count elements at p. That may be no longer the weight's
@@ -27,26 +29,46 @@ TARGET static inline void KERNEL(prefetch)(const ELEMENT *p, size_t count, size_
         __builtin_prefetch((const void *)((uintptr_t)p + ahead + byte), 0, 2);
 }
 
-/* Copy count < LANES elements and pad them with zeros. */
-TARGET static inline void KERNEL(pad)(ELEMENT padded[LANES], const ELEMENT *source, size_t count) {
-    for (size_t i = 0; i < LANES; i++)
+/* Copy count < width elements and pad them with zeros to width ones. */
+TARGET static inline void KERNEL(pad)(ELEMENT *padded, size_t width, const ELEMENT *source,
+                                      size_t count) {
+    for (size_t i = 0; i < width; i++)
         padded[i] = 0;
-    for (size_t i = 0; i < LANES && i < count; i++)
+    for (size_t i = 0; i < width && i < count; i++)
         padded[i] = ((const CONCAT(unaligned_, ELEMENT) *)source)[i].bits;
 }
 
-/* The next so many rows' elements below a vector at p. */
-TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, size_t stride) {
-    UNROLL for (size_t row = 0; row < rows; row++)
-        KERNEL(prefetch)(p + row * stride, LANES, rows * stride * sizeof(ELEMENT));
+/* The same for so many rows' vectors of bits. */
+TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, size_t stride,
+                                                size_t ahead) {
+    UNROLL for (size_t row = 0; row < rows; row++) KERNEL(prefetch)(p + row * stride, WIDTH, ahead);
 }
 
-/* Ones in the first count lanes, zeros in the others. */
-TARGET static inline vi KERNEL(first_lanes)(size_t count) {
-    int32_t lanes[LANES];
-    for (size_t i = 0; i < LANES; i++)
-        lanes[i] = i < count ? -1 : 0;
-    return VECTOR(load_i)(lanes);
+/* The bits of a vector of elements: of binary32 one in each lane, else two. */
+TARGET static inline vi KERNEL(load_bits)(const ELEMENT *p) {
+    const void *at = p;
+    return IS_HALF ? VECTOR(load_pairs)(at) : VECTOR(bits)(VECTOR(load_f32)(at));
+}
+
+/* Ones in the first count elements, zeros in the others. */
+TARGET static inline vi KERNEL(first_elements)(size_t count) {
+    ELEMENT ones[WIDTH];
+    for (size_t i = 0; i < WIDTH; i++)
+        ones[i] = i < count ? (ELEMENT)-1 : 0;
+    return KERNEL(load_bits)(ones);
+}
+
+/* The larger of each two elements, as signed integers. */
+TARGET static inline vi KERNEL(larger)(vi a, vi b) {
+    return IS_HALF ? VECTOR(max_pairs)(a, b) : VECTOR(max)(a, b);
+}
+
+/* Of each lane its one element, or the larger of its two in the upper half; none is negative. */
+TARGET static inline vi KERNEL(larger_half)(vi bits) {
+    if (WIDTH == LANES)
+        return bits;
+    vi larger = VECTOR(max)(bits, VECTOR(shift_up)(bits, 16));
+    return VECTOR(and)(larger, VECTOR(set_i)(INT32_MIN / 0x8000));
 }
 
 /* Fewer statistics than lanes, and back. */
@@ -67,12 +89,13 @@ TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
 /* For symmetric targets the largest magnitude. */
 TARGET static inline vi KERNEL(absmax_side)(vi bits, size_t side) {
     (void)side;
-    return VECTOR(and)(bits, VECTOR(set_i)(INT32_MAX));
+    return VECTOR(and)(bits, VECTOR(set_i)(IS_HALF ? 0x7FFF7FFF : INT32_MAX));
 }
 
 /* For asymmetric ones the largest w and the largest -w. */
 TARGET static inline vi KERNEL(range_side)(vi bits, size_t side) {
-    return side ? VECTOR(xor)(bits, VECTOR(set_i)(INT32_MIN)) : bits;
+    const int32_t signs = WIDTH > LANES ? INT32_MIN | 0x8000 : INT32_MIN;
+    return side ? VECTOR(xor)(bits, VECTOR(set_i)(signs)) : bits;
 }
 
 #define REDUCE absmax
@@ -131,13 +154,15 @@ TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
         VECTOR(store_i)(bits + i, VECTOR(bits)(LOAD(p + i)));
     if (LANES > 1 && i < count) {
         ELEMENT padded[LANES];
-        KERNEL(pad)(padded, p + i, count - i);
+        KERNEL(pad)(padded, LANES, p + i, count - i);
         KERNEL(store_some)(bits + i, VECTOR(bits)(LOAD(padded)), count - i);
     }
 }
 #include "decode_template.h"
 
 #undef STEP
+#undef IS_HALF
+#undef WIDTH
 #undef LOAD
 #undef SOURCE
 #undef ELEMENT

@@ -41,13 +41,18 @@ static int is_near(const caq_job *job, caq_run run) {
     return job->rows <= NEAR_CACHE / source_size(job->source) / run.blocks / run.length;
 }
 
-/* How far ahead to prefetch while a unit is encoded: to the next unit, which of several rows is not what
+/* How far ahead to prefetch in a unit that is passed over: along the row, or to the rows below. */
+static size_t choose_ahead(const caq_job *job, caq_run run) {
+    if (job->rows > 1 && run.length == 1)
+        return ROWS_TOGETHER * job->row * source_size(job->source);
+    return is_near(job, run) ? PREFETCH_BYTES : FAR_PREFETCH;
+}
+
+/* The same while it is encoded. If it is near, that is to the next unit, which of several rows is not what
  * comes next in memory. */
-static size_t choose_ahead(const caq_job *job, caq_run run, size_t unit) {
-    if (!is_near(job, run))
-        return FAR_PREFETCH;
-    if (job->rows == 1)
-        return PREFETCH_BYTES;
+static size_t choose_second_ahead(const caq_job *job, caq_run run, size_t unit) {
+    if (job->rows == 1 || !is_near(job, run))
+        return choose_ahead(job, run);
     caq_run next = locate_unit(job, unit + 1);
     return (caq_run_start(job, next, 0) - caq_run_start(job, run, 0)) * source_size(job->source);
 }
@@ -60,10 +65,10 @@ static void reduce_unit(const caq_job *job, caq_run run, const void *weight, til
     for (size_t i = 0; i < run.blocks; i++)
         tile->above[i] = tile->below[i] = 0;
     caq_reducer reduce = choose_reducer(job);
-    size_t rows = caq_rows_in_order(job);
+    size_t rows = caq_rows_in_order(job), ahead = choose_ahead(job, run);
     for (size_t row = 0; row < job->rows; row += rows) {
         const uint8_t *source = element_at(job, weight, caq_run_start(job, run, row));
-        reduce(source, rows, job->row, run.blocks, run.length, tile->above, tile->below);
+        reduce(source, rows, job->row, run.blocks, run.length, ahead, tile->above, tile->below);
     }
 }
 
@@ -80,7 +85,7 @@ caq_encoding caq_describe_encoding(const caq_job *job) {
                           .adder = dropped * (1 << 23),
                           .dropped = dropped,
                           .sign_down = 32 - format.bits,
-                          .ahead = PREFETCH_BYTES};
+                          .ahead = FAR_PREFETCH};
 }
 
 static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t code) {
@@ -124,7 +129,9 @@ typedef struct encoder {
     const caq_job *job;
     caq_encoding encoding;
     unsigned bits;
-    int stream; /* whether codes that the encoder stores where they belong go past the caches */
+    int stream;  /* whether codes that the encoder stores where they belong go past the caches */
+    size_t step; /* in which it stores packed codes; 0: it does not */
+    size_t rows; /* of columns that it takes together */
     caq_encoder encode;
 } encoder;
 
@@ -137,6 +144,9 @@ static encoder make_encoder(const caq_job *job) {
                     .encode = job->kernels->encode_float};
     if (!is_float(format))
         with.encode = job->kernels->encode_integer;
+    int at_once = HAS_VECTORS && (!is_float(format) || job->kernels->registers > 16);
+    with.step = at_once ? job->kernels->step : 0;
+    with.rows = at_once ? ROWS_TOGETHER : 1;
     return with;
 }
 
@@ -148,16 +158,16 @@ static void publish(const encoder *with) {
 
 /* Blocks of a run whose codes the encoder can store where they belong: packed ones in whole steps. */
 static size_t count_direct(const encoder *with, size_t rows, caq_run run, size_t element) {
-    size_t step = with->job->kernels->step;
     if (with->bits == 8)
         return run.blocks;
-    if (!HAS_VECTORS || !step || (element | (rows > 1 ? with->job->row : 0)) % (8 / with->bits))
+    if (!HAS_VECTORS || !with->step ||
+        (element | (rows > 1 ? with->job->row : 0)) % (8 / with->bits))
         return 0;
     if (run.length == 1)
-        return run.blocks / step * step;
+        return run.blocks / with->step * with->step;
     if (run.length == USUAL_LENGTH)
         return run.blocks / 2 * 2;
-    return run.length % step ? 0 : run.blocks;
+    return run.length % with->step ? 0 : run.blocks;
 }
 
 /* Encode `length` elements of each of some blocks of the tile in each row. */
@@ -167,20 +177,19 @@ static void encode_direct(encoder *with, const tile *tile, size_t rows, caq_run 
     size_t codes_per_byte = 8 / with->bits;
     with->encoding.halvings = (int)codes_per_byte / 2;
     with->encoding.stream = with->stream;
-    with->encode(source, rows, job->row, part.blocks, part.length,
-                 tile->reciprocal + part.first, tile->zero + part.first, &with->encoding,
-                 packed + element / codes_per_byte, job->row / codes_per_byte);
+    with->encode(source, rows, job->row, part.blocks, part.length, tile->reciprocal + part.first,
+                 tile->zero + part.first, &with->encoding, packed + element / codes_per_byte,
+                 job->row / codes_per_byte);
 }
 
 /* The same by way of the tile's codes, for which there is room. */
-static void encode_packing(encoder *with, tile *tile, size_t rows, caq_run part,
-                           const void *source, uint8_t *packed, size_t element) {
+static void encode_packing(encoder *with, tile *tile, size_t rows, caq_run part, const void *source,
+                           uint8_t *packed, size_t element) {
     const caq_job *job = with->job;
     size_t count = part.blocks * part.length;
     with->encoding.halvings = with->encoding.stream = 0;
-    with->encode(source, rows, job->row, part.blocks, part.length,
-                 tile->reciprocal + part.first, tile->zero + part.first, &with->encoding,
-                 tile->codes, count);
+    with->encode(source, rows, job->row, part.blocks, part.length, tile->reciprocal + part.first,
+                 tile->zero + part.first, &with->encoding, tile->codes, count);
     for (size_t row = 0; row < rows; row++)
         pack_codes(job, tile->codes + row * count, count, with->bits, packed,
                    element + row * job->row);
@@ -188,8 +197,8 @@ static void encode_packing(encoder *with, tile *tile, size_t rows, caq_run part,
 
 /* Encode a run of some rows, for which the tile's parameters are those of blocks from run.first on. What is
  * packed by way of the tile goes in pieces: some blocks, or a part of one. */
-static void encode_run(encoder *with, tile *tile, size_t rows, caq_run run,
-                       const uint8_t *source, uint8_t *packed, size_t element) {
+static void encode_run(encoder *with, tile *tile, size_t rows, caq_run run, const uint8_t *source,
+                       uint8_t *packed, size_t element) {
     const caq_job *job = with->job;
     size_t limit = TILE_CODES / rows, direct = count_direct(with, rows, run, element);
     caq_run part = run;
@@ -216,10 +225,10 @@ static void encode_run(encoder *with, tile *tile, size_t rows, caq_run run,
 }
 
 /* Rows from this one on to encode together. */
-static size_t choose_rows(const caq_job *job, caq_run run, size_t row) {
-    size_t in_order = caq_rows_in_order(job);
-    int together = HAS_VECTORS && run.length == 1 && in_order - row % in_order >= ROWS_TOGETHER;
-    return together ? ROWS_TOGETHER : 1;
+static size_t choose_rows(const encoder *with, caq_run run, size_t row) {
+    size_t in_order = caq_rows_in_order(with->job);
+    int together = HAS_VECTORS && run.length == 1 && in_order - row % in_order >= with->rows;
+    return together ? with->rows : 1;
 }
 
 static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, uint8_t *packed,
@@ -237,11 +246,11 @@ static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, 
     if (CAQ_WITH_MSE && job->observer == CAQ_MSE)
         caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
     if (HAS_VECTORS)
-        with->encoding.ahead = choose_ahead(job, run, unit);
+        with->encoding.ahead = choose_second_ahead(job, run, unit);
     caq_run in_tile = run;
     in_tile.first = 0;
     for (size_t row = 0, rows; row < job->rows; row += rows) {
-        rows = choose_rows(job, run, row);
+        rows = choose_rows(with, run, row);
         size_t element = caq_run_start(job, run, row);
         encode_run(with, tile, rows, in_tile, element_at(job, weight, element), packed, element);
     }
@@ -272,7 +281,8 @@ caq_status caq_measure(const caq_job *job, size_t first, size_t count, const voi
     const uint8_t *source = weight;
     for (size_t done; count; first += done, count -= done) {
         piece piece = next_piece(job, first, count, 8);
-        reduce(source, 1, 0, piece.blocks, piece.length, above + piece.block, below + piece.block);
+        reduce(source, 1, 0, piece.blocks, piece.length, FAR_PREFETCH, above + piece.block,
+               below + piece.block);
         done = piece.blocks * piece.length;
         source = element_at(job, source, done);
     }

@@ -148,6 +148,17 @@ TARGET static caq_status finish_scales(const caq_job *job, tile *tile, size_t bl
     return CAQ_OK;
 }
 
+/* Statistics of numbers as those of the same numbers in binary32; bfloat16 ones are already. */
+TARGET static void widen_statistics(const caq_job *job, int32_t *bits, size_t blocks) {
+    if (!is_f16(job))
+        return;
+    for (size_t i = 0; i < blocks; i++) {
+        float number = float_from_bits((uint32_t)bits[i] >> 3) * 0x1p112f;
+        uint32_t special = select_bits(bits[i] >= 0x7C000000, INFINITE, 0);
+        bits[i] = (int32_t)(float_bits(number) | special);
+    }
+}
+
 TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks,
                                         uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
@@ -196,6 +207,9 @@ TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t 
 /* See caq_kernels. */
 TARGET static caq_status VECTOR(find_scales)(const caq_job *job, tile *tile, size_t blocks,
                                              void *scales, uint8_t *zero_points) {
+    widen_statistics(job, tile->above, blocks);
+    if (is_asymmetric(job))
+        widen_statistics(job, tile->below, blocks);
     if (is_asymmetric(job))
         return find_asymmetric(job, tile, blocks, scales, zero_points);
     return find_symmetric(job, tile, blocks, scales, zero_points);

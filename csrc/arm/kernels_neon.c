@@ -12,6 +12,7 @@
 
 #define LANES 4
 #define VECTORS 4
+#define REGISTERS 32
 #define TARGET
 #define PUBLISH NULL
 #define VECTOR(op) CONCAT(neon_, op)
@@ -31,6 +32,14 @@ static inline vf neon_load_f16(const uint16_t *p) {
 }
 static inline vf neon_load_bf16(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(load_halves(p), 16));
+}
+
+/* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
+static inline vi neon_load_pairs(const uint16_t *p) {
+    return vreinterpretq_s32_u8(vld1q_u8((const uint8_t *)p));
+}
+static inline vi neon_max_pairs(vi a, vi b) {
+    return vreinterpretq_s32_s16(vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
 
 static inline void neon_store_f32(uint32_t *p, vf x) {

@@ -14,6 +14,7 @@
 
 #define LANES 1
 #define VECTORS 1
+#define REGISTERS 0
 #define TARGET
 #define PUBLISH NULL
 #define VECTOR(op) CONCAT(portable_, op)
@@ -25,6 +26,9 @@ typedef int32_t vi;
 static inline vf portable_load_f32(const uint32_t *p) { return float_from_bits(load_32(p)); }
 static inline vf portable_load_f16(const uint16_t *p) { return float_from_f16(load_16(p)); }
 static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(load_16(p)); }
+
+/* One number of 16 bits, in the upper half. */
+static inline vi portable_load_pairs(const uint16_t *p) { return (vi)((uint32_t)load_16(p) << 16); }
 
 static inline void portable_store_f32(uint32_t *p, vf x) { store_32(p, float_bits(x)); }
 static inline void portable_store_f16(uint16_t *p, vf x) { store_16(p, f16_from_float(x)); }
@@ -55,6 +59,7 @@ static inline vi portable_shift_up(vi a, int32_t n) { return (vi)((uint32_t)a <<
 static inline vf portable_to_float(vi a) { return (float)a; }
 static inline vi portable_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi portable_max(vi a, vi b) { return a > b ? a : b; }
+static inline vi portable_max_pairs(vi a, vi b) { return portable_max(a, b); }
 /* a, or 0 in lanes where x is NaN */
 static inline vi portable_if_number(vf x, vi a) { return x == x ? a : 0; }
 static inline int32_t portable_largest(vi a) { return a; }
@@ -135,6 +140,11 @@ static inline vi portable_clip_pairs(vi a, vi lowest, vi highest) {
 /* The sum of both products, in 32 bits. */
 static inline vi portable_dot_pairs(vi a, vi b) {
     return low_of(a) * low_of(b) + high_of(a) * high_of(b);
+}
+
+static inline void portable_interleave(vf a, vf b, vf to[2]) {
+    to[0] = a;
+    to[1] = b;
 }
 
 #include "../level_template.h"

@@ -10,6 +10,7 @@
 
 #define LANES 8
 #define VECTORS 4
+#define REGISTERS 16
 #define TARGET __attribute__((target("avx2,f16c")))
 #define PUBLISH avx2_publish
 #define VECTOR(op) CONCAT(avx2_, op)
@@ -28,6 +29,12 @@ TARGET static inline vf avx2_load_f16(const uint16_t *p) { return _mm256_cvtph_p
 TARGET static inline vf avx2_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(p)), 16));
 }
+
+/* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
+TARGET static inline vi avx2_load_pairs(const uint16_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+TARGET static inline vi avx2_max_pairs(vi a, vi b) { return _mm256_max_epi16(a, b); }
 
 TARGET static inline void avx2_store_f32(uint32_t *p, vf x) {
     _mm256_storeu_ps((float *)(void *)p, x);

@@ -8,6 +8,7 @@
 
 #define LANES 16
 #define VECTORS 4
+#define REGISTERS 32
 #define TARGET __attribute__((target("avx512f,avx512bw")))
 #define PUBLISH avx512_publish
 #define VECTOR(op) CONCAT(avx512_, op)
@@ -26,6 +27,10 @@ TARGET static inline vf avx512_load_f16(const uint16_t *p) {
 TARGET static inline vf avx512_load_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_halves(p)), 16));
 }
+
+/* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
+TARGET static inline vi avx512_load_pairs(const uint16_t *p) { return _mm512_loadu_si512(p); }
+TARGET static inline vi avx512_max_pairs(vi a, vi b) { return _mm512_max_epi16(a, b); }
 
 TARGET static inline void avx512_store_f32(uint32_t *p, vf x) { _mm512_storeu_ps(p, x); }
 TARGET static inline void avx512_store_f16(uint16_t *p, vf x) {
@@ -139,10 +144,12 @@ TARGET static void avx512_pack(const uint8_t *codes, size_t bytes, unsigned bits
     size_t i = 0;
     if (bits == 4)
         for (; i + 32 <= bytes; i += 32)
-            _mm256_storeu_si256((__m256i *)(void *)(packed + i), join_4_bits(_mm512_loadu_si512(codes + 2 * i)));
+            _mm256_storeu_si256((__m256i *)(void *)(packed + i),
+                                join_4_bits(_mm512_loadu_si512(codes + 2 * i)));
     else
         for (; i + 16 <= bytes; i += 16)
-            _mm_storeu_si128((__m128i *)(void *)(packed + i), join_2_bits(_mm512_loadu_si512(codes + 4 * i)));
+            _mm_storeu_si128((__m128i *)(void *)(packed + i),
+                             join_2_bits(_mm512_loadu_si512(codes + 4 * i)));
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 

@@ -319,13 +319,13 @@ _KERNELS = _mutants(
     "csrc/kernels_template.h",
     (
         "absmax-sign",
-        "return VECTOR(and)(bits, VECTOR(set_i)(INT32_MAX));",
+        "return VECTOR(and)(bits, VECTOR(set_i)(IS_HALF ? 0x7FFF7FFF : INT32_MAX));",
         "return bits;",
         "absmax is of magnitudes",
     ),
     (
         "range-sides",
-        "return side ? VECTOR(xor)(bits, VECTOR(set_i)(INT32_MIN)) : bits;",
+        "return side ? VECTOR(xor)(bits, VECTOR(set_i)(signs)) : bits;",
         "return bits;",
         "a range has two ends",
     ),
@@ -374,8 +374,8 @@ _REDUCE = _mutants(
     "csrc/reduce_template.h",
     (
         "block-stride",
-        "LOAD(p + row * stride)",
-        "LOAD(p + row)",
+        "KERNEL(load_bits)(p + row * stride)",
+        "KERNEL(load_bits)(p + row)",
         "rows of a block lie a stride apart",
     ),
     (
@@ -392,21 +392,33 @@ _REDUCE = _mutants(
     ),
     (
         "tail-statistics",
-        "KERNEL(pad)(padded, p + i, length - i);",
-        "KERNEL(pad)(padded, p + i, length - i - 1);",
+        "KERNEL(pad)(padded, WIDTH, p + i, length - i);",
+        "KERNEL(pad)(padded, WIDTH, p + i, length - i - 1);",
         "the last elements of a block count",
     ),
     (
         "tail-columns",
-        "KERNEL(pad)(padded, p + row * stride, count);",
-        "KERNEL(pad)(padded, p, count);",
+        "KERNEL(pad)(padded, WIDTH, p + row * stride, count);",
+        "KERNEL(pad)(padded, WIDTH, p, count);",
         "rows of few columns lie a stride apart",
     ),
     (
         "elements-behind",
-        "VECTOR(and)(VECTOR(bits)(LOAD(p + i)), rest)",
-        "VECTOR(bits)(LOAD(p + i))",
+        "VECTOR(and)(KERNEL(load_bits)(p + i), rest)",
+        "KERNEL(load_bits)(p + i)",
         "elements behind a block do not count",
+    ),
+    (
+        "even-columns",
+        "VECTOR(from_bits)(VECTOR(shift_up)(found, 16))",
+        "VECTOR(from_bits)(VECTOR(shift_up)(found, 0))",
+        "of two columns of 16 bits each has its own statistic",
+    ),
+    (
+        "rows-of-statistics",
+        "PART(_raise)(stats[k] + first, found[k])",
+        "VECTOR(store_i)(stats[k] + first, found[k])",
+        "a column's statistics are over all its rows",
     ),
 )
 
@@ -414,8 +426,8 @@ _ENCODE = _mutants(
     "csrc/encode_template.h",
     (
         "zero-of-column",
-        "VECTOR(load_i)(zero + at), to);",
-        "VECTOR(load_i)(zero + i), to);",
+        "VECTOR(load_i)(zero + i + v * LANES);",
+        "VECTOR(load_i)(zero + i);",
         "every column has a zero point of its own",
     ),
     (
@@ -425,9 +437,15 @@ _ENCODE = _mutants(
         "every column has a scale of its own",
     ),
     (
+        "packed-rows",
+        "codes + row * code_stride + (i >> to->halvings)",
+        "codes + row * code_stride + i",
+        "rows of columns are stored packed",
+    ),
+    (
         "zero-of-block",
-        "VECTOR(set_i)(zero[block]), &to",
-        "VECTOR(set_i)(zero[0]), &to",
+        "VECTOR(set_i)(zero[block]), to,",
+        "VECTOR(set_i)(zero[0]), to,",
         "every block has a zero point of its own",
     ),
     (
@@ -511,6 +529,30 @@ _QUANTIZE = _mutants(
         "tile->below[i] = below[block + i]",
         "tile->below[i] = 0",
         "the scale of what was measured in parts knows both ends",
+    ),
+    (
+        "bytes-of-steps",
+        "% (8 / with->bits))",
+        "% 1)",
+        "only codes that begin at a byte are stored packed by the encoder",
+    ),
+    (
+        "whole-steps",
+        "run.blocks / with->step * with->step",
+        "run.blocks",
+        "columns behind the last whole step are encoded too",
+    ),
+    (
+        "columns-behind-steps",
+        "part.first += direct;",
+        "part.first += 0;",
+        "what is encoded by way of the tile has its own scales",
+    ),
+    (
+        "rows-of-tile-codes",
+        "tile->codes + row * count",
+        "tile->codes",
+        "rows by way of the tile have codes of their own",
     ),
 )
 
@@ -700,8 +742,8 @@ _AVX2 = _mutants(
     ),
     (
         "avx2-pack-lanes",
-        "_mm256_permute4x64_epi64(pairs, 0xD8)",
-        "pairs",
+        "_mm256_permute4x64_epi64(bytes, 0xD8)",
+        "bytes",
         "AVX2: packing leaves bytes in order",
     ),
     (
