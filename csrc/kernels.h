@@ -15,6 +15,9 @@
 typedef struct caq_encoding {
     uint8_t largest; /* integers are clipped to 0 .. largest; bytes of floating-point codes: 255 */
     uint8_t offset;  /* what stored integers are above these, modulo 256 */
+    /* how codes are stored, by kernels of several lanes only */
+    uint8_t halvings; /* 0: one per byte; else packed, two or four per byte: 1 or 2 */
+    uint8_t stream;   /* whether past the caches, see `publish` */
     /* floating point only */
     float saturation;  /* the largest number */
     int32_t smallest;  /* bits of the smallest normal number */
@@ -23,9 +26,6 @@ typedef struct caq_encoding {
     int32_t dropped;   /* significand bits of binary32 that the format lacks; 0 for integers */
     int32_t sign_down; /* by how much the sign bit goes down to its place in the code */
     size_t ahead;      /* how many bytes ahead of what is encoded the source is prefetched */
-    /* how codes are stored, by kernels of several lanes only */
-    int halvings; /* 0: one per byte; else packed, two or four per byte: 1 or 2 */
-    int stream;   /* whether past the caches, see `publish` */
 } caq_encoding;
 
 /* Statistics over rows that start stride elements apart: bits of numbers of the source type, binary16 and

@@ -20,13 +20,13 @@ static caq_run locate_unit(const caq_job *job, size_t unit) {
     return run;
 }
 
-size_t caq_run_start(const caq_job *job, caq_run run, size_t row) {
-    size_t element = run.first * run.length, stride = job->row;
+size_t caq_run_start(const caq_job *job, const caq_run *run, size_t row) {
+    size_t element = run->first * run->length, stride = job->row, band = run->band;
     for (size_t axis = job->axes - 1; axis-- > 0;) {
-        size_t block = run.band, within = row;
+        size_t block = band, within = row;
         if (axis) { /* the first axis takes all that is left */
             block %= job->blocks[axis];
-            run.band /= job->blocks[axis];
+            band /= job->blocks[axis];
             within %= job->length[axis];
             row /= job->length[axis];
         }
@@ -37,38 +37,38 @@ size_t caq_run_start(const caq_job *job, caq_run run, size_t row) {
 }
 
 /* Whether a unit that was read is still in a near cache. */
-static int is_near(const caq_job *job, caq_run run) {
-    return job->rows <= NEAR_CACHE / source_size(job->source) / run.blocks / run.length;
+static int is_near(const caq_job *job, const caq_run *run) {
+    return job->rows <= NEAR_CACHE / source_size(job->source) / run->blocks / run->length;
 }
 
 /* How far ahead to prefetch in a unit that is passed over: along the row, or to the rows below. */
-static size_t choose_ahead(const caq_job *job, caq_run run) {
-    if (job->rows > 1 && run.length == 1)
+static size_t choose_ahead(const caq_job *job, const caq_run *run) {
+    if (job->rows > 1 && run->length == 1)
         return ROWS_TOGETHER * job->row * source_size(job->source);
     return is_near(job, run) ? PREFETCH_BYTES : FAR_PREFETCH;
 }
 
 /* The same while it is encoded. If it is near, that is to the next unit, which of several rows is not what
  * comes next in memory. */
-static size_t choose_second_ahead(const caq_job *job, caq_run run, size_t unit) {
+static size_t choose_second_ahead(const caq_job *job, const caq_run *run, size_t unit) {
     if (job->rows == 1 || !is_near(job, run))
         return choose_ahead(job, run);
     caq_run next = locate_unit(job, unit + 1);
-    return (caq_run_start(job, next, 0) - caq_run_start(job, run, 0)) * source_size(job->source);
+    return (caq_run_start(job, &next, 0) - caq_run_start(job, run, 0)) * source_size(job->source);
 }
 
 static caq_reducer choose_reducer(const caq_job *job) {
     return is_asymmetric(job) ? job->kernels->range : job->kernels->absmax;
 }
 
-static void reduce_unit(const caq_job *job, caq_run run, const void *weight, tile *tile) {
-    for (size_t i = 0; i < run.blocks; i++)
+static void reduce_unit(const caq_job *job, const caq_run *run, const void *weight, tile *tile) {
+    for (size_t i = 0; i < run->blocks; i++)
         tile->above[i] = tile->below[i] = 0;
     caq_reducer reduce = choose_reducer(job);
     size_t rows = caq_rows_in_order(job), ahead = choose_ahead(job, run);
     for (size_t row = 0; row < job->rows; row += rows) {
         const uint8_t *source = element_at(job, weight, caq_run_start(job, run, row));
-        reduce(source, rows, job->row, run.blocks, run.length, ahead, tile->above, tile->below);
+        reduce(source, rows, job->row, run->blocks, run->length, ahead, tile->above, tile->below);
     }
 }
 
@@ -85,7 +85,9 @@ caq_encoding caq_describe_encoding(const caq_job *job) {
                           .adder = dropped * (1 << 23),
                           .dropped = dropped,
                           .sign_down = 32 - format.bits,
-                          .ahead = FAR_PREFETCH};
+                          .ahead = FAR_PREFETCH,
+                          .halvings = 0,
+                          .stream = 0};
 }
 
 static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t code) {
@@ -129,106 +131,102 @@ typedef struct encoder {
     const caq_job *job;
     caq_encoding encoding;
     unsigned bits;
-    int stream;  /* whether codes that the encoder stores where they belong go past the caches */
-    size_t step; /* in which it stores packed codes; 0: it does not */
-    size_t rows; /* of columns that it takes together */
+    size_t
+        step; /* of codes that the encoder stores packed, and rows of columns at once; 0: it does not */
     caq_encoder encode;
 } encoder;
 
 static encoder make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
-    encoder with = {.job = job,
-                    .encoding = caq_describe_encoding(job),
-                    .bits = format.bits,
-                    .stream = job->kernels->publish && job->packed_size > NEAR_CACHE,
-                    .encode = job->kernels->encode_float};
-    if (!is_float(format))
-        with.encode = job->kernels->encode_integer;
     int at_once = HAS_VECTORS && (!is_float(format) || job->kernels->registers > 16);
-    with.step = at_once ? job->kernels->step : 0;
-    with.rows = at_once ? ROWS_TOGETHER : 1;
-    return with;
+    return (encoder){.job = job,
+                     .encoding = caq_describe_encoding(job),
+                     .bits = format.bits,
+                     .step = at_once ? job->kernels->step : 0,
+                     .encode = is_float(format) ? job->kernels->encode_float
+                                                : job->kernels->encode_integer};
+}
+
+/* Whether codes go past the caches: if there are so many that they would not stay there. */
+static uint8_t is_streamed(const caq_job *job) {
+    return HAS_VECTORS && job->kernels->publish && job->packed_size > NEAR_CACHE;
 }
 
 /* Have other threads see all codes. */
-static void publish(const encoder *with) {
-    if (HAS_VECTORS && with->stream)
-        with->job->kernels->publish();
+static void publish(const caq_job *job) {
+    if (is_streamed(job))
+        job->kernels->publish();
 }
 
-/* Blocks of a run whose codes the encoder can store where they belong: packed ones in whole steps. */
-static size_t count_direct(const encoder *with, size_t rows, caq_run run, size_t element) {
+/* How many of some blocks' codes the encoder can store where they belong: packed ones in whole steps. */
+static size_t count_direct(const encoder *with, size_t rows, size_t blocks, size_t length,
+                           size_t element) {
     if (with->bits == 8)
-        return run.blocks;
+        return blocks;
     if (!HAS_VECTORS || !with->step ||
         (element | (rows > 1 ? with->job->row : 0)) % (8 / with->bits))
         return 0;
-    if (run.length == 1)
-        return run.blocks / with->step * with->step;
-    if (run.length == USUAL_LENGTH)
-        return run.blocks / 2 * 2;
-    return run.length % with->step ? 0 : run.blocks;
+    if (length == 1)
+        return blocks / with->step * with->step;
+    if (length == USUAL_LENGTH)
+        return blocks / 2 * 2;
+    return length % with->step ? 0 : blocks;
 }
 
-/* Encode `length` elements of each of some blocks of the tile in each row. */
-static void encode_direct(encoder *with, const tile *tile, size_t rows, caq_run part,
-                          const void *source, uint8_t *packed, size_t element) {
-    const caq_job *job = with->job;
+/* Encode `length` elements of each of the tile's first so many blocks in each row. */
+static void encode_direct(encoder *with, const tile *tile, size_t rows, size_t blocks,
+                          size_t length, const void *source, uint8_t *packed, size_t element) {
     size_t codes_per_byte = 8 / with->bits;
-    with->encoding.halvings = (int)codes_per_byte / 2;
-    with->encoding.stream = with->stream;
-    with->encode(source, rows, job->row, part.blocks, part.length, tile->reciprocal + part.first,
-                 tile->zero + part.first, &with->encoding, packed + element / codes_per_byte,
-                 job->row / codes_per_byte);
-}
-
-/* The same by way of the tile's codes, for which there is room. */
-static void encode_packing(encoder *with, tile *tile, size_t rows, caq_run part, const void *source,
-                           uint8_t *packed, size_t element) {
-    const caq_job *job = with->job;
-    size_t count = part.blocks * part.length;
-    with->encoding.halvings = with->encoding.stream = 0;
-    with->encode(source, rows, job->row, part.blocks, part.length, tile->reciprocal + part.first,
-                 tile->zero + part.first, &with->encoding, tile->codes, count);
-    for (size_t row = 0; row < rows; row++)
-        pack_codes(job, tile->codes + row * count, count, with->bits, packed,
-                   element + row * job->row);
-}
-
-/* Encode a run of some rows, for which the tile's parameters are those of blocks from run.first on. What is
- * packed by way of the tile goes in pieces: some blocks, or a part of one. */
-static void encode_run(encoder *with, tile *tile, size_t rows, caq_run run, const uint8_t *source,
-                       uint8_t *packed, size_t element) {
-    const caq_job *job = with->job;
-    size_t limit = TILE_CODES / rows, direct = count_direct(with, rows, run, element);
-    caq_run part = run;
-    part.blocks = direct;
-    if (direct)
-        encode_direct(with, tile, rows, part, source, packed, element);
-    part.first += direct;
-    size_t done = direct * run.length; /* elements of each row */
-    size_t end = run.first + run.blocks;
-    for (; run.length <= limit && part.first < end; part.first += part.blocks) {
-        part.blocks = smaller(end - part.first, limit / run.length);
-        encode_packing(with, tile, rows, part, element_at(job, source, done), packed,
-                       element + done);
-        done += part.blocks * run.length;
+    if (HAS_VECTORS) {
+        with->encoding.halvings = (uint8_t)(codes_per_byte / 2);
+        with->encoding.stream = is_streamed(with->job);
     }
-    part.blocks = 1;
-    for (; part.first < end; part.first++) {
-        for (size_t i = 0; i < run.length; i += limit, done += part.length) {
-            part.length = smaller(run.length - i, limit);
-            encode_packing(with, tile, rows, part, element_at(job, source, done), packed,
-                           element + done);
+    with->encode(source, rows, with->job->row, blocks, length, tile->reciprocal, tile->zero,
+                 &with->encoding, packed + element / codes_per_byte,
+                 with->job->row / codes_per_byte);
+}
+
+/* The same from block `first` of the tile on, by way of the tile's codes, in pieces for which there is room:
+ * some blocks, or a part of one. */
+static void encode_packing(encoder *with, tile *tile, size_t rows, size_t first, size_t blocks,
+                           size_t length, const uint8_t *source, uint8_t *packed, size_t element) {
+    size_t limit = TILE_CODES / rows, part = 0;
+    if (HAS_VECTORS)
+        with->encoding.halvings = with->encoding.stream = 0;
+    while (first < blocks) {
+        size_t most = length <= limit ? smaller(blocks - first, limit / length) : 1;
+        size_t elements = smaller(length - part, limit), count = most * elements;
+        with->encode(source, rows, with->job->row, most, elements, tile->reciprocal + first,
+                     tile->zero + first, &with->encoding, tile->codes, count);
+        for (size_t row = 0; row < rows; row++)
+            pack_codes(with->job, tile->codes + row * count, count, with->bits, packed,
+                       element + row * with->job->row);
+        source = element_at(with->job, source, count);
+        element += count;
+        part += elements;
+        if (part == length) {
+            first += most;
+            part = 0;
         }
     }
 }
 
+/* Encode a run of some rows, for whose blocks the tile has the parameters. */
+static void encode_run(encoder *with, tile *tile, size_t rows, size_t blocks, size_t length,
+                       const uint8_t *source, uint8_t *packed, size_t element) {
+    size_t direct = count_direct(with, rows, blocks, length, element), done = direct * length;
+    if (direct)
+        encode_direct(with, tile, rows, direct, length, source, packed, element);
+    if (direct < blocks)
+        encode_packing(with, tile, rows, direct, blocks, length,
+                       element_at(with->job, source, done), packed, element + done);
+}
+
 /* Rows from this one on to encode together. */
-static size_t choose_rows(const encoder *with, caq_run run, size_t row) {
+static size_t choose_rows(const encoder *with, const caq_run *run, size_t row) {
     size_t in_order = caq_rows_in_order(with->job);
-    int together = HAS_VECTORS && run.length == 1 && in_order - row % in_order >= with->rows;
-    return together ? with->rows : 1;
+    int is_columns = HAS_VECTORS && with->step && run->length == 1;
+    return is_columns && in_order - row % in_order >= ROWS_TOGETHER ? ROWS_TOGETHER : 1;
 }
 
 static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, uint8_t *packed,
@@ -239,20 +237,19 @@ static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, 
     size_t block = run.band * job->blocks[job->axes - 1] + run.first;
     scales += block * job->scale_size;
     zero_points += block;
-    reduce_unit(job, run, weight, tile);
+    reduce_unit(job, &run, weight, tile);
     caq_status status = job->kernels->find_scales(job, tile, run.blocks, scales, zero_points);
     if (status != CAQ_OK)
         return status;
     if (CAQ_WITH_MSE && job->observer == CAQ_MSE)
-        caq_search_run(job, run, &with->encoding, weight, scratch, scales, zero_points);
+        caq_search_run(job, &run, &with->encoding, weight, scratch, scales, zero_points);
     if (HAS_VECTORS)
-        with->encoding.ahead = choose_second_ahead(job, run, unit);
-    caq_run in_tile = run;
-    in_tile.first = 0;
+        with->encoding.ahead = choose_second_ahead(job, &run, unit);
     for (size_t row = 0, rows; row < job->rows; row += rows) {
-        rows = choose_rows(with, run, row);
-        size_t element = caq_run_start(job, run, row);
-        encode_run(with, tile, rows, in_tile, element_at(job, weight, element), packed, element);
+        rows = choose_rows(with, &run, row);
+        size_t element = caq_run_start(job, &run, row);
+        encode_run(with, tile, rows, run.blocks, run.length, element_at(job, weight, element),
+                   packed, element);
     }
     return CAQ_OK;
 }
@@ -268,7 +265,7 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
         if (status != CAQ_OK)
             return status;
     }
-    publish(&with);
+    publish(job);
     return CAQ_OK;
 }
 
@@ -309,14 +306,14 @@ caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, void *sc
 }
 
 /* Fill the tile with what the encoders need, from scales and zero points as they are stored. */
-static void load_encoder_parameters(const caq_job *job, piece piece, const void *scales,
+static void load_encoder_parameters(const caq_job *job, const piece *piece, const void *scales,
                                     const uint8_t *zero_points, tile *tile) {
     caq_format_info format = caq_describe_format(job->format);
-    caq_load_scales(job, scales, piece, tile->scale);
-    for (size_t i = 0; i < piece.blocks; i++)
+    caq_load_scales(job, scales, *piece, tile->scale);
+    for (size_t i = 0; i < piece->blocks; i++)
         tile->reciprocal[i] = 1.0f / tile->scale[i];
-    for (size_t i = 0; i < piece.blocks; i++) {
-        uint8_t stored = zero_points[piece.block + i];
+    for (size_t i = 0; i < piece->blocks; i++) {
+        uint8_t stored = zero_points[piece->block + i];
         tile->zero[i] = (format.is_signed ? (int8_t)stored : stored) - integer_offset(job);
     }
 }
@@ -330,12 +327,11 @@ caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void
     const uint8_t *source = weight;
     for (size_t done; count; first += done, count -= done) {
         piece piece = next_piece(job, first, count, with.bits);
-        load_encoder_parameters(job, piece, scales, zero_points, scratch);
-        caq_run run = {0, 0, piece.blocks, piece.length};
-        encode_run(&with, scratch, 1, run, source, packed, first);
+        load_encoder_parameters(job, &piece, scales, zero_points, scratch);
+        encode_run(&with, scratch, 1, piece.blocks, piece.length, source, packed, first);
         done = piece.blocks * piece.length;
         source = element_at(job, source, done);
     }
-    publish(&with);
+    publish(job);
     return CAQ_OK;
 }

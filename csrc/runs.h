@@ -15,7 +15,7 @@ typedef struct caq_run {
 } caq_run;
 
 /* The element at which the run starts in the row-th row of its band. */
-size_t caq_run_start(const caq_job *job, caq_run run, size_t row);
+size_t caq_run_start(const caq_job *job, const caq_run *run, size_t row);
 
 /* Rows of a band come in groups of so many that lie one after the other: those along the last of the earlier
  * axes. */

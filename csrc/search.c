@@ -349,16 +349,17 @@ static void end_pass(const caq_job *job, caq_search *search, size_t count, const
  */
 
 /* Feed the blocks from `first` on, which stand side by side or are one. */
-static void feed_rows(walk *walk, caq_run run, size_t first, size_t blocks, int side_by_side) {
+static void feed_rows(walk *walk, const caq_run *run, size_t first, size_t blocks,
+                      int side_by_side) {
     const caq_job *job = walk->job;
     size_t rows = caq_rows_in_order(job), element = 0;
     for (size_t row = 0; row < job->rows; row++) {
         element =
-            row % rows ? element + job->row : caq_run_start(job, run, row) + first * run.length;
+            row % rows ? element + job->row : caq_run_start(job, run, row) + first * run->length;
         if (side_by_side)
-            feed_blocks(walk, element, blocks, run.length);
+            feed_blocks(walk, element, blocks, run->length);
         else
-            feed(walk, element, run.length);
+            feed(walk, element, run->length);
     }
     flush(walk);
 }
@@ -380,21 +381,21 @@ static void measure_importance(walk *walk, size_t element, size_t blocks, size_t
 }
 
 /* Find the largest importances of some blocks of a run. */
-static void find_importance(walk *walk, caq_run run, size_t first, size_t blocks) {
+static void find_importance(walk *walk, const caq_run *run, size_t first, size_t blocks) {
     float most[CAQ_LANES];
     for (size_t lane = 0; lane < CAQ_LANES; lane++)
         most[lane] = 0.0f;
     for (size_t row = 0; row < walk->job->rows; row++) {
-        size_t element = caq_run_start(walk->job, run, row) + first * run.length;
-        measure_importance(walk, element, blocks, run.length, most);
+        size_t element = caq_run_start(walk->job, run, row) + first * run->length;
+        measure_importance(walk, element, blocks, run->length, most);
     }
     for (size_t lane = 0; lane < blocks; lane++)
         set_most(&walk->space->search, lane, most[lane]);
 }
 
 /* Search some blocks of a run. */
-static void search_blocks(walk *walk, caq_run run, size_t first, size_t blocks, int side_by_side,
-                          tile *tile) {
+static void search_blocks(walk *walk, const caq_run *run, size_t first, size_t blocks,
+                          int side_by_side, tile *tile) {
     const caq_job *job = walk->job;
     caq_search_space *space = walk->space;
     caq_search *search = &space->search;
@@ -449,7 +450,7 @@ static void store_found(const caq_job *job, const tile *tile, size_t blocks, uin
         zero_points[i] = (uint8_t)(tile->zero[i] + offset);
 }
 
-void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encoding,
+void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *encoding,
                     const void *weight, void *scratch, uint8_t *scales, uint8_t *zero_points) {
     tile *tile = &((caq_mse_scratch *)scratch)->tile;
     caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
@@ -458,13 +459,13 @@ void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encodin
         return;
     space->search.tries = count_tries(job);
     walk walk = {job, encoding, weight, 0, space, 0};
-    int side_by_side = run.length <= PANEL_DEPTH && run.blocks > 1;
+    int side_by_side = run->length <= PANEL_DEPTH && run->blocks > 1;
     size_t most = side_by_side ? job->kernels->lanes : 1;
-    for (size_t first = 0; first < run.blocks; first += most) {
-        size_t blocks = run.blocks - first < most ? run.blocks - first : most;
+    for (size_t first = 0; first < run->blocks; first += most) {
+        size_t blocks = run->blocks - first < most ? run->blocks - first : most;
         search_blocks(&walk, run, first, blocks, side_by_side, tile);
     }
-    store_found(job, tile, run.blocks, scales, zero_points);
+    store_found(job, tile, run->blocks, scales, zero_points);
 }
 
 /*

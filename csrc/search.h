@@ -96,7 +96,7 @@ _Static_assert(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
                "the header tells callers what a search takes");
 
 /* Replace the scales and zero points of a run where better ones are found. */
-void caq_search_run(const caq_job *job, caq_run run, const caq_encoding *encoding,
+void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *encoding,
                     const void *weight, void *scratch, uint8_t *scales, uint8_t *zero_points);
 
 #endif

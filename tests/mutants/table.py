@@ -532,20 +532,20 @@ _QUANTIZE = _mutants(
     ),
     (
         "bytes-of-steps",
-        "% (8 / with->bits))",
-        "% 1)",
+        "% (8 / with->bits))\n        return 0;",
+        "% 1)\n        return 0;",
         "only codes that begin at a byte are stored packed by the encoder",
     ),
     (
         "whole-steps",
-        "run.blocks / with->step * with->step",
-        "run.blocks",
+        "blocks / with->step * with->step",
+        "blocks",
         "columns behind the last whole step are encoded too",
     ),
     (
         "columns-behind-steps",
-        "part.first += direct;",
-        "part.first += 0;",
+        "tile->reciprocal + first",
+        "tile->reciprocal",
         "what is encoded by way of the tile has its own scales",
     ),
     (
