@@ -8,10 +8,12 @@
 TARGET static inline void KERNEL(decode_vector)(const uint8_t *codes, vf scale, vi zero,
                                                 const caq_decoding *from, int is_float,
                                                 ELEMENT *to) {
-    vi bytes = VECTOR(load_bytes)(codes);
-    vf value = is_float ? VECTOR(float_values)(bytes, zero, from)
-                        : VECTOR(integer_values)(bytes, zero, from);
-    VECTOR(CONCAT(store_, SOURCE))(to, VECTOR(mul)(scale, value));
+    vf value;
+    if (is_float)
+        value = VECTOR(add)(VECTOR(float_numbers)(codes, from), VECTOR(from_bits)(zero));
+    else
+        value = VECTOR(integer_values)(VECTOR(load_bytes)(codes), zero, from);
+    VECTOR(CONCAT(store_, SOURCE))(to, VECTOR(mul)(scale, value), from->stream);
 }
 
 /* Decode count < LANES elements. */
@@ -26,11 +28,10 @@ TARGET static inline void KERNEL(decode_few)(const uint8_t *codes, size_t count,
         ((CONCAT(unaligned_, ELEMENT) *)to)[i].bits = all[i];
 }
 
-/* Every element has parameters of its own. */
-TARGET static inline void KERNEL(decode_each)(const uint8_t *codes, size_t count,
+/* What does not fill a step. */
+TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, size_t count,
                                               const float *scale, const int32_t *zero,
                                               const caq_decoding *from, int is_float, ELEMENT *to) {
-    size_t i = 0;
     for (; i + LANES <= count; i += LANES)
         KERNEL(decode_vector)
     (codes + i, KERNEL(load_parameters)(scale + i), VECTOR(load_i)(zero + i), from, is_float,
@@ -40,43 +41,101 @@ TARGET static inline void KERNEL(decode_each)(const uint8_t *codes, size_t count
     (codes + i, 1, VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[i]), from, is_float, to + i);
 }
 
+/* Every column has parameters of its own. */
+TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, size_t code_stride,
+                                          size_t count, const float *scale, const int32_t *zero,
+                                          const caq_decoding *from, int is_float, ELEMENT *to,
+                                          size_t stride) {
+    uint8_t buffer[STEP];
+    size_t i = 0;
+    for (; LANES > 1 && i + STEP <= count; i += STEP) {
+        vf s[VECTORS];
+        vi z[VECTORS];
+        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+            s[v] = KERNEL(load_parameters)(scale + i + v * LANES);
+            z[v] = VECTOR(load_i)(zero + i + v * LANES);
+        }
+        for (size_t row = 0; row < rows; row++) {
+            const uint8_t *at = codes + row * code_stride + (i >> from->halvings);
+            const uint8_t *bytes = VECTOR(step_codes)(at, from->halvings, buffer);
+            ELEMENT *target = to + row * stride + i;
+            UNROLL for (size_t v = 0; v < VECTORS; v++) KERNEL(decode_vector)(
+                bytes + v * LANES, s[v], z[v], from, is_float, target + v * LANES);
+        }
+    }
+    for (size_t row = 0; row < rows; row++)
+        KERNEL(decode_rest)
+    (codes + row * code_stride, i, count, scale, zero, from, is_float, to + row * stride);
+}
+
 /* All elements of a block share parameters. */
-TARGET static inline void KERNEL(decode_blocks)(const uint8_t *codes, size_t blocks, size_t length,
-                                                const float *scale, const int32_t *zero,
-                                                const caq_decoding *from, int is_float,
-                                                ELEMENT *to) {
-    for (size_t block = 0; block < blocks; block++, codes += length, to += length) {
-        vf s = VECTOR(set_f)(scale[block]);
-        vi z = VECTOR(set_i)(zero[block]);
-        size_t i = 0;
-        for (; i + STEP <= length; i += STEP)
-            UNROLL for (size_t v = 0; v < STEP; v += LANES)
-                KERNEL(decode_vector)(codes + i + v, s, z, from, is_float, to + i + v);
-        for (; i + LANES <= length; i += LANES)
-            KERNEL(decode_vector)(codes + i, s, z, from, is_float, to + i);
-        if (i < length)
-            KERNEL(decode_few)(codes + i, length - i, s, z, from, is_float, to + i);
+TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf scale, vi zero,
+                                        const caq_decoding *from, int is_float, ELEMENT *to) {
+    uint8_t buffer[STEP];
+    size_t i = 0;
+    for (; LANES > 1 && i + STEP <= length; i += STEP) {
+        const uint8_t *bytes =
+            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        UNROLL for (size_t v = 0; v < STEP; v += LANES)
+            KERNEL(decode_vector)(bytes + v, scale, zero, from, is_float, to + i + v);
+    }
+    for (; i + LANES <= length; i += LANES)
+        KERNEL(decode_vector)(codes + i, scale, zero, from, is_float, to + i);
+    if (i < length)
+        KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);
+}
+
+/* Two blocks of the usual length, which are a step or some. */
+TARGET INLINE void KERNEL(decode_usual_pair)(const uint8_t *codes, const float *scale,
+                                             const int32_t *zero, const caq_decoding *from,
+                                             int is_float, ELEMENT *to) {
+    uint8_t buffer[STEP];
+    for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
+        const uint8_t *bytes =
+            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        UNROLL for (size_t v = 0; v < STEP; v += LANES) {
+            size_t block = (i + v) / USUAL_LENGTH;
+            KERNEL(decode_vector)
+            (bytes + v, VECTOR(set_f)(scale[block]), VECTOR(set_i)(zero[block]), from, is_float,
+             to + i + v);
+        }
     }
 }
 
-TARGET static inline void KERNEL(decode_run)(const uint8_t *codes, size_t blocks, size_t length,
-                                             const float *scale, const int32_t *zero,
-                                             const caq_decoding *from, int is_float, ELEMENT *to) {
+TARGET INLINE void KERNEL(decode_row)(const uint8_t *codes, size_t blocks, size_t length,
+                                      const float *scale, const int32_t *zero,
+                                      const caq_decoding *from, int is_float, ELEMENT *to) {
+    size_t block = 0;
+    for (; LANES > 1 && length == USUAL_LENGTH && block + 2 <= blocks; block += 2)
+        KERNEL(decode_usual_pair)
+    (codes + (block * length >> from->halvings), scale + block, zero + block, from, is_float,
+     to + block * length);
+    for (; block < blocks; block++)
+        KERNEL(decode_block)
+    (codes + (block * length >> from->halvings), length, VECTOR(set_f)(scale[block]),
+     VECTOR(set_i)(zero[block]), from, is_float, to + block * length);
+}
+
+TARGET INLINE void KERNEL(decode_all)(const uint8_t *codes, size_t rows, size_t code_stride,
+                                      size_t blocks, size_t length, const float *scale,
+                                      const int32_t *zero, const caq_decoding *from, int is_float,
+                                      ELEMENT *to, size_t stride) {
     if (length == 1)
-        KERNEL(decode_each)(codes, blocks, scale, zero, from, is_float, to);
-    else if (length == USUAL_LENGTH)
-        KERNEL(decode_blocks)(codes, blocks, USUAL_LENGTH, scale, zero, from, is_float, to);
-    else
-        KERNEL(decode_blocks)(codes, blocks, length, scale, zero, from, is_float, to);
+        KERNEL(decode_columns)
+    (codes, rows, code_stride, blocks, scale, zero, from, is_float, to, stride);
+    for (; length > 1 && rows; rows--, codes += code_stride, to += stride)
+        KERNEL(decode_row)(codes, blocks, length, scale, zero, from, is_float, to);
 }
 
 /* See caq_kernels. */
-TARGET static void KERNEL(decode)(const uint8_t *codes, size_t blocks, size_t length,
-                                  const float *scale, const int32_t *zero,
-                                  const caq_decoding *decoding, void *target) {
+TARGET static void KERNEL(decode)(const uint8_t *codes, size_t rows, size_t code_stride,
+                                  size_t blocks, size_t length, const float *scale,
+                                  const int32_t *zero, const caq_decoding *decoding, void *target,
+                                  size_t stride) {
     const caq_decoding from = *decoding; /* a copy that no store through target can change */
     if (HAS_FLOATS && from.is_float)
-        KERNEL(decode_run)(codes, blocks, length, scale, zero, &from, 1, target);
-    else
-        KERNEL(decode_run)(codes, blocks, length, scale, zero, &from, 0, target);
+        KERNEL(decode_all)
+    (codes, rows, code_stride, blocks, length, scale, zero, &from, 1, target, stride);
+    else KERNEL(decode_all)(codes, rows, code_stride, blocks, length, scale, zero, &from, 0, target,
+                            stride);
 }

@@ -6,7 +6,7 @@
 #include "float_bits.h"
 #include "kernels.h"
 #include "pieces.h"
-#include "runs.h"
+#include "together.h"
 
 /* What all pieces of a call have in common. */
 typedef struct decoder {
@@ -14,6 +14,8 @@ typedef struct decoder {
     const caq_kernels *to; /* the kernels of the type to decode to */
     caq_decoding decoding;
     unsigned bits;
+    size_t size; /* of a number to decode to */
+    uint8_t stream;
     const uint8_t *packed, *scales, *zero_points;
     tile *tile;
     piece loaded; /* whose scales and zero points are in the tile */
@@ -25,12 +27,16 @@ static caq_decoding describe_decoding(caq_format_info format) {
     int32_t lacking = 23 - format.mantissa, bias = 127 - format.bias;
     int32_t largest = (int32_t)float_bits(format.largest);
     return (caq_decoding){.sign = is_float(format) || format.is_signed ? 1 << (format.bits - 1) : 0,
-                          .is_float = is_float(format),
+                          .is_float = (uint8_t)is_float(format),
+                          .halvings = 0,
+                          .stream = 0,
+                          .half_up = (uint8_t)(10 - format.mantissa),
                           .sign_up = 32 - format.bits,
                           .first = 1 << format.mantissa,
                           .last = (largest - bias * (1 << 23)) >> lacking,
                           .lacking = lacking,
-                          .rebias = (bias - format.mantissa) * (1 << 23)};
+                          .rebias = (bias - format.mantissa) * (1 << 23),
+                          .half_gain = float_from_bits((uint32_t)(142 - format.bias) << 23)};
 }
 
 /* 2^(byte - 127); 255 is NaN. 2^-127 is a subnormal binary32 number. */
@@ -50,7 +56,7 @@ void caq_load_scales(const caq_job *job, const uint8_t *scales, piece piece, flo
         job->kernels->widen(scales, piece.blocks, to);
 }
 
-static void load_zero_points(const decoder *with) {
+static void load_zero_points(decoder *with) {
     piece piece = with->loaded;
     const uint8_t *zero_points = with->zero_points + piece.block;
     if (HAS_FLOATS &&
@@ -58,8 +64,9 @@ static void load_zero_points(const decoder *with) {
         const float minus_one = -1.0f;
         const int32_t minus_zero = INT32_MIN;
         const caq_kernels *to_f32 = with->job->kernels - with->job->source + CAQ_F32;
-        to_f32->decode(zero_points, 1, piece.blocks, &minus_one, &minus_zero, &with->decoding,
-                       with->tile->zero);
+        with->decoding.halvings = with->decoding.stream = 0;
+        to_f32->decode(zero_points, 1, 0, 1, piece.blocks, &minus_one, &minus_zero, &with->decoding,
+                       with->tile->zero, 0);
         return;
     }
     int32_t mask = (1 << with->bits) - 1;
@@ -103,16 +110,56 @@ static size_t load_parameters(decoder *with, piece piece, size_t count) {
     return 0;
 }
 
-static void decode_piece(decoder *with, piece piece, size_t at, size_t element, void *target) {
+/* Decode `length` elements of each of so many blocks in each row, whose parameters are in the tile from `at`
+ * on: as far as the kernel can read packed codes, then by way of the tile's codes. */
+static void decode_rows(decoder *with, size_t rows, piece piece, size_t at, size_t element,
+                        uint8_t *target) {
+    const caq_job *job = with->job;
     tile *tile = with->tile;
-    const uint8_t *codes = with->packed + element;
-    if (with->bits != 8) {
-        unpack_codes(with->job, element, piece.blocks * piece.length, with->bits, with->packed,
-                     tile->codes);
-        codes = tile->codes;
+    size_t codes_per_byte = 8 / with->bits, size = with->size, length = piece.length;
+    size_t direct =
+        caq_count_direct(job, with->bits, job->kernels->step, rows, piece.blocks, length, element);
+    with->decoding.stream = with->stream;
+    if (direct) {
+        with->decoding.halvings = (uint8_t)(codes_per_byte / 2);
+        with->to->decode(with->packed + element / codes_per_byte, rows, job->row / codes_per_byte,
+                         direct, length, tile->scale + at, tile->zero + at, &with->decoding, target,
+                         job->row);
     }
-    with->to->decode(codes, piece.blocks, piece.length, tile->scale + at, tile->zero + at,
-                     &with->decoding, target);
+    with->decoding.halvings = 0;
+    for (size_t row = 0; row < rows && direct < piece.blocks; row++) {
+        size_t part = 0, block = direct, done = row * job->row + direct * length;
+        while (block < piece.blocks) {
+            size_t most =
+                length <= TILE_CODES ? smaller(piece.blocks - block, TILE_CODES / length) : 1;
+            size_t elements = smaller(length - part, TILE_CODES);
+            unpack_codes(job, element + done, most * elements, with->bits, with->packed,
+                         tile->codes);
+            with->to->decode(tile->codes, 1, 0, most, elements, tile->scale + at + block,
+                             tile->zero + at + block, &with->decoding, target + done * size, 0);
+            done += most * elements;
+            part += elements;
+            if (part == length) {
+                block += most;
+                part = 0;
+            }
+        }
+    }
+}
+
+/* Decode whole rows of columns together, if there are that many in order; return their elements. */
+static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t *target) {
+    const caq_job *job = with->job;
+    size_t length = job->length[job->axes - 1];
+    size_t rows = caq_count_together(job, job->kernels->step, length, first / job->row % job->rows);
+    if (rows == 1 || first % job->row || count / rows < job->row)
+        return 0;
+    for (size_t column = 0; column < job->row; column += TILE_BLOCKS) {
+        piece piece = next_piece(job, first + column, job->row - column);
+        decode_rows(with, rows, piece, load_parameters(with, piece, piece.blocks), first + column,
+                    target + column * with->size);
+    }
+    return rows * job->row;
 }
 
 caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
@@ -125,18 +172,24 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
                     .to = job->kernels - job->source + target,
                     .decoding = describe_decoding(format),
                     .bits = format.bits,
+                    .size = source_size(target),
+                    .stream = caq_goes_past(job->kernels, count * source_size(target)),
                     .packed = packed,
                     .scales = scales,
                     .zero_points = zero_points,
                     .tile = scratch,
                     .loaded = {0, 0, 0}};
-    size_t size = source_size(target);
     uint8_t *to = weight;
-    for (size_t done; count; first += done, count -= done, to += done * size) {
-        piece piece = next_piece(job, first, count, with.bits);
-        decode_piece(&with, piece, load_parameters(&with, piece, count), first, to);
+    for (size_t done; count; first += done, count -= done, to += done * with.size) {
+        done = HAS_VECTORS ? decode_columns(&with, first, count, to) : 0;
+        if (done)
+            continue;
+        piece piece = next_piece(job, first, count);
+        decode_rows(&with, 1, piece, load_parameters(&with, piece, count), first, to);
         done = piece.blocks * piece.length;
     }
+    if (with.stream)
+        job->kernels->publish();
     return CAQ_OK;
 }
 

@@ -42,14 +42,25 @@ typedef void (*caq_encoder)(const void *source, size_t rows, size_t stride, size
 /* A kind of codes, as the constants by which a kernel reads them. */
 typedef struct caq_decoding {
     int32_t sign; /* bit of the code; 0 for unsigned integers */
-    int is_float;
+    uint8_t is_float;
+    /* how codes are stored and numbers are to be, by kernels of several lanes only */
+    uint8_t halvings; /* 0: one per byte; else packed, two or four per byte: 1 or 2 */
+    uint8_t stream;   /* whether past the caches, see `publish` */
     /* floating point only */
+    uint8_t half_up; /* by how much a magnitude goes up to those of binary16 */
     int32_t sign_up; /* by how much the sign goes up to its place in binary32 */
     int32_t first;   /* code of the smallest normal number: 2^mantissa */
     int32_t last;    /* code of the largest number: infinities and NaNs come behind it */
     int32_t lacking; /* significand bits of binary32 that the format lacks */
     int32_t rebias;  /* what makes a code's exponent, shifted up, the bits of its binade's step */
+    float half_gain; /* what makes the number that it is as binary16 the code's */
 } caq_decoding;
+
+/* Rows whose codes start code_stride bytes apart, to rows that start stride elements apart. Packed codes
+ * are read in whole steps only. */
+typedef void (*caq_decoder)(const uint8_t *codes, size_t rows, size_t code_stride, size_t blocks,
+                            size_t length, const float *scale, const int32_t *zero,
+                            const caq_decoding *decoding, void *target, size_t stride);
 
 struct tile;
 struct caq_search_space;
@@ -69,7 +80,7 @@ typedef struct caq_kernels {
     caq_encoder encode_integer, encode_float;
     /* Have other threads see codes that went past the caches. NULL: none do at this level. */
     void (*publish)(void);
-    size_t step; /* of encoders that store packed codes; else 0 */
+    size_t step; /* of encoders that store packed codes, decoders that read them; else 0 */
     int registers; /* for vectors. With 16, those of floating-point codes spill if they do more at once */
     /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
@@ -77,10 +88,9 @@ typedef struct caq_kernels {
     void (*widen)(const void *source, size_t count, float *to);
     /* the inverse: 8 / bits codes from each byte, other bits zero */
     void (*unpack)(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes);
-    /* one byte per code to scale * (code - zero), in the source type. zero: of integers, the zero
-     * point's code with the sign bit flipped; else the bits of minus its number */
-    void (*decode)(const uint8_t *codes, size_t blocks, size_t length, const float *scale,
-                   const int32_t *zero, const caq_decoding *decoding, void *target);
+    /* codes to scale * (code - zero), in the source type. zero: of integers, the zero point's code
+     * with the sign bit flipped; else the bits of minus its number */
+    caq_decoder decode;
 
     /* The observer MSE, see search.h. */
     size_t lanes; /* of a vector */

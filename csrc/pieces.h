@@ -25,13 +25,13 @@ static inline size_t first_block_of(const caq_job *job, size_t row) {
     return block;
 }
 
-/* The piece at an element, of at most count elements and no more than a tile has room for: whole blocks
- * where it can be, else a part of one. */
-static inline piece next_piece(const caq_job *job, size_t element, size_t count, unsigned bits) {
+/* The piece at an element, of at most count elements and no more blocks than a tile has room for: whole
+ * blocks where it can be, else a part of one. */
+static inline piece next_piece(const caq_job *job, size_t element, size_t count) {
     size_t row = element / job->row, column = element % job->row;
     size_t length = job->length[job->axes - 1], within = column % length;
     piece piece = {first_block_of(job, row) + column / length, 1, length};
-    count = smaller(smaller(count, job->row - column), bits == 8 ? SIZE_MAX : TILE_CODES);
+    count = smaller(count, job->row - column);
     if (within || count < length)
         piece.length = smaller(count, length - within);
     else

@@ -8,9 +8,7 @@
 #include "kernels.h"
 #include "pieces.h"
 #include "search.h"
-
-/* Bytes that a near cache holds at least on processors with vectors. */
-#define NEAR_CACHE 0x100000
+#include "together.h"
 
 static caq_run locate_unit(const caq_job *job, size_t unit) {
     size_t last = job->axes - 1;
@@ -147,30 +145,15 @@ static encoder make_encoder(const caq_job *job) {
                                                 : job->kernels->encode_integer};
 }
 
-/* Whether codes go past the caches: if there are so many that they would not stay there. */
+/* Whether codes go past the caches. */
 static uint8_t is_streamed(const caq_job *job) {
-    return HAS_VECTORS && job->kernels->publish && job->packed_size > NEAR_CACHE;
+    return caq_goes_past(job->kernels, job->packed_size);
 }
 
 /* Have other threads see all codes. */
 static void publish(const caq_job *job) {
     if (is_streamed(job))
         job->kernels->publish();
-}
-
-/* How many of some blocks' codes the encoder can store where they belong: packed ones in whole steps. */
-static size_t count_direct(const encoder *with, size_t rows, size_t blocks, size_t length,
-                           size_t element) {
-    if (with->bits == 8)
-        return blocks;
-    if (!HAS_VECTORS || !with->step ||
-        (element | (rows > 1 ? with->job->row : 0)) % (8 / with->bits))
-        return 0;
-    if (length == 1)
-        return blocks / with->step * with->step;
-    if (length == USUAL_LENGTH)
-        return blocks / 2 * 2;
-    return length % with->step ? 0 : blocks;
 }
 
 /* Encode `length` elements of each of the tile's first so many blocks in each row. */
@@ -214,19 +197,14 @@ static void encode_packing(encoder *with, tile *tile, size_t rows, size_t first,
 /* Encode a run of some rows, for whose blocks the tile has the parameters. */
 static void encode_run(encoder *with, tile *tile, size_t rows, size_t blocks, size_t length,
                        const uint8_t *source, uint8_t *packed, size_t element) {
-    size_t direct = count_direct(with, rows, blocks, length, element), done = direct * length;
+    const caq_job *job = with->job;
+    size_t direct = caq_count_direct(job, with->bits, with->step, rows, blocks, length, element);
+    size_t done = direct * length;
     if (direct)
         encode_direct(with, tile, rows, direct, length, source, packed, element);
     if (direct < blocks)
         encode_packing(with, tile, rows, direct, blocks, length,
                        element_at(with->job, source, done), packed, element + done);
-}
-
-/* Rows from this one on to encode together. */
-static size_t choose_rows(const encoder *with, const caq_run *run, size_t row) {
-    size_t in_order = caq_rows_in_order(with->job);
-    int is_columns = HAS_VECTORS && with->step && run->length == 1;
-    return is_columns && in_order - row % in_order >= ROWS_TOGETHER ? ROWS_TOGETHER : 1;
 }
 
 static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, uint8_t *packed,
@@ -246,7 +224,7 @@ static caq_status quantize_unit(encoder *with, size_t unit, const void *weight, 
     if (HAS_VECTORS)
         with->encoding.ahead = choose_second_ahead(job, &run, unit);
     for (size_t row = 0, rows; row < job->rows; row += rows) {
-        rows = choose_rows(with, &run, row);
+        rows = caq_count_together(job, with->step, run.length, row);
         size_t element = caq_run_start(job, &run, row);
         encode_run(with, tile, rows, run.blocks, run.length, element_at(job, weight, element),
                    packed, element);
@@ -277,7 +255,7 @@ caq_status caq_measure(const caq_job *job, size_t first, size_t count, const voi
     int32_t *above = extents, *below = extents + job->scale_count;
     const uint8_t *source = weight;
     for (size_t done; count; first += done, count -= done) {
-        piece piece = next_piece(job, first, count, 8);
+        piece piece = next_piece(job, first, count);
         reduce(source, 1, 0, piece.blocks, piece.length, FAR_PREFETCH, above + piece.block,
                below + piece.block);
         done = piece.blocks * piece.length;
@@ -326,7 +304,7 @@ caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void
     encoder with = make_encoder(job);
     const uint8_t *source = weight;
     for (size_t done; count; first += done, count -= done) {
-        piece piece = next_piece(job, first, count, with.bits);
+        piece piece = next_piece(job, first, count);
         load_encoder_parameters(job, &piece, scales, zero_points, scratch);
         encode_run(&with, scratch, 1, piece.blocks, piece.length, source, packed, first);
         done = piece.blocks * piece.length;

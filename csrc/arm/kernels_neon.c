@@ -42,10 +42,13 @@ static inline vi neon_max_pairs(vi a, vi b) {
     return vreinterpretq_s32_s16(vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
 
-static inline void neon_store_f32(uint32_t *p, vf x) {
+/* Nothing goes past the caches. */
+static inline void neon_store_f32(uint32_t *p, vf x, int stream) {
+    (void)stream;
     vst1q_u8((uint8_t *)p, vreinterpretq_u8_f32(x));
 }
-static inline void neon_store_f16(uint16_t *p, vf x) {
+static inline void neon_store_f16(uint16_t *p, vf x, int stream) {
+    (void)stream;
     vst1_u8((uint8_t *)p, vreinterpret_u8_f16(vcvt_f16_f32(x)));
 }
 
@@ -89,8 +92,21 @@ static inline vi neon_load_bytes(const uint8_t *p) {
 }
 
 /* The low half of each lane. */
-static inline void neon_store_halves(uint16_t *p, vi x) {
+static inline void neon_store_halves(uint16_t *p, vi x, int stream) {
+    (void)stream;
     vst1_u8((uint8_t *)p, vreinterpret_u8_s16(vmovn_s32(x)));
+}
+
+/* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
+static inline vf neon_float_numbers(const uint8_t *codes, const caq_decoding *from) {
+    uint16x4_t x = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(codes)))));
+    uint16x4_t magnitude = vand_u16(x, vdup_n_u16((uint16_t)(from->sign - 1)));
+    uint16x4_t sign = vshl_u16(veor_u16(x, magnitude), vdup_n_s16((int16_t)(from->sign_up - 16)));
+    uint16x4_t special = vcgt_u16(magnitude, vdup_n_u16((uint16_t)from->last));
+    uint16x4_t half = vshl_u16(magnitude, vdup_n_s16(from->half_up));
+    half = vorr_u16(half, vand_u16(special, vdup_n_u16(0x7C00)));
+    vf number = vcvt_f32_f16(vreinterpret_f16_u16(vorr_u16(half, sign)));
+    return vmulq_f32(number, vdupq_n_f32(from->half_gain));
 }
 
 /* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates. */
@@ -138,6 +154,19 @@ static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t
     for (; bits == 2 && i + 16 <= bytes; i += 16)
         vst1q_u8(packed + i, join_2_bits(vld4q_u8(codes + 4 * i)));
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
+}
+
+/* A step's codes, one per byte: as they are, or in the buffer. */
+static inline const uint8_t *neon_step_codes(const uint8_t *codes, int halvings, uint8_t *buffer) {
+    if (!halvings)
+        return codes;
+    uint8x8_t packed =
+        halvings == 1 ? vld1_u8(codes) : vreinterpret_u8_u32(vdup_n_u32(load_32(codes)));
+    uint8x8x2_t c = vzip_u8(vand_u8(packed, vdup_n_u8(15)), vshr_n_u8(packed, 4));
+    if (halvings == 2)
+        c = vzip_u8(vand_u8(c.val[0], vdup_n_u8(3)), vshr_n_u8(c.val[0], 2));
+    vst1q_u8(buffer, vcombine_u8(c.val[0], c.val[1]));
+    return buffer;
 }
 
 static void neon_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {

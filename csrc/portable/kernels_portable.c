@@ -30,8 +30,15 @@ static inline vf portable_load_bf16(const uint16_t *p) { return float_from_bf16(
 /* One number of 16 bits, in the upper half. */
 static inline vi portable_load_pairs(const uint16_t *p) { return (vi)((uint32_t)load_16(p) << 16); }
 
-static inline void portable_store_f32(uint32_t *p, vf x) { store_32(p, float_bits(x)); }
-static inline void portable_store_f16(uint16_t *p, vf x) { store_16(p, f16_from_float(x)); }
+/* Nothing goes past the caches. */
+static inline void portable_store_f32(uint32_t *p, vf x, int stream) {
+    (void)stream;
+    store_32(p, float_bits(x));
+}
+static inline void portable_store_f16(uint16_t *p, vf x, int stream) {
+    (void)stream;
+    store_16(p, f16_from_float(x));
+}
 
 static inline vf portable_set_f(float x) { return x; }
 static inline vf portable_add(vf a, vf b) { return a + b; }
@@ -71,9 +78,33 @@ static inline void portable_raise_4(int32_t *p, const vi most[4]) {
 }
 
 static inline vi portable_load_bytes(const uint8_t *p) { return *p; }
+static inline const uint8_t *portable_step_codes(const uint8_t *codes, int halvings,
+                                                 uint8_t *buffer) {
+    (void)halvings;
+    (void)buffer;
+    return codes;
+}
+
+/* The numbers that codes of floating point stand for. Codes of one binade are equally spaced; those of
+ * subnormals go on with the spacing of the smallest normal binade: a number is a count of steps, 2^mantissa
+ * fewer for each binade below. No binary32 is subnormal on the way, which some processors are slow with. */
+static inline vf portable_float_numbers(const uint8_t *code, const caq_decoding *from) {
+    uint32_t sign = (uint32_t)(*code & from->sign) << from->sign_up;
+    int32_t magnitude = *code & (from->sign - 1);
+    int32_t binade = portable_max(magnitude & -from->first, from->first);
+    int32_t count = magnitude + from->first - binade;
+    uint32_t step = ((uint32_t)binade << from->lacking) + (uint32_t)from->rebias;
+    uint32_t number = float_bits((float)count * float_from_bits(step));
+    /* with all exponent bits it is the infinity or NaN that the code stands for */
+    uint32_t special = select_bits(magnitude > from->last, 0x7F800000, 0);
+    return float_from_bits(number | special | sign);
+}
 
 /* The low half of each lane. */
-static inline void portable_store_halves(uint16_t *p, vi x) { store_16(p, (uint16_t)x); }
+static inline void portable_store_halves(uint16_t *p, vi x, int stream) {
+    (void)stream;
+    store_16(p, (uint16_t)x);
+}
 
 /* Each lane clipped to 0 .. largest, plus offset: of a vector, and of the vectors of a step. */
 static inline void portable_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {

@@ -36,11 +36,25 @@ TARGET static inline vi avx2_load_pairs(const uint16_t *p) {
 }
 TARGET static inline vi avx2_max_pairs(vi a, vi b) { return _mm256_max_epi16(a, b); }
 
-TARGET static inline void avx2_store_f32(uint32_t *p, vf x) {
-    _mm256_storeu_ps((float *)(void *)p, x);
+/* Whether to go past the caches, which takes an address that whole vectors start at. */
+static inline int is_streamed(const void *p, size_t bytes, int stream) {
+    return stream && (uintptr_t)p % bytes == 0;
 }
-TARGET static inline void avx2_store_f16(uint16_t *p, vf x) {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+
+TARGET static inline void avx2_store_f32(uint32_t *p, vf x, int stream) {
+    if (is_streamed(p, sizeof x, stream))
+        _mm256_stream_ps((float *)(void *)p, x);
+    else
+        _mm256_storeu_ps((float *)(void *)p, x);
+}
+TARGET static inline void put_halves(uint16_t *p, __m128i x, int stream) {
+    if (is_streamed(p, sizeof x, stream))
+        _mm_stream_si128((__m128i *)(void *)p, x);
+    else
+        _mm_storeu_si128((__m128i *)(void *)p, x);
+}
+TARGET static inline void avx2_store_f16(uint16_t *p, vf x, int stream) {
+    put_halves(p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT), stream);
 }
 
 TARGET static inline vf avx2_set_f(float x) { return _mm256_set1_ps(x); }
@@ -99,9 +113,22 @@ TARGET static inline vi avx2_load_bytes(const uint8_t *p) {
 }
 
 /* The low half of each lane; the other one is zero. */
-TARGET static inline void avx2_store_halves(uint16_t *p, vi x) {
+TARGET static inline void avx2_store_halves(uint16_t *p, vi x, int stream) {
     vi halves = _mm256_permute4x64_epi64(_mm256_packus_epi32(x, x), 0x08);
-    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(halves));
+    put_halves(p, _mm256_castsi256_si128(halves), stream);
+}
+
+/* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
+TARGET static inline vf avx2_float_numbers(const uint8_t *codes, const caq_decoding *from) {
+    __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)codes));
+    __m128i magnitude = _mm_and_si128(x, _mm_set1_epi16((short)(from->sign - 1)));
+    __m128i sign =
+        _mm_sll_epi16(_mm_xor_si128(x, magnitude), _mm_cvtsi32_si128(from->sign_up - 16));
+    __m128i special = _mm_cmpgt_epi16(magnitude, _mm_set1_epi16((short)from->last));
+    __m128i half = _mm_sll_epi16(magnitude, _mm_cvtsi32_si128(from->half_up));
+    half = _mm_or_si128(half, _mm_and_si128(special, _mm_set1_epi16(0x7C00)));
+    vf number = _mm256_cvtph_ps(_mm_or_si128(half, sign));
+    return _mm256_mul_ps(number, _mm256_set1_ps(from->half_gain));
 }
 
 /* Each lane clipped to 0 .. largest, plus offset. Packing saturates; it works on each half of a vector
@@ -136,10 +163,6 @@ TARGET static inline vi join_2_bits(vi codes) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00100001));
 }
 
-static inline int is_streamed(const uint8_t *p, size_t bytes, const caq_encoding *to) {
-    return to->stream && (uintptr_t)p % bytes == 0;
-}
-
 /* A step's codes as they are to be stored. */
 TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_encoding *to) {
     __m256i *whole = (__m256i *)(void *)p;
@@ -150,11 +173,11 @@ TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_en
         _mm_storel_epi64(half, _mm256_castsi256_si128(join_step(bytes)));
     } else if (to->halvings == 1) {
         __m128i joined = _mm256_castsi256_si128(join_4_bits(codes, codes));
-        if (is_streamed(p, sizeof *half, to))
+        if (is_streamed(p, sizeof *half, to->stream))
             _mm_stream_si128(half, joined);
         else
             _mm_storeu_si128(half, joined);
-    } else if (is_streamed(p, sizeof *whole, to)) {
+    } else if (is_streamed(p, sizeof *whole, to->stream)) {
         _mm256_stream_si256(whole, codes);
     } else {
         _mm256_storeu_si256(whole, codes);
@@ -203,6 +226,16 @@ TARGET static inline vi split_2_bits(const uint8_t *packed) {
     x = _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 12)),
                          _mm256_set1_epi32(0x000F000F));
     return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 6)), _mm256_set1_epi8(3));
+}
+
+/* A step's codes, one per byte: as they are, or in the buffer. */
+TARGET static inline const uint8_t *avx2_step_codes(const uint8_t *codes, int halvings,
+                                                    uint8_t *buffer) {
+    if (!halvings)
+        return codes;
+    _mm256_storeu_si256((__m256i *)(void *)buffer,
+                        halvings == 1 ? split_4_bits(codes) : split_2_bits(codes));
+    return buffer;
 }
 
 TARGET static void avx2_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {

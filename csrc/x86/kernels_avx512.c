@@ -32,9 +32,25 @@ TARGET static inline vf avx512_load_bf16(const uint16_t *p) {
 TARGET static inline vi avx512_load_pairs(const uint16_t *p) { return _mm512_loadu_si512(p); }
 TARGET static inline vi avx512_max_pairs(vi a, vi b) { return _mm512_max_epi16(a, b); }
 
-TARGET static inline void avx512_store_f32(uint32_t *p, vf x) { _mm512_storeu_ps(p, x); }
-TARGET static inline void avx512_store_f16(uint16_t *p, vf x) {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+/* Whether to go past the caches, which takes an address that whole vectors start at. */
+static inline int is_streamed(const void *p, size_t bytes, int stream) {
+    return stream && (uintptr_t)p % bytes == 0;
+}
+
+TARGET static inline void avx512_store_f32(uint32_t *p, vf x, int stream) {
+    if (is_streamed(p, sizeof x, stream))
+        _mm512_stream_ps((float *)(void *)p, x);
+    else
+        _mm512_storeu_ps(p, x);
+}
+TARGET static inline void put_halves(uint16_t *p, __m256i x, int stream) {
+    if (is_streamed(p, sizeof x, stream))
+        _mm256_stream_si256((__m256i *)(void *)p, x);
+    else
+        _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+TARGET static inline void avx512_store_f16(uint16_t *p, vf x, int stream) {
+    put_halves(p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT), stream);
 }
 
 TARGET static inline vf avx512_set_f(float x) { return _mm512_set1_ps(x); }
@@ -85,8 +101,21 @@ TARGET static inline vi avx512_load_bytes(const uint8_t *p) {
 }
 
 /* The low half of each lane. */
-TARGET static inline void avx512_store_halves(uint16_t *p, vi x) {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(x));
+TARGET static inline void avx512_store_halves(uint16_t *p, vi x, int stream) {
+    put_halves(p, _mm512_cvtepi32_epi16(x), stream);
+}
+
+/* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
+TARGET static inline vf avx512_float_numbers(const uint8_t *codes, const caq_decoding *from) {
+    __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)codes));
+    __m256i magnitude = _mm256_and_si256(x, _mm256_set1_epi16((short)(from->sign - 1)));
+    __m256i sign =
+        _mm256_sll_epi16(_mm256_xor_si256(x, magnitude), _mm_cvtsi32_si128(from->sign_up - 16));
+    __m256i special = _mm256_cmpgt_epi16(magnitude, _mm256_set1_epi16((short)from->last));
+    __m256i half = _mm256_sll_epi16(magnitude, _mm_cvtsi32_si128(from->half_up));
+    half = _mm256_or_si256(half, _mm256_and_si256(special, _mm256_set1_epi16(0x7C00)));
+    vf number = _mm512_cvtph_ps(_mm256_or_si256(half, sign));
+    return _mm512_mul_ps(number, _mm512_set1_ps(from->half_gain));
 }
 
 /* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
@@ -102,10 +131,6 @@ TARGET static inline __m128i join_2_bits(vi codes) {
     return _mm512_cvtepi32_epi8(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00100001)));
 }
 
-static inline int is_streamed(const uint8_t *p, size_t bytes, const caq_encoding *to) {
-    return to->stream && (uintptr_t)p % bytes == 0;
-}
-
 /* A step's codes as they are to be stored. */
 TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_encoding *to) {
     __m512i *whole = (__m512i *)(void *)p;
@@ -113,11 +138,11 @@ TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_en
     __m128i *quarter = (__m128i *)(void *)p;
     if (to->halvings == 2)
         _mm_storeu_si128(quarter, join_2_bits(codes));
-    else if (to->halvings == 1 && is_streamed(p, sizeof *half, to))
+    else if (to->halvings == 1 && is_streamed(p, sizeof *half, to->stream))
         _mm256_stream_si256(half, join_4_bits(codes));
     else if (to->halvings == 1)
         _mm256_storeu_si256(half, join_4_bits(codes));
-    else if (is_streamed(p, sizeof *whole, to))
+    else if (is_streamed(p, sizeof *whole, to->stream))
         _mm512_stream_si512(whole, codes);
     else
         _mm512_storeu_si512(whole, codes);
@@ -164,6 +189,15 @@ TARGET static inline vi split_2_bits(const uint8_t *packed) {
     x = _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi32(x, 12)),
                          _mm512_set1_epi32(0x000F000F));
     return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi32(x, 6)), _mm512_set1_epi8(3));
+}
+
+/* A step's codes, one per byte: as they are, or in the buffer. */
+TARGET static inline const uint8_t *avx512_step_codes(const uint8_t *codes, int halvings,
+                                                      uint8_t *buffer) {
+    if (!halvings)
+        return codes;
+    _mm512_storeu_si512(buffer, halvings == 1 ? split_4_bits(codes) : split_2_bits(codes));
+    return buffer;
 }
 
 TARGET static void avx512_unpack(const uint8_t *packed, size_t bytes, unsigned bits,
