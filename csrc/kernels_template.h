@@ -71,14 +71,7 @@ TARGET static inline vi KERNEL(larger_half)(vi bits) {
     return VECTOR(and)(larger, VECTOR(set_i)(INT32_MIN / 0x8000));
 }
 
-/* Fewer statistics than lanes, and back. */
-TARGET static inline vi KERNEL(load_some)(const int32_t *p, size_t count) {
-    int32_t padded[LANES] = {0};
-    for (size_t i = 0; i < count; i++)
-        padded[i] = p[i];
-    return VECTOR(load_i)(padded);
-}
-
+/* The first count lanes, fewer than all. */
 TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
     int32_t padded[LANES];
     VECTOR(store_i)(padded, x);

@@ -531,18 +531,6 @@ _QUANTIZE = _mutants(
         "the scale of what was measured in parts knows both ends",
     ),
     (
-        "bytes-of-steps",
-        "% (8 / with->bits))\n        return 0;",
-        "% 1)\n        return 0;",
-        "only codes that begin at a byte are stored packed by the encoder",
-    ),
-    (
-        "whole-steps",
-        "blocks / with->step * with->step",
-        "blocks",
-        "columns behind the last whole step are encoded too",
-    ),
-    (
         "columns-behind-steps",
         "tile->reciprocal + first",
         "tile->reciprocal",
@@ -553,6 +541,22 @@ _QUANTIZE = _mutants(
         "tile->codes + row * count",
         "tile->codes",
         "rows by way of the tile have codes of their own",
+    ),
+)
+
+_TOGETHER = _mutants(
+    "csrc/together.h",
+    (
+        "bytes-of-steps",
+        "% (8 / bits))",
+        "% 1)",
+        "only codes that begin at a byte are stored packed by the encoder",
+    ),
+    (
+        "whole-steps",
+        "blocks / step * step",
+        "blocks",
+        "columns behind the last whole step are encoded too",
     ),
 )
 
@@ -578,6 +582,12 @@ _DECODE = (
             "the E8M0 scale 0 stands for 2^-127",
         ),
         (
+            "decode-columns-of-a-band",
+            "first / job->row % job->rows",
+            "0",
+            "rows of columns decode together only with the same parameters",
+        ),
+        (
             "decode-nan-e8m0",
             "0x7FC00000",
             "0x7F800000",
@@ -600,8 +610,8 @@ _DECODE = (
         "csrc/decode_template.h",
         (
             "decode-tail",
-            "KERNEL(decode_few)(codes + i, length - i, s, z, from, is_float, to + i);",
-            "KERNEL(decode_few)(codes + i, length - i - 1, s, z, from, is_float, to + i);",
+            "KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);",
+            "KERNEL(decode_few)(codes + i, length - i - 1, scale, zero, from, is_float, to + i);",
             "the last elements of a block are decoded",
         ),
         (
@@ -618,9 +628,21 @@ _DECODE = (
         ),
         (
             "decode-scale-of-block",
-            "vf s = VECTOR(set_f)(scale[block]);",
-            "vf s = VECTOR(set_f)(scale[0]);",
+            "length, VECTOR(set_f)(scale[block])",
+            "length, VECTOR(set_f)(scale[0])",
             "every block is decoded with a scale of its own",
+        ),
+        (
+            "decode-scale-of-pair",
+            "size_t block = (i + v) / USUAL_LENGTH;",
+            "size_t block = i / USUAL_LENGTH;",
+            "blocks of a pair are decoded with scales of their own",
+        ),
+        (
+            "decode-rows",
+            "codes + row * code_stride + (i >> from->halvings)",
+            "codes + row * code_stride + i",
+            "rows of columns are read packed",
         ),
     ),
     *_mutants(
@@ -1960,6 +1982,7 @@ MUTANTS = (
     *_ENCODE,
     *_SEARCH,
     *_QUANTIZE,
+    *_TOGETHER,
     *_DECODE,
     *_LAYOUT,
     *_FORMATS,
