@@ -7,13 +7,13 @@
 
 TARGET static inline void KERNEL(decode_vector)(const uint8_t *codes, vf scale, vi zero,
                                                 const caq_decoding *from, int is_float,
-                                                ELEMENT *to) {
+                                                int stream, ELEMENT *to) {
     vf value;
     if (is_float)
         value = VECTOR(add)(VECTOR(float_numbers)(codes, from), VECTOR(from_bits)(zero));
     else
         value = VECTOR(integer_values)(VECTOR(load_bytes)(codes), zero, from);
-    VECTOR(CONCAT(store_, SOURCE))(to, VECTOR(mul)(scale, value), from->stream);
+    VECTOR(CONCAT(store_, SOURCE))(to, VECTOR(mul)(scale, value), stream);
 }
 
 /* Decode count < LANES elements. */
@@ -23,7 +23,7 @@ TARGET static inline void KERNEL(decode_few)(const uint8_t *codes, size_t count,
     ELEMENT all[LANES];
     for (size_t i = 0; i < count; i++)
         padded[i] = codes[i];
-    KERNEL(decode_vector)(padded, scale, zero, from, is_float, all);
+    KERNEL(decode_vector)(padded, scale, zero, from, is_float, 0, all);
     for (size_t i = 0; i < count; i++)
         ((CONCAT(unaligned_, ELEMENT) *)to)[i].bits = all[i];
 }
@@ -35,7 +35,7 @@ TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, si
     for (; i + LANES <= count; i += LANES)
         KERNEL(decode_vector)
     (codes + i, KERNEL(load_parameters)(scale + i), VECTOR(load_i)(zero + i), from, is_float,
-     to + i);
+     from->stream, to + i);
     for (; i < count; i++)
         KERNEL(decode_few)
     (codes + i, 1, VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[i]), from, is_float, to + i);
@@ -60,7 +60,7 @@ TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, siz
             const uint8_t *bytes = VECTOR(step_codes)(at, from->halvings, buffer);
             ELEMENT *target = to + row * stride + i;
             UNROLL for (size_t v = 0; v < VECTORS; v++) KERNEL(decode_vector)(
-                bytes + v * LANES, s[v], z[v], from, is_float, target + v * LANES);
+                bytes + v * LANES, s[v], z[v], from, is_float, from->stream, target + v * LANES);
         }
     }
     for (size_t row = 0; row < rows; row++)
@@ -68,19 +68,75 @@ TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, siz
     (codes + row * code_stride, i, count, scale, zero, from, is_float, to + row * stride);
 }
 
+#if LANES > 1
+/* What each of 16 codes decodes to in a block. */
+TARGET static inline vt KERNEL(make_table)(vf scale, vi zero, const caq_decoding *from,
+                                           int is_float) {
+    static const uint8_t codes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    ELEMENT table[16];
+    UNROLL for (size_t v = 0; v < 16; v += LANES)
+        KERNEL(decode_vector)(codes + v, scale, zero, from, is_float, 0, table + v);
+    const void *halves = table;
+    return VECTOR(load_table)(halves);
+}
+
+/* Steps of a block whose numbers are looked up; return how many elements that were. */
+TARGET static inline size_t KERNEL(look_up_block)(const uint8_t *codes, size_t length, vf scale,
+                                                  vi zero, const caq_decoding *from, int is_float,
+                                                  ELEMENT *to) {
+    uint8_t buffer[STEP];
+    size_t i = 0;
+    if (length < STEP)
+        return 0;
+    const vt table = KERNEL(make_table)(scale, zero, from, is_float);
+    for (; i + STEP <= length; i += STEP) {
+        const uint8_t *bytes =
+            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        void *target = to + i;
+        UNROLL for (size_t v = 0; v < STEP; v += WIDTH)
+            VECTOR(look_up)((uint16_t *)target + v, table, bytes + v, from->stream);
+    }
+    return i;
+}
+
+/* The same for two blocks of the usual length. */
+TARGET static inline void KERNEL(look_up_usual_pair)(const uint8_t *codes, const float *scale,
+                                                     const int32_t *zero,
+                                                     const caq_decoding *from, int is_float,
+                                                     ELEMENT *to) {
+    uint8_t buffer[STEP];
+    vt tables[2];
+    UNROLL for (size_t block = 0; block < 2; block++)
+        tables[block] = KERNEL(make_table)(VECTOR(set_f)(scale[block]),
+                                           VECTOR(set_i)(zero[block]), from, is_float);
+    UNROLL for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
+        const uint8_t *bytes =
+            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        void *target = to + i;
+        UNROLL for (size_t v = 0; v < STEP; v += WIDTH)
+            VECTOR(look_up)((uint16_t *)target + v, tables[(i + v) / USUAL_LENGTH], bytes + v,
+                            from->stream);
+    }
+}
+#endif
+
 /* All elements of a block share parameters. */
 TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf scale, vi zero,
                                         const caq_decoding *from, int is_float, ELEMENT *to) {
     uint8_t buffer[STEP];
     size_t i = 0;
+#if LANES > 1
+    if (IS_HALF && from->is_short)
+        i = KERNEL(look_up_block)(codes, length, scale, zero, from, is_float, to);
+#endif
     for (; LANES > 1 && i + STEP <= length; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
         UNROLL for (size_t v = 0; v < STEP; v += LANES)
-            KERNEL(decode_vector)(bytes + v, scale, zero, from, is_float, to + i + v);
+            KERNEL(decode_vector)(bytes + v, scale, zero, from, is_float, from->stream, to + i + v);
     }
     for (; i + LANES <= length; i += LANES)
-        KERNEL(decode_vector)(codes + i, scale, zero, from, is_float, to + i);
+        KERNEL(decode_vector)(codes + i, scale, zero, from, is_float, from->stream, to + i);
     if (i < length)
         KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);
 }
@@ -90,6 +146,12 @@ TARGET INLINE void KERNEL(decode_usual_pair)(const uint8_t *codes, const float *
                                              const int32_t *zero, const caq_decoding *from,
                                              int is_float, ELEMENT *to) {
     uint8_t buffer[STEP];
+#if LANES > 1
+    if (IS_HALF && from->is_short) {
+        KERNEL(look_up_usual_pair)(codes, scale, zero, from, is_float, to);
+        return;
+    }
+#endif
     for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
@@ -97,7 +159,7 @@ TARGET INLINE void KERNEL(decode_usual_pair)(const uint8_t *codes, const float *
             size_t block = (i + v) / USUAL_LENGTH;
             KERNEL(decode_vector)
             (bytes + v, VECTOR(set_f)(scale[block]), VECTOR(set_i)(zero[block]), from, is_float,
-             to + i + v);
+             from->stream, to + i + v);
         }
     }
 }

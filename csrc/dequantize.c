@@ -28,6 +28,7 @@ static caq_decoding describe_decoding(caq_format_info format) {
     int32_t largest = (int32_t)float_bits(format.largest);
     return (caq_decoding){.sign = is_float(format) || format.is_signed ? 1 << (format.bits - 1) : 0,
                           .is_float = (uint8_t)is_float(format),
+                          .is_short = format.bits <= 4,
                           .halvings = 0,
                           .stream = 0,
                           .half_up = (uint8_t)(10 - format.mantissa),

@@ -43,6 +43,7 @@ typedef void (*caq_encoder)(const void *source, size_t rows, size_t stride, size
 typedef struct caq_decoding {
     int32_t sign; /* bit of the code; 0 for unsigned integers */
     uint8_t is_float;
+    uint8_t is_short; /* whether there are no more than 16 codes */
     /* how codes are stored and numbers are to be, by kernels of several lanes only */
     uint8_t halvings; /* 0: one per byte; else packed, two or four per byte: 1 or 2 */
     uint8_t stream;   /* whether past the caches, see `publish` */

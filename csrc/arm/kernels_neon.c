@@ -97,6 +97,17 @@ static inline void neon_store_halves(uint16_t *p, vi x, int stream) {
     vst1_u8((uint8_t *)p, vreinterpret_u8_s16(vmovn_s32(x)));
 }
 
+/* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
+ * full. */
+typedef uint8x16x2_t vt;
+static inline vt neon_load_table(const uint16_t table[16]) { return vld2q_u8((const uint8_t *)table); }
+static inline void neon_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
+    (void)stream;
+    uint8x8_t x = vld1_u8(codes);
+    uint8x8x2_t bytes = {{vqtbl1_u8(table.val[0], x), vqtbl1_u8(table.val[1], x)}};
+    vst2_u8((uint8_t *)p, bytes);
+}
+
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
 static inline vf neon_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     uint16x4_t x = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(codes)))));

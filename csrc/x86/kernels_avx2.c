@@ -118,6 +118,25 @@ TARGET static inline void avx2_store_halves(uint16_t *p, vi x, int stream) {
     put_halves(p, _mm256_castsi256_si128(halves), stream);
 }
 
+/* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
+ * full. */
+typedef struct {
+    __m128i low, high;
+} vt;
+TARGET static inline vt avx2_load_table(const uint16_t table[16]) {
+    __m128i first = load_halves(table), second = load_halves(table + 8);
+    const __m128i low = _mm_set1_epi16(0xFF);
+    vt bytes = {_mm_packus_epi16(_mm_and_si128(first, low), _mm_and_si128(second, low)),
+                _mm_packus_epi16(_mm_srli_epi16(first, 8), _mm_srli_epi16(second, 8))};
+    return bytes;
+}
+TARGET static inline void avx2_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)codes);
+    __m128i low = _mm_shuffle_epi8(table.low, x), high = _mm_shuffle_epi8(table.high, x);
+    put_halves(p, _mm_unpacklo_epi8(low, high), stream);
+    put_halves(p + 8, _mm_unpackhi_epi8(low, high), stream);
+}
+
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
 TARGET static inline vf avx2_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)codes));

@@ -105,6 +105,20 @@ TARGET static inline void avx512_store_halves(uint16_t *p, vi x, int stream) {
     put_halves(p, _mm512_cvtepi32_epi16(x), stream);
 }
 
+/* Numbers of 16 bits for each of 16 codes, and those of some codes, a vector full. */
+typedef __m512i vt;
+TARGET static inline vt avx512_load_table(const uint16_t table[16]) {
+    return _mm512_castsi256_si512(load_halves(table));
+}
+TARGET static inline void avx512_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
+    vi halves = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)codes));
+    halves = _mm512_permutexvar_epi16(halves, table);
+    if (is_streamed(p, sizeof halves, stream))
+        _mm512_stream_si512((__m512i *)(void *)p, halves);
+    else
+        _mm512_storeu_si512(p, halves);
+}
+
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
 TARGET static inline vf avx512_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)codes));
