@@ -5,15 +5,36 @@
  * kernels_template.h has set.
  */
 
+TARGET INLINE vf KERNEL(decoded)(const uint8_t *codes, vf scale, vi zero, const caq_decoding *from,
+                                 int is_float) {
+    if (is_float) {
+        vf number = VECTOR(float_numbers)(codes, from);
+        return VECTOR(mul)(scale, VECTOR(add)(number, VECTOR(from_bits)(zero)));
+    }
+    return VECTOR(mul)(scale, VECTOR(integer_values)(VECTOR(load_bytes)(codes), zero, from));
+}
+
 TARGET static inline void KERNEL(decode_vector)(const uint8_t *codes, vf scale, vi zero,
-                                                const caq_decoding *from, int is_float,
-                                                int stream, ELEMENT *to) {
-    vf value;
-    if (is_float)
-        value = VECTOR(add)(VECTOR(float_numbers)(codes, from), VECTOR(from_bits)(zero));
-    else
-        value = VECTOR(integer_values)(VECTOR(load_bytes)(codes), zero, from);
-    VECTOR(CONCAT(store_, SOURCE))(to, VECTOR(mul)(scale, value), stream);
+                                                const caq_decoding *from, int is_float, int stream,
+                                                ELEMENT *to) {
+    vf numbers = KERNEL(decoded)(codes, scale, zero, from, is_float);
+    VECTOR(CONCAT(store_, SOURCE))(to, numbers, stream);
+}
+
+/* Two vectors are stored together. */
+TARGET INLINE void KERNEL(decode_step)(const uint8_t *codes, const vf scale[VECTORS],
+                                       const vi zero[VECTORS], const caq_decoding *from,
+                                       int is_float, ELEMENT *to) {
+#if LANES > 1
+    UNROLL for (size_t v = 0; v < VECTORS; v += 2) {
+        const uint8_t *second = codes + (v + 1) * LANES;
+        vf a = KERNEL(decoded)(codes + v * LANES, scale[v], zero[v], from, is_float);
+        vf b = KERNEL(decoded)(second, scale[v + 1], zero[v + 1], from, is_float);
+        VECTOR(CONCAT(store_pair_, SOURCE))(to + v * LANES, a, b, from->stream);
+    }
+#else
+    KERNEL(decode_vector)(codes, scale[0], zero[0], from, is_float, 0, to);
+#endif
 }
 
 /* Decode count < LANES elements. */
@@ -58,9 +79,7 @@ TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, siz
         for (size_t row = 0; row < rows; row++) {
             const uint8_t *at = codes + row * code_stride + (i >> from->halvings);
             const uint8_t *bytes = VECTOR(step_codes)(at, from->halvings, buffer);
-            ELEMENT *target = to + row * stride + i;
-            UNROLL for (size_t v = 0; v < VECTORS; v++) KERNEL(decode_vector)(
-                bytes + v * LANES, s[v], z[v], from, is_float, from->stream, target + v * LANES);
+            KERNEL(decode_step)(bytes, s, z, from, is_float, to + row * stride + i);
         }
     }
     for (size_t row = 0; row < rows; row++)
@@ -101,21 +120,18 @@ TARGET static inline size_t KERNEL(look_up_block)(const uint8_t *codes, size_t l
 
 /* The same for two blocks of the usual length. */
 TARGET static inline void KERNEL(look_up_usual_pair)(const uint8_t *codes, const float *scale,
-                                                     const int32_t *zero,
-                                                     const caq_decoding *from, int is_float,
-                                                     ELEMENT *to) {
+                                                     const int32_t *zero, const caq_decoding *from,
+                                                     int is_float, ELEMENT *to) {
     uint8_t buffer[STEP];
     vt tables[2];
-    UNROLL for (size_t block = 0; block < 2; block++)
-        tables[block] = KERNEL(make_table)(VECTOR(set_f)(scale[block]),
-                                           VECTOR(set_i)(zero[block]), from, is_float);
+    UNROLL for (size_t block = 0; block < 2; block++) tables[block] =
+        KERNEL(make_table)(VECTOR(set_f)(scale[block]), VECTOR(set_i)(zero[block]), from, is_float);
     UNROLL for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
         void *target = to + i;
-        UNROLL for (size_t v = 0; v < STEP; v += WIDTH)
-            VECTOR(look_up)((uint16_t *)target + v, tables[(i + v) / USUAL_LENGTH], bytes + v,
-                            from->stream);
+        UNROLL for (size_t v = 0; v < STEP; v += WIDTH) VECTOR(look_up)(
+            (uint16_t *)target + v, tables[(i + v) / USUAL_LENGTH], bytes + v, from->stream);
     }
 }
 #endif
@@ -129,11 +145,16 @@ TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf 
     if (IS_HALF && from->is_short)
         i = KERNEL(look_up_block)(codes, length, scale, zero, from, is_float, to);
 #endif
+    vf s[VECTORS];
+    vi z[VECTORS];
+    UNROLL for (size_t v = 0; v < VECTORS; v++) {
+        s[v] = scale;
+        z[v] = zero;
+    }
     for (; LANES > 1 && i + STEP <= length; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
-        UNROLL for (size_t v = 0; v < STEP; v += LANES)
-            KERNEL(decode_vector)(bytes + v, scale, zero, from, is_float, from->stream, to + i + v);
+        KERNEL(decode_step)(bytes, s, z, from, is_float, to + i);
     }
     for (; i + LANES <= length; i += LANES)
         KERNEL(decode_vector)(codes + i, scale, zero, from, is_float, from->stream, to + i);
@@ -155,12 +176,14 @@ TARGET INLINE void KERNEL(decode_usual_pair)(const uint8_t *codes, const float *
     for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
-        UNROLL for (size_t v = 0; v < STEP; v += LANES) {
-            size_t block = (i + v) / USUAL_LENGTH;
-            KERNEL(decode_vector)
-            (bytes + v, VECTOR(set_f)(scale[block]), VECTOR(set_i)(zero[block]), from, is_float,
-             from->stream, to + i + v);
+        vf s[VECTORS];
+        vi z[VECTORS];
+        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+            size_t block = (i + v * LANES) / USUAL_LENGTH;
+            s[v] = VECTOR(set_f)(scale[block]);
+            z[v] = VECTOR(set_i)(zero[block]);
         }
+        KERNEL(decode_step)(bytes, s, z, from, is_float, to + i);
     }
 }
 

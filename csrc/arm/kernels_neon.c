@@ -97,10 +97,19 @@ static inline void neon_store_halves(uint16_t *p, vi x, int stream) {
     vst1_u8((uint8_t *)p, vreinterpret_u8_s16(vmovn_s32(x)));
 }
 
+/* The upper halves of the lanes of two vectors. */
+static inline void neon_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
+    (void)stream;
+    vst1q_u8((uint8_t *)p,
+             vreinterpretq_u8_s16(vuzp2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))));
+}
+
 /* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
  * full. */
 typedef uint8x16x2_t vt;
-static inline vt neon_load_table(const uint16_t table[16]) { return vld2q_u8((const uint8_t *)table); }
+static inline vt neon_load_table(const uint16_t table[16]) {
+    return vld2q_u8((const uint8_t *)table);
+}
 static inline void neon_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
     (void)stream;
     uint8x8_t x = vld1_u8(codes);

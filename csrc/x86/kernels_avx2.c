@@ -118,6 +118,14 @@ TARGET static inline void avx2_store_halves(uint16_t *p, vi x, int stream) {
     put_halves(p, _mm256_castsi256_si128(halves), stream);
 }
 
+/* The upper halves of the lanes of two vectors. */
+TARGET static inline void avx2_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
+    vi halves = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
+    halves = _mm256_permute4x64_epi64(halves, 0xD8);
+    put_halves(p, _mm256_castsi256_si128(halves), stream);
+    put_halves(p + 8, _mm256_extracti128_si256(halves, 1), stream);
+}
+
 /* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
  * full. */
 typedef struct {

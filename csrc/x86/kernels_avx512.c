@@ -105,18 +105,30 @@ TARGET static inline void avx512_store_halves(uint16_t *p, vi x, int stream) {
     put_halves(p, _mm512_cvtepi32_epi16(x), stream);
 }
 
+TARGET static inline void put_pair(uint16_t *p, vi halves, int stream) {
+    if (is_streamed(p, sizeof halves, stream))
+        _mm512_stream_si512((__m512i *)(void *)p, halves);
+    else
+        _mm512_storeu_si512(p, halves);
+}
+/* The upper halves of the lanes of two vectors. */
+TARGET static inline void avx512_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
+    const vi every_other =
+        _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm256_setr_epi8(
+                             0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36,
+                             38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62)),
+                         _mm512_set1_epi16(1));
+    put_pair(p, _mm512_permutex2var_epi16(a, every_other, b), stream);
+}
+
 /* Numbers of 16 bits for each of 16 codes, and those of some codes, a vector full. */
 typedef __m512i vt;
 TARGET static inline vt avx512_load_table(const uint16_t table[16]) {
     return _mm512_castsi256_si512(load_halves(table));
 }
 TARGET static inline void avx512_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
-    vi halves = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)codes));
-    halves = _mm512_permutexvar_epi16(halves, table);
-    if (is_streamed(p, sizeof halves, stream))
-        _mm512_stream_si512((__m512i *)(void *)p, halves);
-    else
-        _mm512_storeu_si512(p, halves);
+    vi index = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)codes));
+    put_pair(p, _mm512_permutexvar_epi16(index, table), stream);
 }
 
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */

@@ -634,7 +634,7 @@ _DECODE = (
         ),
         (
             "decode-scale-of-pair",
-            "size_t block = (i + v) / USUAL_LENGTH;",
+            "size_t block = (i + v * LANES) / USUAL_LENGTH;",
             "size_t block = i / USUAL_LENGTH;",
             "blocks of a pair are decoded with scales of their own",
         ),
