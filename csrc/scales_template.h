@@ -152,11 +152,8 @@ TARGET static caq_status finish_scales(const caq_job *job, tile *tile, size_t bl
 TARGET static void widen_statistics(const caq_job *job, int32_t *bits, size_t blocks) {
     if (!is_f16(job))
         return;
-    for (size_t i = 0; i < blocks; i++) {
-        float number = float_from_bits((uint32_t)bits[i] >> 3) * 0x1p112f;
-        uint32_t special = select_bits(bits[i] >= 0x7C000000, INFINITE, 0);
-        bits[i] = (int32_t)(float_bits(number) | special);
-    }
+    for (size_t i = 0; i < blocks; i++)
+        bits[i] = (int32_t)float_bits(float_from_f16((uint16_t)((uint32_t)bits[i] >> 16)));
 }
 
 TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks,
