@@ -303,14 +303,14 @@ _FLOAT_BITS = _mutants(
     ),
     (
         "f16-widen-subnormal",
-        "float_bits(float_from_bits(magnitude) * 0x1p112f)",
-        "(magnitude ? magnitude + 0x38000000 : 0)",
+        "select_bits(magnitude < 0x0400, subnormal, normal)",
+        "select_bits(magnitude < 0x0001, subnormal, normal)",
         "float16 subnormals are widened exactly",
     ),
     (
         "f16-widen-infinity",
-        "magnitude >= 0x0F800000",
-        "magnitude > 0x0F800000",
+        "magnitude >= 0x7C00",
+        "magnitude > 0x7C00",
         "a float16 infinity is infinite in float32",
     ),
 )
