@@ -79,6 +79,7 @@ def _judge_arrays(rows: list[Row]) -> list[Target | None]:
         _worst("MXFP4: times the fastest peer", 10, mxfp4, _over_peers),
         _worst("asymmetric: of symmetric", 0.8, *_asymmetric(rows)),
         _worst("two threads: times one", 1.6, rows, _two_threads),
+        _worst("the same, or 0.55 of two threads' floor: of that", 1, rows, _until_memory),
     ]
 
 
@@ -112,6 +113,13 @@ def _over_peers(row: Row) -> float:
 
 def _two_threads(row: Row) -> float:
     return row["seconds"]["ours"] / row["seconds"]["ours_2_threads"]
+
+
+def _until_memory(row: Row) -> float:
+    """1.6 times one thread is wanted until memory is at its limit: taken for 0.55 of the floor."""
+    seconds = row["seconds"]
+    of_floor = seconds["floor_2_threads"] / seconds["ours_2_threads"]
+    return max(_two_threads(row) / 1.6, of_floor / 0.55)
 
 
 def _asymmetric(rows: list[Row]) -> tuple[list[Row], Callable[[Row], float]]:
