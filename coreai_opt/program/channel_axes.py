@@ -12,7 +12,6 @@ A transpose means nothing by itself: the matmul behind it does, seen through the
 """
 
 import logging
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from coreai_opt.common import CompressionGranularity
@@ -26,8 +25,7 @@ _GROUPS_OPERAND = 6
 """Operand of a transposed convolution that says in how many groups its channels are."""
 
 
-@dataclass(frozen=True)
-class ChannelAxes:
+class ChannelAxes(NamedTuple):
     """What the axes of a weight mean.
 
     Attributes:
@@ -147,11 +145,12 @@ def _agreed_axes(weight: Weight) -> ChannelAxes | None:
 
 
 def _meanings(use: Use, rank: int) -> set[ChannelAxes]:
-    if use.op.name in MATMULS:
+    name = use.op.name
+    if name in MATMULS:
         return {_matmul_axes(use.operand, rank)}
-    if use.op.name in TRANSPOSED_CONVOLUTIONS:
+    if name in TRANSPOSED_CONVOLUTIONS:
         return {ChannelAxes(output=1, input=0, groups=_groups(use.op))}
-    if use.op.name == TRANSPOSE:
+    if name == TRANSPOSE:
         return _behind_transpose(use.op, rank) or {ChannelAxes()}
     return {ChannelAxes()}
 
@@ -176,10 +175,9 @@ def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
     if permutation is None:
         return set()
     # Axis i behind the transpose is axis source[i] in front of it.
-    source = coreai_ir.read_constant(permutation).tolist()
+    source = coreai_ir.read_integers(permutation)
     return {
-        replace(
-            axes,
+        axes._replace(
             output=source[axes.output],
             input=source[axes.input],
             batch=tuple(sorted(source[axis] for axis in axes.batch)),
@@ -190,4 +188,4 @@ def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
 
 def _groups(convolution: Op) -> int:
     groups = coreai_ir.operand_constant(convolution, _GROUPS_OPERAND)
-    return 1 if groups is None else int(coreai_ir.read_constant(groups))
+    return 1 if groups is None else int(coreai_ir.read_integers(groups))

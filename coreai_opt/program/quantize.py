@@ -19,7 +19,7 @@ from coreai_opt.common import DType
 from coreai_opt.errors import measure_error
 from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
-from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
+from coreai_opt.program.coreai_ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.rewrite import replace_constant
@@ -120,13 +120,14 @@ Outcome = tuple[Job, Callable[[], Quantized | Left]]
 
 def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
     take = _overlapped if work.num_threads > 1 else _one_by_one
+    parts: Parts = {}
     with closing(take(jobs, work)) as outcomes:  # no thread is left behind when this raises
         for job, outcome in outcomes:
             became = _wait_for(job.weight, outcome)
             # Before the constant is gone that it tells of.
             record = make_record(job, became) if progress is not None else None
             if isinstance(became, Quantized):
-                replace_constant(job.weight.op, became.array)
+                replace_constant(job.weight.op, became.array, parts)
             if progress is not None and record is not None:
                 progress(record)
 

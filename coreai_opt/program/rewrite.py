@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from coreai_opt.array import QuantizedArray
 from coreai_opt.program import coreai_ir
-from coreai_opt.program.coreai_ir import Builder, Op, Tensor
+from coreai_opt.program.coreai_ir import Builder, Op, Parts, Tensor
 from coreai_opt.reference import FORMATS, pack
 
 
-def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
+def replace_constant(constant: Op, quantized: QuantizedArray, parts: Parts) -> None:
     """Replace ``constant`` by ``coreai.blockwise_shift_scale`` of constants, at its location.
 
     Everything is built and verified before the program is changed, so if this raises the program
@@ -20,8 +20,9 @@ def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
     Args:
         constant: the op to replace; it is erased.
         quantized: its quantized value, of which the program keeps the arrays.
+        parts: what other weights of the program were made of; it grows.
     """
-    with coreai_ir.build_before(constant) as build:
+    with coreai_ir.build_before(constant, parts) as build:
         decoded = _build_decoder(build, quantized)
     coreai_ir.replace(constant, decoded)
 
