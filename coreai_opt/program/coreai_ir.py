@@ -11,10 +11,9 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import ml_dtypes
 import numpy as np
@@ -52,7 +51,6 @@ __all__ = [
     "Type",
     "Use",
     "Value",
-    "build_before",
     "element_type",
     "graph_inputs",
     "graph_name",
@@ -444,10 +442,14 @@ Making them takes longer than making an op. They keep the program's context aliv
 
 
 class Builder:
-    """Makes ops just before ``op``, with its location; see :func:`build_before`.
+    """Makes ops just before ``op``, with its location; if a ``with`` block raises, takes them back.
 
     Context, place and location go with every call: Core AI can also take them from ``with``
     statements, but one that Ctrl-C keeps from being left would hold for all that comes after.
+
+    Args:
+        op: the op.
+        parts: what ops of the same program were made of so far; it grows.
     """
 
     def __init__(self, op: Op, parts: Parts | None = None) -> None:
@@ -455,6 +457,13 @@ class Builder:
         self._parts = {} if parts is None else parts
         self._context, self._location = op.context, op.location
         self._place = ir.InsertionPoint(op)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self.erase()
 
     def constant(self, array: npt.NDArray[Any], shape: tuple[int, ...], element: str) -> Value:
         """Make a constant that shares the memory of ``array``.
@@ -528,22 +537,6 @@ class Builder:
         self._built.append(op)
         op.verify()
         return op.result
-
-
-@contextmanager
-def build_before(op: Op, parts: Parts | None = None) -> Iterator[Builder]:
-    """Make ops just before ``op``, with its location; if the block raises, they are taken back.
-
-    Args:
-        op: the op.
-        parts: what ops of the same program were made of so far; it grows.
-    """
-    builder = Builder(op, parts)
-    try:
-        yield builder
-    except BaseException:
-        builder.erase()
-        raise
 
 
 def replace(op: Op, value: Value) -> None:

@@ -22,7 +22,7 @@ def replace_constant(constant: Op, quantized: QuantizedArray, parts: Parts) -> N
         quantized: its quantized value, of which the program keeps the arrays.
         parts: what other weights of the program were made of; it grows.
     """
-    with coreai_ir.build_before(constant, parts) as build:
+    with Builder(constant, parts) as build:
         decoded = _build_decoder(build, quantized)
     coreai_ir.replace(constant, decoded)
 
@@ -36,7 +36,7 @@ def replace_decoder(decoder: Op, array: npt.NDArray[Any]) -> None:
         decoder: the op to replace; it is erased, and so are the constants that only it uses.
         array: what it decodes, of its shape and dtype; the program keeps it.
     """
-    with coreai_ir.build_before(decoder) as build:
+    with Builder(decoder) as build:
         value = build.constant(array, array.shape, coreai_ir.element_type(array.dtype))
     coreai_ir.replace(decoder, value)
 

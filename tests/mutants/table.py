@@ -1661,8 +1661,8 @@ _PROGRAMS = (
         ),
         (
             "failed-ops",
-            "        builder.erase()\n",
-            "",
+            "        if error is not None:\n            self.erase()\n",
+            "        pass\n",
             "an op that does not verify is not left behind",
         ),
     ),
