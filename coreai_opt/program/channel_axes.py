@@ -41,12 +41,26 @@ class ChannelAxes(NamedTuple):
     groups: int = 1
 
 
-def channel_axes(weight: Weight) -> ChannelAxes:
+Meanings = frozenset[ChannelAxes]
+"""What the axes of a weight mean to its users, who disagree if that is several things."""
+
+
+def axis_meanings(weight: Weight) -> Meanings:
+    """Return what the axes of ``weight`` mean to its users."""
+    rank = len(weight.shape)
+    return frozenset(axes for use in weight.uses for axes in _meanings(use, rank))
+
+
+def channel_axes(weight: Weight, meanings: Meanings | None = None) -> ChannelAxes:
     """Return what the axes of ``weight`` mean to its users.
 
     Where they disagree that is logged as a warning, and the answer is output 0, input 1.
+
+    Args:
+        weight: the weight.
+        meanings: its :func:`axis_meanings`, where they are known already.
     """
-    axes = _agreed_axes(weight)
+    axes = _agreed(meanings or axis_meanings(weight))
     if axes is None:
         logger.warning(
             "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
@@ -56,7 +70,7 @@ def channel_axes(weight: Weight) -> ChannelAxes:
 
 def input_axis(weight: Weight) -> int:
     """Return the axis of the input channels, without a warning."""
-    return (_agreed_axes(weight) or ChannelAxes()).input
+    return (_agreed(axis_meanings(weight)) or ChannelAxes()).input
 
 
 class IndivisibleError(ValueError):
@@ -88,7 +102,12 @@ class Blocks(NamedTuple):
 
 
 def weight_blocks(
-    weight: Weight, granularity: CompressionGranularity, block_size: int, *, fit: bool = False
+    weight: Weight,
+    granularity: CompressionGranularity,
+    block_size: int,
+    *,
+    fit: bool = False,
+    meanings: Meanings | None = None,
 ) -> Blocks:
     """Return the blocks of ``weight``.
 
@@ -99,6 +118,7 @@ def weight_blocks(
         block_size: for PER_BLOCK.
         fit: where ``block_size`` does not divide the input channels take the largest size below
             that does; where that is 1, PER_CHANNEL.
+        meanings: its :func:`axis_meanings`, where they are known already.
 
     Raises:
         IndivisibleError: ``block_size`` does not divide the input channels, and ``fit`` is not
@@ -108,7 +128,7 @@ def weight_blocks(
     per_block = CompressionGranularity.PER_BLOCK
     if granularity is CompressionGranularity.PER_TENSOR:
         return Blocks(tuple(sizes), granularity, 0, reason)
-    axes = channel_axes(weight)
+    axes = channel_axes(weight, meanings)
     if axes.input < len(sizes):
         group = weight.shape[axes.input] // axes.groups
         whole = group if axes.groups > 1 else 0
@@ -138,10 +158,9 @@ def _fit(block_size: int, channels: int) -> tuple[CompressionGranularity, int]:
     return CompressionGranularity.PER_BLOCK, divisor
 
 
-def _agreed_axes(weight: Weight) -> ChannelAxes | None:
+def _agreed(meanings: Meanings) -> ChannelAxes | None:
     """What the axes mean; None if users disagree."""
-    meanings = {axes for use in weight.uses for axes in _meanings(use, len(weight.shape))}
-    return None if len(meanings) > 1 else meanings.pop()
+    return None if len(meanings) > 1 else next(iter(meanings))
 
 
 def _meanings(use: Use, rank: int) -> set[ChannelAxes]:
@@ -177,10 +196,11 @@ def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
     # Axis i behind the transpose is axis source[i] in front of it.
     source = coreai_ir.read_integers(permutation)
     return {
-        axes._replace(
+        ChannelAxes(
             output=source[axes.output],
             input=source[axes.input],
             batch=tuple(sorted(source[axis] for axis in axes.batch)),
+            groups=axes.groups,
         )
         for axes in behind
     }

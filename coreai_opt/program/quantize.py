@@ -211,7 +211,11 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
         return Left(Status.KEPT, job.why_kept())
     try:
         blocks = weight_blocks(
-            job.weight, settings.granularity, settings.block_size, fit=settings.fit
+            job.weight,
+            settings.granularity,
+            settings.block_size,
+            fit=settings.fit,
+            meanings=job.meanings,
         )
     except IndivisibleError as error:
         return Left(Status.SKIPPED, str(error), _advice(error, settings))
