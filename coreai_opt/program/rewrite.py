@@ -70,5 +70,6 @@ def _build_zero_point(build: Builder, quantized: QuantizedArray, element: str) -
 
 
 def _is_uniform(zero_point: npt.NDArray[Any]) -> bool:
-    codes = zero_point.view(np.uint8)  # of which numpy finds the least and the largest quickly
-    return bool(codes.min() == codes.max())
+    codes = zero_point.view(np.uint8)  # whose least and largest numpy finds quickly
+    # As min() == max(), which take longer than all else about a small array: they are ufuncs.
+    return bool(codes.argmin() == codes.argmax())

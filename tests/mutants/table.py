@@ -1627,8 +1627,8 @@ _PROGRAMS = (
         "coreai_opt/program/rewrite.py",
         (
             "zero-point-splat",
-            "codes.min() == codes.max()",
-            "codes.min() <= codes.max()",
+            "codes.argmin() == codes.argmax()",
+            "codes.argmin() >= 0",
             "zero points that differ are all stored",
         ),
         (
