@@ -10,7 +10,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import count
 from typing import Any, NamedTuple, Self
@@ -487,7 +487,7 @@ class Builder:
             alignment=_ALIGNMENT,
             context=self._context,
         )
-        return self._op(CONSTANT, kind, attributes={"value": value})
+        return self._constant(kind, value)
 
     def splat(self, number: float, shape: tuple[int, ...], element: str) -> Value:
         """Make a constant of which every element is ``number``."""
@@ -495,7 +495,7 @@ class Builder:
         key = kind, float(number).hex()  # which tells -0.0 from 0.0
         if key not in self._parts:
             self._parts[key] = self._splat(kind, number)
-        return self._op(CONSTANT, kind, attributes={"value": self._parts[key]})
+        return self._constant(kind, self._parts[key])
 
     def blockwise_shift_scale(
         self, result: Tensor, *, data: Value, scale: Value, offset1: Value, offset2: Value
@@ -506,7 +506,7 @@ class Builder:
             result: shape of ``data``, element type of ``offset2``; Core AI verifies that.
         """
         kind = self._type(result)
-        return self._op(BLOCKWISE_SHIFT_SCALE, kind, operands=[data, scale, offset1, offset2])
+        return self._op(BLOCKWISE_SHIFT_SCALE, kind, (data, scale, offset1, offset2), {})
 
     def erase(self) -> None:
         """Take back everything that was made."""
@@ -532,8 +532,15 @@ class Builder:
             scalar = ir.FloatAttr.get(kind.element_type, float(number), loc=self._location)
         return ir.DenseElementsAttr.get_splat(kind, scalar)
 
-    def _op(self, name: str, kind: Any, **parts: Any) -> Value:
-        op = ir.Operation.create(name, results=[kind], **parts, loc=self._location, ip=self._place)
+    def _constant(self, kind: Type, value: Any) -> Value:
+        return self._op(CONSTANT, kind, (), {"value": value})
+
+    def _op(
+        self, name: str, kind: Type, operands: Sequence[Value], attributes: dict[str, Any]
+    ) -> Value:
+        op = ir.Operation.create(
+            name, [kind], operands, attributes, loc=self._location, ip=self._place
+        )
         self._built.append(op)
         op.verify()
         return op.result
