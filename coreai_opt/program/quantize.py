@@ -49,6 +49,13 @@ class Work:
 
 Progress = Callable[[WeightRecord], None]
 
+WORTH_A_THREAD = 1 << 20
+"""Elements of a weight that another thread quantizes while the next one is read.
+
+With fewer, handing it over takes longer than that saves: of 64 x 64 elements several times as long
+as all else about them.
+"""
+
 
 def check_program(program: object, argument: str = "coreai_program") -> None:
     """Raise TypeError if ``program``, the argument ``argument``, is no Core AI program."""
@@ -152,6 +159,8 @@ def _one_by_one(jobs: list[Job], work: Work) -> Generator[Outcome]:
 def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     """Quantize one weight in another thread while the next one is read in this one.
 
+    Small ones are quantized in this one, too, when what they became is asked for.
+
     Only this thread touches the program. A buffer is free again when the weight before the last
     has been written back, so two are enough.
     """
@@ -164,6 +173,8 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
             read = _read(job, buffer)
             if isinstance(read, Left):
                 ahead.append((job, partial(_same, read)))
+            elif read.array.size < WORTH_A_THREAD:
+                ahead.append((job, partial(_quantize, read, work)))
             else:
                 if task is not None:
                     task.join()

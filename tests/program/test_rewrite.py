@@ -152,6 +152,24 @@ def test_constants_share_the_memory_they_are_made_from_and_protect_it() -> None:
     assert stored(made) == ((16,), "si8", bytes(range(16)))
 
 
+@pytest.mark.parametrize("worth", [1, 6 * 4 + 1, 8 * 6, 8 * 6 + 1])
+def test_only_weights_that_are_worth_it_are_quantized_in_another_thread(
+    worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, program = all_stored(quantize_small(two_layers(), num_threads=1)), two_layers()
+    (*weights,) = find_weights(program, 0)
+    start, started = quantize.start, []
+
+    def note(call: Any, read: Any, *arguments: Any) -> Any:
+        started.append(read.array.size)
+        return start(call, read, *arguments)
+
+    monkeypatch.setattr(quantize, "WORTH_A_THREAD", worth)
+    monkeypatch.setattr(quantize, "start", note)
+    assert all_stored(quantize_small(program, num_threads=2)) == expected
+    assert started == [weight.tensor.size for weight in weights if weight.tensor.size >= worth]
+
+
 def test_what_is_made_once_for_a_program_is_told_apart() -> None:
     program, parts = two_layers(), {}
     wanted = [
