@@ -12,7 +12,6 @@ A transpose means nothing by itself: the matmul behind it does, seen through the
 """
 
 import logging
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from coreai_opt.common import CompressionGranularity
@@ -26,8 +25,7 @@ _GROUPS_OPERAND = 6
 """Operand of a transposed convolution that says in how many groups its channels are."""
 
 
-@dataclass(frozen=True)
-class ChannelAxes:
+class ChannelAxes(NamedTuple):
     """What the axes of a weight mean.
 
     Attributes:
@@ -43,12 +41,26 @@ class ChannelAxes:
     groups: int = 1
 
 
-def channel_axes(weight: Weight) -> ChannelAxes:
+Meanings = frozenset[ChannelAxes]
+"""What the axes of a weight mean to its users, who disagree if that is several things."""
+
+
+def axis_meanings(weight: Weight) -> Meanings:
+    """Return what the axes of ``weight`` mean to its users."""
+    rank = len(weight.shape)
+    return frozenset(axes for use in weight.uses for axes in _meanings(use, rank))
+
+
+def channel_axes(weight: Weight, meanings: Meanings | None = None) -> ChannelAxes:
     """Return what the axes of ``weight`` mean to its users.
 
     Where they disagree that is logged as a warning, and the answer is output 0, input 1.
+
+    Args:
+        weight: the weight.
+        meanings: its :func:`axis_meanings`, where they are known already.
     """
-    axes = _agreed_axes(weight)
+    axes = _agreed(meanings or axis_meanings(weight))
     if axes is None:
         logger.warning(
             "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
@@ -58,7 +70,7 @@ def channel_axes(weight: Weight) -> ChannelAxes:
 
 def input_axis(weight: Weight) -> int:
     """Return the axis of the input channels, without a warning."""
-    return (_agreed_axes(weight) or ChannelAxes()).input
+    return (_agreed(axis_meanings(weight)) or ChannelAxes()).input
 
 
 class IndivisibleError(ValueError):
@@ -90,7 +102,12 @@ class Blocks(NamedTuple):
 
 
 def weight_blocks(
-    weight: Weight, granularity: CompressionGranularity, block_size: int, *, fit: bool = False
+    weight: Weight,
+    granularity: CompressionGranularity,
+    block_size: int,
+    *,
+    fit: bool = False,
+    meanings: Meanings | None = None,
 ) -> Blocks:
     """Return the blocks of ``weight``.
 
@@ -101,6 +118,7 @@ def weight_blocks(
         block_size: for PER_BLOCK.
         fit: where ``block_size`` does not divide the input channels take the largest size below
             that does; where that is 1, PER_CHANNEL.
+        meanings: its :func:`axis_meanings`, where they are known already.
 
     Raises:
         IndivisibleError: ``block_size`` does not divide the input channels, and ``fit`` is not
@@ -110,7 +128,7 @@ def weight_blocks(
     per_block = CompressionGranularity.PER_BLOCK
     if granularity is CompressionGranularity.PER_TENSOR:
         return Blocks(tuple(sizes), granularity, 0, reason)
-    axes = channel_axes(weight)
+    axes = channel_axes(weight, meanings)
     if axes.input < len(sizes):
         group = weight.shape[axes.input] // axes.groups
         whole = group if axes.groups > 1 else 0
@@ -140,18 +158,18 @@ def _fit(block_size: int, channels: int) -> tuple[CompressionGranularity, int]:
     return CompressionGranularity.PER_BLOCK, divisor
 
 
-def _agreed_axes(weight: Weight) -> ChannelAxes | None:
+def _agreed(meanings: Meanings) -> ChannelAxes | None:
     """What the axes mean; None if users disagree."""
-    meanings = {axes for use in weight.uses for axes in _meanings(use, len(weight.shape))}
-    return None if len(meanings) > 1 else meanings.pop()
+    return None if len(meanings) > 1 else next(iter(meanings))
 
 
 def _meanings(use: Use, rank: int) -> set[ChannelAxes]:
-    if use.op.name in MATMULS:
+    name = use.op.name
+    if name in MATMULS:
         return {_matmul_axes(use.operand, rank)}
-    if use.op.name in TRANSPOSED_CONVOLUTIONS:
+    if name in TRANSPOSED_CONVOLUTIONS:
         return {ChannelAxes(output=1, input=0, groups=_groups(use.op))}
-    if use.op.name == TRANSPOSE:
+    if name == TRANSPOSE:
         return _behind_transpose(use.op, rank) or {ChannelAxes()}
     return {ChannelAxes()}
 
@@ -176,13 +194,13 @@ def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
     if permutation is None:
         return set()
     # Axis i behind the transpose is axis source[i] in front of it.
-    source = coreai_ir.read_constant(permutation).tolist()
+    source = coreai_ir.read_integers(permutation)
     return {
-        replace(
-            axes,
+        ChannelAxes(
             output=source[axes.output],
             input=source[axes.input],
             batch=tuple(sorted(source[axis] for axis in axes.batch)),
+            groups=axes.groups,
         )
         for axes in behind
     }
@@ -190,4 +208,4 @@ def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
 
 def _groups(convolution: Op) -> int:
     groups = coreai_ir.operand_constant(convolution, _GROUPS_OPERAND)
-    return 1 if groups is None else int(coreai_ir.read_constant(groups))
+    return 1 if groups is None else int(coreai_ir.read_integers(groups))

@@ -10,11 +10,10 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import ml_dtypes
 import numpy as np
@@ -45,12 +44,13 @@ __all__ = [
     "NDArray",
     "Op",
     "Origin",
+    "Parts",
     "Port",
     "Signature",
     "Tensor",
+    "Type",
     "Use",
     "Value",
-    "build_before",
     "element_type",
     "graph_inputs",
     "graph_name",
@@ -59,16 +59,19 @@ __all__ = [
     "operations",
     "origin",
     "read_constant",
+    "read_integers",
     "read_output",
     "read_packed",
     "replace",
     "signature",
     "static_tensor",
     "stored_bytes",
+    "tensor_of",
     "uses",
 ]
 
 Op = Any
+Type = Any
 Value = Any
 NumpyDType = np.dtype[Any]
 
@@ -111,6 +114,7 @@ _CODE_TYPES = {
 """The formats of ``reference/formats.py`` as element types."""
 
 _FORMAT_NAMES = {element: name for name, element in _CODE_TYPES.items()}
+_ELEMENT_TYPES = {dtype: element for element, dtype in _NUMPY_DTYPES.items()}
 
 # Core AI's own constants have this alignment; numpy's memory has it on every platform with a wheel.
 # Left alone, it would be 1, the alignment of the bytes that a buffer is handed over as.
@@ -197,9 +201,7 @@ class Signature(NamedTuple):
 
 def element_type(name: str | NumpyDType) -> str:
     """Return the element type of a format (by its name) or of a numpy dtype."""
-    if isinstance(name, str):
-        return _CODE_TYPES[name]
-    return next(element for element, dtype in _NUMPY_DTYPES.items() if dtype == name)
+    return _CODE_TYPES[name] if isinstance(name, str) else _ELEMENT_TYPES[name]
 
 
 def operations(program: AIProgram, *names: str) -> list[Op]:
@@ -211,14 +213,21 @@ def _nested(op: Op) -> Iterator[Op]:
     # Not op.walk(): it calls back from C++, and makes a Ctrl-C that comes there a RuntimeError.
     for region in op.regions:
         for block in region.blocks:
-            for inner in block.operations:
-                yield from _nested(inner)
-                yield inner.operation
+            for view in block.operations:
+                inner = view.operation
+                # Core AI ends a loop by a C++ exception, which takes longer than all else here.
+                if len(inner.regions):
+                    yield from _nested(inner)
+                yield inner
 
 
 def static_tensor(value: Value) -> Tensor | None:
     """Return the type of ``value``, or None when it is no tensor or its shape is not static."""
-    kind = value.type
+    return tensor_of(value.type)
+
+
+def tensor_of(kind: Type) -> Tensor | None:
+    """Return what ``kind`` says, or None when it is no tensor's or its shape is not static."""
     if not isinstance(kind, ir.RankedTensorType) or not kind.has_static_shape:
         return None
     return Tensor(tuple(kind.shape), str(kind.element_type))
@@ -380,6 +389,15 @@ def read_constant(
     return raw.view(tensor.dtype).reshape(tensor.shape)
 
 
+def read_integers(op: Op) -> Any:
+    """Return a constant's integers as lists of ints, or the one it is: a permutation, say."""
+    value = op.attributes["value"]
+    # Which small constants are, and of integers numpy can see into: several times as quick.
+    if isinstance(value, ir.DenseElementsAttr):
+        return np.array(value).tolist()
+    return read_constant(op).tolist()
+
+
 def read_packed(op: Op) -> npt.NDArray[np.uint8]:
     """Return a constant's elements as they are stored, flat; unused bits of the last byte are zero.
 
@@ -416,17 +434,36 @@ def stored_bytes(op: Op) -> int:
     return tensor.nbytes if tensor is not None else 0
 
 
+Parts = dict[Any, Any]
+"""Types and attributes that ops of one program are made of, by what they are.
+
+Making them takes longer than making an op. They keep the program's context alive.
+"""
+
+
 class Builder:
-    """Makes ops just before ``op``, with its location; see :func:`build_before`.
+    """Makes ops just before ``op``, with its location; if a ``with`` block raises, takes them back.
 
     Context, place and location go with every call: Core AI can also take them from ``with``
     statements, but one that Ctrl-C keeps from being left would hold for all that comes after.
+
+    Args:
+        op: the op.
+        parts: what ops of the same program were made of so far; it grows.
     """
 
-    def __init__(self, op: Op) -> None:
+    def __init__(self, op: Op, parts: Parts | None = None) -> None:
         self._built: list[Op] = []
+        self._parts = {} if parts is None else parts
         self._context, self._location = op.context, op.location
         self._place = ir.InsertionPoint(op)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self.erase()
 
     def constant(self, array: npt.NDArray[Any], shape: tuple[int, ...], element: str) -> Value:
         """Make a constant that shares the memory of ``array``.
@@ -439,9 +476,10 @@ class Builder:
         """
         array.flags.writeable = False
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        tensor = Tensor(shape, element)
         # Core AI does not check this, and would read past the end.
-        assert raw.nbytes == Tensor(shape, element).nbytes
-        kind = self._tensor_type(shape, element)
+        assert raw.nbytes == tensor.nbytes
+        kind = self._type(tensor)
         value = ir.DenseResourceElementsAttr.get_from_buffer(
             raw,
             f"quantized_{next(_resource_numbers)}",
@@ -449,18 +487,15 @@ class Builder:
             alignment=_ALIGNMENT,
             context=self._context,
         )
-        return self._op(CONSTANT, kind, attributes={"value": value})
+        return self._constant(kind, value)
 
     def splat(self, number: float, shape: tuple[int, ...], element: str) -> Value:
         """Make a constant of which every element is ``number``."""
-        kind = self._tensor_type(shape, element)
-        if isinstance(kind.element_type, ir.IntegerType):
-            scalar = ir.IntegerAttr.get(kind.element_type, int(number))
-        else:
-            scalar = ir.FloatAttr.get(kind.element_type, float(number), loc=self._location)
-        return self._op(
-            CONSTANT, kind, attributes={"value": ir.DenseElementsAttr.get_splat(kind, scalar)}
-        )
+        kind = self._type(Tensor(shape, element))
+        key = kind, float(number).hex()  # which tells -0.0 from 0.0
+        if key not in self._parts:
+            self._parts[key] = self._splat(kind, number)
+        return self._constant(kind, self._parts[key])
 
     def blockwise_shift_scale(
         self, result: Tensor, *, data: Value, scale: Value, offset1: Value, offset2: Value
@@ -470,8 +505,8 @@ class Builder:
         Args:
             result: shape of ``data``, element type of ``offset2``; Core AI verifies that.
         """
-        kind = self._tensor_type(result.shape, result.element)
-        return self._op(BLOCKWISE_SHIFT_SCALE, kind, operands=[data, scale, offset1, offset2])
+        kind = self._type(result)
+        return self._op(BLOCKWISE_SHIFT_SCALE, kind, (data, scale, offset1, offset2), {})
 
     def erase(self) -> None:
         """Take back everything that was made."""
@@ -483,26 +518,32 @@ class Builder:
                 use.op.erase()
             made.erase()
 
-    def _tensor_type(self, shape: tuple[int, ...], element: str) -> Any:
-        element_type = ir.Type.parse(element, self._context)
-        return ir.RankedTensorType.get(shape, element_type, loc=self._location)
+    def _type(self, tensor: Tensor) -> Type:
+        if tensor not in self._parts:
+            element = ir.Type.parse(tensor.element, self._context)
+            kind = ir.RankedTensorType.get(tensor.shape, element, loc=self._location)
+            self._parts[tensor] = kind
+        return self._parts[tensor]
 
-    def _op(self, name: str, kind: Any, **parts: Any) -> Value:
-        op = ir.Operation.create(name, results=[kind], **parts, loc=self._location, ip=self._place)
+    def _splat(self, kind: Type, number: float) -> Any:
+        if isinstance(kind.element_type, ir.IntegerType):
+            scalar = ir.IntegerAttr.get(kind.element_type, int(number))
+        else:
+            scalar = ir.FloatAttr.get(kind.element_type, float(number), loc=self._location)
+        return ir.DenseElementsAttr.get_splat(kind, scalar)
+
+    def _constant(self, kind: Type, value: Any) -> Value:
+        return self._op(CONSTANT, kind, (), {"value": value})
+
+    def _op(
+        self, name: str, kind: Type, operands: Sequence[Value], attributes: dict[str, Any]
+    ) -> Value:
+        op = ir.Operation.create(
+            name, [kind], operands, attributes, loc=self._location, ip=self._place
+        )
         self._built.append(op)
         op.verify()
         return op.result
-
-
-@contextmanager
-def build_before(op: Op) -> Iterator[Builder]:
-    """Make ops just before ``op``, with its location; if the block raises, they are taken back."""
-    builder = Builder(op)
-    try:
-        yield builder
-    except BaseException:
-        builder.erase()
-        raise
 
 
 def replace(op: Op, value: Value) -> None:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.common import CompressionGranularity
 from coreai_opt.program.candidates import Weight
+from coreai_opt.program.channel_axes import Meanings, axis_meanings
 from coreai_opt.program.importance import match_importance
 from coreai_opt.program.names import consumers
 from coreai_opt.rules import ParsedRule, Rule, around, matches
@@ -22,12 +24,14 @@ class Job(NamedTuple):
         settings: what to turn it into; None keeps it.
         rules: numbers of the rules that match it, from 1; the last one says what its settings are.
         importance: what squared errors count, in the rank of the weight; None for all alike.
+        meanings: what its axes mean to its users, where that matters.
     """
 
     weight: Weight
     settings: Settings | None
     rules: tuple[int, ...] = ()
     importance: npt.NDArray[np.float32] | None = None
+    meanings: Meanings | None = None
 
     def why_kept(self) -> str:
         """Return who says that the weight is kept."""
@@ -63,7 +67,15 @@ def make_jobs(
             else job
             for job in jobs
         ]
-    return jobs
+    # Of all weights in a row: in between quantizing them, asking takes twice as long.
+    return [
+        job._replace(meanings=axis_meanings(job.weight)) if _has_channels(job.settings) else job
+        for job in jobs
+    ]
+
+
+def _has_channels(settings: Settings | None) -> bool:
+    return settings is not None and settings.granularity is not CompressionGranularity.PER_TENSOR
 
 
 def _apply(rules: Sequence[ParsedRule], job: Job) -> Job:

@@ -16,7 +16,7 @@ Names are of letters, digits and ``_./@:-`` alone, so a name as a glob matches i
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -44,8 +44,9 @@ def find_sites(program: AIProgram) -> Iterator[Site]:
 
     Quantizing a weight changes what is at its site, but no site comes or goes.
     """
+    tensor_of = cache(coreai_ir.tensor_of)  # the types of a program are few
     for op in coreai_ir.operations(program, coreai_ir.CONSTANT, coreai_ir.BLOCKWISE_SHIFT_SCALE):
-        tensor = coreai_ir.static_tensor(op.result)
+        tensor = tensor_of(op.result.type)
         if tensor is None or tensor.dtype is None or tensor.dtype not in WEIGHT_DTYPES:
             continue
         uses = tuple(coreai_ir.uses(op.result))

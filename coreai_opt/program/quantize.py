@@ -19,7 +19,7 @@ from coreai_opt.common import DType
 from coreai_opt.errors import measure_error
 from coreai_opt.program.candidates import Weight, find_weights
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
-from coreai_opt.program.coreai_ir import AIProgram, Buffer, read_constant
+from coreai_opt.program.coreai_ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.rewrite import replace_constant
@@ -48,6 +48,13 @@ class Work:
 
 
 Progress = Callable[[WeightRecord], None]
+
+WORTH_A_THREAD = 1 << 20
+"""Elements of a weight that another thread quantizes while the next one is read.
+
+With fewer, handing it over takes longer than that saves: of 64 x 64 elements several times as long
+as all else about them.
+"""
 
 
 def check_program(program: object, argument: str = "coreai_program") -> None:
@@ -120,13 +127,14 @@ Outcome = tuple[Job, Callable[[], Quantized | Left]]
 
 def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
     take = _overlapped if work.num_threads > 1 else _one_by_one
+    parts: Parts = {}
     with closing(take(jobs, work)) as outcomes:  # no thread is left behind when this raises
         for job, outcome in outcomes:
             became = _wait_for(job.weight, outcome)
             # Before the constant is gone that it tells of.
             record = make_record(job, became) if progress is not None else None
             if isinstance(became, Quantized):
-                replace_constant(job.weight.op, became.array)
+                replace_constant(job.weight.op, became.array, parts)
             if progress is not None and record is not None:
                 progress(record)
 
@@ -151,6 +159,8 @@ def _one_by_one(jobs: list[Job], work: Work) -> Generator[Outcome]:
 def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     """Quantize one weight in another thread while the next one is read in this one.
 
+    Small ones are quantized in this one, too, when what they became is asked for.
+
     Only this thread touches the program. A buffer is free again when the weight before the last
     has been written back, so two are enough.
     """
@@ -163,6 +173,8 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
             read = _read(job, buffer)
             if isinstance(read, Left):
                 ahead.append((job, partial(_same, read)))
+            elif read.array.size < WORTH_A_THREAD:
+                ahead.append((job, partial(_quantize, read, work)))
             else:
                 if task is not None:
                     task.join()
@@ -210,7 +222,11 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
         return Left(Status.KEPT, job.why_kept())
     try:
         blocks = weight_blocks(
-            job.weight, settings.granularity, settings.block_size, fit=settings.fit
+            job.weight,
+            settings.granularity,
+            settings.block_size,
+            fit=settings.fit,
+            meanings=job.meanings,
         )
     except IndivisibleError as error:
         return Left(Status.SKIPPED, str(error), _advice(error, settings))

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from coreai_opt.array import QuantizedArray
 from coreai_opt.program import coreai_ir
-from coreai_opt.program.coreai_ir import Builder, Op, Tensor
+from coreai_opt.program.coreai_ir import Builder, Op, Parts, Tensor
 from coreai_opt.reference import FORMATS, pack
 
 
-def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
+def replace_constant(constant: Op, quantized: QuantizedArray, parts: Parts) -> None:
     """Replace ``constant`` by ``coreai.blockwise_shift_scale`` of constants, at its location.
 
     Everything is built and verified before the program is changed, so if this raises the program
@@ -20,8 +20,9 @@ def replace_constant(constant: Op, quantized: QuantizedArray) -> None:
     Args:
         constant: the op to replace; it is erased.
         quantized: its quantized value, of which the program keeps the arrays.
+        parts: what other weights of the program were made of; it grows.
     """
-    with coreai_ir.build_before(constant) as build:
+    with Builder(constant, parts) as build:
         decoded = _build_decoder(build, quantized)
     coreai_ir.replace(constant, decoded)
 
@@ -35,7 +36,7 @@ def replace_decoder(decoder: Op, array: npt.NDArray[Any]) -> None:
         decoder: the op to replace; it is erased, and so are the constants that only it uses.
         array: what it decodes, of its shape and dtype; the program keeps it.
     """
-    with coreai_ir.build_before(decoder) as build:
+    with Builder(decoder) as build:
         value = build.constant(array, array.shape, coreai_ir.element_type(array.dtype))
     coreai_ir.replace(decoder, value)
 
@@ -69,5 +70,6 @@ def _build_zero_point(build: Builder, quantized: QuantizedArray, element: str) -
 
 
 def _is_uniform(zero_point: npt.NDArray[Any]) -> bool:
-    codes = zero_point.view(np.uint8)  # of which numpy finds the least and the largest quickly
-    return bool(codes.min() == codes.max())
+    codes = zero_point.view(np.uint8)  # whose least and largest numpy finds quickly
+    # As min() == max(), which take longer than all else about a small array: they are ufuncs.
+    return bool(codes.argmin() == codes.argmax())

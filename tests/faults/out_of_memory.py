@@ -17,9 +17,11 @@ from programs import random_weight, text, two_layers, weight_values
 
 from coreai_opt import _native, quantize_array
 from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
+from coreai_opt.program import quantize
 
 failing_malloc = ctypes.CDLL(sys.argv[1])
 _native.SMALLEST_SHARE = 1024
+quantize.WORTH_A_THREAD = 1
 
 
 def fail_each_allocation(what: str, call: Callable[[], Any], check: Callable[[], None]) -> None:

@@ -16,10 +16,16 @@ from coreai.authoring import AIProgram
 
 import coreai_opt
 from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
+from coreai_opt.program import quantize as program_quantize
 
 from ..program.programs import text, two_layers, weight_values
 
 PACKAGE = str(Path(coreai_opt.__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_quantize, "WORTH_A_THREAD", 1)
 
 
 class CtrlC:

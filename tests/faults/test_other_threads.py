@@ -11,11 +11,17 @@ import pytest
 from coreai_opt import _native, quantize_array, workers
 from coreai_opt.coreai_utils import plan_quantization, quantize_weights
 from coreai_opt.program import plan as program_plan
+from coreai_opt.program import quantize as program_quantize
 from coreai_opt.program.candidates import find_weights
 from coreai_opt.program.coreai_ir import read_constant
 from coreai_opt.records import WeightRecord
 
 from ..program.programs import text, two_layers, weight_values
+
+
+@pytest.fixture(autouse=True)
+def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_quantize, "WORTH_A_THREAD", 1)
 
 
 def in_threads(*calls: Callable[[], Any]) -> list[Any]:

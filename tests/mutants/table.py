@@ -1691,8 +1691,8 @@ _PROGRAMS = (
         "coreai_opt/program/rewrite.py",
         (
             "zero-point-splat",
-            "codes.min() == codes.max()",
-            "codes.min() <= codes.max()",
+            "codes.argmin() == codes.argmax()",
+            "codes.argmin() >= 0",
             "zero points that differ are all stored",
         ),
         (
@@ -1725,8 +1725,8 @@ _PROGRAMS = (
         ),
         (
             "failed-ops",
-            "        builder.erase()\n",
-            "",
+            "        if error is not None:\n            self.erase()\n",
+            "        pass\n",
             "an op that does not verify is not left behind",
         ),
     ),

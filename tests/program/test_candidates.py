@@ -248,7 +248,7 @@ def test_huge_constants_are_weights_whatever_uses_them() -> None:
 def test_unused_constants_are_no_weights(rows: int) -> None:
     program = matmul_program(WEIGHT)
     (used,) = find_weights(program, 0)
-    with coreai_ir.build_before(used.op) as build:
+    with coreai_ir.Builder(used.op) as build:
         build.splat(1.5, (rows, 48), "f32")
     assert weight_shapes(program) == [(64, 48)]
 

@@ -313,6 +313,16 @@ def test_a_permutation_that_is_computed_says_nothing() -> None:
     assert axes_of(program) == ChannelAxes(0, 1)
 
 
+def test_a_permutation_may_be_stored_as_a_resource() -> None:
+    program = program_of(permuted(0, 1), (4, 8), (8, 6), (4, 6))
+    (op,) = coreai_ir.operations(program, coreai_ir.TRANSPOSE)
+    permutation = coreai_ir.operand_constant(op, 1)
+    with coreai_ir.Builder(permutation) as build:
+        order = build.constant(np.array([0, 1], np.uint32), (2,), "ui32")
+    coreai_ir.replace(permutation, order)
+    assert axes_of(program) == ChannelAxes(1, 0)
+
+
 def test_a_group_count_that_is_computed_says_nothing() -> None:
     def body(x: Value, groups: Value) -> Any:
         one, zero = u32(1, 1), u32(0, 0)

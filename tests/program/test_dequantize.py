@@ -401,7 +401,7 @@ def test_symmetric_are_the_neutral_zero_points(
     (weight,) = find_weights(program, 0)
     zeros = np.array([zero_points], format.code_dtype)
     element = coreai_ir.element_type(dtype)
-    with coreai_ir.build_before(weight.op) as build:
+    with coreai_ir.Builder(weight.op) as build:
         decoded = build.blockwise_shift_scale(
             coreai_ir.Tensor((2, 2), "f32"),
             data=build.splat(1, (2, 2), element),

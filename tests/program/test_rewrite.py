@@ -142,7 +142,7 @@ def test_constants_share_the_memory_they_are_made_from_and_protect_it() -> None:
     program = two_layers()
     (first, _) = find_weights(program, 0)
     array = np.arange(16, dtype=np.int8)
-    with coreai_ir.build_before(first.op) as build:
+    with coreai_ir.Builder(first.op) as build:
         made = build.constant(array, (16,), "si8").owner
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
@@ -150,6 +150,40 @@ def test_constants_share_the_memory_they_are_made_from_and_protect_it() -> None:
     del array
     gc.collect()
     assert stored(made) == ((16,), "si8", bytes(range(16)))
+
+
+@pytest.mark.parametrize("worth", [1, 6 * 4 + 1, 8 * 6, 8 * 6 + 1])
+def test_only_weights_that_are_worth_it_are_quantized_in_another_thread(
+    worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, program = all_stored(quantize_small(two_layers(), num_threads=1)), two_layers()
+    (*weights,) = find_weights(program, 0)
+    start, started = quantize.start, []
+
+    def note(call: Any, read: Any, *arguments: Any) -> Any:
+        started.append(read.array.size)
+        return start(call, read, *arguments)
+
+    monkeypatch.setattr(quantize, "WORTH_A_THREAD", worth)
+    monkeypatch.setattr(quantize, "start", note)
+    assert all_stored(quantize_small(program, num_threads=2)) == expected
+    assert started == [weight.tensor.size for weight in weights if weight.tensor.size >= worth]
+
+
+def test_what_is_made_once_for_a_program_is_told_apart() -> None:
+    program, parts = two_layers(), {}
+    wanted = [
+        (number, shape, element)
+        for number in (0.0, -0.0, 1.0)
+        for shape in ((2, 3), (3, 2))
+        for element in ("f32", "f16", "bf16")
+    ]
+    (first, _) = find_weights(program, 0)
+    with coreai_ir.Builder(first.op, parts) as build:
+        made = [build.splat(*each).owner for each in wanted * 2]
+    for (number, shape, element), op in zip(wanted * 2, made, strict=True):
+        tensor = coreai_ir.Tensor(shape, element)
+        assert stored(op) == (*tensor, np.full(shape, number, tensor.dtype).tobytes())
 
 
 def test_constants_are_aligned_as_core_ais_own_are() -> None:
