@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from coreai_opt import memory
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.workers import in_parallel
@@ -68,7 +69,6 @@ cdef extern from "coreai_quant.h" nogil:
 
 cdef enum:
     MAX_RANK = 64  # numpy's
-    ALIGNMENT = 64  # of memory: what vectors like, and more than any element needs
 
 # In the order of the enums in coreai_quant.h.
 _LEVELS = ("portable", "neon", "avx2", "avx512")
@@ -141,8 +141,9 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
     _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
     # One piece of memory for what is kept: large pieces come in large pages, which costs less.
-    cdef size_t behind = (job.packed_size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    kept = np.empty(behind + job.scale_count * job.scale_size, np.uint8)
+    cdef size_t alignment = memory.ALIGNMENT
+    cdef size_t behind = (job.packed_size + alignment - 1) // alignment * alignment
+    kept = memory.empty(behind + job.scale_count * job.scale_size, np.uint8)
     packed, scale = kept[: job.packed_size], kept[behind:]
     zero_point = np.empty(job.scale_count, np.uint8)
     work = _Work(weight.reshape(-1).view(np.uint8), packed, scale, zero_point)

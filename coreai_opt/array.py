@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt import backends
+from coreai_opt import backends, memory
 from coreai_opt.common import DType, Observer, QScheme
 from coreai_opt.importance import check_observer, parse_importance
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, Format, unpack
@@ -88,7 +88,7 @@ class QuantizedArray:
             np.ascontiguousarray(self.zero_point),
         )
         if out is None:
-            out = np.empty(self.shape, self.weight_dtype)
+            out = memory.empty(self.shape, self.weight_dtype)
         else:
             _check_out(out, self.shape, parts)
         decode(parts, format, out, threads)

@@ -19,6 +19,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt import memory
+
 try:
     from coreai._compiler import ir
     from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import (
@@ -364,7 +366,7 @@ class Buffer:
     def take(self, nbytes: int) -> npt.NDArray[np.uint8]:
         """Return ``nbytes`` bytes; what was returned before is overwritten."""
         if nbytes > self._bytes.nbytes:
-            self._bytes = np.empty(nbytes, np.uint8)
+            self._bytes = memory.empty(nbytes, np.uint8)
         return self._bytes[:nbytes]
 
 

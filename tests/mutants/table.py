@@ -633,6 +633,18 @@ _DECODE = (
             "every block is decoded with a scale of its own",
         ),
         (
+            "look-up-pair",
+            "tables[(i + v) / USUAL_LENGTH]",
+            "tables[0]",
+            "blocks of a pair have tables of their own",
+        ),
+        (
+            "look-up-codes",
+            "(codes + v, scale, zero, from, is_float, 0, table + v);",
+            "(codes, scale, zero, from, is_float, 0, table + v);",
+            "a table has all codes",
+        ),
+        (
             "decode-scale-of-pair",
             "size_t block = (i + v * LANES) / USUAL_LENGTH;",
             "size_t block = i / USUAL_LENGTH;",
@@ -757,6 +769,18 @@ _AVX2 = _mutants(
         "AVX2: round, not truncate",
     ),
     (
+        "avx2-stream",
+        "return stream && (uintptr_t)p % bytes == 0;",
+        "return stream;",
+        "AVX2: only whole vectors go past the caches",
+    ),
+    (
+        "avx2-half-special",
+        "_mm_cmpgt_epi16(magnitude,",
+        "_mm_cmpgt_epi16(_mm_setzero_si128(),",
+        "AVX2: codes of infinities and NaNs decode to these",
+    ),
+    (
         "avx2-nibbles",
         "_mm256_set1_epi16(0x1001)",
         "_mm256_set1_epi16(0x0110)",
@@ -801,6 +825,18 @@ _AVX512 = _mutants(
         "avx512_round(vf x) { return _mm512_cvtps_epi32(x); }",
         "avx512_round(vf x) { return _mm512_cvttps_epi32(x); }",
         "AVX-512: round, not truncate",
+    ),
+    (
+        "avx512-stream",
+        "return stream && (uintptr_t)p % bytes == 0;",
+        "return stream;",
+        "AVX-512: only whole vectors go past the caches",
+    ),
+    (
+        "avx512-half-special",
+        "_mm256_cmpgt_epi16(magnitude,",
+        "_mm256_cmpgt_epi16(_mm256_setzero_si256(),",
+        "AVX-512: codes of infinities and NaNs decode to these",
     ),
     (
         "avx512-nibbles",
