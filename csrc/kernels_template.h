@@ -79,6 +79,14 @@ TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
         p[i] = padded[i];
 }
 
+/* p[k] = max(p[k], the largest element of most[k]) */
+TARGET static inline void KERNEL(raise_4)(int32_t *p, const vi most[4]) {
+    if (IS_HALF)
+        VECTOR(raise_4_pairs)(p, most);
+    else
+        VECTOR(raise_4)(p, most);
+}
+
 /* For symmetric targets the largest magnitude. */
 TARGET static inline vi KERNEL(absmax_side)(vi bits, size_t side) {
     (void)side;

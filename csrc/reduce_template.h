@@ -96,8 +96,6 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, size_t r
         KERNEL(pad)(padded, WIDTH, p + i, length - i);
         PART(_rows)(padded, 1, 0, found);
     }
-    for (size_t k = 0; k < SIDES; k++)
-        found[k] = KERNEL(larger_half)(found[k]);
 }
 
 /* Four blocks are taken together, because four vectors are reduced to four numbers in little more time
@@ -114,13 +112,13 @@ TARGET INLINE void PART(_blocks)(const ELEMENT *p, size_t blocks, size_t length,
                 four[k][b] = found[k];
         }
         for (size_t k = 0; k < SIDES; k++)
-            VECTOR(raise_4)(stats[k] + block, four[k]);
+            KERNEL(raise_4)(stats[k] + block, four[k]);
     }
     for (; block < blocks; block++, p += length, room -= length) {
         vi found[SIDES];
         PART(_block)(p, length, room, rest, ahead, found);
         for (size_t k = 0; k < SIDES; k++) {
-            int32_t most = VECTOR(largest)(found[k]);
+            int32_t most = VECTOR(largest)(KERNEL(larger_half)(found[k]));
             stats[k][block] = stats[k][block] > most ? stats[k][block] : most;
         }
     }

@@ -86,6 +86,15 @@ static inline void neon_raise_4(int32_t *p, const vi most[4]) {
     vst1q_s32(p, vmaxq_s32(vld1q_s32(p), all));
 }
 
+/* The same of pairs: in the upper half of each number the largest 16 bits of all. */
+static inline void neon_raise_4_pairs(int32_t *p, const vi most[4]) {
+    int16x8_t a = vpmaxq_s16(vreinterpretq_s16_s32(most[0]), vreinterpretq_s16_s32(most[1]));
+    int16x8_t b = vpmaxq_s16(vreinterpretq_s16_s32(most[2]), vreinterpretq_s16_s32(most[3]));
+    int16x8_t all = vpmaxq_s16(a, b);
+    vi four = vshll_n_s16(vget_low_s16(vpmaxq_s16(all, all)), 16);
+    vst1q_s32(p, vmaxq_s32(vld1q_s32(p), four));
+}
+
 static inline vi neon_load_bytes(const uint8_t *p) {
     uint16x8_t halves = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(p))));
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(halves)));

@@ -77,6 +77,11 @@ static inline void portable_raise_4(int32_t *p, const vi most[4]) {
         p[k] = portable_max(p[k], most[k]);
 }
 
+/* One number is in the upper half already. */
+static inline void portable_raise_4_pairs(int32_t *p, const vi most[4]) {
+    portable_raise_4(p, most);
+}
+
 static inline vi portable_load_bytes(const uint8_t *p) { return *p; }
 static inline const uint8_t *portable_step_codes(const uint8_t *codes, int halvings,
                                                  uint8_t *buffer) {

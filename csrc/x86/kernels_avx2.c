@@ -108,6 +108,20 @@ TARGET static inline void avx2_raise_4(int32_t *p, const vi most[4]) {
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
 }
 
+/* The same of pairs: in the upper half of each number the largest 16 bits of all. */
+TARGET static inline void avx2_raise_4_pairs(int32_t *p, const vi most[4]) {
+    vi a = avx2_max_pairs(_mm256_unpacklo_epi16(most[0], most[1]),
+                          _mm256_unpackhi_epi16(most[0], most[1]));
+    vi b = avx2_max_pairs(_mm256_unpacklo_epi16(most[2], most[3]),
+                          _mm256_unpackhi_epi16(most[2], most[3]));
+    vi all = avx2_max_pairs(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    __m128i x = _mm_max_epi16(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    x = _mm_max_epi16(x, _mm_unpackhi_epi64(x, x));
+    __m128i *to = (__m128i *)(void *)p;
+    x = _mm_unpacklo_epi16(_mm_setzero_si128(), x);
+    _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), x));
+}
+
 TARGET static inline vi avx2_load_bytes(const uint8_t *p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }

@@ -781,6 +781,12 @@ _AVX2 = _mutants(
         "AVX2: codes of infinities and NaNs decode to these",
     ),
     (
+        "avx2-largest-pairs",
+        "x = _mm_max_epi16(x, _mm_unpackhi_epi64(x, x));",
+        "x = _mm_max_epi16(x, x);",
+        "AVX2: the largest of a block is over all of its numbers of 16 bits",
+    ),
+    (
         "avx2-nibbles",
         "_mm256_set1_epi16(0x1001)",
         "_mm256_set1_epi16(0x0110)",
@@ -837,6 +843,12 @@ _AVX512 = _mutants(
         "_mm256_cmpgt_epi16(magnitude,",
         "_mm256_cmpgt_epi16(_mm256_setzero_si256(),",
         "AVX-512: codes of infinities and NaNs decode to these",
+    ),
+    (
+        "avx512-largest-pairs",
+        "x = _mm_max_epi16(x, _mm_unpackhi_epi64(x, x));",
+        "x = _mm_max_epi16(x, x);",
+        "AVX-512: the largest of a block is over all of its numbers of 16 bits",
     ),
     (
         "avx512-nibbles",
