@@ -386,8 +386,8 @@ _REDUCE = _mutants(
     ),
     (
         "four-of-side",
-        "VECTOR(raise_4)(stats[k] + block, four[k]);",
-        "VECTOR(raise_4)(stats[0] + block, four[k]);",
+        "KERNEL(raise_4)(stats[k] + block, four[k]);",
+        "KERNEL(raise_4)(stats[0] + block, four[k]);",
         "each side of four blocks is kept apart",
     ),
     (
