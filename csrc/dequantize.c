@@ -152,7 +152,7 @@ static void decode_rows(decoder *with, size_t rows, piece piece, size_t at, size
 static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t *target) {
     const caq_job *job = with->job;
     size_t length = job->length[job->axes - 1];
-    size_t rows = caq_count_together(job, job->kernels->step, length, first / job->row % job->rows);
+    size_t rows = caq_count_together(job, job->kernels->step, length, first / job->row);
     if (rows == 1 || first % job->row || count / rows < job->row)
         return 0;
     for (size_t column = 0; column < job->row; column += TILE_BLOCKS) {

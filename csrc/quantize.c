@@ -129,8 +129,7 @@ typedef struct encoder {
     const caq_job *job;
     caq_encoding encoding;
     unsigned bits;
-    size_t
-        step; /* of codes that the encoder stores packed, and rows of columns at once; 0: it does not */
+    size_t step; /* of packed codes and of rows that it takes at once; 0: it takes neither */
     caq_encoder encode;
 } encoder;
 

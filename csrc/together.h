@@ -29,7 +29,7 @@ static inline size_t caq_count_direct(const caq_job *job, unsigned bits, size_t 
     return length % step ? 0 : blocks;
 }
 
-/* How many rows from this one of a band on to take together. */
+/* How many rows from this one on to take together. */
 static inline size_t caq_count_together(const caq_job *job, size_t step, size_t length,
                                         size_t row) {
     size_t in_order = caq_rows_in_order(job);

@@ -583,8 +583,8 @@ _DECODE = (
         ),
         (
             "decode-columns-of-a-band",
-            "first / job->row % job->rows",
-            "0",
+            "length, first / job->row)",
+            "length, 0)",
             "rows of columns decode together only with the same parameters",
         ),
         (
