@@ -218,7 +218,7 @@ TARGET static void KERNEL(decode)(const uint8_t *codes, size_t rows, size_t code
                                   const int32_t *zero, const caq_decoding *decoding, void *target,
                                   size_t stride) {
     const caq_decoding from = *decoding; /* a copy that no store through target can change */
-    if (HAS_FLOATS && from.is_float)
+    if (HAS_FLOATS && (!HAS_INTEGERS || from.is_float))
         KERNEL(decode_all)
     (codes, rows, code_stride, blocks, length, scale, zero, &from, 1, target, stride);
     else KERNEL(decode_all)(codes, rows, code_stride, blocks, length, scale, zero, &from, 0, target,
