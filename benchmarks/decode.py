@@ -15,7 +15,7 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 
-from coreai_opt import quantize_array
+from coreai_opt import memory, quantize_array
 from weights import make_weight
 
 FORMATS = {
@@ -54,7 +54,8 @@ def main() -> None:
             for type_name, dtype in TYPES.items():
                 weight = make_weight(type_name, shape).view(dtype)
                 stored = quantize_array(weight, block_sizes=block_sizes, **arguments)
-                out = np.zeros(shape, dtype)
+                out = memory.empty(shape, dtype)  # as dequantize() makes them
+                out.fill(0)
                 codes, result = stored.packed.view(np.uint64), out.reshape(-1).view(np.uint8)
 
                 def floor(codes: np.ndarray = codes, result: np.ndarray = result) -> None:
