@@ -126,14 +126,13 @@ TARGET static inline void put_pair(uint16_t *p, vi halves, int stream) {
     else
         _mm512_storeu_si512(p, halves);
 }
+
 /* The upper halves of the lanes of two vectors. */
 TARGET static inline void avx512_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
-    const vi every_other =
-        _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm256_setr_epi8(
-                             0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36,
-                             38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62)),
-                         _mm512_set1_epi16(1));
-    put_pair(p, _mm512_permutex2var_epi16(a, every_other, b), stream);
+    const vi upper = _mm512_cvtepu8_epi16(
+        _mm256_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31, 33, 35, 37, 39,
+                         41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63));
+    put_pair(p, _mm512_permutex2var_epi16(a, upper, b), stream);
 }
 
 /* Numbers of 16 bits for each of 16 codes, and those of some codes, a vector full. */
