@@ -146,8 +146,8 @@ TARGET static inline void avx512_look_up(uint16_t *p, vt table, const uint8_t *c
 }
 
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
-TARGET static inline vf avx512_float_numbers(const uint8_t *codes, const caq_decoding *from) {
-    __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)codes));
+TARGET static inline vf numbers_of(__m128i codes, const caq_decoding *from) {
+    __m256i x = _mm256_cvtepu8_epi16(codes);
     __m256i magnitude = _mm256_and_si256(x, _mm256_set1_epi16((short)(from->sign - 1)));
     __m256i sign =
         _mm256_sll_epi16(_mm256_xor_si256(x, magnitude), _mm_cvtsi32_si128(from->sign_up - 16));
@@ -156,6 +156,14 @@ TARGET static inline vf avx512_float_numbers(const uint8_t *codes, const caq_dec
     half = _mm256_or_si256(half, _mm256_and_si256(special, _mm256_set1_epi16(0x7C00)));
     vf number = _mm512_cvtph_ps(_mm256_or_si256(half, sign));
     return _mm512_mul_ps(number, _mm512_set1_ps(from->half_gain));
+}
+
+/* If there are no more than 16 codes they are looked up, in a table that compilers make once for a loop. */
+TARGET static inline vf avx512_float_numbers(const uint8_t *codes, const caq_decoding *from) {
+    if (!from->is_short)
+        return numbers_of(_mm_loadu_si128((const __m128i *)(const void *)codes), from);
+    const __m128i all = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_permutexvar_ps(avx512_load_bytes(codes), numbers_of(all, from));
 }
 
 /* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
