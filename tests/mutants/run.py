@@ -26,7 +26,16 @@ from table import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "docs" / "mutants.md"
-PARTS = ("coreai_opt", "csrc", "examples", "reference", "tests", "pyproject.toml", "Makefile")
+PARTS = (
+    "coreai_opt",
+    "csrc",
+    "docs",
+    "examples",
+    "reference",
+    "tests",
+    "pyproject.toml",
+    "Makefile",
+)
 
 EXTENSION = "coreai_opt/_native.pyx"
 COMPILER = os.environ.get("CC", "cc")
@@ -76,6 +85,7 @@ ARRAY = (
     "tests/array/test_search.py",
     "tests/array/test_importance.py",
     "tests/array/test_dequantize.py",
+    "tests/array/test_large_results.py",
     "tests/array/test_threads.py",
     "tests/array/test_quantize_array_errors.py",
     "tests/array/test_backends.py",
@@ -195,7 +205,8 @@ class Tree:
                 )
             except subprocess.TimeoutExpired:
                 return record.read_text()
-            if done.returncode == 1 or done.returncode < 0:  # a test failed, or the process died
+            failed = done.returncode == 1 or done.returncode < 0  # a test, or the process died
+            if failed and record.read_text():
                 return record.read_text()
             if done.returncode != 0 and selected is tests[-1]:
                 raise RuntimeError(done.stdout.decode() + done.stderr.decode())
