@@ -144,14 +144,20 @@ static encoder make_encoder(const caq_job *job) {
                                                 : job->kernels->encode_integer};
 }
 
-/* Whether codes go past the caches. */
-static uint8_t is_streamed(const caq_job *job) {
+/* Whether codes may go past the caches. */
+static int may_go_past(const caq_job *job) {
     return caq_goes_past(job->kernels, job->packed_size);
+}
+
+/* Whether those of so many rows do. Rows that are taken together go step by step, and processors that
+ * have several lines begun at once give them up half written, which costs more than reading them first. */
+static uint8_t is_streamed(const encoder *with, size_t rows) {
+    return may_go_past(with->job) && (rows == 1 || with->step * with->bits >= 8 * CACHE_LINE);
 }
 
 /* Have other threads see all codes. */
 static void publish(const caq_job *job) {
-    if (is_streamed(job))
+    if (may_go_past(job))
         job->kernels->publish();
 }
 
@@ -161,7 +167,7 @@ static void encode_direct(encoder *with, const tile *tile, size_t rows, size_t b
     size_t codes_per_byte = 8 / with->bits;
     if (HAS_VECTORS) {
         with->encoding.halvings = (uint8_t)(codes_per_byte / 2);
-        with->encoding.stream = is_streamed(with->job);
+        with->encoding.stream = is_streamed(with, rows);
     }
     with->encode(source, rows, with->job->row, blocks, length, tile->reciprocal, tile->zero,
                  &with->encoding, packed + element / codes_per_byte,

@@ -10,6 +10,9 @@
 /* Bytes that a near cache holds at least on processors with vectors. */
 #define NEAR_CACHE 0x100000
 
+/* Bytes of a line of a cache of theirs. */
+#define CACHE_LINE 64
+
 /* Whether what is written goes past the caches: if it is so much that it would not stay there. */
 static inline uint8_t caq_goes_past(const caq_kernels *kernels, size_t bytes) {
     return HAS_VECTORS && kernels->publish && bytes > NEAR_CACHE;
