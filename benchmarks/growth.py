@@ -4,12 +4,16 @@ Run in our own environment, by ``run.py``.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from cases import Case
+from contenders import floor
 from coreai_opt import quantize_array
 from environments import OURS
 from programs import run_child
@@ -33,8 +37,9 @@ def run_growth(largest: int, rounds: int, small: int, folder: Path, *, log: Path
         log: where its messages go.
 
     Returns:
-        ``arrays``: by source, millions of weights and threads, the seconds; ``small``: the seconds
-        for each small weight, in an array call and in a program.
+        ``arrays``: by source, millions of weights and threads, the seconds, and those of the
+        streaming floor of that size with one thread; ``small``: the seconds for each small weight,
+        in an array call and in a program.
     """
     sizes = [size for size in SIZES if size <= largest]
     return {
@@ -50,20 +55,37 @@ def run_growth(largest: int, rounds: int, small: int, folder: Path, *, log: Path
 
 def _grow(source: str, sizes: list[int], rounds: int) -> list[dict[str, Any]]:
     weight = np.resize(make_weight(source, (2500, ROW)), (sizes[-1] * 1_000_000 // ROW, ROW))
+    parts = {size: weight[: size * 1_000_000 // ROW] for size in sizes}
+    floors = {size: floor.prepare(_case(source, part), part, 1) for size, part in parts.items()}
     times: dict[tuple[int, int], list[float]] = {(n, t): [] for n in sizes for t in (1, 2)}
+    floor_times: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(rounds):
         for (size, threads), seconds in times.items():
-            part = weight[: size * 1_000_000 // ROW]
-            seconds.append(_seconds(part, threads))
+            seconds.append(_seconds(partial(_quantize, parts[size], threads)))
+        for size, seconds in floor_times.items():
+            seconds.append(_seconds(floors[size]))
     return [
-        {"millions": size, "threads": threads, "seconds": median(seconds)}
+        {
+            "millions": size,
+            "threads": threads,
+            "seconds": median(seconds),
+            "floor": median(floor_times[size]),
+        }
         for (size, threads), seconds in times.items()
     ]
 
 
-def _seconds(weight: np.ndarray, threads: int) -> float:
+def _case(source: str, weight: np.ndarray) -> Case:
+    return Case("INT4 block 32", source, "int4", False, "block", False, 1, weight.shape)
+
+
+def _quantize(weight: np.ndarray, threads: int) -> Any:
+    return quantize_array(weight, "int4", block_sizes=(1, 32), num_threads=threads)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
-    quantize_array(weight, "int4", block_sizes=(1, 32), num_threads=threads)
+    call()
     return time.perf_counter() - start
 
 

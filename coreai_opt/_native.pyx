@@ -9,7 +9,7 @@ import numpy as np
 from coreai_opt import memory
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
 from coreai_opt.reference.blocks import scale_shape
-from coreai_opt.workers import in_parallel
+from coreai_opt.workers import in_parallel, say_busy
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
@@ -268,6 +268,7 @@ cdef class _Work:
             return self.run_single_scale(threads)
         threads = min(threads, granules)
         if threads <= 1:
+            say_busy()
             return self.quantize(0, self.job.units)
         bounds = [granules * i // threads * self.job.granule for i in range(threads)]
         return max(in_parallel(self.quantize, [*bounds, self.job.units]))

@@ -7,7 +7,8 @@ queue of the interpreter's own are never left so.
 
 import _thread
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -27,9 +28,10 @@ class Task:
         self._call, self._arguments = call, arguments
         self._value: Any = None
         self._error: BaseException | None = None
-        self._ended = False
-        self._running = _thread.allocate_lock()
+        self._ended, self._is_busy = False, False
+        self._running, self._idle = _thread.allocate_lock(), _thread.allocate_lock()
         self._running.acquire()
+        self._idle.acquire()
 
     def run(self) -> None:
         """Make the call; what it raises is raised where the result is asked for."""
@@ -38,8 +40,24 @@ class Task:
         except BaseException as error:
             self._error = error
         finally:
+            self.mark_busy()
             self._ended = True
             self._running.release()
+
+    def mark_busy(self) -> None:
+        """Say, in the thread that makes it, that the call needs the interpreter no more for now."""
+        if not self._is_busy:
+            self._is_busy = True
+            self._idle.release()
+
+    def wait_until_busy(self) -> None:
+        """Wait until :meth:`mark_busy` is called or the call has ended. Ctrl-C ends the waiting.
+
+        A caller that keeps the interpreter to itself would keep the call from beginning.
+        """
+        if not self._is_busy:
+            with self._idle:
+                pass
 
     def join(self) -> None:
         """Wait for the call to end. Ctrl-C ends the waiting, not the call; it may begin again."""
@@ -71,7 +89,9 @@ class _Pool:
 
     def _serve(self) -> None:
         while True:
-            self._tasks.get().run()
+            task = self._tasks.get()
+            task.mark_busy()  # as good as: what is left is to call the kernel
+            task.run()
 
 
 _pool = _Pool()
@@ -81,11 +101,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]
 
 
+_this_thread = threading.local()
+"""Its ``task`` is the task that a thread was started for, if it was by :func:`start`."""
+
+
 def start(call: Callable[..., Any], *arguments: Any) -> Task:
     """Call in a new thread, which may use :func:`in_parallel`."""
     task = Task(call, *arguments)
-    _thread.start_new_thread(task.run, ())
+    _thread.start_new_thread(_run, (task,))
     return task
+
+
+def _run(task: Task) -> None:
+    _this_thread.task = task
+    task.run()
+
+
+def say_busy(others: Sequence[Task] = ()) -> None:
+    """Mark the task that this thread was started for as busy, once all ``others`` are, too."""
+    task: Task | None = getattr(_this_thread, "task", None)
+    if task is not None:
+        for other in others:
+            other.wait_until_busy()
+        task.mark_busy()
 
 
 def in_parallel(work: Callable[[int, int], Result], bounds: list[int]) -> list[Result]:
@@ -98,6 +136,7 @@ def in_parallel(work: Callable[[int, int], Result], bounds: list[int]) -> list[R
     tasks = [Task(work, *part) for part in others]
     _pool.start(tasks)
     try:
+        say_busy(tasks)
         result = work(*own)
     finally:
         for task in tasks:

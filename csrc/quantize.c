@@ -145,9 +145,7 @@ static encoder make_encoder(const caq_job *job) {
 }
 
 /* Whether codes may go past the caches. */
-static int may_go_past(const caq_job *job) {
-    return caq_goes_past(job->kernels, job->packed_size);
-}
+static int may_go_past(const caq_job *job) { return caq_goes_past(job->kernels, job->packed_size); }
 
 /* Whether those of so many rows do. Rows that are taken together go step by step, and processors that
  * have several lines begun at once give them up half written, which costs more than reading them first. */

@@ -179,6 +179,7 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
                 if task is not None:
                     task.join()
                 task = start(_quantize, read, kernels)
+                task.wait_until_busy()  # Core AI copies constants without letting go of the GIL
                 ahead.append((job, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)

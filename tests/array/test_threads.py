@@ -155,6 +155,55 @@ def test_all_parts_have_ended_when_one_fails() -> None:
     assert ended == [0]
 
 
+class SlowPool(workers._Pool):
+    """Its threads take a while to wake."""
+
+    def _serve(self) -> None:
+        time.sleep(0.1)
+        super()._serve()
+
+
+def test_a_call_is_busy_when_all_its_parts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark_busy, release = workers.Task.mark_busy, threading.Event()
+    order: list[Any] = []
+
+    def note(task: workers.Task) -> None:
+        order.append(task)
+        mark_busy(task)
+
+    def call() -> list[bool]:
+        time.sleep(0.1)
+        order.append("prepared")
+        return workers.in_parallel(lambda *_: release.wait(60), [0, 1, 2, 3])
+
+    monkeypatch.setattr(workers, "_pool", SlowPool())
+    monkeypatch.setattr(workers.Task, "mark_busy", note)
+    task = workers.start(call)
+    task.wait_until_busy()  # which none of the parts ends before
+    assert order[0] == "prepared"
+    assert order.index(task) == len(order) - 1 == 3
+    release.set()
+    assert task.result() == [True] * 3
+
+
+def test_a_call_that_ends_is_waited_for_no_more() -> None:
+    def fail() -> None:
+        raise KeyError
+
+    for call in (fail, int):
+        task = workers.start(call)
+        task.wait_until_busy()
+        task.wait_until_busy()
+        task.join()
+
+
+def test_quantizing_in_one_thread_says_that_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(_native, "say_busy", lambda: said.append(True))
+    quantize_ones(2, 3, threads=1)
+    assert said == [True]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.usefixtures("every_element_is_worth_a_thread")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -1320,6 +1320,12 @@ _ARRAYS = (
             "threads write bytes of their own",
         ),
         (
+            "busy-alone",
+            "            say_busy()\n",
+            "",
+            "quantizing in one thread says that it is busy",
+        ),
+        (
             "thread-extents",
             "np.maximum.reduce(in_parallel(self.measure, bounds))",
             "in_parallel(self.measure, bounds)[0]",
@@ -1523,6 +1529,18 @@ _PROGRAMS = (
             "        for task in tasks:\n            task.join()\n",
             "        pass\n",
             "all parts have ended when one fails",
+        ),
+        (
+            "busy-parts",
+            "say_busy(tasks)",
+            "say_busy()",
+            "a call is busy when all its parts are",
+        ),
+        (
+            "busy-early",
+            "    _this_thread.task = task\n",
+            "    task.mark_busy()\n",
+            "a call is busy when it needs the interpreter no more",
         ),
     ),
     *_mutants(
@@ -1785,6 +1803,12 @@ _PROGRAMS = (
             "cycle((Buffer(), Buffer()))",
             "cycle((Buffer(),))",
             "a weight is not read into the memory that another is quantized from",
+        ),
+        (
+            "read-at-once",
+            "                task.wait_until_busy()  # Core AI",
+            "                # Core AI",
+            "the next weight is read when this one is being quantized",
         ),
         (
             "mismatch-unnamed",

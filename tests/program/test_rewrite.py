@@ -19,6 +19,7 @@ from coreai_opt.program import coreai_ir, quantize
 from coreai_opt.program.candidates import find_weights
 from coreai_opt.program.coreai_ir import Buffer, read_constant
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
+from coreai_opt.workers import Task
 
 from .programs import (
     F32,
@@ -168,6 +169,27 @@ def test_only_weights_that_are_worth_it_are_quantized_in_another_thread(
     monkeypatch.setattr(quantize, "start", note)
     assert all_stored(quantize_small(program, num_threads=2)) == expected
     assert started == [weight.tensor.size for weight in weights if weight.tensor.size >= worth]
+
+
+def test_the_next_weight_is_read_when_this_one_is_being_quantized(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Core AI keeps the GIL while it copies a constant, and quantizing would only begin after."""
+    read, wait, order = quantize.read_constant, Task.wait_until_busy, []
+
+    def note_read(*arguments: Any) -> Any:
+        order.append("read")
+        return read(*arguments)
+
+    def note_wait(task: Task) -> None:
+        wait(task)
+        order.append("busy")
+
+    monkeypatch.setattr(quantize, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(quantize, "read_constant", note_read)
+    monkeypatch.setattr(Task, "wait_until_busy", note_wait)
+    quantize_small(two_layers(), num_threads=2)
+    assert order == ["read", "busy"] * 2
 
 
 def test_what_is_made_once_for_a_program_is_told_apart() -> None:
