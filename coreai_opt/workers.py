@@ -92,6 +92,7 @@ class _Pool:
             task = self._tasks.get()
             task.mark_busy()  # as good as: what is left is to call the kernel
             task.run()
+            del task  # or its weight would be kept until there is another
 
 
 _pool = _Pool()

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from typing import Any
 
 import ml_dtypes
@@ -153,6 +154,18 @@ def test_all_parts_have_ended_when_one_fails() -> None:
     with pytest.raises(MemoryError):
         workers.in_parallel(work, [0, 1, 2])
     assert ended == [0]
+
+
+def test_threads_that_wait_keep_nothing_of_the_last_call() -> None:
+    def work(first: int, end: int) -> None:
+        pass
+
+    kept, deadline = weakref.ref(work), time.monotonic() + 10
+    workers.in_parallel(work, [0, 1, 2, 3])
+    del work
+    while kept() and time.monotonic() < deadline:  # they let go after they say they ended
+        time.sleep(0.01)
+    assert kept() is None
 
 
 class SlowPool(workers._Pool):

@@ -1542,6 +1542,12 @@ _PROGRAMS = (
             "    task.mark_busy()\n",
             "a call is busy when it needs the interpreter no more",
         ),
+        (
+            "task-kept",
+            "            del task  #",
+            "            #",
+            "threads that wait keep nothing of the last call",
+        ),
     ),
     *_mutants(
         "coreai_opt/program/candidates.py",
