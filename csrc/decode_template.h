@@ -118,15 +118,15 @@ TARGET static inline size_t KERNEL(look_up_block)(const uint8_t *codes, size_t l
     return i;
 }
 
-/* The same for two blocks of the usual length. */
-TARGET static inline void KERNEL(look_up_usual_pair)(const uint8_t *codes, const float *scale,
-                                                     const int32_t *zero, const caq_decoding *from,
-                                                     int is_float, ELEMENT *to) {
+/* The same for a group of blocks of the usual length. */
+TARGET static inline void KERNEL(look_up_group)(const uint8_t *codes, const float *scale,
+                                                const int32_t *zero, const caq_decoding *from,
+                                                int is_float, ELEMENT *to) {
     uint8_t buffer[STEP];
-    vt tables[2];
-    UNROLL for (size_t block = 0; block < 2; block++) tables[block] =
+    vt tables[GROUP / USUAL_LENGTH];
+    UNROLL for (size_t block = 0; block < GROUP / USUAL_LENGTH; block++) tables[block] =
         KERNEL(make_table)(VECTOR(set_f)(scale[block]), VECTOR(set_i)(zero[block]), from, is_float);
-    UNROLL for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
+    UNROLL for (size_t i = 0; i < GROUP; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
         void *target = to + i;
@@ -162,24 +162,25 @@ TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf 
         KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);
 }
 
-/* Two blocks of the usual length, which are a step or some. */
-TARGET INLINE void KERNEL(decode_usual_pair)(const uint8_t *codes, const float *scale,
-                                             const int32_t *zero, const caq_decoding *from,
-                                             int is_float, ELEMENT *to) {
+/* Blocks that are a group together. */
+TARGET INLINE void KERNEL(decode_group)(const uint8_t *codes, size_t length, const float *scale,
+                                        const int32_t *zero, const caq_decoding *from, int is_float,
+                                        ELEMENT *to) {
     uint8_t buffer[STEP];
 #if LANES > 1
-    if (IS_HALF && from->is_short) {
-        KERNEL(look_up_usual_pair)(codes, scale, zero, from, is_float, to);
+    /* A table is as long as a block of SHORT_LENGTH. */
+    if (IS_HALF && from->is_short && length == USUAL_LENGTH) {
+        KERNEL(look_up_group)(codes, scale, zero, from, is_float, to);
         return;
     }
 #endif
-    for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
+    for (size_t i = 0; i < GROUP; i += STEP) {
         const uint8_t *bytes =
             VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
         vf s[VECTORS];
         vi z[VECTORS];
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
-            size_t block = (i + v * LANES) / USUAL_LENGTH;
+            size_t block = (i + v * LANES) / length;
             s[v] = VECTOR(set_f)(scale[block]);
             z[v] = VECTOR(set_i)(zero[block]);
         }
@@ -187,14 +188,26 @@ TARGET INLINE void KERNEL(decode_usual_pair)(const uint8_t *codes, const float *
     }
 }
 
+/* Whole groups; return how many blocks those were. */
+TARGET INLINE size_t KERNEL(decode_groups)(const uint8_t *codes, size_t blocks, size_t length,
+                                           const float *scale, const int32_t *zero,
+                                           const caq_decoding *from, int is_float, ELEMENT *to) {
+    size_t block = 0;
+    for (; block + GROUP / length <= blocks; block += GROUP / length)
+        KERNEL(decode_group)
+    (codes + (block * length >> from->halvings), length, scale + block, zero + block, from,
+     is_float, to + block * length);
+    return block;
+}
+
 TARGET INLINE void KERNEL(decode_row)(const uint8_t *codes, size_t blocks, size_t length,
                                       const float *scale, const int32_t *zero,
                                       const caq_decoding *from, int is_float, ELEMENT *to) {
     size_t block = 0;
-    for (; LANES > 1 && length == USUAL_LENGTH && block + 2 <= blocks; block += 2)
-        KERNEL(decode_usual_pair)
-    (codes + (block * length >> from->halvings), scale + block, zero + block, from, is_float,
-     to + block * length);
+    if (LANES > 1 && length == USUAL_LENGTH)
+        block = KERNEL(decode_groups)(codes, blocks, USUAL_LENGTH, scale, zero, from, is_float, to);
+    if (LANES > 1 && length == SHORT_LENGTH)
+        block = KERNEL(decode_groups)(codes, blocks, SHORT_LENGTH, scale, zero, from, is_float, to);
     for (; block < blocks; block++)
         KERNEL(decode_block)
     (codes + (block * length >> from->halvings), length, VECTOR(set_f)(scale[block]),

@@ -75,15 +75,15 @@ TARGET static inline void PART(_block)(const ELEMENT *p, size_t length, size_t r
         PART(_few)(p + i, length - i, reciprocal, zero, to, codes + i);
 }
 
-/* Two blocks of the usual length, which are a step or some. Inlined, so that constants stay in
- * registers from pair to pair. */
-TARGET INLINE void PART(_usual_pair)(const ELEMENT *p, const float *reciprocal, const int32_t *zero,
-                                     const caq_encoding *to, uint8_t *codes) {
-    for (size_t i = 0; i < 2 * USUAL_LENGTH; i += STEP) {
+/* Blocks that are a group together. Inlined, as is what has the loop, so that their length is a
+ * constant, and that constants stay in registers from group to group. */
+TARGET INLINE void PART(_group)(const ELEMENT *p, size_t length, const float *reciprocal,
+                                const int32_t *zero, const caq_encoding *to, uint8_t *codes) {
+    for (size_t i = 0; i < GROUP; i += STEP) {
         vi all[VECTORS];
         KERNEL(prefetch)(p + i, STEP, to->ahead);
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
-            size_t at = i + v * LANES, block = at / USUAL_LENGTH;
+            size_t at = i + v * LANES, block = at / length;
             all[v] = KERNEL(CODE)(p + at, VECTOR(set_f)(reciprocal[block]),
                                   VECTOR(set_i)(zero[block]), to);
         }
@@ -91,13 +91,25 @@ TARGET INLINE void PART(_usual_pair)(const ELEMENT *p, const float *reciprocal, 
     }
 }
 
+/* Whole groups; return how many blocks those were. */
+TARGET INLINE size_t PART(_groups)(const ELEMENT *p, size_t blocks, size_t length,
+                                   const float *reciprocal, const int32_t *zero,
+                                   const caq_encoding *to, uint8_t *codes) {
+    size_t block = 0;
+    for (; block + GROUP / length <= blocks; block += GROUP / length)
+        PART(_group)(p + block * length, length, reciprocal + block, zero + block, to,
+                     codes + (block * length >> to->halvings));
+    return block;
+}
+
 TARGET static inline void PART(_row)(const ELEMENT *p, size_t blocks, size_t length,
                                      const float *reciprocal, const int32_t *zero,
                                      const caq_encoding *to, uint8_t *codes) {
     size_t block = 0;
-    for (; length == USUAL_LENGTH && block + 2 <= blocks; block += 2)
-        PART(_usual_pair)(p + block * length, reciprocal + block, zero + block, to,
-                          codes + (block * length >> to->halvings));
+    if (length == USUAL_LENGTH)
+        block = PART(_groups)(p, blocks, USUAL_LENGTH, reciprocal, zero, to, codes);
+    if (LANES > 1 && length == SHORT_LENGTH)
+        block = PART(_groups)(p, blocks, SHORT_LENGTH, reciprocal, zero, to, codes);
     for (; block < blocks; block++)
         PART(_block)(p + block * length, length, (blocks - block) * length,
                      VECTOR(set_f)(reciprocal[block]), VECTOR(set_i)(zero[block]), to,

@@ -140,8 +140,11 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
  * loaded once for all. */
 #define ROWS_TOGETHER 8
 
-/* Blocks are usually this long, as in OCP Microscaling. */
+/* Blocks are usually this long, as in OCP Microscaling, or half as long. Where there are vectors, so many
+ * that they are GROUP elements are taken at once: whole steps of every level. */
 #define USUAL_LENGTH 32
+#define SHORT_LENGTH 16
+#define GROUP 64
 
 /* How far ahead of a loop over memory its source is prefetched: two tiles of binary32 or more, so that the
  * next one comes near while this one is encoded. */

@@ -124,8 +124,8 @@ TARGET INLINE void PART(_blocks)(const ELEMENT *p, size_t blocks, size_t length,
     }
 }
 
-/* Columns are taken four rows at a time, so that statistics are loaded and stored once for four. Blocks
- * of the usual length get a copy of the loop in which that is a constant. */
+/* Columns are taken some rows at a time, so that statistics are loaded and stored once for all. Blocks of
+ * the usual lengths get copies of the loop in which that is a constant. */
 TARGET static void KERNEL(REDUCE)(const void *source, size_t rows, size_t stride, size_t blocks,
                                   size_t length, size_t ahead, int32_t *above, int32_t *below) {
     int32_t *const stats[] = {above, below};
@@ -138,6 +138,8 @@ TARGET static void KERNEL(REDUCE)(const void *source, size_t rows, size_t stride
             PART(_columns)(p, 1, stride, blocks, ahead, stats);
         else if (length == USUAL_LENGTH)
             PART(_blocks)(p, blocks, USUAL_LENGTH, ahead, stats);
+        else if (LANES > 1 && length == SHORT_LENGTH)
+            PART(_blocks)(p, blocks, SHORT_LENGTH, ahead, stats);
         else
             PART(_blocks)(p, blocks, length, ahead, stats);
     }

@@ -27,8 +27,8 @@ static inline size_t caq_count_direct(const caq_job *job, unsigned bits, size_t 
         return 0;
     if (length == 1)
         return blocks / step * step;
-    if (length == USUAL_LENGTH)
-        return blocks / 2 * 2;
+    if (length == USUAL_LENGTH || length == SHORT_LENGTH)
+        return blocks / (GROUP / length) * (GROUP / length);
     return length % step ? 0 : blocks;
 }
 

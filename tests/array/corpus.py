@@ -91,6 +91,7 @@ LAYOUTS = (
     *(Layout((1, n), (1, 0)) for n in (1, 3, 13)),
     *(Layout((n, 1), (1, 0)) for n in (3, 13)),
     *(Layout((5, 2 * n), (1, n)) for n in (3, 7, 15, 16, 31, 32, 33, 63, 64, 65, 128, 257)),
+    *(Layout((3, 7 * n), (1, n)) for n in (16, 32)),  # kernels take four or two blocks at once
     Layout((6, 35), (2, 7)),
     Layout((13, 17), (0, 0)),
     # Two axes, scales along an earlier one (matmul weights [in, out]): inner runs of any length.

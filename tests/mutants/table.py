@@ -449,10 +449,10 @@ _ENCODE = _mutants(
         "every block has a zero point of its own",
     ),
     (
-        "scale-of-pair",
-        "block = at / USUAL_LENGTH;",
-        "block = i / USUAL_LENGTH;",
-        "blocks of a pair have scales of their own",
+        "scale-in-group",
+        "block = at / length;",
+        "block = i / length;",
+        "blocks of a group have scales of their own",
     ),
     (
         "tail-of-block",
@@ -558,6 +558,12 @@ _TOGETHER = _mutants(
         "blocks",
         "columns behind the last whole step are encoded too",
     ),
+    (
+        "whole-groups",
+        "blocks / (GROUP / length) * (GROUP / length)",
+        "blocks",
+        "blocks behind the last whole group are encoded too",
+    ),
 )
 
 _DECODE = (
@@ -633,10 +639,10 @@ _DECODE = (
             "every block is decoded with a scale of its own",
         ),
         (
-            "look-up-pair",
+            "look-up-group",
             "tables[(i + v) / USUAL_LENGTH]",
             "tables[0]",
-            "blocks of a pair have tables of their own",
+            "blocks of a group have tables of their own",
         ),
         (
             "look-up-codes",
@@ -645,10 +651,10 @@ _DECODE = (
             "a table has all codes",
         ),
         (
-            "decode-scale-of-pair",
-            "size_t block = (i + v * LANES) / USUAL_LENGTH;",
-            "size_t block = i / USUAL_LENGTH;",
-            "blocks of a pair are decoded with scales of their own",
+            "decode-scale-in-group",
+            "size_t block = (i + v * LANES) / length;",
+            "size_t block = i / length;",
+            "blocks of a group are decoded with scales of their own",
         ),
         (
             "decode-rows",
