@@ -140,8 +140,8 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
  * loaded once for all. */
 #define ROWS_TOGETHER 8
 
-/* Blocks are usually this long, as in OCP Microscaling, or half as long. Where there are vectors, so many
- * that they are GROUP elements are taken at once: whole steps of every level. */
+/* Blocks are usually this long, as in OCP Microscaling, or half as long. So many that they are GROUP
+ * elements, whole steps of every level, are taken at once in loops in which their length is a constant. */
 #define USUAL_LENGTH 32
 #define SHORT_LENGTH 16
 #define GROUP 64

@@ -28,7 +28,7 @@ static inline size_t caq_count_direct(const caq_job *job, unsigned bits, size_t 
     if (length == 1)
         return blocks / step * step;
     if (length == USUAL_LENGTH || length == SHORT_LENGTH)
-        return blocks / (GROUP / length) * (GROUP / length);
+        return blocks - blocks % (GROUP / length);
     return length % step ? 0 : blocks;
 }
 

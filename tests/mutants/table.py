@@ -560,7 +560,7 @@ _TOGETHER = _mutants(
     ),
     (
         "whole-groups",
-        "blocks / (GROUP / length) * (GROUP / length)",
+        "blocks - blocks % (GROUP / length)",
         "blocks",
         "blocks behind the last whole group are encoded too",
     ),
