@@ -39,7 +39,7 @@ class BuildChanged(build_ext):
     """
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile the objects that are not up to date, then link if any is newer than the module."""
+        """Compile the objects that are out of date, then link if any is newer than the module."""
         compile_one = self.compiler._compile
 
         def compile_changed(obj: str, *arguments: object) -> None:
