@@ -10,7 +10,7 @@ from glob import glob
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 BUILD = "build"
@@ -73,6 +73,8 @@ def _is_up_to_date(obj: Path) -> bool:
 
 
 setup(
+    # The reference stands at the top of the tree to be read, and is installed in the package.
+    packages=[*find_packages(include=["coreai_opt*"]), "coreai_opt.reference"],
     ext_modules=cythonize(
         [
             Extension(
