@@ -7,3 +7,7 @@ class BackendMismatchError(AssertionError):
 
 class QualityError(Exception):
     """An output is further from its reference than it may be."""
+
+
+class CalibrationError(ValueError):
+    """A calibration cannot be made, read, or used for a program."""

@@ -3,8 +3,9 @@
 import asyncio
 import atexit
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -26,7 +27,7 @@ from coreai_opt.program.ir import (
 )
 from coreai_opt.reference import WEIGHT_DTYPES
 
-__all__ = ["GRAPH", "check_same_signature", "program_of", "run_program", "run_samples"]
+__all__ = ["GRAPH", "check_same_signature", "program_of", "run_each", "run_program", "run_samples"]
 
 Array = npt.NDArray[Any]
 
@@ -61,11 +62,48 @@ def run_samples(
         RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
     """
     ports = signature(program_of(program), GRAPH).inputs
-    arrays = [_matching(ports, sample) for sample in samples]
+    results: list[dict[str, Array]] = []
+    _run_all(program, [_matching(ports, sample) for sample in samples], results.append, GRAPH)
+    return results
+
+
+def run_each(
+    program: AIProgram | AIModelAsset,
+    samples: Iterable[Mapping[str, Array]],
+    take: Callable[[dict[str, Array]], None],
+    *,
+    function: str = GRAPH,
+) -> None:
+    """Run a graph of a program on Core AI's runtime, once for each sample, as they come.
+
+    Args:
+        program, samples: as for :func:`run_samples`; a sample is asked for when the last was run.
+        take: called with the outputs of each sample, in another thread; when it raises, no further
+            sample is run.
+        function: the graph's name.
+
+    Raises:
+        ValueError, RuntimeError: as :func:`run_samples`; samples before that have been run.
+    """
+    ports = signature(program_of(program), function).inputs
+    _run_all(program, (_matching(ports, sample) for sample in samples), take, function)
+
+
+def _run_all(
+    program: AIProgram | AIModelAsset,
+    samples: Iterable[Mapping[str, Array]],
+    take: Callable[[dict[str, Array]], None],
+    function: str,
+) -> None:
     _wait_at_exit()
+    stop = threading.Event()
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-        return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
+        running = thread.submit(lambda: asyncio.run(_run(asset, samples, take, function, stop)))
+        try:
+            running.result()
+        finally:
+            stop.set()  # when Ctrl-C came while this thread was waiting
 
 
 def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
@@ -110,17 +148,21 @@ def _wait_at_exit() -> None:
 
 
 async def _run(
-    asset: AIModelAsset, samples: Sequence[Mapping[str, Array]]
-) -> list[dict[str, Array]]:
+    asset: AIModelAsset,
+    samples: Iterable[Mapping[str, Array]],
+    take: Callable[[dict[str, Array]], None],
+    function: str,
+    stop: threading.Event,
+) -> None:
     async with asset.executable() as model:
         with _quiet_stderr():
-            function = model.load_function(GRAPH)
-        results = []
+            graph = model.load_function(function)
         for sample in samples:
-            outputs = await function({name: NDArray(array) for name, array in sample.items()})
+            if stop.is_set():
+                return
+            outputs = await graph({name: NDArray(array) for name, array in sample.items()})
             # Copied before the next run, which may use their memory.
-            results.append({name: read_output(y) for name, y in sorted(outputs.items())})
-        return results
+            take({name: read_output(y) for name, y in sorted(outputs.items())})
 
 
 @contextmanager

@@ -14,6 +14,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
+    probes      values as outputs, and float32 instead of half floats
 """
 
 from coreai_opt.program.ir.builder import Builder, Parts, replace
@@ -36,6 +37,7 @@ from coreai_opt.program.ir.ops import (
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.probes import Probe, expose, widen_to_float32
 from coreai_opt.program.ir.signatures import Port, Signature, graph_inputs, read_output, signature
 from coreai_opt.program.ir.tensors import (
     Op,
@@ -60,6 +62,7 @@ __all__ = [
     "Origin",
     "Parts",
     "Port",
+    "Probe",
     "Signature",
     "Tensor",
     "Type",
@@ -67,6 +70,7 @@ __all__ = [
     "Value",
     "check_program",
     "element_type",
+    "expose",
     "graph_inputs",
     "graph_name",
     "location_text",
@@ -83,4 +87,5 @@ __all__ = [
     "stored_bytes",
     "tensor_of",
     "uses",
+    "widen_to_float32",
 ]
