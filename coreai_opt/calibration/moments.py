@@ -1,8 +1,12 @@
 """Second moments of the rows of activations that a weight is multiplied with.
 
-A weight seen as matrices ``[groups, N, K]`` computes ``y = W·x`` for every row x of its group, so
-an error E of W leaves the squared error ``tr(E·H·Eᵀ)`` with H = mean(x·xᵀ). That is all that
-rounding with feedback needs to know of the activations.
+A weight seen as matrices ``[groups, N, K]`` computes ``y = W·x`` for every row x of its group. An
+error E of W leaves the squared error ``‖E·x‖²`` in a row, and in the mean ``tr(E·H·Eᵀ)``, H being
+the mean of ``x·xᵀ``. That is all that rounding with feedback needs to know of the activations.
+
+Here H is the mean of ``x·xᵀ / ‖x‖``, so a row counts by its length, not by the square of that: in
+language models the first tokens are multiplied with rows hundreds of times as long as all others,
+which would own H though little depends on them. docs/calibration.md has measurements.
 """
 
 import math
@@ -39,7 +43,7 @@ def moments_nbytes(groups: int, columns: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The second moments of the rows that a weight is multiplied with.
+    """The second moments ``mean(x·xᵀ / ‖x‖)`` of the rows x that a weight is multiplied with.
 
     Attributes:
         matrices: H of each chunk of consecutive columns, float32 ``[groups, k, k]``, symmetric; one
@@ -101,7 +105,11 @@ class MomentSums:
         Raises:
             ValueError: a row holds a NaN or an infinity, or its square sum is none in float32.
         """
-        ROWS
+        norms = np.sqrt(np.einsum("nk,nk->n", rows, rows))
+        if not np.isfinite(norms).all():
+            raise ValueError("what it is multiplied with holds a NaN, an infinity or huge numbers")
+        norms, rows = norms[norms > 0], rows[norms > 0]
+        rows = rows / np.sqrt(norms)[:, np.newaxis]
         self._rows[group] += len(rows)
         for sums, columns in zip(self._sums, self._chunks(rows), strict=True):
             sums[group] += columns.T @ columns
