@@ -150,10 +150,10 @@ c-warnings:
 	done
 
 size:
-	$(PYTHON) csrc/sizes.py
+	$(PYTHON) csrc/tools/sizes.py
 
 amalgamate:
-	$(PYTHON) csrc/amalgamate.py build/amalgamated
+	$(PYTHON) csrc/tools/amalgamate.py build/amalgamated
 
 wheel: .venv-build/installed
 	.venv-build/bin/python -m build --wheel

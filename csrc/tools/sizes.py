@@ -16,7 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-CSRC = Path(__file__).resolve().parent
+CSRC = Path(__file__).resolve().parents[1]
 EXAMPLE = CSRC.parent / "examples" / "embedded" / "cortex_m.c"
 FLAGS = (
     *("-std=gnu11", "-Os", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
@@ -176,7 +176,7 @@ def deepest_stack(folder: Path) -> dict[str, int]:
     for caller, callee in EDGE.findall("\n".join(graphs.values())):
         calls[caller].add(callee)
     called = set().union(*calls.values())
-    kernels = {title for title, _, _ in NODE.findall(graphs["kernels_portable"])} - called
+    kernels = {title for title, _, _ in NODE.findall(graphs["portable"])} - called
 
     @functools.cache
     def depth(title: str) -> int:
