@@ -538,8 +538,7 @@ _TO_CODES = _mutants(
     (
         "sign-of-zero",
         "vi sign = v_and(bits, v_set_i(INT32_MIN));",
-        "vi sign = v_and(bits, v_sub_i(v_set_i(0), code));"
-        " sign = v_and(sign, v_set_i(INT32_MIN));",
+        "vi sign = v_and(bits, v_sub_i(v_set_i(0), code)); sign = v_and(sign, v_set_i(INT32_MIN));",
         "FP codes keep the sign of zero",
     ),
 )
