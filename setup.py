@@ -8,7 +8,7 @@ import os
 from glob import glob
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 BUILD = "build"
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"]
@@ -25,6 +25,8 @@ if COVERAGE:
     LINK += ["--coverage"]
 
 setup(
+    # The reference stands at the top of the tree to be read, and is installed in the package.
+    packages=[*find_packages(include=["coreai_opt*"]), "coreai_opt.reference"],
     ext_modules=cythonize(
         [
             Extension(

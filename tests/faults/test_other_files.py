@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coreai_opt import assets
+from coreai_opt.program import assets
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 COMMAND = Path(sys.executable).with_name("coreai-opt")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from coreai_opt import assets
-from coreai_opt.program.candidates import find_quantized
+from coreai_opt.program import assets
+from coreai_opt.program.weights import find_quantized
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 COMMAND = Path(sys.executable).with_name("coreai-opt")
@@ -61,7 +61,8 @@ def test_closed_streams(tmp_path: Path, closed: str) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_command_in_silence(tmp_path: Path) -> None:
-    for command in ('inspect "$IN"', 'quantize "$IN" out.aimodel --dtype int8', "--help"):
+    quantize = 'quantize "$IN" out.aimodel --dtype int8'
+    for command in ('inspect "$IN"', quantize, "--help", "completion bash"):
         done = shell(f'{{ "$C" {command}; echo $? >code; }} | true', tmp_path)
         assert done.stderr == b""
         assert (tmp_path / "code").read_text() in {"0\n", "141\n"}
