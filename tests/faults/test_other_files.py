@@ -76,12 +76,11 @@ def test_of_a_link_only_the_link_is_replaced(tmp_path: Path, model: Path) -> Non
 
 def test_files_that_come_while_the_asset_is_written_are_kept(tmp_path: Path, model: Path) -> None:
     before = tree(model)
-    with (
-        pytest.raises(ValueError, match=r"holds late\.txt"),
-        assets.replacing(model, force=True) as new,
-    ):
-        shutil.copytree(MODEL, new)
-        (model / "late.txt").write_text("mine")
+    replacing = assets.replacing(model, force=True)
+    shutil.copytree(MODEL, replacing.__enter__())
+    (model / "late.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds late\.txt"):
+        replacing.__exit__(None, None, None)
     assert tree(model) == {**before, "late.txt": b"mine"}
     assert list(tmp_path.iterdir()) == [model]
 
