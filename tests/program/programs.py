@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-from coreai._compiler import ir as mlir
+from coreai._compiler import ir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import copy_constant_value_to_array
 from coreai.authoring import (
     AIModelAsset,
@@ -26,8 +26,6 @@ from coreai.authoring import (
 )
 from coreai.authoring.constant import constant
 from coreai.runtime import NDArray
-
-from coreai_opt.program import ir
 
 Array = npt.NDArray[Any]
 Signature = Mapping[str, tuple[tuple[int, ...], Any]]
@@ -111,6 +109,26 @@ def if_(
     return Value._from_mlir(value)
 
 
+def while_(
+    flag: Value, start: tuple[Value, ...], body: Callable[..., tuple[Value, ...]]
+) -> tuple[Value, ...]:
+    """A ``coreai.while`` that computes ``body`` of what it computed before, beginning at ``start``."""
+    from coreai._compiler.dialects import coreai  # it must be imported after coreai.authoring
+
+    kinds = [value._to_mlir().type for value in start]
+    results, regions = coreai.while_(kinds, [value._to_mlir() for value in start])
+    op = results[0].owner
+    for region, number in zip(regions, (0, 1), strict=True):
+        carried = list(op.regions[number].blocks[0].arguments)
+        with region:
+            if number == 0:
+                coreai.condition(flag._to_mlir(), *carried)
+            else:
+                values = body(*map(Value._from_mlir, carried))
+                coreai.yield_([value._to_mlir() for value in values])
+    return tuple(map(Value._from_mlir, results))
+
+
 def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:
     """``y = x @ weight`` for ``x [*batch, 3, K]``."""
     *_, rows, columns = weight.shape
@@ -165,7 +183,7 @@ def ops(program: AIProgram) -> list[Any]:
 
     def visit(op: Any) -> Any:
         found.append(op)
-        return mlir.WalkResult.ADVANCE
+        return ir.WalkResult.ADVANCE
 
     program._module._mlir_module.operation.walk(visit)
     return found
