@@ -17,6 +17,10 @@ Rows = npt.NDArray[np.float32]
 Shape = tuple[int | None, ...]
 
 
+class UnpairedError(ValueError):
+    """It cannot be told which of a weight's matrices an activation is multiplied with."""
+
+
 class Reader(Protocol):
     """How to read activations."""
 
@@ -30,6 +34,9 @@ class Reader(Protocol):
             indices: which of the weight's matrices are multiplied, where a gather selects them.
             most: rows of each group to take at most; of more, so many at random, the same every
                 time.
+
+        Raises:
+            UnpairedError: the shapes do not tell which matrix meets which rows.
         """
 
 
@@ -83,7 +90,7 @@ class MatmulReader:
         known = math.prod(size for size in found if size is not None)
         sizes = [wanted // known if size is None else size for size in found]
         if math.prod(sizes) != wanted:
-            raise ValueError(
+            raise UnpairedError(
                 f"{wanted} matrices do not pair with activations of shape {list(rows.shape)}"
             )
         return tuple(sizes)
@@ -106,7 +113,7 @@ class ConvolutionReader:
     dilations: tuple[int, ...]
 
     def rows(
-        self, activation: Array, indices: Array | None, most: int
+        self, activation: Array, indices: None, most: int
     ) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         rank = len(self.kernel)

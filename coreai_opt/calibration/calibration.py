@@ -56,9 +56,10 @@ class Calibration:
         """
         found = {}
         for name, moments in self.moments.items():
-            mean = moments.diagonal().mean(axis=0, dtype=np.float64)
-            by_channel = mean.reshape(self.channels[name], -1).mean(axis=1)
-            found[name] = by_channel.astype(np.float32)
+            diagonal, channels = moments.diagonal().astype(np.float64), self.channels[name]
+            if channels <= moments.columns:  # else groups are runs of the input channels
+                diagonal = diagonal.mean(axis=0).reshape(channels, -1).mean(axis=1)
+            found[name] = diagonal.reshape(-1).astype(np.float32)
         return found
 
     def merge(self, other: Self) -> "Calibration":

@@ -1,8 +1,8 @@
 """Run a program on samples, and sum up what each of its weights is multiplied with."""
 
 import copy
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,16 @@ from coreai_opt.calibration.activations import (
     MatmulReader,
     Reader,
     TransposedConvolutionReader,
+    UnpairedError,
 )
+from coreai_opt.calibration.calibration import Calibration, digest
 from coreai_opt.calibration.moments import Moments, MomentSums, moments_nbytes
 from coreai_opt.exceptions import CalibrationError
 from coreai_opt.program import ir
+from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.contraction import Contraction
+from coreai_opt.program.following import MATMULS, TRANSPOSED_CONVOLUTIONS
+from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.runtime import run_each
 from coreai_opt.program.weights import Weight, find_weights
 
@@ -29,20 +34,8 @@ Sample = Mapping[str, Array]
 _STRIDES, _DILATIONS = 2, 3
 """Operands of a convolution."""
 
-
-@dataclass(frozen=True)
-class Captured:
-    """What a run of samples gave.
-
-    Attributes:
-        moments: by name of the weight; weights that are multiplied with the same share theirs.
-        left: names of the weights that have none, and why.
-        samples: how many samples were run.
-    """
-
-    moments: dict[str, Moments]
-    left: dict[str, str]
-    samples: int
+_REPEATS = frozenset({"coreai.broadcast_in_dims", "coreai.broadcast_to"})
+"""Ops whose result is their operand 0, repeated."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +62,13 @@ class _Plan:
     def __init__(self) -> None:
         self.probes: list[ir.Probe] = []
         self.sources: dict[str, tuple[_Source, ...]] = {}
+        self.channels: dict[str, int] = {}
+        self.nbytes = 0
         self.left: dict[str, str] = {}
 
     def add(self, weight: Weight) -> None:
         """Find out where the rows of a weight come from, or say why they cannot be had."""
+        self.nbytes += weight.nbytes
         try:
             contractions = _multiplied(weight)
             sources = tuple(self._source(one) for one in contractions)
@@ -80,6 +76,8 @@ class _Plan:
             self.left[weight.name] = str(reason)
         else:
             self.sources[weight.name] = sources
+            lengths = [weight.shape[axis] for axis in input_axes(weight)]
+            self.channels[weight.name] = math.prod(lengths)
 
     def _source(self, contraction: Contraction) -> _Source:
         assert contraction.input is not None
@@ -87,7 +85,9 @@ class _Plan:
         indices = contraction.gather
         return _Source(
             activation=self._probe(contraction.input, contraction.calls),
-            indices=None if indices is None else self._probe(indices.operands[1], contraction.calls),
+            indices=None
+            if indices is None
+            else self._probe(indices.operands[1], contraction.calls),
             reader=_reader(contraction),
             groups=groups,
             columns=columns,
@@ -100,49 +100,47 @@ class _Plan:
         return self.probes.index(probe)
 
 
-def capture(
+def calibrate_program(
     program: ir.AIProgram,
-    samples: Iterable[Sample],
+    samples: Iterable[Sample] | Sample,
     *,
     function: str,
     weight_num_threshold: int,
     max_rows: int,
     progress: Callable[[int], None] | None,
-) -> Captured:
-    """Run a copy of a program on samples.
-
-    Args:
-        program: the program; it is left as it is.
-        samples: inputs by name, of one run each.
-        function: the graph to run.
-        weight_num_threshold: only constants with more elements than this are weights.
-        max_rows: rows of one sample to take for each matrix of a weight, at most.
-        progress: called after each sample, with how many were run.
-
-    Raises:
-        CalibrationError: there is no sample, an activation is a NaN or an infinity, or the memory
-            does not suffice.
-        ValueError: a sample does not fit the program.
-    """
+) -> Calibration:
+    """Do what :func:`coreai_opt.coreai_utils.calibrate` does, for arguments that were checked."""
+    if isinstance(samples, Mapping):
+        samples = split_samples(program, samples)
     watched = copy.deepcopy(program)  # shares the constants
     widened = ir.widen_to_float32(watched)
-    weights, plan = find_weights(watched, weight_num_threshold), _Plan()
-    for weight in weights:
+    plan = _Plan()
+    for weight in find_weights(watched, weight_num_threshold):
         plan.add(weight)
-    names = [weight.name for weight in weights]
-    _check_memory(plan, sum(weight.nbytes for weight in weights) if widened else 0)
-    del weight, weights  # what they point to changes now
+    _check_memory(plan, widened)
     outputs = ir.expose(watched, function, plan.probes)
     run = _Run(plan, outputs, function, max_rows, progress)
     run_each(watched, samples, run.take, function=function)
     if run.samples == 0:
         raise CalibrationError("samples must hold at least one sample; got none")
     moments, left = run.finish()
-    return Captured(
-        {name: moments[name] for name in names if name in moments},
-        {name: left[name] for name in names if name in left},
-        run.samples,
+    return Calibration(
+        moments=moments,
+        channels={name: plan.channels[name] for name in moments},
+        digests=weight_digests(find_weights(program, weight_num_threshold), moments),
+        left=left,
+        samples=run.samples,
     )
+
+
+def weight_digests(weights: Iterable[Weight], names: Container[str]) -> dict[str, str]:
+    """Return what tells weights of these names from others, by name."""
+    buffer = ir.Buffer()
+    return {
+        weight.name: digest(ir.read_constant(weight.ops[0], buffer, weight.tensor))
+        for weight in weights
+        if weight.name in names
+    }
 
 
 class _Run:
@@ -182,10 +180,13 @@ class _Run:
 
     def take(self, outputs: Mapping[str, Array]) -> None:
         """Add what one sample gave."""
-        for sources, sums in self._sums.items():
+        for sources, sums in list(self._sums.items()):
             try:
                 for source in sources:
                     self._add(source, sums, outputs)
+            except UnpairedError as reason:
+                del self._sums[sources]
+                self._left |= dict.fromkeys(self._weights[sources], str(reason))
             except ValueError as reason:
                 raise CalibrationError(
                     f"sample {self.samples}, weight {self._weights[sources][0]}: {reason}"
@@ -213,6 +214,14 @@ class _Run:
                 else:
                     self._left[name] = "only zeros reached it"
         return moments, self._left
+
+
+def _numbers(gather: ir.Op) -> ir.Value:
+    """Return the indices of a gather before they were repeated for every element of a matrix."""
+    value = gather.operands[1]
+    while getattr(value.owner, "name", None) in _REPEATS:
+        value = value.owner.operands[0]
+    return value
 
 
 def _multiplied(weight: Weight) -> list[Contraction]:
@@ -251,7 +260,7 @@ def _reader(contraction: Contraction) -> Reader:
     shape = ir.lengths(op.operands[contraction.operand])
     if op.name in MATMULS:
         return MatmulReader(columns, groups, contraction.activation == 1, shape[:-2])
-    if op.name in TRANSPOSED:
+    if op.name in TRANSPOSED_CONVOLUTIONS:
         return TransposedConvolutionReader(groups)
     kernel = tuple(size or 0 for size in shape[2:])
     return ConvolutionReader(
@@ -267,9 +276,10 @@ def _integers(op: ir.Op, operand: int, count: int) -> tuple[int, ...]:
     return tuple(found * count if len(found) == 1 else found)
 
 
-def _check_memory(plan: _Plan, copied: int) -> None:
-    """Raise CalibrationError where the moments will not fit into memory."""
-    wanted = copied + sum(
+def _check_memory(plan: _Plan, widened: bool) -> None:
+    """Raise CalibrationError where the moments, and weights in float32, do not fit into memory."""
+    wanted = plan.nbytes if widened else 0
+    wanted += sum(
         moments_nbytes(sources[0].groups, sources[0].columns)
         for sources in set(plan.sources.values())
     )

@@ -52,8 +52,11 @@ def test_each_expert_has_the_rows_that_were_sent_to_it() -> None:
     rows = by_group(reader, tokens, chosen)
     assert sorted(rows) == [0, 1, 2]
     for expert in range(3):
-        wanted = [tokens[t, 0, 0] for t, k in itertools.product(range(6), range(2))
-                  if chosen[t, k] == expert]
+        wanted = [
+            tokens[t, 0, 0]
+            for t, k in itertools.product(range(6), range(2))
+            if chosen[t, k] == expert
+        ]
         np.testing.assert_array_equal(rows[expert], wanted)
 
 
@@ -73,8 +76,9 @@ def test_convolution_rows_are_patches(groups, strides, dilations) -> None:
     weight = rng.standard_normal((12, 6 // groups, 3, 2)).astype(np.float32)
     rows = by_group(ConvolutionReader(groups, (3, 2), strides, dilations), x)
     matrices = weight.reshape(groups, 12 // groups, -1)
-    out = [(n - (k - 1) * d - 1) // s + 1
-           for n, k, s, d in zip((9, 11), (3, 2), strides, dilations)]
+    out = [
+        (n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip((9, 11), (3, 2), strides, dilations)
+    ]
     for group in range(groups):
         channels = x[:, group * 6 // groups : (group + 1) * 6 // groups].astype(np.float64)
         y = np.zeros((2, 12 // groups, *out))
@@ -100,11 +104,14 @@ def test_transposed_convolution_rows_are_channels() -> None:
     np.testing.assert_array_equal(rows[1], x[:, 3:].transpose(0, 2, 3, 1).reshape(-1, 3))
 
 
-@pytest.mark.parametrize("reader", [
-    MatmulReader(5, 1, False, ()),
-    ConvolutionReader(1, (1,), (1,), (1,)),
-    TransposedConvolutionReader(1),
-])
+@pytest.mark.parametrize(
+    "reader",
+    [
+        MatmulReader(5, 1, False, ()),
+        ConvolutionReader(1, (1,), (1,), (1,)),
+        TransposedConvolutionReader(1),
+    ],
+)
 def test_of_many_rows_some_are_taken_and_always_the_same(reader) -> None:
     if isinstance(reader, MatmulReader):
         x = np.arange(200 * 5, dtype=np.float32).reshape(200, 5)

@@ -125,14 +125,17 @@ def test_another_version_says_so(calibration: Calibration, tmp_path: Path) -> No
         Calibration.load(tmp_path / "m")
 
 
-@pytest.mark.parametrize("change", [
-    lambda header, arrays: arrays.pop("rows.0"),
-    lambda header, arrays: arrays.update({"columns.0.0": np.zeros((1, 20), np.float32)}),
-    lambda header, arrays: arrays.update({"columns.0.0": np.zeros((1, 21), np.float64)}),
-    lambda header, arrays: header["weights"]["a"].update(moments=7),
-    lambda header, arrays: header["weights"]["a"].pop("digest"),
-    lambda header, arrays: header.update(left=3),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header, arrays: arrays.pop("rows.0"),
+        lambda header, arrays: arrays.update({"columns.0.0": np.zeros((1, 20), np.float32)}),
+        lambda header, arrays: arrays.update({"columns.0.0": np.zeros((1, 21), np.float64)}),
+        lambda header, arrays: header["weights"]["a"].update(moments=7),
+        lambda header, arrays: header["weights"]["a"].pop("digest"),
+        lambda header, arrays: header.update(left=3),
+    ],
+)
 def test_parts_that_do_not_fit_are_an_error(change, calibration, tmp_path: Path) -> None:
     calibration.save(tmp_path / "m")
     _rewrite(tmp_path / "m", change)
@@ -153,8 +156,12 @@ def test_importance_is_the_mean_diagonal_of_each_channel(calibration: Calibratio
 
 def test_merging_adds_rows_and_keeps_what_is_shared(calibration: Calibration) -> None:
     other = dataclasses.replace(
-        calibration, moments={"a": moments_of(3, 1, 6, rows=10), "table": moments_of(4, 1, 2)},
-        channels={"a": 6, "table": 2}, digests={"a": "da", "table": "dt"}, left={}, samples=2,
+        calibration,
+        moments={"a": moments_of(3, 1, 6, rows=10), "table": moments_of(4, 1, 2)},
+        channels={"a": 6, "table": 2},
+        digests={"a": "da", "table": "dt"},
+        left={},
+        samples=2,
     )
     merged = calibration.merge(other)
     assert merged.moments["a"].rows.tolist() == [50]

@@ -10,13 +10,12 @@ import numpy as np
 from coreai_opt.program.ir.builder import Builder, replace
 from coreai_opt.program.ir.constants import read_constant
 from coreai_opt.program.ir.core_ai import AIProgram, mlir
+from coreai_opt.program.ir.graphs import INVOKE, argument_of_graph, callee_name
 from coreai_opt.program.ir.ops import CONSTANT, find_graph, graph_name, operations
 from coreai_opt.program.ir.tensors import Op, Type, Value, static_tensor
 
 _IF = "coreai.if"
-_INVOKE = "coreai.invoke"
 _GRAPH = "coreai.graph"
-_CALLEE = re.compile(r"<@(.*)> : ")
 _HALF = re.compile(r"b?f16\b")
 
 
@@ -168,20 +167,17 @@ class _Exposure:
 
     def _add_results(self, name: str, here: list[_Wanted]) -> None:
         graph = find_graph(self._program, name)
-        (block,) = graph.regions[0].blocks
-        arguments = {i: argument for i, argument in enumerate(block.arguments)}
-        of_caller = {
-            w.number: i for w in here for i, argument in arguments.items() if w.value == argument
-        }
-        inner = [w for w in here if w.number not in of_caller]
+        of_caller = {w.number: argument_of_graph(w.value) for w in here}
+        inner = [w for w in here if of_caller[w.number] is None]
         if inner:
             _extend_graph(graph, [w.value for w in inner], [None] * len(inner))
-        for call in list(_calls_of(self._program, name)):
+        calls = operations(self._program, INVOKE)
+        for call in [call for call in calls if callee_name(call) == name]:
             first = len(call.results)
             through = [w for w in here if not w.calls or w.calls[-1] == call]
             new = self._recreate(call, [w.value.type for w in inner], here) if inner else call
             for w in through:
-                place = of_caller.get(w.number)
+                place = of_caller[w.number]
                 value = (
                     new.results[first + inner.index(w)] if place is None else new.operands[place]
                 )
@@ -255,21 +251,11 @@ def _depth(value: Value) -> int:
     return depth
 
 
-def _callee(call: Op) -> str:
-    found = _CALLEE.search(str(call.attributes["callee"]))
-    assert found is not None
-    return found[1].strip('"')
-
-
-def _calls_of(program: AIProgram, name: str) -> Iterator[Op]:
-    return (call for call in operations(program, _INVOKE) if _callee(call) == name)
-
-
 def _callees_first(program: AIProgram, function: str) -> list[str]:
     """The graphs that a function enters and itself, every graph after those that it calls."""
     callees: dict[str, set[str]] = {}
-    for call in operations(program, _INVOKE):
-        callees.setdefault(graph_name(call), set()).add(_callee(call))
+    for call in operations(program, INVOKE):
+        callees.setdefault(graph_name(call), set()).add(callee_name(call))
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
