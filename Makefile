@@ -111,7 +111,7 @@ coverage:
 	cd build/coverage && venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test]'
 	cd build/coverage && COVERAGE=1 venv/bin/python setup.py --quiet build_ext --inplace --force
 	cp build/coverage/build/coverage/coreai_opt/_native.c build/coverage/coreai_opt
-	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/test_packaging.py \
+	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/project/test_packaging.py \
 		--ignore tests/csrc --ignore tests/faults/test_interrupts.py
 	cd build/coverage && venv/bin/coverage combine --quiet
 	cd build/coverage && venv/bin/coverage report
@@ -120,7 +120,7 @@ coverage:
 # QUALITY_ARGS='NAME=FILE' adds a program's largest weight, or that of a .safetensors file if the
 # environment has that package.
 quality: .venv-test/installed
-	.venv-test/bin/python -P tests/array/optimum.py $(QUALITY_ARGS)
+	.venv-test/bin/python -P tests/support/optimum.py $(QUALITY_ARGS)
 
 # In the same environment as the benchmark's; without it, these tests are skipped in `make test`.
 third-opinion: .venv-test/installed
