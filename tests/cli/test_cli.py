@@ -23,8 +23,8 @@ from coreai_opt.program import assets
 from coreai_opt.program.channel_axes import input_axis
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from ..support.command import COMMAND, MODEL, PER_BLOCK, contents, failed, quantize
-from ..support.programs import all_stored, run
+from ..support.command import COMMAND, MODEL, PER_BLOCK, contents, failed, quantize, run
+from ..support.programs import all_stored
 
 MSE = ("--dtype", "int4", "--observer", "mse")
 FORMATS = {
