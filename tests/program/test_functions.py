@@ -29,7 +29,7 @@ from coreai_opt.program.ir import function_inputs, functions
 from coreai_opt.program.ir.ops import graphs
 from coreai_opt.program.runtime import run_program, run_samples
 
-from .programs import F32, make_graph, make_program, matmul_program, random_weight, u32
+from ..support.programs import F32, make_graph, make_program, matmul_program, random_weight, u32
 
 EXPORTED = Path(__file__).parents[3] / "shared" / "assets" / "exported"
 COMMAND = Path(sys.executable).with_name("coreai-opt")
@@ -38,7 +38,7 @@ X = random_weight((2, 64), seed=2)
 
 
 def two_functions() -> AIProgram:
-    """``narrow`` and ``wide``, which are ``x`` times the weight of that name, and a private graph."""
+    """``narrow`` and ``wide``: ``x`` times the weight of that name."""
     module = Module.create()
 
     def times(weight: Any) -> Any:
@@ -350,5 +350,5 @@ def test_functions_of_an_export_for_phones() -> None:
     assert {name.split("_")[0] for name in names} == {"load", "gather", "extend", "prompt"}
     signature = functions(program)["extend_256_8"]
     assert [port.name for port in signature.states] == ["key_cache", "value_cache"]
-    with pytest.raises(ValueError, match="'embedding_table' of the program.*is interleaved"):
+    with pytest.raises(ValueError, match=r"'embedding_table' of the program.*is interleaved"):
         run_program(program, {}, function="extend_256_8")

@@ -17,7 +17,7 @@ from coreai_opt.program import ir
 from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 
-from .programs import F32, make_program, matmul_program, random_weight
+from ..support.programs import F32, make_program, matmul_program, random_weight
 
 WEIGHT = random_weight((4, 5))
 X = random_weight((3, 4), seed=1)
