@@ -164,26 +164,21 @@ def _regroup(layout: Layout, shape: Shape, moved: Shape) -> Layout:
             raise MixedError("a reshape to a size that is computed mixes its axes")
         return tuple(_axis(factors[0]._replace(size=size)) if factors else () for size in moved)
     found: list[Axis] = []
-    for size in reversed(moved):
-        assert size is not None
+    for length in reversed(moved):
+        assert length is not None
         axis: list[Factor] = []
-        while size > 1:
-            if not factors:
-                break
+        left = length
+        while left > 1 and factors:
             factor = factors.pop()
             assert factor.size is not None
-            if size % factor.size == 0:
-                size //= factor.size
-                axis.insert(0, factor)
-            elif factor.size % size == 0:
-                inner = factor._replace(size=size)
-                axis.insert(0, inner)
-                factors.append(
-                    factor._replace(size=factor.size // size, stride=factor.stride * size)
-                )
-                size = 1
-            else:
+            size = math.gcd(left, factor.size)
+            if size not in (left, factor.size):
                 raise MixedError(f"a reshape from {list(moved)} to {list(shape)} mixes its axes")
+            axis.insert(0, factor._replace(size=size))
+            if size < factor.size:
+                outer = factor._replace(size=factor.size // size, stride=factor.stride * size)
+                factors.append(outer)
+            left //= size
         found.insert(0, _axis(*axis))
     return tuple(found)
 
@@ -208,11 +203,10 @@ def _axis(*factors: Factor) -> Axis:
     """Return factors as an axis, those that are neighbours in the operand as one."""
     axis: list[Factor] = []
     for factor in factors:
-        if factor.size == 1:
-            continue
         if axis and _continues(axis[-1], factor):
-            factor = factor._replace(size=_static([axis.pop().size, factor.size]))
-        axis.append(factor)
+            axis.append(factor._replace(size=_static([axis.pop().size, factor.size])))
+        elif factor.size != 1:
+            axis.append(factor)
     return tuple(axis)
 
 

@@ -1,7 +1,7 @@
 """Which axes of a weight are its channels, and the block sizes that follow from them.
 
 The ops that contract a weight say what its axes mean; see ``axis_roles.py``. Where they disagree,
-or where there is none, axis 0 is taken for the output channels and axis 1 for the input channels.
+the first one that is run has its way.
 
 A block is a run of input channels of one output channel: positions of a kernel are all in it, and
 what has matrices of its own, as a head or an expert, has blocks of its own.
@@ -12,7 +12,7 @@ import math
 from itertools import groupby
 from typing import NamedTuple
 
-from coreai_opt.program.axis_roles import Axis, Factor, Layout, Role, layout_of
+from coreai_opt.program.axis_roles import Axis, Factor, Layout, Role
 from coreai_opt.program.weights import Weight
 from coreai_opt.settings.enums import CompressionGranularity
 
@@ -56,18 +56,18 @@ class Blocks(NamedTuple):
 def channel_layout(weight: Weight) -> Layout:
     """Return what the axes of ``weight`` mean to the ops that contract it.
 
-    Where they disagree that is logged as a warning, and the answer is output 0, input 1.
+    Where they disagree, that is logged as a warning, and the answer is what they mean to the first.
     """
-    if not _agree(weight):
+    if len({_meaning(contraction.layout) for contraction in weight.contractions}) > 1:
         logger.warning(
-            "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
+            "the users of %s disagree on its channel axes: those of the first are taken", weight
         )
-    return _layout(weight)
+    return weight.contractions[0].layout
 
 
 def input_axes(weight: Weight) -> tuple[int, ...]:
     """Return the axes of the input channels, the outermost first, without a warning."""
-    inputs = _inputs(_layout(weight))
+    inputs = _inputs(weight.contractions[0].layout) if weight.contractions else ()
     return tuple(dict.fromkeys(axis for axis, _ in inputs))
 
 
@@ -117,17 +117,6 @@ def weight_blocks(
         for number, axis in enumerate(layout)
     )
     return Blocks(sizes, granularity, block_size if granularity is per_block else 0, reason)
-
-
-def _layout(weight: Weight) -> Layout:
-    if _agree(weight) and weight.contractions:
-        return weight.contractions[0].layout
-    rank = len(weight.shape)
-    return layout_of(weight.shape, [Role.OUTPUT, Role.INPUT, *[Role.TAP] * rank][:rank])
-
-
-def _agree(weight: Weight) -> bool:
-    return len({_meaning(contraction.layout) for contraction in weight.contractions}) <= 1
 
 
 def _meaning(layout: Layout) -> object:

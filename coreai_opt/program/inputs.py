@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.program import ir
+from coreai_opt.program.following import GATHER
 from coreai_opt.program.ir import AIProgram, Op, Port, Value
 from coreai_opt.program.runtime import GRAPH
-from coreai_opt.program.following import GATHER
 
 __all__ = ["random_inputs", "split_samples"]
 

@@ -6,7 +6,6 @@ its site, but no site comes or goes.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -51,8 +50,10 @@ def find_sites(program: AIProgram) -> list[Site]:
         tensor = tensor_of(op.result.type)
         if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
             continue
-        ways = follower.follow(op)
-        found.setdefault(_value(op), []).append(_Place(order.of_first(ways), op, tensor, ways))
+        ways = sorted(follower.follow(op), key=order.of)
+        found.setdefault(_value(op), []).append(
+            _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
+        )
     places = [sorted(same, key=_position) for same in found.values()]
     return [
         Site(
@@ -97,12 +98,9 @@ class _Order:
         """Return the ops of these names."""
         return [op for op in self._numbers if op.name in names]
 
-    def of_first(self, ways: Iterable[Way]) -> _Position:
-        """Return where a value is first used, of the ways that it goes."""
-        return min(map(self._of, ways), default=_NEVER)
-
-    def _of(self, way: Way) -> _Position:
-        # In the value's own graph: what moves it there may stand far from what uses it.
+    def of(self, way: Way) -> _Position:
+        """Return where a value is used, in its own graph, if it goes this way."""
+        # What moves it there may stand far from what uses it.
         within = takewhile(lambda use: use.op.name not in (ir.INVOKE, ir.OUTPUT), way.uses)
         last = len(list(within))
         return self._of_op(way.uses[min(last, len(way.uses) - 1)].op)
@@ -133,6 +131,6 @@ def _value(op: Op) -> object:
     if op.name == ir.CONSTANT:
         return ir.constant_value(op)
     stored = [ir.operand_constant(op, operand) for operand in range(len(op.operands))]
-    if None in stored:
+    if any(constant is None for constant in stored):
         return op
     return op.name, *map(ir.constant_value, stored)

@@ -112,7 +112,7 @@ def if_(
 def while_(
     flag: Value, start: tuple[Value, ...], body: Callable[..., tuple[Value, ...]]
 ) -> tuple[Value, ...]:
-    """A ``coreai.while`` that computes ``body`` of what it computed before, beginning at ``start``."""
+    """A ``coreai.while`` that computes ``body`` over and over, of ``start`` at first."""
     from coreai._compiler.dialects import coreai  # it must be imported after coreai.authoring
 
     kinds = [value._to_mlir().type for value in start]
@@ -226,3 +226,12 @@ def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...
     from coreai_opt.program.weights import find_weights
 
     return [weight.shape for weight in find_weights(program, threshold)]
+
+
+def roles(layout: Any) -> str:
+    """The roles of each axis, e.g. ``"B2.O3 I4 T3"``: axis 0 is 2 groups of 3 output channels."""
+    letters = {"BATCH": "B", "OUTPUT": "O", "INPUT": "I", "TAP": "T", "OUTPUT_TAP": "P"}
+    return " ".join(
+        ".".join(f"{letters[factor.role.name]}{factor.size}" for factor in axis) or "-"
+        for axis in layout
+    )
