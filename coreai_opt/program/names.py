@@ -6,9 +6,9 @@ A name says where a weight stands, from what Core AI's debug information has of 
 
 the graph; the modules that it was converted from, or else the line of the source; the ops that
 consume it, behind those that only move its elements, and which of their operands it is; its shape;
-and after ``@`` the id that Core AI's tools show. What is not recorded is left out. None of that changes when a
-weight is quantized, so neither does its name. Weights that would have one name get ``:2``, ``:3``,
-… after it, in the order of the program, from the second on.
+and after ``@`` the id that Core AI's tools show. What is not recorded is left out. None of that
+changes when a weight is quantized, so neither does its name. Weights that would have one name get
+``:2``, ``:3``, … after it, in the order in which the program uses them, from the second on.
 
 Names are of letters, digits and ``_./@:-`` alone, so a name as a glob matches itself only.
 """

@@ -6,12 +6,14 @@ its site, but no site comes or goes.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from typing import NamedTuple
 
 from coreai_opt.program import ir
+from coreai_opt.program.axis_roles import block_meaning
 from coreai_opt.program.following import Follower, Way
 from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor
 from coreai_opt.reference import WEIGHT_DTYPES
@@ -51,7 +53,7 @@ def find_sites(program: AIProgram) -> list[Site]:
         if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
             continue
         ways = sorted(follower.follow(op), key=order.of)
-        found.setdefault(_value(op), []).append(
+        found.setdefault((_value(op), _meaning(ways)), []).append(
             _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
         )
     places = [sorted(same, key=_position) for same in found.values()]
@@ -124,6 +126,12 @@ def _is_site(op: Op) -> bool:
     if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
         return all(use.op.name not in DECODERS for use in ir.uses(op.result))
     return ir.operand_constant(op, 0) is not None
+
+
+def _meaning(ways: Iterable[Way]) -> object:
+    """Return what must be the same for constants of one value to be quantized alike."""
+    contractions = (way.contraction for way in ways)
+    return frozenset(block_meaning(one.layout) for one in contractions if one is not None)
 
 
 def _value(op: Op) -> object:

@@ -40,7 +40,7 @@ from coreai_opt.program import ir
 from coreai_opt.program.contraction import Contraction
 from coreai_opt.program.following import Ending, Follower, Way
 
-from .exported import (
+from ..support.exported import (
     EXPERT_X,
     EXPERT_Y,
     EXPERTS,
@@ -53,7 +53,7 @@ from .exported import (
     s32,
     stack_program,
 )
-from .programs import (
+from ..support.programs import (
     F32,
     convolution,
     if_,

@@ -27,7 +27,7 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from .programs import F32, linear, make_graph, make_program, random_weight
+from ..support.programs import F32, linear, make_graph, make_program, random_weight
 
 LAYERS = ((8, 8), (8, 8), (8, 6), (6, 8), (8, 8))
 
@@ -144,7 +144,7 @@ print(find_weights(make_program(body, inputs, outputs | {"z": ((4, 64), F32)}), 
 
 
 def test_names_do_not_depend_on_the_seed_of_hashes() -> None:
-    command = [sys.executable, "-c", TIED, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", TIED, str(Path(__file__).parent.parent / "support")]
     found = {
         subprocess.run(
             command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True

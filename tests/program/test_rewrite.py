@@ -21,7 +21,7 @@ from coreai_opt.program.ir import Buffer, read_constant, tensors
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
 
-from .programs import (
+from ..support.programs import (
     F32,
     all_stored,
     make_program,
@@ -304,7 +304,7 @@ def fail_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
     [
         (quantize, "quantize_parsed", 2),
         (quantize, "read_constant", 2),
-        (quantize, "replace_constant", 2),
+        (quantize, "replace_constants", 2),
         (ir.Builder, "constant", 3),
         (ir.Builder, "constant", 4),
         (ir.Builder, "splat", 3),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-from coreai._compiler import ir
+from coreai._compiler import ir as mlir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import copy_constant_value_to_array
 from coreai.authoring import (
     AIModelAsset,
@@ -21,11 +21,14 @@ from coreai.authoring import (
     broadcasting_batch_matmul,
     conv2d,
     conv_transpose2d,
+    gather_nd,
     graph,
     transpose,
 )
 from coreai.authoring.constant import constant
 from coreai.runtime import NDArray
+
+from coreai_opt.program import ir
 
 Array = npt.NDArray[Any]
 Signature = Mapping[str, tuple[tuple[int, ...], Any]]
@@ -183,7 +186,7 @@ def ops(program: AIProgram) -> list[Any]:
 
     def visit(op: Any) -> Any:
         found.append(op)
-        return ir.WalkResult.ADVANCE
+        return mlir.WalkResult.ADVANCE
 
     program._module._mlir_module.operation.walk(visit)
     return found
@@ -234,4 +237,32 @@ def roles(layout: Any) -> str:
     return " ".join(
         ".".join(f"{letters[factor.role.name]}{factor.size}" for factor in axis) or "-"
         for axis in layout
+    )
+
+
+TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)
+
+
+def three_kinds() -> AIProgram:
+    """A table of embeddings, a linear layer through a transpose, and a matmul."""
+
+    def body(rows: Value) -> Any:
+        x = gather_nd(constant(random_weight(TABLE)), rows)
+        x = linear(x, constant(random_weight(LINEAR, seed=1)))
+        return (broadcasting_batch_matmul(x, constant(random_weight(RIGHT, seed=2))),)
+
+    return make_program(body, {"rows": ((4, 1), np.int32)}, {"y": ((4, 16), F32)})
+
+
+def layers(*weights: Any) -> AIProgram:
+    """A program of matmuls by these weights, one after the other."""
+
+    def body(x: Value) -> Any:
+        for weight in weights:
+            x = broadcasting_batch_matmul(x, constant(weight))
+        return (x,)
+
+    first, last = weights[0], weights[-1]
+    return make_program(
+        body, {"x": ((3, len(first)), first.dtype)}, {"y": ((3, last.shape[1]), last.dtype)}
     )
