@@ -94,8 +94,7 @@ def block_meaning(layout: Layout) -> object:
         kinds = groupby(axis, lambda factor: None if factor.role in APART else factor.role)
         axes.append(
             tuple(
-                (kind, math.prod(factor.size or 0 for factor in factors))
-                for kind, factors in kinds
+                (kind, math.prod(factor.size or 0 for factor in factors)) for kind, factors in kinds
             )
         )
     return tuple(axes), tuple(axis for axis, _ in input_factors(layout))

@@ -10,7 +10,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     core_ai     Core AI itself; the only module that imports it
     tensors     element types, and types of tensors
     ops         ops, who uses them, and what they use
-    signatures  inputs and outputs of graphs
+    signatures  what can be run: inputs, states and outputs of graphs
     graphs      the graphs of a program, and who invokes them
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
@@ -42,7 +42,14 @@ from coreai_opt.program.ir.ops import (
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
-from coreai_opt.program.ir.signatures import Port, Signature, graph_inputs, read_output, signature
+from coreai_opt.program.ir.signatures import (
+    Port,
+    Signature,
+    function_inputs,
+    functions,
+    port,
+    read_output,
+)
 from coreai_opt.program.ir.tensors import (
     Op,
     Tensor,
@@ -83,7 +90,8 @@ __all__ = [
     "constant_value",
     "element_of",
     "element_type",
-    "graph_inputs",
+    "function_inputs",
+    "functions",
     "graph_name",
     "is_splat",
     "lengths",
@@ -92,12 +100,12 @@ __all__ = [
     "operand_constant",
     "operations",
     "origin",
+    "port",
     "read_constant",
     "read_integers",
     "read_output",
     "read_packed",
     "replace",
-    "signature",
     "static_tensor",
     "stored_bytes",
     "tensor_of",
