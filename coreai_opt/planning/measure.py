@@ -79,7 +79,7 @@ def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -
     items: dict[object, _Item] = {}
     buffer = Buffer()
     for weight in weights:
-        array = read_constant(weight.ops[0], buffer, weight.tensor)
+        array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
         digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
         identity = weight.shape, weight.dtype, digest, tuple(blocks)
@@ -114,7 +114,7 @@ def _candidates(
 
 def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
-    kept = Candidate({"keep": True}, stored_bytes(weight.ops[0]), math.inf, 0.0)
+    kept = Candidate({"keep": True}, stored_bytes(weight.op), math.inf, 0.0)
     others = (
         Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
         for given, nbytes, error in item.measured

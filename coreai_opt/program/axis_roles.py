@@ -8,6 +8,7 @@ elements are followed backwards, from the layout of their result to that of what
 import math
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
+from itertools import groupby
 from typing import NamedTuple
 
 Shape = tuple[int | None, ...]
@@ -54,6 +55,10 @@ class MixedError(ValueError):
     """An axis would be a mixture of roles that no run of factors describes."""
 
 
+APART = frozenset({Role.BATCH, Role.OUTPUT})
+"""Roles of axes along which every index has scales of its own."""
+
+
 def layout_of(shape: Shape, roles: Sequence[Role]) -> Layout:
     """Return the layout of an operand of ``shape`` whose axes have one role each."""
     axes = enumerate(zip(roles, shape, strict=True))
@@ -69,6 +74,30 @@ def split_axis(layout: Layout, axis: int, outer: Role, count: int) -> Layout:
     inner = factor.size // count
     run = factor._replace(role=outer, size=count, stride=inner)
     return _put(layout, axis, _axis(run, factor._replace(size=inner)))
+
+
+def input_factors(layout: Layout) -> list[tuple[int, Factor]]:
+    """Return axes and factors of the input channels, in the order of the channels."""
+    found = [
+        (number, factor)
+        for number, axis in enumerate(layout)
+        for factor in axis
+        if factor.role is Role.INPUT
+    ]
+    return sorted(found, key=lambda item: (item[1].axis, -item[1].stride))
+
+
+def block_meaning(layout: Layout) -> object:
+    """What a layout means for blocks: it is the same where it gives the same blocks."""
+    axes = []
+    for axis in layout:
+        kinds = groupby(axis, lambda factor: None if factor.role in APART else factor.role)
+        axes.append(
+            tuple(
+                (kind, math.prod(factor.size or 0 for factor in factors)) for kind, factors in kinds
+            )
+        )
+    return tuple(axes), tuple(axis for axis, _ in input_factors(layout))
 
 
 def before_transpose(layout: Layout, permutation: Sequence[int]) -> Layout:
@@ -112,7 +141,7 @@ def before_gather(axes: Iterable[Axis], size: int | None) -> Axis:
     roles = {factor.role for factor in factors}
     if not roles:  # one index selects one part
         return _axis(Factor(Role.BATCH, size, 0))
-    if roles <= {Role.BATCH, Role.OUTPUT} and len(roles) > 1:
+    if roles <= APART and len(roles) > 1:
         roles = {Role.BATCH}
     if len(roles) > 1:
         raise MixedError("what is gathered along its axes has several roles")
@@ -164,26 +193,21 @@ def _regroup(layout: Layout, shape: Shape, moved: Shape) -> Layout:
             raise MixedError("a reshape to a size that is computed mixes its axes")
         return tuple(_axis(factors[0]._replace(size=size)) if factors else () for size in moved)
     found: list[Axis] = []
-    for size in reversed(moved):
-        assert size is not None
+    for length in reversed(moved):
+        assert length is not None
         axis: list[Factor] = []
-        while size > 1:
-            if not factors:
-                break
+        left = length
+        while left > 1 and factors:
             factor = factors.pop()
             assert factor.size is not None
-            if size % factor.size == 0:
-                size //= factor.size
-                axis.insert(0, factor)
-            elif factor.size % size == 0:
-                inner = factor._replace(size=size)
-                axis.insert(0, inner)
-                factors.append(
-                    factor._replace(size=factor.size // size, stride=factor.stride * size)
-                )
-                size = 1
-            else:
+            size = math.gcd(left, factor.size)
+            if size not in (left, factor.size):
                 raise MixedError(f"a reshape from {list(moved)} to {list(shape)} mixes its axes")
+            axis.insert(0, factor._replace(size=size))
+            if size < factor.size:
+                outer = factor._replace(size=factor.size // size, stride=factor.stride * size)
+                factors.append(outer)
+            left //= size
         found.insert(0, _axis(*axis))
     return tuple(found)
 
@@ -194,7 +218,7 @@ def _resized(axis: Axis, size: int | None, moved: int | None) -> Axis:
     if len(axis) == 1:
         return _axis(axis[0]._replace(size=moved))
     inner = _static([factor.size for factor in axis[1:]])
-    apart = {factor.role for factor in axis} <= {Role.BATCH, Role.OUTPUT}
+    apart = {factor.role for factor in axis} <= APART
     if moved is None or moved % inner or not apart:
         raise MixedError("an axis of several roles is cut or joined")
     return _axis(axis[0]._replace(size=moved // inner), *axis[1:])
@@ -208,11 +232,10 @@ def _axis(*factors: Factor) -> Axis:
     """Return factors as an axis, those that are neighbours in the operand as one."""
     axis: list[Factor] = []
     for factor in factors:
-        if factor.size == 1:
-            continue
         if axis and _continues(axis[-1], factor):
-            factor = factor._replace(size=_static([axis.pop().size, factor.size]))
-        axis.append(factor)
+            axis.append(factor._replace(size=_static([axis.pop().size, factor.size])))
+        elif factor.size != 1:
+            axis.append(factor)
     return tuple(axis)
 
 

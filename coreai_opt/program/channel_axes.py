@@ -1,7 +1,7 @@
 """Which axes of a weight are its channels, and the block sizes that follow from them.
 
 The ops that contract a weight say what its axes mean; see ``axis_roles.py``. Where they disagree,
-or where there is none, axis 0 is taken for the output channels and axis 1 for the input channels.
+the first one that is run has its way.
 
 A block is a run of input channels of one output channel: positions of a kernel are all in it, and
 what has matrices of its own, as a head or an expert, has blocks of its own.
@@ -9,16 +9,21 @@ what has matrices of its own, as a head or an expert, has blocks of its own.
 
 import logging
 import math
-from itertools import groupby
 from typing import NamedTuple
 
-from coreai_opt.program.axis_roles import Axis, Factor, Layout, Role, layout_of
+from coreai_opt.program.axis_roles import (
+    APART,
+    Axis,
+    Factor,
+    Layout,
+    Role,
+    block_meaning,
+    input_factors,
+)
 from coreai_opt.program.weights import Weight
 from coreai_opt.settings.enums import CompressionGranularity
 
 logger = logging.getLogger("coreai_opt")
-
-_APART = (Role.BATCH, Role.OUTPUT)
 
 
 class MixedAxesError(ValueError):
@@ -56,18 +61,18 @@ class Blocks(NamedTuple):
 def channel_layout(weight: Weight) -> Layout:
     """Return what the axes of ``weight`` mean to the ops that contract it.
 
-    Where they disagree that is logged as a warning, and the answer is output 0, input 1.
+    Where they disagree, that is logged as a warning, and the answer is what they mean to the first.
     """
-    if not _agree(weight):
+    if len({block_meaning(contraction.layout) for contraction in weight.contractions}) > 1:
         logger.warning(
-            "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
+            "the users of %s disagree on its channel axes: those of the first are taken", weight
         )
-    return _layout(weight)
+    return weight.contractions[0].layout
 
 
 def input_axes(weight: Weight) -> tuple[int, ...]:
     """Return the axes of the input channels, the outermost first, without a warning."""
-    inputs = _inputs(_layout(weight))
+    inputs = input_factors(weight.contractions[0].layout) if weight.contractions else ()
     return tuple(dict.fromkeys(axis for axis, _ in inputs))
 
 
@@ -99,7 +104,7 @@ def weight_blocks(
     if weight.mixed:
         raise MixedAxesError(weight.mixed)
     layout = channel_layout(weight)
-    inputs, reason = _inputs(layout), ""
+    inputs, reason = input_factors(layout), ""
     channels = math.prod(_size(factor) for _, factor in inputs)
     if granularity is per_block and _runs(inputs, block_size) is None:
         reason = _why_not(block_size, layout)
@@ -117,37 +122,6 @@ def weight_blocks(
         for number, axis in enumerate(layout)
     )
     return Blocks(sizes, granularity, block_size if granularity is per_block else 0, reason)
-
-
-def _layout(weight: Weight) -> Layout:
-    if _agree(weight) and weight.contractions:
-        return weight.contractions[0].layout
-    rank = len(weight.shape)
-    return layout_of(weight.shape, [Role.OUTPUT, Role.INPUT, *[Role.TAP] * rank][:rank])
-
-
-def _agree(weight: Weight) -> bool:
-    return len({_meaning(contraction.layout) for contraction in weight.contractions}) <= 1
-
-
-def _meaning(layout: Layout) -> object:
-    """What a layout means for blocks: it is the same where it gives the same blocks."""
-    axes = []
-    for axis in layout:
-        kinds = groupby(axis, lambda factor: None if factor.role in _APART else factor.role)
-        axes.append(tuple((kind, math.prod(map(_size, factors))) for kind, factors in kinds))
-    return tuple(axes), tuple(axis for axis, _ in _inputs(layout))
-
-
-def _inputs(layout: Layout) -> list[tuple[int, Factor]]:
-    """Return axes and factors of the input channels, in the order of the channels."""
-    found = [
-        (number, factor)
-        for number, axis in enumerate(layout)
-        for factor in axis
-        if factor.role is Role.INPUT
-    ]
-    return sorted(found, key=lambda item: (item[1].axis, -item[1].stride))
 
 
 def _runs(inputs: list[tuple[int, Factor]], channels: int) -> list[int] | None:
@@ -176,7 +150,7 @@ def _block_length(number: int, axis: Axis, lengths: dict[Factor, int], *, explic
     """
     block, is_whole = 1, True
     for factor in reversed(axis):
-        length = lengths.get(factor, 1 if factor.role in _APART else _size(factor))
+        length = lengths.get(factor, 1 if factor.role in APART else _size(factor))
         if is_whole:
             block *= length
         elif length > 1 and factor.role is Role.INPUT:
@@ -187,7 +161,7 @@ def _block_length(number: int, axis: Axis, lengths: dict[Factor, int], *, explic
 
 
 def _why_not(block_size: int, layout: Layout) -> str:
-    inputs = _inputs(layout)
+    inputs = input_factors(layout)
     channels = math.prod(_size(factor) for _, factor in inputs)
     axes = sorted({axis for axis, _ in inputs})
     where = f"axis {axes[0]}: " if len(axes) == 1 else f"axes {axes}: " if axes else ""

@@ -69,7 +69,7 @@ class Contraction:
         return factors.transpose(self._order).reshape(self.matrix_shape)
 
     def from_matrices(self, matrices: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return matrices ``[groups, N, K]`` in the shape of the weight; see :meth:`as_matrices`."""
+        """Return what :meth:`as_matrices` made matrices ``[groups, N, K]`` of, or would have."""
         sizes = self._factor_sizes
         factors = matrices.reshape([sizes[place] for place in self._order])
         shape = [math.prod(factor.size or 0 for factor in axis) for axis in self.layout]

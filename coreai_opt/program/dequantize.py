@@ -28,7 +28,7 @@ def dequantize_program(program: AIProgram, backend: str, num_threads: int) -> No
     with alone_with(program):
         for weight in find_quantized(program):
             try:
-                stored = read_quantized(weight.ops[0])
+                stored = read_quantized(weight.op)
                 array = stored.dequantize(backend=backend, num_threads=num_threads)
             except ValueError as reason:
                 logger.warning("%s is left as it is: %s", weight, reason)

@@ -95,6 +95,23 @@ class Way(NamedTuple):
     reason: str
 
 
+class _Move(NamedTuple):
+    """An op that only moves elements.
+
+    Attributes:
+        use: the op, and the operand whose elements it moves.
+        result: the result that they are in then.
+    """
+
+    use: Use
+    result: Value
+
+    @property
+    def moved(self) -> Shape:
+        """The shape of what it moves."""
+        return _lengths(self.use.op.operands[self.use.operand])
+
+
 @dataclass(frozen=True, eq=False)
 class _Here:
     """A value on the way.
@@ -102,7 +119,7 @@ class _Here:
     Attributes:
         value: the value.
         uses: the ops that it came through.
-        moves: the ops that moved its elements since it was the constant, and their results.
+        moves: what moved its elements since it was the constant.
         calls: the invokes that it is inside of, outermost first.
         gather: the gather that it came through, if any.
         is_whole: as in ``Contraction``.
@@ -111,7 +128,7 @@ class _Here:
 
     value: Value
     uses: tuple[Use, ...] = ()
-    moves: tuple[tuple[Use, Value], ...] = ()
+    moves: tuple[_Move, ...] = ()
     calls: tuple[Op, ...] = ()
     gather: Op | None = None
     is_whole: bool = True
@@ -161,7 +178,7 @@ class Follower:
     def _moved(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
         is_whole = here.is_whole and use.op.name not in _PARTIAL
         for result in use.op.results:
-            moves = () if here.computed else (*here.moves, (use, result))
+            moves = () if here.computed else (*here.moves, _Move(use, result))
             yield from self._ways(replace(here, value=result, moves=moves, is_whole=is_whole), seen)
 
     def _of_constants(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
@@ -174,9 +191,9 @@ class Follower:
             yield from self._ways(replace(here, value=result, moves=(), computed=use.op.name), seen)
 
     def _behind_gather(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
-        """Yield the ways behind a gather, or its own where these do not all end in a contraction."""
+        """Yield the ways behind a gather, or its own where one of these is no contraction."""
         (result,) = use.op.results
-        rows = replace(here, value=result, moves=(*here.moves, (use, result)), gather=use.op)
+        rows = replace(here, value=result, moves=(*here.moves, _Move(use, result)), gather=use.op)
         behind = list(self._ways(rows, seen))
         if behind and all(way.ending is not Ending.OTHER for way in behind):
             yield from behind
@@ -322,8 +339,8 @@ def _contracted(here: _Here, use: Use, roles: _Roles) -> Way:
         return Way(here.uses, Ending.CONSTANT, None, reason)
     try:
         layout = roles.layout(use)
-        for move, result in reversed(here.moves):
-            layout = _BEFORE[move.op.name](move, result, layout)
+        for move in reversed(here.moves):
+            layout = _BEFORE[move.use.op.name](move, layout)
     except MixedError as reason:
         return Way(here.uses, Ending.MIXED, None, str(reason))
     contraction = Contraction(
@@ -345,33 +362,34 @@ def _other(here: _Here) -> Way:
 # From the layout of a result to that of the operand that was moved.
 
 
-def _before_same(use: Use, result: Value, layout: Layout) -> Layout:
+def _before_same(_move: _Move, layout: Layout) -> Layout:
     return layout
 
 
-def _before_transposed(use: Use, result: Value, layout: Layout) -> Layout:
-    permutation = ir.operand_constant(use.op, 1)
+def _before_transposed(move: _Move, layout: Layout) -> Layout:
+    permutation = ir.operand_constant(move.use.op, 1)
     if permutation is None:
         raise MixedError("a transpose turns its axes in an order that is computed")
     return before_transpose(layout, ir.read_integers(permutation))
 
 
-def _before_reshaped(use: Use, result: Value, layout: Layout) -> Layout:
-    return before_reshape(layout, _lengths(result), _lengths(use.op.operands[use.operand]))
+def _before_reshaped(move: _Move, layout: Layout) -> Layout:
+    return before_reshape(layout, _lengths(move.result), move.moved)
 
 
-def _before_broadcast(use: Use, result: Value, layout: Layout) -> Layout:
-    return before_broadcast(layout, _lengths(use.op.operands[use.operand]))
+def _before_broadcast(move: _Move, layout: Layout) -> Layout:
+    return before_broadcast(layout, move.moved)
 
 
-def _before_resized(use: Use, result: Value, layout: Layout) -> Layout:
-    return before_resize(layout, _lengths(result), _lengths(use.op.operands[use.operand]))
+def _before_resized(move: _Move, layout: Layout) -> Layout:
+    return before_resize(layout, _lengths(move.result), move.moved)
 
 
-def _before_gathered(use: Use, result: Value, layout: Layout) -> Layout:
-    table, indices = map(_lengths, use.op.operands[:2])
-    if use.op.name == GATHER_ALONG_AXIS:
-        axis = _integer(use.op, 2) % len(table)
+def _before_gathered(move: _Move, layout: Layout) -> Layout:
+    gather = move.use.op
+    table, indices = _lengths(gather.operands[0]), _lengths(gather.operands[1])
+    if gather.name == GATHER_ALONG_AXIS:
+        axis = _integer(gather, 2) % len(table)
         return (
             *layout[:axis],
             before_gather(layout[axis : axis + 1], table[axis]),
@@ -382,7 +400,7 @@ def _before_gathered(use: Use, result: Value, layout: Layout) -> Layout:
     return (*rows, *layout[selected:])
 
 
-_BEFORE: dict[str, Callable[[Use, Value, Layout], Layout]] = {
+_BEFORE: dict[str, Callable[[_Move, Layout], Layout]] = {
     ir.TRANSPOSE: _before_transposed,
     "coreai.reshape": _before_reshaped,
     "coreai.expand_dims": _before_reshaped,

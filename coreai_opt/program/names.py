@@ -5,10 +5,10 @@ A name says where a weight stands, from what Core AI's debug information has of 
     main/Encoder.1/Linear.3/broadcasting_batch_matmul:1/384x1536@27
 
 the graph; the modules that it was converted from, or else the line of the source; the ops that
-consume it, behind those that only move its elements, and which of their operands it is; its shape; and after ``@``
-the id that Core AI's tools show. What is not recorded is left out. None of that changes when a
-weight is quantized, so neither does its name. Weights that would have one name get ``:2``, ``:3``,
-… after it, in the order of the program, from the second on.
+consume it, behind those that only move its elements, and which of their operands it is; its shape;
+and after ``@`` the id that Core AI's tools show. What is not recorded is left out. None of that
+changes when a weight is quantized, so neither does its name. Weights that would have one name get
+``:2``, ``:3``, … after it, in the order in which the program uses them, from the second on.
 
 Names are of letters, digits and ``_./@:-`` alone, so a name as a glob matches itself only.
 """
@@ -94,7 +94,15 @@ def _describe(way: Way) -> str:
     return " -> ".join([*(name for name in before if short_name(name) not in _UNSAID), last])
 
 
-_UNSAID = frozenset(
-    "broadcast_in_dims broadcast_to cast copy_discarding_constraints copy_with_constraints "
-    "expand_dims output reshape shrink_dims yield".split()
-)
+_UNSAID = {
+    "broadcast_in_dims",
+    "broadcast_to",
+    "cast",
+    "copy_discarding_constraints",
+    "copy_with_constraints",
+    "expand_dims",
+    "output",
+    "reshape",
+    "shrink_dims",
+    "yield",
+}

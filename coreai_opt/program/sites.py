@@ -13,6 +13,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from coreai_opt.program import ir
+from coreai_opt.program.axis_roles import block_meaning
 from coreai_opt.program.following import Follower, Way
 from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor
 from coreai_opt.reference import WEIGHT_DTYPES
@@ -51,8 +52,10 @@ def find_sites(program: AIProgram) -> list[Site]:
         tensor = tensor_of(op.result.type)
         if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
             continue
-        ways = follower.follow(op)
-        found.setdefault(_value(op), []).append(_Place(order.of_first(ways), op, tensor, ways))
+        ways = sorted(follower.follow(op), key=order.of)
+        found.setdefault((_value(op), _meaning(ways)), []).append(
+            _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
+        )
     places = [sorted(same, key=_position) for same in found.values()]
     return [
         Site(
@@ -97,12 +100,9 @@ class _Order:
         """Return the ops of these names."""
         return [op for op in self._numbers if op.name in names]
 
-    def of_first(self, ways: Iterable[Way]) -> _Position:
-        """Return where a value is first used, of the ways that it goes."""
-        return min(map(self._of, ways), default=_NEVER)
-
-    def _of(self, way: Way) -> _Position:
-        # In the value's own graph: what moves it there may stand far from what uses it.
+    def of(self, way: Way) -> _Position:
+        """Return where a value is used, in its own graph, if it goes this way."""
+        # What moves it there may stand far from what uses it.
         within = takewhile(lambda use: use.op.name not in (ir.INVOKE, ir.OUTPUT), way.uses)
         last = len(list(within))
         return self._of_op(way.uses[min(last, len(way.uses) - 1)].op)
@@ -128,11 +128,17 @@ def _is_site(op: Op) -> bool:
     return ir.operand_constant(op, 0) is not None
 
 
+def _meaning(ways: Iterable[Way]) -> object:
+    """Return what must be the same for constants of one value to be quantized alike."""
+    contractions = (way.contraction for way in ways)
+    return frozenset(block_meaning(one.layout) for one in contractions if one is not None)
+
+
 def _value(op: Op) -> object:
     """Return what is the same for ops that return the same value."""
     if op.name == ir.CONSTANT:
         return ir.constant_value(op)
     stored = [ir.operand_constant(op, operand) for operand in range(len(op.operands))]
-    if None in stored:
+    if any(constant is None for constant in stored):
         return op
     return op.name, *map(ir.constant_value, stored)

@@ -8,8 +8,8 @@ import numpy as np
 
 from coreai_opt.program import ir
 from coreai_opt.program.contraction import Contraction
-from coreai_opt.program.forms.blockwise import granularity_of, scheme_of
 from coreai_opt.program.following import Ending
+from coreai_opt.program.forms.blockwise import granularity_of, scheme_of
 from coreai_opt.program.ir import AIProgram, Op, Tensor
 from coreai_opt.program.names import Names, describe_ways, names_of
 from coreai_opt.program.sites import Site, find_sites
@@ -40,6 +40,11 @@ class Weight:
         return self.site.ops
 
     @property
+    def op(self) -> Op:
+        """The first of :attr:`ops`."""
+        return self.ops[0]
+
+    @property
     def tensor(self) -> Tensor:
         """Its shape and element type."""
         return self.site.tensor
@@ -64,7 +69,7 @@ class Weight:
     @cached_property
     def location(self) -> str:
         """Where it comes from, by Core AI's debug information."""
-        return ir.location_text(self.ops[0])
+        return ir.location_text(self.op)
 
     @cached_property
     def consumers(self) -> str:
@@ -125,6 +130,11 @@ class QuantizedWeight:
     num_scales: int
     nbytes: int
     consumers: str
+
+    @property
+    def op(self) -> Op:
+        """The first of :attr:`ops`."""
+        return self.ops[0]
 
     @property
     def granularity(self) -> CompressionGranularity:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-from coreai._compiler import ir
+from coreai._compiler import ir as mlir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import copy_constant_value_to_array
 from coreai.authoring import (
     AIModelAsset,
@@ -27,6 +27,8 @@ from coreai.authoring import (
 )
 from coreai.authoring.constant import constant
 from coreai.runtime import NDArray
+
+from coreai_opt.program import ir
 
 Array = npt.NDArray[Any]
 Signature = Mapping[str, tuple[tuple[int, ...], Any]]
@@ -113,7 +115,7 @@ def if_(
 def while_(
     flag: Value, start: tuple[Value, ...], body: Callable[..., tuple[Value, ...]]
 ) -> tuple[Value, ...]:
-    """A ``coreai.while`` that computes ``body`` of what it computed before, beginning at ``start``."""
+    """A ``coreai.while`` that computes ``body`` over and over, of ``start`` at first."""
     from coreai._compiler.dialects import coreai  # it must be imported after coreai.authoring
 
     kinds = [value._to_mlir().type for value in start]
@@ -184,7 +186,7 @@ def ops(program: AIProgram) -> list[Any]:
 
     def visit(op: Any) -> Any:
         found.append(op)
-        return ir.WalkResult.ADVANCE
+        return mlir.WalkResult.ADVANCE
 
     program._module._mlir_module.operation.walk(visit)
     return found
@@ -227,6 +229,15 @@ def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...
     from coreai_opt.program.weights import find_weights
 
     return [weight.shape for weight in find_weights(program, threshold)]
+
+
+def roles(layout: Any) -> str:
+    """The roles of each axis, e.g. ``"B2.O3 I4 T3"``: axis 0 is 2 groups of 3 output channels."""
+    letters = {"BATCH": "B", "OUTPUT": "O", "INPUT": "I", "TAP": "T", "OUTPUT_TAP": "P"}
+    return " ".join(
+        ".".join(f"{letters[factor.role.name]}{factor.size}" for factor in axis) or "-"
+        for axis in layout
+    )
 
 
 TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)
