@@ -24,6 +24,7 @@ from coreai_opt.program import ir
 from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.contraction import Contraction
 from coreai_opt.program.following import MATMULS, TRANSPOSED_CONVOLUTIONS
+from coreai_opt.program.functions import Sizes, find_function
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.runtime import run_each
 from coreai_opt.program.weights import Weight, find_weights
@@ -80,21 +81,18 @@ class _Plan:
             self.channels[weight.name] = math.prod(lengths)
 
     def _source(self, contraction: Contraction) -> _Source:
-        assert contraction.input is not None
+        assert contraction.activation is not None
         groups, _, columns = contraction.matrix_shape
-        indices = contraction.gather
+        op, gather, calls = contraction.op, contraction.gather, contraction.calls
         return _Source(
-            activation=self._probe(contraction.input, contraction.calls),
-            indices=None
-            if indices is None
-            else self._probe(indices.operands[1], contraction.calls),
+            activation=self._number(ir.probe_operand(op, contraction.activation, calls)),
+            indices=None if gather is None else self._number(_indices(gather, calls)),
             reader=_reader(contraction),
             groups=groups,
             columns=columns,
         )
 
-    def _probe(self, value: ir.Value, calls: tuple[ir.Op, ...]) -> int:
-        probe = ir.Probe(value, calls)
+    def _number(self, probe: ir.Probe) -> int:
         if probe not in self.probes:
             self.probes.append(probe)
         return self.probes.index(probe)
@@ -104,23 +102,26 @@ def calibrate_program(
     program: ir.AIProgram,
     samples: Iterable[Sample] | Sample,
     *,
-    function: str,
+    function: str | None,
+    sizes: Sizes | None,
     weight_num_threshold: int,
     max_rows: int,
     progress: Callable[[int], None] | None,
 ) -> Calibration:
     """Do what :func:`coreai_opt.coreai_utils.calibrate` does, for arguments that were checked."""
+    name, _ = find_function(program, function)
+    states: Sample = {}
     if isinstance(samples, Mapping):
-        samples = split_samples(program, samples)
+        samples, states = split_samples(program, samples, function=name)
     watched = copy.deepcopy(program)  # shares the constants
     widened = ir.widen_to_float32(watched)
     plan = _Plan()
     for weight in find_weights(watched, weight_num_threshold):
         plan.add(weight)
     _check_memory(plan, widened)
-    outputs = ir.expose(watched, function, plan.probes)
-    run = _Run(plan, outputs, function, max_rows, progress)
-    run_each(watched, samples, run.take, function=function)
+    outputs = ir.expose(watched, name, plan.probes)
+    run = _Run(plan, outputs, name, max_rows, progress)
+    run_each(watched, samples, run.take, function=name, states=states, sizes=sizes)
     if run.samples == 0:
         raise CalibrationError("samples must hold at least one sample; got none")
     moments, left = run.finish()
@@ -216,12 +217,12 @@ class _Run:
         return moments, self._left
 
 
-def _numbers(gather: ir.Op) -> ir.Value:
-    """Return the indices of a gather before they were repeated for every element of a matrix."""
-    value = gather.operands[1]
-    while getattr(value.owner, "name", None) in _REPEATS:
-        value = value.owner.operands[0]
-    return value
+def _indices(gather: ir.Op, calls: tuple[ir.Op, ...]) -> ir.Probe:
+    """Return the probe of a gather's indices, before they were repeated for every element."""
+    op, operand = gather, 1
+    while getattr(op.operands[operand].owner, "name", None) in _REPEATS:
+        op, operand = op.operands[operand].owner, 0
+    return ir.probe_operand(op, operand, calls)
 
 
 def _multiplied(weight: Weight) -> list[Contraction]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from coreai_opt.calibration.calibration import Calibration
+    from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIProgram
 
     Array = npt.NDArray[Any]
@@ -22,7 +23,8 @@ def calibrate(
     program: AIProgram,
     samples: Iterable[Mapping[str, Array]] | Mapping[str, Array],
     *,
-    function: str = "main",
+    function: str | None = None,
+    sizes: Sizes | None = None,
     weight_num_threshold: int = 1024,
     max_rows: int = 1024,
     progress: Callable[[int], None] | None = None,
@@ -41,8 +43,13 @@ def calibrate(
     Args:
         program: the program, with float weights; it is left as it is.
         samples: an iterable of the inputs of a run each, arrays by name; or arrays by name with one
-            axis more than the inputs, which hold a sample per index of the first.
-        function: the graph to run. Calibrations of several can be merged.
+            axis more than the inputs, which hold a sample per index of the first. Arrays of states,
+            such as a cache of keys and values, may be beside them; every sample starts from those,
+            and from zeros where there are none.
+        function: the name of the function to run; None for the only one there is. Calibrations of
+            several can be merged.
+        sizes: of states that start as zeros the length of each dimension that is not fixed, by
+            name; 32 where it is not given.
         weight_num_threshold: only constants with more elements than this are weights.
         max_rows: of how many positions of a sample (tokens, pixels) to take the activations at most,
             for each weight; of more, so many at random.
@@ -71,6 +78,7 @@ def calibrate(
         program,
         samples,
         function=function,
+        sizes=sizes,
         weight_num_threshold=threshold,
         max_rows=most,
         progress=progress,

@@ -43,7 +43,7 @@ from coreai_opt.program.ir.ops import (
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
-from coreai_opt.program.ir.probes import Probe, expose, widen_to_float32
+from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
 from coreai_opt.program.ir.signatures import (
     Port,
     Signature,
@@ -104,6 +104,7 @@ __all__ = [
     "operand_constant",
     "operations",
     "origin",
+    "probe_operand",
     "port",
     "read_constant",
     "read_integers",

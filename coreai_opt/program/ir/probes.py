@@ -11,16 +11,14 @@ from coreai_opt.program.ir.builder import Builder, replace
 from coreai_opt.program.ir.constants import read_constant
 from coreai_opt.program.ir.core_ai import AIProgram, mlir
 from coreai_opt.program.ir.graphs import INVOKE, argument_of_graph, callee_name
-from coreai_opt.program.ir.ops import CONSTANT, find_graph, graph_name, operations
+from coreai_opt.program.ir.ops import CONSTANT, graph_name, graphs, operations
+from coreai_opt.program.ir.signatures import port
 from coreai_opt.program.ir.tensors import Op, Type, Value, static_tensor
 
 _IF = "coreai.if"
 _GRAPH = "coreai.graph"
+_ADD = "coreai.decomposable.broadcasting_add"
 _HALF = re.compile(r"b?f16\b")
-
-
-class ProbeError(ValueError):
-    """A value cannot become an output."""
 
 
 class Probe(NamedTuple):
@@ -30,10 +28,23 @@ class Probe(NamedTuple):
         value: the value.
         calls: the ``coreai.invoke`` ops through which its graph is entered, outermost first; empty
             if it counts whoever enters.
+        block: where it is watched: in a branch it is zeros when another one is taken.
     """
 
     value: Value
-    calls: tuple[Op, ...] = ()
+    calls: tuple[Op, ...]
+    block: Any
+
+
+def probe_operand(op: Op, operand: int, calls: tuple[Op, ...] = ()) -> Probe:
+    """Return the probe of what an op takes, whenever it takes it.
+
+    Args:
+        op: the op.
+        operand: number of the operand.
+        calls: as in :class:`Probe`.
+    """
+    return Probe(op.operands[operand], calls, op.operation.block)
 
 
 def expose(program: AIProgram, function: str, probes: Sequence[Probe]) -> list[list[str] | str]:
@@ -62,12 +73,26 @@ class _Wanted:
     Attributes:
         number: of the probe.
         value: where it has got to.
-        calls: as in :class:`Probe`.
+        calls, block: as in :class:`Probe`.
     """
 
     number: int
     value: Value
     calls: tuple[Op, ...]
+    block: Any
+
+    @property
+    def around(self) -> Op:
+        """The op in whose region it is."""
+        return self.block.owner.operation
+
+    @property
+    def depth(self) -> int:
+        """How many ops are around it inside of its graph."""
+        depth, op = 0, self.around
+        while op.name != _GRAPH:
+            depth, op = depth + 1, op.parent.operation
+        return depth
 
 
 class _Exposure:
@@ -78,10 +103,13 @@ class _Exposure:
 
     def run(self, probes: Sequence[Probe]) -> list[list[str] | str]:
         self._names = [[] for _ in probes]
-        self._wanted = [_Wanted(i, probe.value, probe.calls) for i, probe in enumerate(probes)]
+        self._wanted = [_Wanted(number, *probe) for number, probe in enumerate(probes)]
+        interleaved = [w for w in self._wanted if port("", w.value.type).is_interleaved]
+        self._give_up(interleaved, "it is interleaved in memory, so that no array can be read")
+        self._wanted = [w for w in self._wanted if w not in interleaved]
         # Every graph after those that it calls, so that its own calls are made anew but once.
         for name in _callees_first(self._program, self._function):
-            here = [w for w in self._wanted if graph_name(_owner(w.value)) == name]
+            here = [w for w in self._wanted if graph_name(w.around) == name]
             self._wanted = [w for w in self._wanted if w not in here]
             here = list(self._out_of_branches(here))
             if name == self._function:
@@ -94,15 +122,15 @@ class _Exposure:
         """Yield the values in the graph's own block, those of branches as results of their if."""
         pending = list(here)
         while pending:
-            depth = max(_depth(w.value) for w in pending)
-            deepest = [w for w in pending if _depth(w.value) == depth]
+            depth = max(w.depth for w in pending)
+            deepest = [w for w in pending if w.depth == depth]
             if depth == 0:
                 yield from deepest
                 return
             pending = [w for w in pending if w not in deepest]
             while deepest:
-                branch = _owner(deepest[0].value)
-                inside = [w for w in deepest if _owner(w.value) == branch]
+                branch = deepest[0].around
+                inside = [w for w in deepest if w.around == branch]
                 deepest = [w for w in deepest if w not in inside]
                 if branch.name != _IF:
                     self._give_up(inside, f"it is inside {branch.name}")
@@ -129,14 +157,14 @@ class _Exposure:
             for w in inside:
                 tensor = static_tensor(w.value)
                 assert tensor is not None
-                is_here = _block_of(w.value) == block
-                values.append(w.value if is_here else build.splat(0, tensor.shape, tensor.element))
+                zeros = build.splat(0, tensor.shape, tensor.element)
+                values.append(_computed(w.value, zeros, end) if w.block == block else zeros)
             _create(end, [], [*end.operands, *values])
             end.erase()
         first = len(branch.results)
         new = self._recreate(branch, [w.value.type for w in inside], others)
         for place, w in enumerate(inside):
-            w.value = new.results[first + place]
+            w.value, w.block = new.results[first + place], new.operation.block
 
     def _recreate(self, op: Op, types: list[Type], others: Iterable[_Wanted] = ()) -> Op:
         """Make ``op`` with more results; what uses it uses the new one, as probes under way do."""
@@ -155,33 +183,45 @@ class _Exposure:
         return new
 
     def _add_outputs(self, here: list[_Wanted]) -> None:
-        graph = find_graph(self._program, self._function)
-        values = [w.value for w in here]
-        distinct = [v for i, v in enumerate(values) if v not in values[:i]]
-        names = [f"probe.{i}" for i in range(len(distinct))]
-        _extend_graph(graph, distinct, names)
+        graph = graphs(self._program)[self._function]
+        values = _distinct(w.value for w in here)
+        names = [f"probe.{i}" for i in range(len(values))]
+        _extend_graph(graph, values, names)
         for w in here:
             found = self._names[w.number]
             assert isinstance(found, list)
-            found.append(names[distinct.index(w.value)])
+            found.append(names[values.index(w.value)])
 
     def _add_results(self, name: str, here: list[_Wanted]) -> None:
-        graph = find_graph(self._program, name)
+        graph = graphs(self._program)[name]
         of_caller = {w.number: argument_of_graph(w.value) for w in here}
         inner = [w for w in here if of_caller[w.number] is None]
-        if inner:
-            _extend_graph(graph, [w.value for w in inner], [None] * len(inner))
+        values = _distinct(w.value for w in inner)
+        if values:
+            _extend_graph(graph, values, [None] * len(values))
         calls = operations(self._program, INVOKE)
         for call in [call for call in calls if callee_name(call) == name]:
             first = len(call.results)
             through = [w for w in here if not w.calls or w.calls[-1] == call]
-            new = self._recreate(call, [w.value.type for w in inner], here) if inner else call
+            new = self._recreate(call, [value.type for value in values], here) if values else call
             for w in through:
                 place = of_caller[w.number]
-                value = (
-                    new.results[first + inner.index(w)] if place is None else new.operands[place]
-                )
-                self._wanted.append(_Wanted(w.number, value, w.calls[:-1]))
+                if place is None:
+                    value = new.results[first + values.index(w.value)]
+                else:
+                    value = new.operands[place]
+                self._wanted.append(_Wanted(w.number, value, w.calls[:-1], new.operation.block))
+
+
+def _computed(value: Value, zeros: Value, end: Op) -> Value:
+    """Return a value as what is computed in the block that ends with ``end``.
+
+    Core AI 1.0.0b3 does not run an if that returns values alone that were there before.
+    """
+    if getattr(value.owner, "name", None) is not None and value.owner.operation.block == end.block:
+        return value
+    at, place = end.location, mlir.InsertionPoint(end)
+    return mlir.Operation.create(_ADD, [value.type], [value, zeros], loc=at, ip=place).result
 
 
 def _create(op: Op, types: list[Type], operands: list[Value]) -> Op:
@@ -206,6 +246,9 @@ def _extend_graph(graph: Op, values: list[Value], names: Sequence[str | None]) -
     """Add results to a graph, with or without names."""
     (block,) = graph.regions[0].blocks
     end, context = _last(block), graph.context
+    nothing = mlir.DictAttr.get({}, context=context)
+    named = "res_attrs" in graph.attributes  # else nothing has a name
+    before = list(graph.attributes["res_attrs"]) if named else [nothing] * len(end.operands)
     results = [*end.operands, *values]
     _create(end, [], results)
     end.erase()
@@ -217,13 +260,14 @@ def _extend_graph(graph: Op, values: list[Value], names: Sequence[str | None]) -
     graph.attributes["function_type"] = mlir.TypeAttr.get(kind, context=context)
     more = [
         mlir.DictAttr.get(
-            {} if name is None else {"coreai.name": mlir.StringAttr.get(name, context=context)},
-            context=context,
+            {"coreai.name": mlir.StringAttr.get(name, context=context)}, context=context
         )
+        if name is not None
+        else nothing
         for name in names
     ]
     graph.attributes["res_attrs"] = mlir.ArrayAttr.get(
-        [*graph.attributes["res_attrs"], *more], context=context
+        [*before, *more], context=context
     )
     if "composite_decl" in graph.attributes:  # it says which results there are
         del graph.attributes["composite_decl"]
@@ -233,22 +277,8 @@ def _last(block: Any) -> Op:
     return block.operations[len(block.operations) - 1].operation
 
 
-def _block_of(value: Value) -> Any:
-    owner = value.owner
-    return owner if isinstance(owner, mlir.Block) else owner.operation.block
-
-
-def _owner(value: Value) -> Op:
-    """The op in whose region a value is."""
-    return _block_of(value).owner.operation
-
-
-def _depth(value: Value) -> int:
-    """How many ops are around a value inside of its graph."""
-    depth, op = 0, _owner(value)
-    while op.name != _GRAPH:
-        depth, op = depth + 1, op.parent.operation
-    return depth
+def _distinct(values: Iterable[Value]) -> list[Value]:
+    return list(dict.fromkeys(values))
 
 
 def _callees_first(program: AIProgram, function: str) -> list[str]:
