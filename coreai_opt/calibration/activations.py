@@ -25,7 +25,7 @@ class Reader(Protocol):
     """How to read activations."""
 
     def rows(
-        self, activation: Array, indices: Array | None, most: int
+        self, activation: Array, indices: Array | None, most: int, /
     ) -> Iterator[tuple[int, Rows]]:
         """Yield groups of the weight, and rows ``[n, K]`` that each is multiplied with.
 
@@ -57,7 +57,7 @@ class MatmulReader:
     batch: Shape
 
     def rows(
-        self, activation: Array, indices: Array | None, most: int
+        self, activation: Array, indices: Array | None, most: int, /
     ) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         rows = activation.swapaxes(-1, -2) if self.transposed else activation
@@ -112,9 +112,7 @@ class ConvolutionReader:
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
 
-    def rows(
-        self, activation: Array, indices: None, most: int
-    ) -> Iterator[tuple[int, Rows]]:
+    def rows(self, activation: Array, _: Array | None, most: int, /) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         rank = len(self.kernel)
         axes = tuple(range(2, 2 + rank))
@@ -142,9 +140,7 @@ class TransposedConvolutionReader:
 
     groups: int
 
-    def rows(
-        self, activation: Array, indices: Array | None, most: int
-    ) -> Iterator[tuple[int, Rows]]:
+    def rows(self, activation: Array, _: Array | None, most: int, /) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         channels = activation.shape[1]
         rows = np.moveaxis(activation, 1, -1).reshape(-1, self.groups, channels // self.groups)

@@ -71,14 +71,11 @@ class Calibration:
         for name in self.digests.keys() & other.digests.keys():
             if self.digests[name] != other.digests[name]:
                 raise CalibrationError(f"the two calibrations are of different programs: {name}")
-        merged: dict[tuple[int, int], Moments] = {}
-        moments = {}
-        for name in {**self.moments, **other.moments}:
-            mine, theirs = self.moments.get(name), other.moments.get(name)
-            if mine is None or theirs is None:
-                moments[name] = mine or theirs
-                continue
-            key = id(mine), id(theirs)  # what was shared stays shared
+        merged: dict[tuple[int, int], Moments] = {}  # what was shared stays shared
+        moments = {**self.moments, **other.moments}
+        for name in self.moments.keys() & other.moments.keys():
+            mine, theirs = self.moments[name], other.moments[name]
+            key = id(mine), id(theirs)
             if key not in merged:
                 merged[key] = mine.merge(theirs)
             moments[name] = merged[key]

@@ -245,7 +245,7 @@ def _multiplied(weight: Weight) -> list[Contraction]:
 
 
 def calibrated_contraction(weight: Weight) -> Contraction | None:
-    """Return the contraction as whose matrices the moments of a weight are, None if there is none."""
+    """Return the contraction whose matrices a weight's moments are of, None if there is none."""
     try:
         return _multiplied(weight)[0]
     except CalibrationError:

@@ -122,6 +122,7 @@ class MomentSums:
 
     def moments(self) -> Moments:
         """Return the means; what is added after that is lost."""
+        rows = np.maximum(self._rows, 1)[:, np.newaxis, np.newaxis].astype(np.float32)
         for sums in self._sums:
-            sums /= np.maximum(self._rows, 1)[:, np.newaxis, np.newaxis].astype(np.float32)
+            np.divide(sums, rows, out=sums)
         return Moments(tuple(self._sums), self._rows)

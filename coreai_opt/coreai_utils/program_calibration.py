@@ -37,22 +37,22 @@ def calibrate(
 
     A copy of the program is run, with the activations as outputs; of float16 and bfloat16 it is
     computed in float32. The program must fit into memory, and the second moments of its weights
-    beside it: 4·K² bytes for what has K input channels (× positions of a convolution's kernel), once
-    for weights that are multiplied with the same, in parts above 4096.
+    beside it: 4·K² bytes for a weight with K input channels (× positions of a convolution's
+    kernel), once for weights that are multiplied with the same. Above 4096 they are kept in parts.
 
     Args:
         program: the program, with float weights; it is left as it is.
         samples: an iterable of the inputs of a run each, arrays by name; or arrays by name with one
             axis more than the inputs, which hold a sample per index of the first. Arrays of states,
-            such as a cache of keys and values, may be beside them; every sample starts from those,
-            and from zeros where there are none.
+            such as a cache of keys and values, may be beside the latter; every sample starts from
+            those, and from zeros where there are none.
         function: the name of the function to run; None for the only one there is. Calibrations of
             several can be merged.
         sizes: of states that start as zeros the length of each dimension that is not fixed, by
             name; 32 where it is not given.
         weight_num_threshold: only constants with more elements than this are weights.
-        max_rows: of how many positions of a sample (tokens, pixels) to take the activations at most,
-            for each weight; of more, so many at random.
+        max_rows: of how many positions of a sample (tokens, pixels) to take the activations at
+            most, for each weight; of more, so many at random.
         progress: called after each sample, in another thread, with how many were run. What it
             raises ends the call.
 

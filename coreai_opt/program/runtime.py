@@ -106,7 +106,7 @@ def run_each(
     stop = threading.Event()
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-        run = _run(asset, name, arrays, started, take, stop)
+        run = _run(asset, name, arrays, started, take=take, stop=stop)
         running = thread.submit(lambda: asyncio.run(run))
         try:
             running.result()
@@ -145,6 +145,7 @@ async def _run(
     name: str,
     samples: Iterable[Mapping[str, Array]],
     states: Mapping[str, Array],
+    *,
     take: Callable[[dict[str, Array]], None],
     stop: threading.Event,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Rows of activations: each weight's output is its matrices times the rows, computed another way."""
+"""Rows of activations: a weight's matrices times them are its output, computed another way."""
 
 import itertools
 
@@ -77,7 +77,8 @@ def test_convolution_rows_are_patches(groups, strides, dilations) -> None:
     rows = by_group(ConvolutionReader(groups, (3, 2), strides, dilations), x)
     matrices = weight.reshape(groups, 12 // groups, -1)
     out = [
-        (n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip((9, 11), (3, 2), strides, dilations)
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, s, d in zip((9, 11), (3, 2), strides, dilations, strict=True)
     ]
     for group in range(groups):
         channels = x[:, group * 6 // groups : (group + 1) * 6 // groups].astype(np.float64)

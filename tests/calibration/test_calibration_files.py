@@ -1,4 +1,4 @@
-"""A calibration in a file: what is saved is what is loaded, and what is no calibration is an error."""
+"""A calibration in a file: what is saved is what is loaded; all else is an error."""
 
 import dataclasses
 import json

@@ -263,7 +263,10 @@ def test_experts_have_the_rows_that_they_were_chosen_for() -> None:
 def test_matrices_behind_a_gather(transposed: bool) -> None:
     shape = (8, 48, 64) if transposed else (8, 64, 48)
     samples = [
-        {"x": random_weight((4, 1, 64), seed=seed), "rows": np.array([[1], [6], [1], [0]], np.int32)}
+        {
+            "x": random_weight((4, 1, 64), seed=seed),
+            "rows": np.array([[1], [6], [1], [0]], np.int32),
+        }
         for seed in (1, 2)
     ]
     moments = one(dict(calibrate(stack_program(random_weight(shape), transposed), samples).moments))

@@ -1,4 +1,4 @@
-"""Second moments against sums in float64, and what they are when rows are few, zero or not finite."""
+"""Second moments against sums in float64; rows that are zero or not finite; chunks; merging."""
 
 import numpy as np
 import pytest

@@ -152,7 +152,9 @@ def test_a_value_in_a_loop_cannot_be_an_output() -> None:
         {"y": ((3, 8), F32)},
     )
     (matmul,) = matmuls(program)
-    assert ir.expose(program, "main", [ir.probe_operand(matmul, 0)]) == ["it is inside coreai.while"]
+    assert ir.expose(program, "main", [ir.probe_operand(matmul, 0)]) == [
+        "it is inside coreai.while"
+    ]
 
 
 def test_half_floats_become_float32() -> None:

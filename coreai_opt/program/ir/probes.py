@@ -266,9 +266,7 @@ def _extend_graph(graph: Op, values: list[Value], names: Sequence[str | None]) -
         else nothing
         for name in names
     ]
-    graph.attributes["res_attrs"] = mlir.ArrayAttr.get(
-        [*before, *more], context=context
-    )
+    graph.attributes["res_attrs"] = mlir.ArrayAttr.get([*before, *more], context=context)
     if "composite_decl" in graph.attributes:  # it says which results there are
         del graph.attributes["composite_decl"]
 
