@@ -1,7 +1,7 @@
 /*
  * scales_template.h - from the statistics of a block to its scale and zero point
  *
- * The observer MINMAX; the C twin of reference/scales.py. A scale is held as the binary32 number that
+ * The observer MINMAX; the C twin of reference/minmax.py. A scale is held as the binary32 number that
  * its stored form stands for, since codes are computed from what is stored.
  *
  * Included once per instruction set, with TARGET and VECTOR as kernels_template.h has them: the loops

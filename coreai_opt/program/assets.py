@@ -17,8 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from coreai_opt.exceptions import CoreAIError, InputError
+
 if TYPE_CHECKING:
-    from coreai_opt.program.ir import AIModelAsset
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
 
 SUFFIX = ".aimodel"
 _PROGRAM = "main.mlirb"
@@ -36,21 +38,35 @@ def load_asset(path: Path) -> AIModelAsset:
         path: the asset's folder.
 
     Raises:
-        ValueError: there is no asset there, or it is damaged.
+        InputError: there is no asset there, or it is damaged.
     """
     from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
 
     if not path.is_dir():
-        raise ValueError(f"{path} {_what_is_there(path)}")
+        raise InputError(f"{path} {_what_is_there(path)}")
     _check_program(path)
     try:
         asset = AIModelAsset.load(path)
         asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
     except RuntimeError as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is damaged: its metadata cannot be read ({error}); {_ANEW}"
         ) from None
     return asset
+
+
+def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
+    """Write a program to ``path``, with the metadata of the asset ``like``.
+
+    Raises:
+        CoreAIError: Core AI could not, and why, for instance because the disk is full.
+    """
+    try:
+        program.save_asset(path, metadata=like.metadata)
+    except RuntimeError as error:
+        # Core AI says "failed to persist …" and keeps why in the cause.
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        raise CoreAIError(f"{error}{cause}") from error
 
 
 def asset_bytes(path: Path) -> int:
@@ -66,14 +82,14 @@ def check_destination(path: Path, *, force: bool) -> None:
         force: whether what stands there may be replaced.
 
     Raises:
-        ValueError: it cannot, and why.
+        InputError: it cannot, and why.
     """
     if path.suffix != SUFFIX:
-        raise ValueError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
+        raise InputError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
     if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+        raise InputError(f"there is no folder {path.parent} to write {path.name} to: make it first")
     if os.path.lexists(path) and not force:
-        raise ValueError(f"{path} exists; use --force to replace it")
+        raise InputError(f"{path} exists; use --force to replace it")
 
 
 def check_space(path: Path, size: int) -> None:
@@ -84,11 +100,11 @@ def check_space(path: Path, size: int) -> None:
         size: bytes it will take.
 
     Raises:
-        ValueError: it has not.
+        InputError: it has not.
     """
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        raise ValueError(
+        raise InputError(
             f"{path} needs {size:,} bytes; {free:,} bytes are free: make room, or write to another "
             "disk"
         )
@@ -175,11 +191,11 @@ def _what_is_there(path: Path) -> str:
 def _check_program(path: Path) -> None:
     program = path / _PROGRAM
     if not program.is_file():
-        raise ValueError(f"{path} is not a model asset: it holds no {_PROGRAM}")
+        raise InputError(f"{path} is not a model asset: it holds no {_PROGRAM}")
     digest = path / _DIGEST
     with program.open("rb") as file:
         if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
-            raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
+            raise InputError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
         file.seek(0)
         if digest.is_file() and hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
-            raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
+            raise InputError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")

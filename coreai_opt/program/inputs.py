@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import InputError
 from coreai_opt.program import ir
 from coreai_opt.program.ir import AIProgram, Op, Port, Value
 from coreai_opt.program.runtime import GRAPH
@@ -28,7 +29,7 @@ def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
         seed: the same numbers come from the same seed.
 
     Raises:
-        ValueError: an input has dimensions that are not fixed, or is no array of numbers.
+        InputError: an input has dimensions that are not fixed, or is no array of numbers.
     """
     rng = np.random.default_rng(seed)
     values = ir.graph_inputs(program, GRAPH)
@@ -47,21 +48,21 @@ def split_samples(program: AIProgram, inputs: Mapping[str, Array]) -> list[dict[
             hold a sample for each index of the first.
 
     Raises:
-        ValueError: they hold different numbers of samples, or none.
+        InputError: they hold different numbers of samples, or none.
     """
     ranks = {port.name: len(port.shape) for port in ir.signature(program, GRAPH).inputs}
     if not all(array.ndim == ranks.get(name, -1) + 1 for name, array in inputs.items()):
         return [dict(inputs)]  # run_program says what is wrong with them, if anything is
     counts = {name: len(array) for name, array in inputs.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise ValueError(f"inputs must hold the same number of samples, at least 1; got {counts}")
+        raise InputError(f"inputs must hold the same number of samples, at least 1; got {counts}")
     count = next(iter(counts.values()))
     return [{name: array[i] for name, array in inputs.items()} for i in range(count)]
 
 
 def _random(port: Port, value: Value, rng: np.random.Generator) -> Array:
     if port.dtype is None or None in port.shape:
-        raise ValueError(
+        raise InputError(
             f"input {port} is no array of a fixed shape, so none can be made up: give inputs "
             "(--inputs FILE.npz)"
         )

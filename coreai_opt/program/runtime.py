@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import CoreAIError, InputError
 from coreai_opt.program.ir import (
     AIModelAsset,
     AIProgram,
@@ -56,16 +57,19 @@ def run_samples(
         of each sample the outputs by name, sorted; copies.
 
     Raises:
-        ValueError: inputs that the program does not take as they are, or a program that has some
+        InputError: inputs that the program does not take as they are, or a program that has some
             the runtime cannot be given; the message names the input.
-        RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
+        CoreAIError: what the runtime says when it fails, e.g. of an index out of range.
     """
     ports = signature(program_of(program), GRAPH).inputs
     arrays = [_matching(ports, sample) for sample in samples]
     _wait_at_exit()
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-        return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
+        try:
+            return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
+        except RuntimeError as error:
+            raise CoreAIError(str(error)) from error
 
 
 def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
@@ -78,7 +82,7 @@ def check_same_signature(reference: AIProgram, other: AIProgram) -> None:
     signatures = signature(reference, GRAPH), signature(other, GRAPH)
     for what, ports, others in zip(Signature._fields, *signatures, strict=True):
         if _shapes(ports) != _shapes(others):
-            raise ValueError(
+            raise InputError(
                 f"the {what} of the two programs differ: "
                 f"{', '.join(map(str, ports))} and {', '.join(map(str, others))}"
             )
@@ -139,10 +143,10 @@ def _matching(ports: tuple[Port, ...], inputs: Mapping[str, Array]) -> dict[str,
     """Return what the runtime takes for ``inputs``: it would end the process on some arrays."""
     takes = "; the program takes " + ", ".join(map(str, ports))
     for name in inputs.keys() - {port.name for port in ports}:
-        raise ValueError(f"the program has no input {name!r}{takes}")
+        raise InputError(f"the program has no input {name!r}{takes}")
     for port in ports:
         if port.name not in inputs:
-            raise ValueError(f"there is no array for input {port.name!r}{takes}")
+            raise InputError(f"there is no array for input {port.name!r}{takes}")
     return {port.name: _converted(port, np.asarray(inputs[port.name])) for port in ports}
 
 
@@ -153,7 +157,7 @@ def _converted(port: Port, array: Array) -> Array:
     )
     converted = _cast(array, port.dtype) if fits else None
     if converted is None:
-        raise ValueError(
+        raise InputError(
             f"input {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
         )
     return np.ascontiguousarray(converted)
@@ -162,9 +166,9 @@ def _converted(port: Port, array: Array) -> Array:
 def _check_can_be_given(port: Port) -> None:
     """Raise ValueError for an input that this package cannot give the runtime."""
     if port.dtype is None:
-        raise ValueError(f"input {port.name!r} of the program is no array of numbers: {port.type}")
+        raise InputError(f"input {port.name!r} of the program is no array of numbers: {port.type}")
     if not port.shape:
-        raise ValueError(
+        raise InputError(
             f"input {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "
             "process when it is given one"
         )

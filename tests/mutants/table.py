@@ -1089,7 +1089,7 @@ _SEARCH = (
         ),
     ),
     *_mutants(
-        "reference/search.py",
+        "reference/mse.py",
         (
             "reference-search-grid",
             "first=22, dense=40",
@@ -1204,7 +1204,7 @@ _REFERENCE = (
         ),
     ),
     *_mutants(
-        "reference/scales.py",
+        "reference/minmax.py",
         (
             "reference-epsilon",
             "_usable(absmax / largest,",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from coreai_opt.exceptions import InputError
 from coreai_opt.program.ir.core_ai import AIProgram, mlir
 from coreai_opt.program.ir.tensors import Op, Value
 
@@ -51,7 +52,7 @@ def find_graph(program: AIProgram, name: str) -> Op:
     """Return the graph of this name.
 
     Raises:
-        ValueError: the program has no such graph.
+        InputError: the program has no such graph.
     """
     graphs = {
         mlir.StringAttr(op.attributes["sym_name"]).value: op.operation
@@ -59,7 +60,7 @@ def find_graph(program: AIProgram, name: str) -> Op:
         if "sym_name" in op.attributes
     }
     if name not in graphs:
-        raise ValueError(f"the program has no graph {name!r}; it has {sorted(graphs)}")
+        raise InputError(f"the program has no graph {name!r}; it has {sorted(graphs)}")
     return graphs[name]
 
 
