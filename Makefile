@@ -35,7 +35,7 @@ help:
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make docs    build the documentation into build/docs"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
-	@echo "make size    what the C library takes on small processors, see docs/embedded.md"
+	@echo "make size    measure the C library on small processors, write the tables of docs/embedded.md"
 	@echo "make amalgamate  the C library as two files in build/amalgamated/"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"
@@ -99,7 +99,7 @@ coverage:
 		'coverage>=7.10' gcovr
 	cd build/coverage && venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test]'
 	cd build/coverage && COVERAGE=1 venv/bin/python setup.py --quiet build_ext --inplace --force
-	cp build/coverage/build/coreai_opt/_native.c build/coverage/coreai_opt
+	cp build/coverage/build/coverage/coreai_opt/_native.c build/coverage/coreai_opt
 	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/test_packaging.py \
 		--ignore tests/csrc --ignore tests/faults/test_interrupts.py
 	cd build/coverage && venv/bin/coverage combine --quiet
@@ -150,10 +150,10 @@ c-warnings:
 	done
 
 size:
-	$(PYTHON) csrc/sizes.py
+	$(PYTHON) csrc/tools/sizes.py docs/embedded.md
 
 amalgamate:
-	$(PYTHON) csrc/amalgamate.py build/amalgamated
+	$(PYTHON) csrc/tools/amalgamate.py build/amalgamated
 
 wheel: .venv-build/installed
 	.venv-build/bin/python -m build --wheel

@@ -102,8 +102,8 @@ class Settings:
             Observer.MINMAX,
             _values(*Observer),
             "HOW",
-            "how scales are found: minmax takes them from the largest weight, mse searches for those "
-            "with the least squared error, which is slower (default: {default})",
+            "how scales are found: minmax takes them from the largest weight, mse searches for "
+            "those with the least squared error, which is slower (default: {default})",
         ),
     )
     indivisible: Indivisible | str | None = field(

@@ -31,7 +31,7 @@ def test_each_is_an_option_of_the_command():
 
 
 def test_each_is_a_key_of_a_rule_behind_those_that_match_weights():
-    assert KEYS == ("name", "consumer", "shape", "keep", *SETTINGS)
+    assert ("name", "consumer", "shape", "keep", *SETTINGS) == KEYS
     assert Rule("layer", "conv2d", (1, "*"), False).name == "layer"
 
 
