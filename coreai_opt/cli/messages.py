@@ -12,6 +12,14 @@ from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Me
 
 __all__ = ["of_error", "of_record"]
 
+_OPTIONS = {
+    "num_threads": "--threads",
+    "sizes": "--size",
+    "target_bytes": "--target-size",
+    "weight_num_threshold": "--threshold",
+}
+"""Options that have another name than the argument of the Python API."""
+
 
 def of_error(error: BaseException) -> str:
     """Return what an error has to say to who typed a command."""
@@ -19,7 +27,8 @@ def of_error(error: BaseException) -> str:
         return _worded(error.message)
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
         return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{error}{notes}" if str(error) else type(error).__name__
 
 
 def of_record(record: logging.LogRecord) -> str:
@@ -39,9 +48,9 @@ def _worded(message: Message) -> str:
 def _as_option(part: str | Argument | Value) -> str:
     match part:
         case Argument(name, None):
-            return option_of(name)
+            return _option(name)
         case Argument(name, Value(value)):
-            return f"{option_of(name)} {_plain(value)}"
+            return f"{_option(name)} {_plain(value)}"
         case Value(None):
             return "left out"
         case _:
@@ -56,6 +65,10 @@ def _as_key(part: str | Argument | Value) -> str:
             return _plain(value)
         case _:
             return str(part)
+
+
+def _option(name: str) -> str:
+    return _OPTIONS.get(name) or option_of(name)
 
 
 def _plain(value: object) -> str:

@@ -4,7 +4,7 @@ import argparse
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,6 @@ from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import (
     change,
-    print_comparisons,
     print_frontier,
     progress_bar,
     stdout,
@@ -31,7 +30,8 @@ from coreai_opt.cli.parser import (
     int_at_least,
     option_of,
 )
-from coreai_opt.coreai_utils import compare_programs, quantize_weights
+from coreai_opt.cli.running import add_function, print_outputs, sizes_of
+from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
@@ -52,7 +52,7 @@ from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
 
 if TYPE_CHECKING:
-    from coreai_opt.evaluation.output_comparison import Array
+    from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.program.weights import Counts
 
@@ -169,6 +169,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    """Add what is written, and what is done to see what came of it."""
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -187,6 +188,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help="run IN and the result on Core AI's runtime and print how far their outputs are "
         "apart, on --inputs or on random ones",
     )
+    add_function(group)
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
@@ -240,6 +242,8 @@ def _run(options: argparse.Namespace) -> None:
         target_size=options.target_size,
         min_sqnr=options.min_sqnr,
         inputs=options.inputs,
+        function=options.function,
+        sizes=sizes_of(options.sizes),
         plan_out=options.plan_out,
         report=options.report,
         dry_run=options.dry_run,
@@ -294,6 +298,8 @@ def quantize(
     target_size: int | None,
     min_sqnr: float | None,
     inputs: Path | None,
+    function: str | None,
+    sizes: "Sizes",
     plan_out: Path | None,
     report: Path | None,
     dry_run: bool,
@@ -318,6 +324,8 @@ def quantize(
             ``verify``.
         report: where to write a report: .html, .json or .md.
         dry_run: print what would become of each weight, and write no asset.
+        function: the name of the function to run for that; None for the only one.
+        sizes: lengths of dimensions that are not fixed.
         verify: run both programs and print how far their outputs are apart, before it is written.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
@@ -333,6 +341,8 @@ def quantize(
     _check_goal(goal, settings, rules, importance)
     if inputs is not None and not goal.option and not verify:
         raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
+    if (function is not None or sizes) and inputs is None and not verify:
+        raise UsageError("--function and --size need --verify or --inputs, which run the program")
     per_block = CompressionGranularity.PER_BLOCK
     if settings.block_size is not None and settings.granularity != per_block:
         raise UsageError("--block-size needs --granularity per_block")
@@ -351,7 +361,7 @@ def quantize(
         "num_threads": num_threads,
     }
     if goal.option:
-        overrides = _choose(program, size, goal, arrays, work)
+        overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
     before = count_weights(program, threshold)
     records = QuantizationReport(source.name)
     with _progress(before.weights, records if dry_run or report else None) as progress:
@@ -365,7 +375,14 @@ def quantize(
             **work,
         )
     if verify:
-        _verify(source, program, arrays)
+        print_outputs(
+            load_asset(source),
+            program,
+            inputs=inputs,
+            arrays=arrays,
+            function=function,
+            sizes=sizes,
+        )
     after = count_weights(program, threshold)
     with ExitStack() as outputs:
         if destination is not None:
@@ -438,11 +455,10 @@ def _choose(
     program: "AIProgram",
     size: int,
     goal: Goal,
-    inputs: Mapping[str, "Array"] | None,
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, inputs=inputs, **work)
+    weights = measure_weights(program, **work)
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
@@ -464,7 +480,7 @@ def _choose(
     )
     if goal.plan_out is not None:
         write_text(goal.plan_out, plan.to_toml())
-    of = "the weights" if inputs is None else "the outputs, about"
+    of = "the weights" if work["inputs"] is None else "the outputs, about"
     print_frontier(stdout(), plan, rest, f"SQNR of {of}")
     return plan.rules
 
@@ -482,12 +498,6 @@ def _progress(
                 callback(record)
 
         yield call if callbacks else None
-
-
-def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | None) -> None:
-    """Run the original and the quantized program, and print how far their outputs are apart."""
-    what = "Outputs on random inputs" if inputs is None else "Outputs on --inputs"
-    print_comparisons(stdout(), what, compare_programs(load_asset(source), program, inputs))
 
 
 def _check_size(path: Path, target: int | None) -> None:
