@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from coreai_opt import BackendMismatchError, QuantizedArray, _native, quantize_array
 from coreai_opt.arrays import backends
+from coreai_opt.arrays.threads import in_parallel
 from coreai_opt.reference import FORMATS
 
 from ..support.corpus import (

@@ -1324,8 +1324,8 @@ _REFERENCE = (
         "reference/quantize.py",
         (
             "reference-shift",
-            "return codes + offset, zero_point + offset",
-            "return codes + offset, zero_point",
+            "stored = zero_point + _code_range(format, symmetric, observer).offset",
+            "stored = zero_point",
             "INT's zero point is UINT's shifted down",
         ),
     ),
