@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import CoreAIError, InputError
 from coreai_opt.program import ir
 from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
 from coreai_opt.program.ir import AIModelAsset, AIProgram, NDArray, Port, Signature
@@ -66,11 +67,11 @@ def run_samples(
         of each sample the outputs by name, sorted; copies.
 
     Raises:
-        ValueError: a function, inputs, states or sizes that the program does not take as they are,
+        InputError: a function, inputs, states or sizes that the program does not take as they are,
             or a function that takes or returns what this cannot give or read; the message names it.
-        RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
+        CoreAIError: what the runtime says when it fails, e.g. of an index out of range.
     """
-    _, signature = find_function(program_of(program), function)
+    _, signature = _runnable(program, function, sizes)
     arrays = [_matching("input", signature.inputs, sample) for sample in samples]
     results: list[dict[str, Array]] = []
     run_each(program, arrays, results.append, function=function, states=states, sizes=sizes)
@@ -95,11 +96,9 @@ def run_each(
             call, and no further sample is run.
 
     Raises:
-        ValueError, RuntimeError: as :func:`run_samples`; the samples before have been run.
+        InputError, CoreAIError: as :func:`run_samples`; the samples before have been run.
     """
-    name, signature = find_function(program_of(program), function)
-    _check_can_be_run(signature)
-    check_sizes(signature, sizes)
+    name, signature = _runnable(program, function, sizes)
     arrays = (_matching("input", signature.inputs, sample) for sample in samples)
     started = _started(signature.states, states or {}, sizes)
     _wait_at_exit()
@@ -112,6 +111,16 @@ def run_each(
             running.result()
         finally:
             stop.set()  # Ctrl-C comes while this thread waits
+
+
+def _runnable(
+    program: AIProgram | AIModelAsset, function: str | None, sizes: Sizes | None
+) -> tuple[str, Signature]:
+    """Return the name of a function and what it takes, if it can be run with such sizes."""
+    name, signature = find_function(program_of(program), function)
+    _check_can_be_run(signature)
+    check_sizes(signature, sizes)
+    return name, signature
 
 
 def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
@@ -149,8 +158,9 @@ async def _run(
     take: Callable[[dict[str, Array]], None],
     stop: threading.Event,
 ) -> None:
-    async with asset.executable() as model:
-        with _quiet_stderr():
+    async with AsyncExitStack() as stack:
+        with _quiet_stderr(), _told_by_core_ai():
+            model = await stack.enter_async_context(asset.executable())
             function = model.load_function(name)
         for sample in samples:
             if stop.is_set():
@@ -158,9 +168,19 @@ async def _run(
             inputs = {name: NDArray(array) for name, array in sample.items()}
             # Copied, because the function changes them.
             kept = {name: NDArray(array.copy()) for name, array in states.items()}
-            outputs = await function(inputs, kept)
+            with _told_by_core_ai():
+                outputs = await function(inputs, kept)
             # Copied before the next run, which may use their memory.
             take({name: ir.read_output(y) for name, y in sorted(outputs.items())})
+
+
+@contextmanager
+def _told_by_core_ai() -> Iterator[None]:
+    """Raise what Core AI raises as CoreAIError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise CoreAIError(str(error)) from error
 
 
 @contextmanager
@@ -176,21 +196,21 @@ def _quiet_stderr() -> Iterator[None]:
 
 
 def _check_can_be_run(signature: Signature) -> None:
-    """Raise ValueError for what this package cannot give the runtime, or read of it."""
+    """Raise InputError for what this package cannot give the runtime, or read of it."""
     kinds = ("input", "state", "output")
     ports = [(k, port) for k, of in zip(kinds, signature, strict=True) for port in of]
     for kind, port in ports:
         if port.dtype is None:
-            raise ValueError(
+            raise InputError(
                 f"{kind} {port.name!r} of the program is no array of numbers: {port.type}"
             )
         if port.is_interleaved:
-            raise ValueError(
+            raise InputError(
                 f"{kind} {port.name!r} of the program, {port.type}, is interleaved in memory: Core "
                 "AI's runtime takes no array for it, so the function runs on devices alone"
             )
         if not port.shape and kind != "output":
-            raise ValueError(
+            raise InputError(
                 f"{kind} {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "
                 "process when it is given one"
             )
@@ -201,7 +221,7 @@ def _matching(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> d
     arrays = _known(kind, ports, given)
     for port in ports:
         if port.name not in arrays:
-            raise ValueError(f"there is no array for {kind} {port.name!r}{_takes(kind, ports)}")
+            raise InputError(f"there is no array for {kind} {port.name!r}{_takes(kind, ports)}")
     return {port.name: _converted(kind, port, arrays[port.name]) for port in ports}
 
 
@@ -221,7 +241,7 @@ def _started(
 def _known(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> dict[str, Array]:
     unknown = given.keys() - {port.name for port in ports}
     if unknown:
-        raise ValueError(f"the program has no {kind} {min(unknown)!r}{_takes(kind, ports)}")
+        raise InputError(f"the program has no {kind} {min(unknown)!r}{_takes(kind, ports)}")
     return {name: np.asarray(array) for name, array in given.items()}
 
 
@@ -235,7 +255,7 @@ def _converted(kind: str, port: Port, array: Array) -> Array:
     )
     converted = _cast(array, port.dtype) if fits else None
     if converted is None:
-        raise ValueError(
+        raise InputError(
             f"{kind} {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
         )
     return np.ascontiguousarray(converted)
