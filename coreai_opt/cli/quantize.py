@@ -39,6 +39,7 @@ from coreai_opt.program.assets import (
     check_space,
     load_asset,
     replacing,
+    save_program,
     write_text,
 )
 from coreai_opt.reference import FORMATS
@@ -436,7 +437,7 @@ def quantize(
         if destination is not None:
             check_space(destination, size - before.nbytes + after.nbytes)
             path = outputs.enter_context(replacing(destination, force=force))
-            program.save_asset(path, metadata=asset.metadata)
+            save_program(program, path, asset)
             _check_size(path, goal.target_size)
             size_after = asset_bytes(path)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
@@ -509,7 +510,7 @@ def _choose(
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, **work)
+    weights = measure_weights(program, sampled=goal.min_sqnr is None, **work)
     if not weights:
         raise ValueError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coreai_opt.program.ir import AIModelAsset
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
 
 SUFFIX = ".aimodel"
 _PROGRAM = "main.mlirb"
@@ -63,6 +63,13 @@ def load_asset(path: Path) -> AIModelAsset:
     if not (has_digest and _has_producer(path)):
         _check_opens(path)
     return asset
+
+
+def save_program(program: AIProgram, path: Path, origin: AIModelAsset) -> None:
+    """Save a program made of the asset ``origin``, whose metadata it keeps, at ``path``."""
+    from coreai_opt.program import ir  # noqa: PLC0415  # imports Core AI
+
+    ir.save(program, path, origin.metadata)
 
 
 def asset_bytes(path: Path) -> int:
