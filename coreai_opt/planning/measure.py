@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from coreai_opt.arrays.quantize import quantize_parsed
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
-from coreai_opt.planning.sample import Sample, take_sample
+from coreai_opt.planning.sample import Sample, take_sample, whole
 from coreai_opt.program.channel_axes import Blocks, weight_blocks
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.inputs import split_samples
@@ -20,6 +21,7 @@ from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
 
 Array = npt.NDArray[Any]
-Format = tuple[Mapping[str, Any], Settings]
+Format = tuple[Settings, CheckedSettings]
 """What a candidate is: its settings as a rule has them, and checked."""
 
 
@@ -35,7 +37,7 @@ class _Item(NamedTuple):
     """A weight, or several that are identical, and what candidates make of it."""
 
     weights: list[Weight]
-    measured: list[tuple[Mapping[str, Any], int, WeightError]]
+    measured: list[tuple[Settings, int, WeightError]]
 
 
 def measure_candidates(
@@ -43,7 +45,7 @@ def measure_candidates(
     weight_num_threshold: int,
     formats: Sequence[Format],
     inputs: Mapping[str, Array] | None,
-    probes: Sequence[Settings],
+    probes: Sequence[CheckedSettings],
     *,
     function: str | None,
     sampled: bool,
@@ -64,7 +66,7 @@ def measure_candidates(
         work: how to do it.
 
     Raises:
-        ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
+        InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
         RuntimeError: another thread is at work on the program.
     """
     with alone_with(program):
@@ -87,7 +89,7 @@ def _measure(
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
         sizes = [found.sizes for found in blocks if found is not None]
-        sample = take_sample(array, sizes if sampled else [])
+        sample = take_sample(array, sizes) if sampled else whole(array)
         digest = hashlib.sha256(sample.array.reshape(-1).view(np.uint8).data).digest()
         alike = items.setdefault((weight.shape, weight.dtype, digest, tuple(blocks)), [])
         item = next((item for item in alike if _is_same(item.weights[0], array)), None)
@@ -104,7 +106,7 @@ def _is_same(weight: Weight, array: Array) -> bool:
     return bool(np.array_equal(other.reshape(-1).view(np.uint8), array.reshape(-1).view(np.uint8)))
 
 
-def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
+def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
     try:
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
     except ValueError:  # a block size that does not divide
@@ -113,7 +115,7 @@ def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
 
 def _candidates(
     sample: Sample, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
-) -> Iterator[tuple[Mapping[str, Any], int, WeightError]]:
+) -> Iterator[tuple[Settings, int, WeightError]]:
     threads = work.num_threads
     for (given, settings), found in zip(formats, blocks, strict=True):
         if found is None:
@@ -130,7 +132,7 @@ def _candidates(
 
 def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
-    kept = Candidate({"keep": True}, stored_bytes(weight.op), math.inf, 0.0)
+    kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
         Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
         for given, nbytes, error in item.measured
@@ -157,7 +159,7 @@ class _Runs:
     """What a program computes from samples, to see what becomes of that.
 
     Raises:
-        ValueError: the samples are not the program's, or its outputs on them are not finite.
+        InputError: the samples are not the program's, or its outputs on them are not finite.
     """
 
     def __init__(
@@ -168,7 +170,7 @@ class _Runs:
         self._samples, self._states = split_samples(program, inputs, function=function)
         self._outputs = self._run(program)
         if not all(np.isfinite(y).all() for run in self._outputs for y in run.values()):
-            raise ValueError("the program's outputs on inputs hold a NaN or infinity")
+            raise InputError("the program's outputs on inputs hold a NaN or infinity")
 
     def _run(self, program: AIProgram) -> list[dict[str, Array]]:
         return run_samples(program, self._samples, function=self._function, states=self._states)
@@ -187,7 +189,7 @@ class _Runs:
         return float(np.mean(ratios))
 
 
-def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Work) -> float:
+def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], work: Work) -> float:
     """Return noise / signal of the outputs per noise / signal of a weight."""
     if not item.measured:
         return 0.0  # it is kept
@@ -200,7 +202,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Wor
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):
-                raise ValueError(
+                raise InputError(
                     f"the outputs on inputs hold a NaN or infinity when {item.weights[0].name} is "
                     "quantized, so there is no telling how much it matters: give other inputs"
                 )

@@ -10,7 +10,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.program.forms.blockwise import saved_bytes
 from coreai_opt.reference import FORMATS
 
-__all__ = ["Sample", "take_sample"]
+__all__ = ["Sample", "take_sample", "whole"]
 
 ELEMENTS = 1 << 20
 """A sample has about so many: its noise / signal is then within 1 % or so of the weight's, 0.05 dB,
@@ -48,6 +48,11 @@ class Sample(NamedTuple):
         )
 
 
+def whole(array: npt.NDArray[Any]) -> Sample:
+    """Return all of a weight as its sample."""
+    return Sample(array, 0, array.shape[0])
+
+
 def take_sample(array: npt.NDArray[Any], blocks: Sequence[Sequence[int]]) -> Sample:
     """Return a sample of a weight; all of it, if it is small or has no slices to choose from.
 
@@ -55,16 +60,18 @@ def take_sample(array: npt.NDArray[Any], blocks: Sequence[Sequence[int]]) -> Sam
     every part of the weight is there, and no period of its rows is met.
 
     Args:
-        array: the weight.
+        array: the weight, of one axis or more.
         blocks: block sizes that it is to be quantized with. They are those of the sample, too,
             because it is taken along an axis on which no block has more than one element.
     """
     axes = [axis for axis in range(array.ndim) if all(sizes[axis] == 1 for sizes in blocks)]
-    axis = max(axes, key=lambda axis: array.shape[axis], default=0)
-    length = array.shape[axis] if array.ndim else 1
-    slices = max(ELEMENTS // max(array.size // length, 1), _LEAST_SLICES)
-    if not axes or length < 2 * slices:
-        return Sample(array, 0, array.shape[0] if array.ndim else 1)
+    if not blocks or not axes:
+        return whole(array)
+    axis = max(axes, key=lambda axis: array.shape[axis])
+    length = array.shape[axis]
+    slices = max(ELEMENTS * length // array.size, _LEAST_SLICES)
+    if length < 2 * slices:
+        return whole(array)
     drawn = np.arange(slices) + np.random.default_rng(0).random(slices)
     chosen = np.floor(drawn * (length / slices)).astype(np.intp)
     return Sample(np.take(array, np.minimum(chosen, length - 1), axis), axis, length)
