@@ -14,7 +14,7 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
 
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
-from .quantize import check_finite, dequantize, quantize
+from .quantize import check_finite, dequantize, encode, find_scales, quantize
 
 __all__ = [
     "E8M0",
@@ -23,6 +23,8 @@ __all__ = [
     "Format",
     "check_finite",
     "dequantize",
+    "encode",
+    "find_scales",
     "pack",
     "quantize",
     "unpack",
