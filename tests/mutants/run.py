@@ -1,11 +1,13 @@
 """Break one rule at a time and see that a test fails each time: ``make mutants``.
 
-Each mutant of ``table.py`` is put into a copy of the project, only the objects that it touches are
+Each mutant of ``rules/`` is put into a copy of the project, only the objects that it touches are
 compiled again, and its tests run until the first one fails, the one that failed last time before
-all others. ``docs/mutants.md`` is the result; that no mutant survives is the exit code.
+all others: ``build/mutants.json`` remembers it. The last lines count what was killed and say what
+survived; that no mutant survives is the exit code.
 """
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -22,10 +24,10 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 from record import VARIABLE
-from table import MUTANTS, Mutant
+from rules import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-REPORT = ROOT / "docs" / "mutants.md"
+KILLERS = ROOT / "build" / "mutants.json"
 PARTS = (
     "coreai_opt",
     "csrc",
@@ -91,7 +93,7 @@ ARRAY = (
     "tests/array/test_backends.py",
 )
 C_LIBRARY = "tests/csrc"
-FIGURES = ("tests/array/test_budget.py", "tests/array/test_errors.py", "tests/test_compare.py")
+FIGURES = ("tests/planning/test_knapsack.py", "tests/evaluation")
 FILES = (
     "tests/faults/test_output.py",
     "tests/faults/test_damaged_assets.py",
@@ -99,8 +101,8 @@ FILES = (
     "tests/cli/test_cli_plan.py",
 )
 PROGRAM = ("tests/program", "tests/faults/test_other_threads.py")
-PLAN = ("tests/program/test_plan.py", "tests/faults/test_other_threads.py")
-REPORTS = ("tests/test_reports.py",)
+PLAN = ("tests/planning/test_plan.py", "tests/faults/test_other_threads.py")
+REPORTS = ("tests/reports/test_reports.py",)
 
 Selection = tuple[str, ...]
 
@@ -135,11 +137,12 @@ def processor_flags() -> frozenset[str]:
 
 def why_not_here(mutant: Mutant) -> str:
     """Return why a mutant cannot be tried on this machine, or nothing."""
-    if mutant.file in {"csrc/kernels/avx2.c", "csrc/kernels/avx512.c"}:
-        needed = "avx512bw" if "avx512" in mutant.file else "avx2"
+    file = mutant.file()
+    if file in {"csrc/kernels/avx2.c", "csrc/kernels/avx512.c"}:
+        needed = "avx512bw" if "avx512" in file else "avx2"
         if platform.machine() != "x86_64" or needed not in processor_flags():
             return f"the processor lacks {needed}"
-    if mutant.file == "csrc/kernels/neon.c" and shutil.which(NEON_COMPILER) is None:
+    if file == "csrc/kernels/neon.c" and shutil.which(NEON_COMPILER) is None:
         return f"{NEON_COMPILER} is not installed"
     return ""
 
@@ -172,11 +175,12 @@ class Tree:
         """
         if mutant is None:
             return self._first_failure(tests, None)
-        path = self.folder / mutant.file
+        file = mutant.file()
+        path = self.folder / file
         text = path.read_text()
         try:
-            path.write_text(mutant.apply(text))
-            touched = [s for s in self.objects if mutant.file in self._depends(s)]
+            path.write_text(mutant.apply(self.folder))
+            touched = [s for s in self.objects if file in self._depends(s)]
             self._link(self.objects | {s: self._compile(s, "mutant") for s in touched})
             return self._first_failure(tests, LONGEST)
         finally:
@@ -248,33 +252,8 @@ class Tree:
 
 
 def past_killers() -> dict[str, str]:
-    """Return which test killed which mutant in the report of the last run."""
-    rows = re.findall(
-        r"^\| (\S+) \|.*\| `(.+)` \|$", REPORT.read_text() if REPORT.exists() else "", re.M
-    )
-    return {name: f"tests/{test}" for name, test in rows}
-
-
-def report(outcomes: dict[str, str]) -> str:
-    """Return the report: what killed each mutant."""
-    killed = sum(outcome.startswith("`") for outcome in outcomes.values())
-    lines = [
-        "# Mutants",
-        "",
-        "`make mutants` writes this file. It breaks one rule at a time (`tests/mutants/table.py` "
-        "has the edits) and runs tests until the first one fails.",
-        f"Killed: {killed} of {len(outcomes)}.",
-    ]
-    files = dict.fromkeys(mutant.file for mutant in MUTANTS)
-    for file in files:
-        lines += ["", f"## {file}", "", "| mutant | rule that it breaks | killed by |"]
-        lines.append("|---|---|---|")
-        lines += [
-            f"| {mutant.name} | {mutant.rule} | {outcomes[mutant.name]} |"
-            for mutant in MUTANTS
-            if mutant.file == file
-        ]
-    return "\n".join(lines) + "\n"
+    """Return which test killed which mutant when it was last tried here."""
+    return json.loads(KILLERS.read_text()) if KILLERS.exists() else {}
 
 
 def main() -> int:
@@ -307,26 +286,29 @@ def main() -> int:
             tree = trees.get()
             try:
                 first = [(past[mutant.name],)] if mutant.name in past else []
-                killer = tree.killer(mutant, [*first, selection(mutant.file)])
+                killer = tree.killer(mutant, [*first, selection(mutant.file())])
             finally:
                 trees.put(tree)
-            result = f"`{killer.removeprefix('tests/')}`" if killer else "**survives**"
-            print(f"{time.monotonic() - started:5.0f} s  {mutant.name}: {result}", flush=True)
-            return result
+            seconds = time.monotonic() - started
+            print(f"{seconds:5.0f} s  {mutant.name}: {killer or 'SURVIVES'}", flush=True)
+            return killer or "survives"
 
         runnable = [mutant for mutant in chosen if not why_not_here(mutant)]
-        for failure in pool.map(unharmed, {selection(mutant.file) for mutant in runnable}):
+        for failure in pool.map(unharmed, {selection(mutant.file()) for mutant in runnable}):
             if failure:
                 print(f"{failure} fails without any mutant")
                 return 1
         outcomes = dict(zip((m.name for m in chosen), pool.map(outcome, chosen), strict=True))
 
-    if chosen == list(MUTANTS):
-        REPORT.write_text(report(outcomes))
-    for result in ("**survives**", "not run"):
-        names = [name for name, outcome in outcomes.items() if outcome.startswith(result)]
-        print(f"{result.strip('*')}: {len(names)} of {len(chosen)} {' '.join(names)}")
-    return int("**survives**" in outcomes.values())
+    survivors = [name for name, outcome in outcomes.items() if outcome == "survives"]
+    not_run = [name for name, outcome in outcomes.items() if outcome.startswith("not run")]
+    killers = {n: killer for n, killer in outcomes.items() if n not in {*survivors, *not_run}}
+    KILLERS.parent.mkdir(exist_ok=True)
+    KILLERS.write_text(json.dumps(past | killers, indent=1))
+    for what, names in (("not run", not_run), ("survives", survivors)):
+        print(f"{what}: {len(names)} {' '.join(names)}")
+    print(f"killed: {len(killers)} of {len(chosen)} in {time.monotonic() - started:.0f} s")
+    return int(bool(survivors))
 
 
 if __name__ == "__main__":
