@@ -16,6 +16,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     constants   constants, read into arrays
     builder     new ops in the place of old ones
     probes      values as outputs, and float32 instead of half floats
+    saving      programs on disk
 """
 
 from coreai_opt.program.ir.builder import Builder, Parts, replace
@@ -44,6 +45,7 @@ from coreai_opt.program.ir.ops import (
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
 from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
+from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
     Port,
     Signature,
@@ -111,6 +113,7 @@ __all__ = [
     "read_output",
     "read_packed",
     "replace",
+    "save",
     "static_tensor",
     "stored_bytes",
     "tensor_of",
