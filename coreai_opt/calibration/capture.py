@@ -103,6 +103,7 @@ def calibrate_program(
     samples: Iterable[Sample] | Sample,
     *,
     function: str | None,
+    states: Sample | None,
     sizes: Sizes | None,
     weight_num_threshold: int,
     max_rows: int,
@@ -110,9 +111,9 @@ def calibrate_program(
 ) -> Calibration:
     """Do what :func:`coreai_opt.coreai_utils.calibrate` does, for arguments that were checked."""
     name, _ = find_function(program, function)
-    states: Sample = {}
     if isinstance(samples, Mapping):
-        samples, states = split_samples(program, samples, function=name)
+        samples, found = split_samples(program, samples, function=name)
+        states = {**found, **(states or {})}
     watched = copy.deepcopy(program)  # shares the constants
     widened = ir.widen_to_float32(watched)
     plan = _Plan()

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  once, and then in any format:
-    coreai-opt calibrate model.aimodel model.calibration --inputs samples.npz
-    coreai-opt quantize model.aimodel int4.aimodel --dtype int4 \\
-        --granularity per_block --calibration model.calibration
+  on recorded inputs, once for all formats:
+    coreai-opt calibrate model.aimodel model.calibration --inputs inputs.npz
 
-
+  one function of several, on images of which 200 pixels are enough:
+    coreai-opt calibrate model.aimodel main.calibration --inputs inputs.npz \\
+        --function main --max-rows 200"""
 
 
 def add_parser(commands: Subcommands) -> None:
     """Add the subcommand to the command line."""
     parser = commands.add_parser(
         "calibrate",
-        help="run an asset on samples and write what quantize --calibration needs",
+        help="run an asset on samples and write what its weights are multiplied with",
         description="Run IN on samples on Core AI's runtime, and write the second moments of what "
         "each of its weights is multiplied with to OUT. quantize --calibration OUT rounds weights "
         "so that the outputs of their layers change least.",

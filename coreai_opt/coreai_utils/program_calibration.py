@@ -24,6 +24,7 @@ def calibrate(
     samples: Iterable[Mapping[str, Array]] | Mapping[str, Array],
     *,
     function: str | None = None,
+    states: Mapping[str, Array] | None = None,
     sizes: Sizes | None = None,
     weight_num_threshold: int = 1024,
     max_rows: int = 1024,
@@ -43,11 +44,11 @@ def calibrate(
     Args:
         program: the program, with float weights; it is left as it is.
         samples: an iterable of the inputs of a run each, arrays by name; or arrays by name with one
-            axis more than the inputs, which hold a sample per index of the first. Arrays of states,
-            such as a cache of keys and values, may be beside the latter; every sample starts from
-            those, and from zeros where there are none.
+            axis more than the inputs, which hold a sample per index of the first.
         function: the name of the function to run; None for the only one there is. Calibrations of
             several can be merged.
+        states: what states, such as a cache of keys and values, start as in every sample, by name;
+            those that are not given are zeros.
         sizes: of states that start as zeros the length of each dimension that is not fixed, by
             name; 32 where it is not given.
         weight_num_threshold: only constants with more elements than this are weights.
@@ -78,6 +79,7 @@ def calibrate(
         program,
         samples,
         function=function,
+        states=states,
         sizes=sizes,
         weight_num_threshold=threshold,
         max_rows=most,
