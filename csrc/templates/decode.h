@@ -56,7 +56,7 @@ TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, si
         KERNEL(decode_vector)
     (codes + i, KERNEL(load_parameters)(scale + i), v_load_i(zero + i), from, is_float,
      from->stream, to + i);
-    for (; i < count; i++)
+    for (; LANES > 1 && i < count; i++)
         KERNEL(decode_few)
     (codes + i, 1, v_set_f(scale[i]), v_set_i(zero[i]), from, is_float, to + i);
 }
@@ -154,7 +154,7 @@ TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf 
     }
     for (; i + LANES <= length; i += LANES)
         KERNEL(decode_vector)(codes + i, scale, zero, from, is_float, from->stream, to + i);
-    if (i < length)
+    if (LANES > 1 && i < length)
         KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);
 }
 

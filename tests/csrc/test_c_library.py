@@ -27,7 +27,7 @@ from .targets import TARGETS
 FORMAT_NAMES = list(FORMATS)
 PORTABLE, NEON, AVX2, AVX512 = range(4)
 X86_LEVELS = {AVX2: "avx2", AVX512: "avx512"}
-NOT_FINITE = 3
+NOT_FINITE = 6
 
 
 # Which target, and the level to run at.
