@@ -47,6 +47,12 @@
 #error "-ffast-math, -Ofast and what they stand for change the bytes: compile without them"
 #endif
 
+#ifdef __cplusplus
+#define STATIC_ASSERT static_assert
+#else
+#define STATIC_ASSERT _Static_assert
+#endif
+
 /* Conditions on these are constant, so compilers drop what is behind them. */
 #define HAS_INTEGERS (CAQ_WITH_INT2 || CAQ_WITH_INT4 || CAQ_WITH_INT8)
 #define HAS_FLOATS (CAQ_WITH_FP4 || CAQ_WITH_FP8)

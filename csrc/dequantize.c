@@ -122,11 +122,11 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
                     .size = source_size(to),
                     .stream = caq_goes_past(job->kernels, count * source_size(to)),
                     .packed = packed,
-                    .scales = scales,
+                    .scales = (const uint8_t *)scales,
                     .zero_points = zero_points,
-                    .tile = scratch,
+                    .tile = (caq_tile *)scratch,
                     .loaded = {0, 0, 0}};
-    uint8_t *target = weight;
+    uint8_t *target = (uint8_t *)weight;
     for (size_t done; count; first += done, count -= done, target += done * with.size) {
         done = HAS_VECTORS ? decode_columns(&with, first, count, target) : 0;
         if (done)

@@ -140,7 +140,7 @@ TARGET static void ENCODER(encode)(const void *source, size_t rows, size_t strid
                                    const caq_encoding *encoding, uint8_t *codes,
                                    size_t code_stride) {
     const caq_encoding to = *encoding; /* a copy that no store through codes can change */
-    const ELEMENT *p = source;
+    const ELEMENT *p = (const ELEMENT *)source;
     for (; LANES > 1 && length == 1 && rows >= ROWS_TOGETHER; rows -= ROWS_TOGETHER) {
         ENCODER(columns)(p, ROWS_TOGETHER, stride, blocks, reciprocal, zero, &to, codes,
                          code_stride);

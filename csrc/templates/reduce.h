@@ -130,7 +130,7 @@ TARGET INLINE void REDUCER(blocks)(const ELEMENT *p, size_t blocks, size_t lengt
 TARGET static void REDUCER(reduce)(const void *source, size_t rows, size_t stride, size_t blocks,
                                    size_t length, size_t ahead, int32_t *above, int32_t *below) {
     int32_t *const stats[] = {above, below};
-    const ELEMENT *p = source;
+    const ELEMENT *p = (const ELEMENT *)source;
     for (; LANES > 1 && length == 1 && rows >= ROWS_TOGETHER;
          rows -= ROWS_TOGETHER, p += ROWS_TOGETHER * stride)
         REDUCER(columns)(p, ROWS_TOGETHER, stride, blocks, ahead, stats);

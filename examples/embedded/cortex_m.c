@@ -111,10 +111,10 @@ static void reset(void) {
 static void fault(void) { semihost(0x18, (const void *)0x20023); }
 
 /* Where execution starts: the stack's end, then the handlers of reset and of faults. */
-struct vectors {
+struct vector_table {
     uint32_t *stack;
     void (*handlers[15])(void);
 };
-extern const struct vectors vectors;
-__attribute__((section(".vectors"))) const struct vectors vectors = {
+extern const struct vector_table vectors;
+__attribute__((section(".vectors"))) const struct vector_table vectors = {
     (uint32_t *)0x20020000, {reset, fault, fault, fault, fault, fault, fault}};

@@ -235,10 +235,15 @@ _SCALES = _mutants(
 
 _FORMATS = _mutants(
     "csrc/formats.c",
-    ("e4m3-bias", ".bias = 7", ".bias = 8", "E4M3's exponent bias"),
-    ("e2m1-emax", ".emax = 2", ".emax = 3", "E2M1's emax, which its E8M0 scales are relative to"),
+    ("e4m3-bias", "{8, 0, 3, 7, 8, 448.0f}", "{8, 0, 3, 8, 8, 448.0f}", "E4M3's exponent bias"),
+    (
+        "e2m1-emax",
+        "{4, 0, 1, 1, 2, 6.0f}",
+        "{4, 0, 1, 1, 3, 6.0f}",
+        "E2M1's emax, which its E8M0 scales are relative to",
+    ),
     ("e5m2-largest", "57344.0f", "49152.0f", "E5M2 saturates at its largest number"),
-    ("int2-signed", "{.bits = 2, .is_signed = 1}", "{.bits = 2}", "INT2 is signed"),
+    ("int2-signed", "{2, 1, 0, 0, 0, 0.0f}", "{2, 0, 0, 0, 0, 0.0f}", "INT2 is signed"),
 )
 
 _FLOAT_BITS = _mutants(
@@ -667,8 +672,8 @@ _DECODE = (
         ),
         (
             "decode-scale-of-block",
-            "length, v_set_f(scale[block])",
-            "length, v_set_f(scale[0])",
+            "v_set_f(scale[block]), v_set_i(zero[block]), from, is_float,",
+            "v_set_f(scale[0]), v_set_i(zero[block]), from, is_float,",
             "every block is decoded with a scale of its own",
         ),
         (
@@ -741,8 +746,8 @@ _LAYOUT = _mutants(
     ),
     (
         "block-divides",
-        "shape[axis] % length != 0 ||",
-        "0 ||",
+        "shape[axis] % length != 0",
+        "0",
         "a block's length divides its axis",
     ),
     (
