@@ -9,7 +9,8 @@ import re
 from coreai_opt.cli.console import StdoutError
 from coreai_opt.settings.settings import SETTINGS
 
-_OPTIONS = {name: f"--{name.replace('_', '-')}" for name in (*SETTINGS, "importance", "min_sqnr")}
+_NAMES = (*SETTINGS, "importance", "min_sqnr", "function")
+_OPTIONS = {**{name: f"--{name.replace('_', '-')}" for name in _NAMES}, "sizes": "--size"}
 
 _MEMBERS = re.compile(r"<\w+\.\w+: '(\w+)'>|\b(?:DType|QScheme|CompressionGranularity)\.(\w+)")
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})(?:=\"?([^\s,\".]+)\"?| (?=(?:must|is) ))")

@@ -4,7 +4,7 @@ import argparse
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,6 @@ from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import (
     change,
-    print_comparisons,
     print_frontier,
     progress_bar,
     stdout,
@@ -29,7 +28,8 @@ from coreai_opt.cli.parser import (
     decibels,
     int_at_least,
 )
-from coreai_opt.coreai_utils import compare_programs, quantize_weights
+from coreai_opt.cli.running import add_function, print_outputs, sizes_of
+from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
@@ -49,7 +49,7 @@ from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
 
 if TYPE_CHECKING:
-    from coreai_opt.evaluation.output_comparison import Array
+    from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.program.weights import Counts
 
@@ -206,6 +206,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    """Add what is written, and what is done to see what came of it."""
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -224,6 +225,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help="run IN and the result on Core AI's runtime and print how far their outputs are "
         "apart, on --inputs or on random ones",
     )
+    add_function(group)
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
@@ -280,6 +282,8 @@ def _run(options: argparse.Namespace) -> None:
         target_size=options.target_size,
         min_sqnr=options.min_sqnr,
         inputs=options.inputs,
+        function=options.function,
+        sizes=sizes_of(options.sizes),
         plan_out=options.plan_out,
         report=options.report,
         dry_run=options.dry_run,
@@ -340,6 +344,8 @@ def quantize(
     target_size: int | None,
     min_sqnr: float | None,
     inputs: Path | None,
+    function: str | None,
+    sizes: "Sizes",
     plan_out: Path | None,
     report: Path | None,
     dry_run: bool,
@@ -365,6 +371,8 @@ def quantize(
             ``verify``.
         report: where to write a report: .html, .json or .md.
         dry_run: print what would become of each weight, and write no asset.
+        function: the name of the function to run for that; None for the only one.
+        sizes: lengths of dimensions that are not fixed.
         verify: run both programs and print how far their outputs are apart, before it is written.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
@@ -381,6 +389,8 @@ def quantize(
     _check_goal(goal, dtype, {"rules": rules, "importance": importance, **given})
     if inputs is not None and not goal.option and not verify:
         raise ValueError("--inputs needs --target-size, --min-sqnr or --verify")
+    if (function is not None or sizes) and inputs is None and not verify:
+        raise ValueError("--function and --size need --verify or --inputs, which run the program")
     if "block_size" in given and given.get("granularity") != CompressionGranularity.PER_BLOCK:
         raise ValueError("--block-size needs --granularity per_block")
     if report is not None:
@@ -398,7 +408,7 @@ def quantize(
         "num_threads": num_threads,
     }
     if goal.option:
-        overrides = _choose(program, size, goal, arrays, work)
+        overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
     before = count_weights(program, threshold)
     records = QuantizationReport(source.name)
     with _progress(before.weights, records if dry_run or report else None) as progress:
@@ -413,7 +423,14 @@ def quantize(
             **work,
         )
     if verify:
-        _verify(source, program, arrays)
+        print_outputs(
+            load_asset(source),
+            program,
+            inputs=inputs,
+            arrays=arrays,
+            function=function,
+            sizes=sizes,
+        )
     after = count_weights(program, threshold)
     with ExitStack() as outputs:
         if destination is not None:
@@ -489,11 +506,10 @@ def _choose(
     program: "AIProgram",
     size: int,
     goal: Goal,
-    inputs: Mapping[str, "Array"] | None,
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, inputs=inputs, **work)
+    weights = measure_weights(program, **work)
     if not weights:
         raise ValueError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
@@ -515,7 +531,7 @@ def _choose(
     )
     if goal.plan_out is not None:
         write_text(goal.plan_out, plan.to_toml())
-    of = "the weights" if inputs is None else "the outputs, about"
+    of = "the weights" if work["inputs"] is None else "the outputs, about"
     print_frontier(stdout(), plan, rest, f"SQNR of {of}")
     return plan.rules
 
@@ -533,12 +549,6 @@ def _progress(
                 callback(record)
 
         yield call if callbacks else None
-
-
-def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | None) -> None:
-    """Run the original and the quantized program, and print how far their outputs are apart."""
-    what = "Outputs on random inputs" if inputs is None else "Outputs on --inputs"
-    print_comparisons(stdout(), what, compare_programs(load_asset(source), program, inputs))
 
 
 def _check_size(path: Path, target: int | None) -> None:

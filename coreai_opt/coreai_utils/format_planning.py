@@ -62,6 +62,7 @@ def plan_quantization(
     min_sqnr: float | None = None,
     candidates: Sequence[Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
+    function: str | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -78,7 +79,7 @@ def plan_quantization(
     Its noise is above that of the best plan of its size by less than one weight's step to its next
     better candidate; with ``min_sqnr`` the same holds of its size.
 
-    ``quantize_weights(program, None, overrides=measure.rules)`` carries it out, with the same
+    ``quantize_weights(program, None, overrides=plan.rules)`` carries it out, with the same
     ``weight_num_threshold``.
 
     Args:
@@ -91,7 +92,9 @@ def plan_quantization(
             ``indivisible``. That a weight is kept is always a candidate; one that a weight cannot
             have, e.g. because of its block size, is none for it.
         inputs: what to run the program on: an array for each input, by name; arrays of one axis
-            more than the inputs hold one sample per index of the first.
+            more than the inputs hold one sample per index of the first. States may be given as
+            well; those that are not start as zeros.
+        function: the name of the function to run; None for the only one there is.
         weight_num_threshold: only constants with more elements than this are planned.
         backend, num_threads: as for ``quantize_weights``.
 
@@ -106,6 +109,7 @@ def plan_quantization(
         coreai_program,
         candidates=candidates,
         inputs=inputs,
+        function=function,
         weight_num_threshold=weight_num_threshold,
         backend=backend,
         num_threads=num_threads,
@@ -118,6 +122,7 @@ def measure_weights(
     *,
     candidates: Sequence[Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
+    function: str | None,
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,
@@ -133,7 +138,9 @@ def measure_weights(
 
     ir.check_program(coreai_program)
     work = quantize.Work(run, threads, measure=True)
-    return measure.measure_candidates(coreai_program, threshold, formats, inputs, probes, work=work)
+    return measure.measure_candidates(
+        coreai_program, threshold, formats, inputs, probes, function=function, work=work
+    )
 
 
 def _parse_candidates(candidates: object) -> list[tuple[Mapping[str, Any], Settings]]:

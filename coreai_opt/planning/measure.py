@@ -45,6 +45,7 @@ def measure_candidates(
     inputs: Mapping[str, Array] | None,
     probes: Sequence[Settings],
     *,
+    function: str | None,
     work: Work,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
@@ -57,6 +58,7 @@ def measure_candidates(
         formats: the formats.
         inputs: what to run the program on to see how much each weight matters; None for all alike.
         probes: what a weight is quantized to for that; the first that leaves an error.
+        function: the function to run; None for the only one there is.
         work: how to do it.
 
     Raises:
@@ -64,7 +66,7 @@ def measure_candidates(
         RuntimeError: another thread is at work on the program.
     """
     with alone_with(program):
-        runs = None if inputs is None else _Runs(program, inputs)
+        runs = None if inputs is None else _Runs(program, inputs, function)
         items = _measure(find_weights(program, weight_num_threshold), formats, work)
         if runs is None:
             shares = _shares(items)
@@ -142,16 +144,22 @@ class _Runs:
         ValueError: the samples are not the program's, or its outputs on them are not finite.
     """
 
-    def __init__(self, program: AIProgram, inputs: Mapping[str, Array]) -> None:
+    def __init__(
+        self, program: AIProgram, inputs: Mapping[str, Array], function: str | None
+    ) -> None:
         self.program = program
-        self._samples = split_samples(program, inputs)
-        self._outputs = run_samples(program, self._samples)
+        self._function = function
+        self._samples, self._states = split_samples(program, inputs, function=function)
+        self._outputs = self._run(program)
         if not all(np.isfinite(y).all() for run in self._outputs for y in run.values()):
             raise ValueError("the program's outputs on inputs hold a NaN or infinity")
 
+    def _run(self, program: AIProgram) -> list[dict[str, Array]]:
+        return run_samples(program, self._samples, function=self._function, states=self._states)
+
     def noise(self, program: AIProgram) -> float:
         """Return Σ (y' - y)² / Σ y² of each output, all samples together, and of that the mean."""
-        probed = run_samples(program, self._samples)
+        probed = self._run(program)
         ratios = []
         for name in self._outputs[0]:
             signal = [np.asarray(run[name], np.float64) for run in self._outputs]

@@ -11,7 +11,7 @@ import pytest
 
 import coreai_opt
 
-from .targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS, declared_functions
+from ..support.targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS, declared_functions
 
 FAST_MATH = ["-ffast-math", "-Ofast", "-ffinite-math-only"]
 PARTS_OF_FAST_MATH = ["-funsafe-math-optimizations", "-freciprocal-math", "-fno-signed-zeros"]

@@ -7,6 +7,9 @@ try:
     )
     from coreai.authoring import AIModelAsset, AIProgram
     from coreai.runtime import NDArray
+
+    # It must be imported after coreai.authoring.
+    from coreai._compiler.dialects.coreai import HandleType  # isort: skip
 except ImportError as error:
     raise ImportError(
         f"quantizing programs needs Core AI, which did not import ({error}): "
@@ -17,6 +20,7 @@ except ImportError as error:
 __all__ = [
     "AIModelAsset",
     "AIProgram",
+    "HandleType",
     "NDArray",
     "check_program",
     "copy_constant_value_to_array",
