@@ -119,8 +119,8 @@ def describe_format(name):
     return caq_describe_format(<caq_format><int>_FORMATS.index(name))
 
 
-def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bint mse=False,
-             importance=None, size_t num_threads):
+def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
+             observer="minmax", importance=None, size_t num_threads):
     """Quantize as ``reference.quantize`` does, in C.
 
     Args:
@@ -129,8 +129,8 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
         symmetric: the scheme.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two.
-        mse: search for better scales than MINMAX's.
-        importance: with ``mse``, what each element's squared error counts, float32, finite, >= 0,
+        observer: how scales are found: ``"minmax"`` or ``"mse"``.
+        importance: with ``"mse"``, what each element's squared error counts, float32, finite, >= 0,
             of the weight's rank and along each axis as long as that or 1; None if all count the
             same.
         num_threads: threads to use at the most; small arrays take fewer.
@@ -144,6 +144,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
+    cdef bint mse = observer == "mse"
     cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
     _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
@@ -179,6 +180,57 @@ def _repeated(importance, shape):
     if len(varying) > 1:
         spanned = np.broadcast_to(spanned, shape[axes])
     return np.ascontiguousarray(spanned).reshape(-1), math.prod(shape[axes.stop :])
+
+
+def encode(weight, scale, zero_point, format, *, bint symmetric, observer, size_t num_threads):
+    """Encode as ``reference.encode`` does, in C.
+
+    Args:
+        weight: C-contiguous array in native byte order, not empty, finite, float32, float16 or
+            bfloat16.
+        scale, zero_point: C-contiguous, as ``quantize`` returns them, of one element per block.
+        format: the format of the codes.
+        symmetric: the scheme.
+        observer: ``"minmax"`` or ``"mse"``, whose codes may be used.
+        num_threads: threads to use at the most; small arrays take fewer.
+
+    Returns:
+        the packed codes, byte for byte those of the reference.
+    """
+    sizes = [n // blocks for n, blocks in zip(weight.shape, scale.shape, strict=True)]
+    work = _Encoding(*(part.reshape(-1).view(np.uint8) for part in (weight, scale, zero_point)))
+    _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, sizes, scale.dtype == E8M0,
+             observer == "mse", 1)
+    packed = memory.empty(work.job.packed_size, np.uint8)
+    work.packed = packed
+    cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // <size_t>SMALLEST_SHARE))
+    # Parts begin at bytes of their own.
+    bounds = [work.job.elements * i // threads // 8 * 8 for i in range(threads)]
+    in_parallel(work.encode, [*bounds, work.job.elements])
+    return packed
+
+
+cdef class _Encoding:
+    """One array to be encoded with given scales and its buffers, shared by the threads that do it."""
+
+    cdef caq_job job
+    cdef const uint8_t[::1] weight, scale, zero_point
+    cdef uint8_t[::1] packed
+
+    def __init__(self, const uint8_t[::1] weight, const uint8_t[::1] scale,
+                 const uint8_t[::1] zero_point):
+        self.weight, self.scale, self.zero_point = weight, scale, zero_point
+
+    cpdef int encode(self, size_t first, size_t end) except -1:
+        """Encode the elements first .. end - 1 without the GIL."""
+        cdef uint8_t[::1] scratch = np.empty(MSE_SCRATCH_SIZE, np.uint8)
+        cdef size_t start = first * (<size_t>self.weight.shape[0] // self.job.elements)
+        cdef caq_status status
+        with nogil:
+            status = caq_encode(&self.job, first, end - first, &self.weight[start], &self.scale[0],
+                                &self.zero_point[0], &self.packed[0], &scratch[0])
+        assert status == CAQ_OK, status
+        return status
 
 
 def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):

@@ -111,7 +111,7 @@ def compare(
 
     Raises:
         QualityError: an output has less.
-        ValueError: an asset or a file that cannot be read, or that does not fit.
+        InputError: an asset or a file that cannot be read, or that does not fit.
     """
     assets = load_asset(reference), load_asset(other)
     arrays = None if inputs is None else load_arrays(inputs)
