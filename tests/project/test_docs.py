@@ -1,6 +1,7 @@
 """The examples in the documentation do what they say: Python is run, and so are commands."""
 
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -55,3 +56,9 @@ def test_examples_are_found() -> None:
     assert counts["performance"] >= 2
     assert counts["numerics"] >= 5
     assert counts["api"] >= 3
+
+
+def test_the_picture_of_the_benchmarks_is_drawn_from_their_tables() -> None:
+    draw = runpy.run_path(str(ROOT / "benchmarks" / "plot.py"))["draw"]
+    page = ROOT / "docs" / "benchmarks.md"
+    assert page.with_suffix(".svg").read_text() == draw(page.read_text())
