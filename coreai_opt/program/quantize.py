@@ -202,7 +202,7 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
     except IndivisibleError as error:
         return Left(Status.SKIPPED, str(error), _advice(error, settings))
     except MixedAxesError as error:
-        return Left(Status.SKIPPED, str(error), "per_tensor needs no channels")
+        return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
     seconds = time.perf_counter() - started
     return _Read(array, settings.spec, blocks, job.importance, seconds)
