@@ -20,6 +20,7 @@ from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weig
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
 from coreai_opt.coreai_utils.program_calibration import calibrate
 from coreai_opt.coreai_utils.program_comparison import compare_programs
+from coreai_opt.settings.targets import Target
 
 __all__ = [
     "CompressionGranularity",
@@ -27,6 +28,7 @@ __all__ = [
     "Indivisible",
     "Observer",
     "QScheme",
+    "Target",
     "calibrate",
     "compare_programs",
     "dequantize_weights",
