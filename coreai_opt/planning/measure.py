@@ -13,14 +13,15 @@ from coreai_opt.arrays.methods import find_method
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
-from coreai_opt.program.channel_axes import Blocks, weight_blocks
+from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import saved_bytes
+from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
@@ -94,7 +95,7 @@ def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -
 def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
     try:
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
-    except ValueError:  # a block size that does not divide
+    except (IndivisibleError, MixedAxesError):
         return None
 
 
@@ -109,9 +110,10 @@ def _candidates(
             quantized = find_method(settings.spec).quantize(
                 array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
-        except ValueError:  # a weight that is not finite
+        except NotFiniteError:
             return
-        yield given, saved_bytes(quantized), measure_error(array, quantized, num_threads=threads)
+        nbytes = form_of_array(quantized).saved_bytes(quantized)
+        yield given, nbytes, measure_error(array, quantized, num_threads=threads)
 
 
 def _describe(item: _Item, share: float) -> PlannedWeight:

@@ -19,11 +19,12 @@ from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import replace_constants
+from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.reference import NotFiniteError
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.enums import DType, Indivisible
@@ -226,7 +227,7 @@ def _quantize(read: _Read, work: Work) -> Quantized | Left:
             work.num_threads,
             importance=read.importance,
         )
-    except ValueError as reason:
+    except NotFiniteError as reason:
         return Left(Status.SKIPPED, str(reason))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
