@@ -4,6 +4,7 @@ One scale and one zero point for each block. Everything that depends on how such
 is here: reading it, writing it, and what it takes in a saved program.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -147,11 +148,16 @@ def build(build: Builder, array: QuantizedArray) -> Value:
     )
 
 
-def saved_bytes(array: QuantizedArray) -> int:
-    """Return the bytes that an array takes in a saved program: codes, scales, zero points."""
-    if _is_uniform(array.zero_point):
-        return array.nbytes
-    return array.nbytes + FORMATS[array.dtype].packed_size(array.zero_point.size)
+def saved_bytes(array: QuantizedArray, slices: int = 1, length: int = 1) -> int:
+    """Return the bytes that a weight takes in a saved program: codes, scales, zero points.
+
+    See :meth:`coreai_opt.program.forms.form.Form.saved_bytes`.
+    """
+    format = FORMATS[array.dtype]
+    codes = format.packed_size(math.prod(array.shape) // slices * length)
+    scales = array.scale.size // slices * length
+    zero_points = 0 if _is_uniform(array.zero_point) else format.packed_size(scales)
+    return codes + scales * array.scale.itemsize + zero_points
 
 
 def label(array: QuantizedArray) -> Label:

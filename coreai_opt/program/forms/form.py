@@ -66,8 +66,15 @@ class Form(Protocol[_Array]):
     def build(self, build: Builder, array: _Array) -> Value:
         """Make the ops that decode an array, of which the program keeps the memory."""
 
-    def saved_bytes(self, array: _Array) -> int:
-        """Return the bytes that an array takes in a saved program."""
+    def saved_bytes(self, array: _Array, slices: int = 1, length: int = 1) -> int:
+        """Return the bytes that a weight takes in a saved program.
+
+        Args:
+            array: the weight, or ``slices`` of it along an axis on which no block has more than one
+                element.
+            slices: how many slices the array is.
+            length: how many the weight is.
+        """
 
     def label(self, array: _Array) -> Label:
         """Return what reports call an array."""
