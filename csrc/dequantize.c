@@ -40,13 +40,9 @@ static caq_decoding describe_decoding(caq_format_info format) {
                           .half_gain = float_from_bits((uint32_t)(142 - format.bias) << 23)};
 }
 
-/* 2^(byte - 127); 255 is NaN. 2^-127 is a subnormal binary32 number. */
 static void widen_e8m0(const uint8_t *stored, size_t count, float *to) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t exponent = (uint32_t)stored[i] << 23;
-        uint32_t bits = select_bits(stored[i] == 0, 0x400000, exponent);
-        to[i] = float_from_bits(select_bits(stored[i] == 255, 0x7FC00000, bits));
-    }
+    for (size_t i = 0; i < count; i++)
+        to[i] = float_from_e8m0(stored[i]);
 }
 
 void caq_load_scales(const caq_job *job, const uint8_t *scales, piece piece, float *to) {

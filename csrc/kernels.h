@@ -65,6 +65,7 @@ typedef void (*caq_decoder)(const uint8_t *codes, size_t rows, size_t code_strid
 
 struct tile;
 struct caq_search_space;
+struct caq_panel;
 
 typedef struct caq_kernels {
     /* raise above[i] to the bits of the largest |w| of block i; below is left alone */
@@ -105,6 +106,16 @@ typedef struct caq_kernels {
     /* round scales to what is stored, and store such */
     void (*round_found)(const caq_job *job, float *scale, size_t count);
     void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
+
+    /* Rounding with feedback, see feedback.h. */
+    /* To the weights of `columns` columns from `first` on, no more than PANEL_COLUMNS, add the shares of
+     * all errors before: the panel's sums. */
+    void (*begin_columns)(const caq_feedback *with, size_t first, size_t columns,
+                          struct caq_panel *panel);
+    /* Round column k, one of those that begin with `first`: add to its sums what came between, and find
+     * its codes and its errors. */
+    void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
+                         size_t first, size_t k, struct caq_panel *panel);
 } caq_kernels;
 
 /* The constants of a job's codes. */
@@ -169,6 +180,14 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define UNROLL_LANES _Pragma("GCC unroll 16")
 #endif
 
+/* Products are rounded before anything is added to them, whatever the compiler was told: GCC, left alone,
+ * makes one operation of the two where the processor has it. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNFUSED __attribute__((optimize("fp-contract=off")))
+#else
+#define UNFUSED
+#endif
+
 #define CONCAT_(a, b) a##b
 #define CONCAT(a, b) CONCAT_(a, b)
 
@@ -192,7 +211,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
      .score = CAQ_WITH_MSE ? isa##_score : NULL,                                                   \
      .errors = CAQ_WITH_MSE ? isa##_errors : NULL,                                                 \
      .round_found = CAQ_WITH_MSE ? isa##_round_found : NULL,                                       \
-     .store_scales = CAQ_WITH_MSE ? store_scales : NULL}
+     .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
+     .begin_columns = CAQ_WITH_FEEDBACK ? isa##_begin_columns : NULL,                              \
+     .round_column = CAQ_WITH_FEEDBACK ? isa##_round_column : NULL}
 #define CAQ_KERNEL_TABLE(isa)                                                                      \
     {CAQ_KERNEL_ROW(isa, f32, CAQ_WITH_F32 || HAS_FLOATS), CAQ_KERNEL_ROW(isa, f16, CAQ_WITH_F16), \
      CAQ_KERNEL_ROW(isa, bf16, CAQ_WITH_BF16)}

@@ -4,6 +4,7 @@
  * Included once per instruction set, with what kernels_template.h asks for; the kernels come once for
  * each type of source.
  */
+#include "feedback.h"
 #include "float_bits.h"
 #include "kernels.h"
 #include "search.h"
@@ -26,3 +27,5 @@
 #define SOURCE bf16
 #define ELEMENT uint16_t
 #include "kernels_template.h"
+
+#include "feedback_template.h"

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from . import scales
 from .blocks import from_rows, scale_shape, split_axes, to_rows
-from .codes import decode, encode_float, encode_integer, reciprocal, widen
+from .codes import CodeRange, decode, encode, widen
 from .formats import Format
 from .packing import pack, unpack
 from .search import best_scales
@@ -71,13 +71,13 @@ def quantize(
             dtype=weight.dtype,
             importance=importance,
         )
-    codes, zero_point = _encode(
-        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, mse
-    )
+    code_range = CodeRange.of(format, symmetric=symmetric, mse=mse)
+    zero_point = (zero_point + code_range.offset).astype(format.code_dtype)
+    codes = encode(blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], code_range)
     return (
-        pack(from_rows(codes, weight.shape, shape).astype(format.code_dtype), format),
+        pack(from_rows(codes, weight.shape, shape), format),
         scale.reshape(shape),
-        zero_point.reshape(shape).astype(format.code_dtype),
+        zero_point.reshape(shape),
     )
 
 
@@ -110,22 +110,3 @@ def _minmax(
     if format.is_int:
         find_scales = scales.symmetric_scales
     return find_scales(absmax, format, dtype), np.zeros_like(absmax)
-
-
-def _encode(
-    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool, mse: bool
-) -> tuple[Array, Array]:
-    """Codes and zero points as they are stored."""
-    if not format.is_int:
-        return encode_float(blocks * reciprocal(scale), format), zero_point
-    if symmetric:
-        # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
-        lowest = format.searched_min if mse else -format.symmetric_max
-        highest = format.symmetric_max
-        offset = 0 if format.is_signed_int else -lowest
-    else:
-        # INT is UINT shifted down by half the range.
-        lowest, highest = 0, format.levels
-        offset = -(1 << (format.bits - 1)) if format.is_signed_int else 0
-    codes = encode_integer(blocks, scale, zero_point, lowest, highest)
-    return codes + offset, zero_point + offset
