@@ -370,10 +370,8 @@ def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, b
             ``symmetric`` and ``mse``.
         format: the format of the codes.
         symmetric, mse: say which codes there are.
-        parts: what is rounded by itself: together all elements, each once. Each part is
-            ``(rows, columns, coefficients)``: the flat index of each row's begin, and what is
-            added to that for each column in the order of rounding, both uintp; and A transposed,
-            float32, ``[columns, columns]``, C-contiguous.
+        parts: what is rounded by itself, each a ``reference.Part`` of C-contiguous arrays; together
+            all elements, each once.
         num_threads: threads to use at the most; small arrays take fewer.
 
     Returns:

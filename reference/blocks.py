@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 
@@ -63,3 +64,12 @@ def from_rows(
     rank = len(lengths)
     axes = [axis for pair in zip(range(rank), range(rank, 2 * rank), strict=True) for axis in pair]
     return split.transpose(axes).reshape(shape)
+
+
+def to_elements(of_blocks: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Return what each element's block has, such as its scale, as an array of ``shape``."""
+    blocks = of_blocks.shape
+    lengths = [length // count for length, count in zip(shape, blocks, strict=True)]
+    per_block = of_blocks.reshape([n for count in blocks for n in (count, 1)])
+    pairs = [n for pair in zip(blocks, lengths, strict=True) for n in pair]
+    return np.broadcast_to(per_block, pairs).reshape(shape)
