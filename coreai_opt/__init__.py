@@ -7,6 +7,7 @@
 import sys
 
 from coreai_opt._version import __version__
+from coreai_opt.arrays.feedback import Feedback
 from coreai_opt.arrays.quantize import quantize_array
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation import output_comparison, weight_error
@@ -27,6 +28,7 @@ __all__ = [
     "Choice",
     "CompressionGranularity",
     "DType",
+    "Feedback",
     "FrontierPoint",
     "Indivisible",
     "Observer",

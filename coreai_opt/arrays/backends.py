@@ -3,12 +3,14 @@
 A backend is a function ``(weight, spec, block_sizes, importance, num_threads) -> (packed, scale,
 zero_point)`` on checked arguments and C-contiguous arrays; what it returns is described in
 ``reference/quantize.py``. A decoder is a function ``(quantized, format, out, num_threads)``
-that decodes what a backend returned into ``out``; all are checked and C-contiguous.
+that decodes what a backend returned into ``out``; all are checked and C-contiguous. A rounder is a
+function ``(weight, quantized, spec, parts, num_threads) -> packed`` that rounds a weight anew, with
+feedback, at the scales that a backend returned.
 """
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy.typing as npt
 
 from coreai_opt import reference
 from coreai_opt.exceptions import BackendMismatchError
-from coreai_opt.reference import Format
+from coreai_opt.reference import Format, Part
 from coreai_opt.settings.spec import QuantizationSpec
 
 try:
@@ -35,6 +37,7 @@ Quantized = tuple[npt.NDArray[np.uint8], Array, Array]
 Importance = npt.NDArray[np.float32] | None
 Backend = Callable[[Array, QuantizationSpec, tuple[int, ...], Importance, int], Quantized]
 Decoder = Callable[[Quantized, Format, Array, int], None]
+Rounder = Callable[[Array, Quantized, QuantizationSpec, Sequence[Part], int], npt.NDArray[np.uint8]]
 
 ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
 """Names the backend that "auto" stands for."""
@@ -62,6 +65,20 @@ def parse_decoder(backend: object) -> Decoder:
         "native": _decode_native,
         "reference": _decode_reference,
         "validate": _decode_validate,
+    }
+    return implementations[_choose(backend)]
+
+
+def parse_rounder(backend: object) -> Rounder:
+    """Return the function that rounds with feedback behind a backend's name.
+
+    Raises:
+        TypeError, ValueError, ImportError: see :func:`_choose`.
+    """
+    implementations = {
+        "native": _round_native,
+        "reference": _round_reference,
+        "validate": _round_validate,
     }
     return implementations[_choose(backend)]
 
@@ -154,14 +171,62 @@ def _validate(
     result = _run_native(weight, spec, block_sizes, importance, num_threads)
     expected = _reference(weight, spec, block_sizes, importance, num_threads)
     what = f"{weight.dtype} weight of shape {weight.shape} as {spec.format.name}"
-    codes = (
-        reference.unpack(packed, spec.format, weight.shape) for packed in (result[0], expected[0])
-    )
-    _compare(f"codes of a {what}", *codes)
-    for part, got, want in zip(
-        ("packed bytes", "scale", "zero point"), result, expected, strict=True
-    ):
+    _compare_codes(what, spec.format, weight.shape, result[0], expected[0])
+    for part, got, want in zip(("scale", "zero point"), result[1:], expected[1:], strict=True):
         _compare(f"{part} of a {what}", got, want)
+    return result
+
+
+def _round_reference(
+    weight: Array,
+    stored: Quantized,
+    spec: QuantizationSpec,
+    parts: Sequence[Part],
+    num_threads: int,
+) -> npt.NDArray[np.uint8]:
+    _, scale, zero_point = stored
+    return reference.encode_with_feedback(
+        weight,
+        scale,
+        zero_point,
+        spec.format,
+        symmetric=spec.symmetric,
+        mse=spec.mse,
+        parts=parts,
+    )
+
+
+def _round_native(
+    weight: Array,
+    stored: Quantized,
+    spec: QuantizationSpec,
+    parts: Sequence[Part],
+    num_threads: int,
+) -> npt.NDArray[np.uint8]:
+    _, scale, zero_point = stored
+    return _native.encode_with_feedback(
+        weight,
+        scale,
+        zero_point,
+        spec.format,
+        symmetric=spec.symmetric,
+        mse=spec.mse,
+        parts=parts,
+        num_threads=num_threads,
+    )
+
+
+def _round_validate(
+    weight: Array,
+    stored: Quantized,
+    spec: QuantizationSpec,
+    parts: Sequence[Part],
+    num_threads: int,
+) -> npt.NDArray[np.uint8]:
+    result = _round_native(weight, stored, spec, parts, num_threads)
+    expected = _round_reference(weight, stored, spec, parts, num_threads)
+    what = f"{weight.dtype} weight of shape {weight.shape} as {spec.format.name} with feedback"
+    _compare_codes(what, spec.format, weight.shape, result, expected)
     return result
 
 
@@ -181,6 +246,15 @@ def _decode_validate(stored: Quantized, format: Format, out: Array, num_threads:
     unspecified = np.isnan(out) & np.isnan(expected)
     expected[unspecified] = out[unspecified]
     _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
+
+
+def _compare_codes(
+    what: str, format: Format, shape: tuple[int, ...], got: Array, want: Array
+) -> None:
+    """Compare packed codes: by the element that differs, and then all bytes."""
+    codes = (reference.unpack(packed, format, shape) for packed in (got, want))
+    _compare(f"codes of a {what}", *codes)
+    _compare(f"packed bytes of a {what}", got, want)
 
 
 def _compare(what: str, got: Array, want: Array) -> None:

@@ -85,14 +85,17 @@ class Feedback:
             start = end
         return parts
 
-    def check_fits(self, layout: MatrixLayout) -> None:
-        """Raise ValueError if it is for other matrices than those of a weight."""
-        if self.order.shape != (layout.groups, layout.columns):
-            groups, columns = self.order.shape
-            raise ValueError(
-                f"feedback is for {groups} matrices of {columns} columns; the weight has "
-                f"{layout.groups} of {layout.columns}"
-            )
+
+def check_feedback(feedback: object, layout: MatrixLayout) -> None:
+    """Raise TypeError or ValueError if the argument ``feedback`` is none for such a weight."""
+    if not isinstance(feedback, Feedback):
+        raise TypeError(f"feedback must be a Feedback or None; got {type(feedback).__name__}")
+    groups, columns = feedback.order.shape
+    if (groups, columns) != (layout.groups, layout.columns):
+        raise ValueError(
+            f"feedback is for {groups} matrices of {columns} columns; "
+            f"the weight is {layout.groups} of {layout.columns}"
+        )
 
 
 def _check_damping(damping: object) -> None:
@@ -153,7 +156,7 @@ def _factor(moments: npt.NDArray[Any], damping: float) -> Factored:
         diagonal = upper.diagonal()
         np.divide(upper.T, diagonal[:, np.newaxis], out=coefficients[group], casting="same_kind")
         coefficients[group] = np.tril(coefficients[group], -1)
-        importance[group, order[group]] = diagonal**2
+        importance[group, order[group]] = np.minimum(diagonal**2, np.finfo(np.float32).max)
     return order, coefficients, importance
 
 

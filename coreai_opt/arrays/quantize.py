@@ -1,16 +1,19 @@
 """The array API: quantize one numpy array, without Core AI."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import backends
+from coreai_opt.arrays.feedback import Feedback, check_feedback
 from coreai_opt.arrays.importance import check_observer, parse_importance
+from coreai_opt.arrays.matrices import MatrixLayout
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import parse_num_threads
-from coreai_opt.reference import WEIGHT_DTYPES
+from coreai_opt.reference import WEIGHT_DTYPES, Part
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.settings.arguments import parse_int
 from coreai_opt.settings.enums import DType, Observer, QScheme
@@ -26,6 +29,7 @@ def quantize_array(
     scale_dtype: DType | str | None = None,
     observer: Observer | str = Observer.MINMAX,
     importance: npt.NDArray[Any] | None = None,
+    feedback: Feedback | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
 ) -> QuantizedArray:
@@ -47,7 +51,12 @@ def quantize_array(
             moment of the activation it is multiplied by: a floating-point array of the weight's
             rank, along each axis as long as that or 1, e.g. ``moments[np.newaxis]`` for a weight
             ``[out, in]``; finite and >= 0. Within a block only the ratios count; a block whose
-            importances are all 0 is searched as if they were equal.
+            importances are all 0 is searched as if they were equal. None with ``feedback`` takes
+            the importance that it has.
+        feedback: round columns so that they make up for each other's errors, for a weight that is
+            matrices ``[…, rows, columns]`` or one row: ``Feedback.from_moments(H)``, H the second
+            moments of what is summed over the columns. Each row is multiplied by these inputs. None
+            rounds every element to nearest.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per
@@ -64,8 +73,17 @@ def quantize_array(
     check_observer(importance, [spec])
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
+    layout = MatrixLayout.of_last_axes(weight.shape)
+    if feedback is not None:
+        check_feedback(feedback, layout)
+        if spec.mse and importance is None:
+            importance = layout.spread(feedback.importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
-    return quantize_parsed(weight, spec, sizes, chosen, threads, importance=importance)
+    nearest = quantize_parsed(weight, spec, sizes, chosen, threads, importance=importance)
+    if feedback is None:
+        return nearest
+    rounder = backends.parse_rounder(backend)
+    return round_parsed(weight, nearest, spec, feedback.parts(layout), rounder, threads)
 
 
 def quantize_parsed(
@@ -87,6 +105,19 @@ def quantize_parsed(
         scale=scale,
         zero_point=zero_point,
     )
+
+
+def round_parsed(
+    weight: npt.NDArray[Any],
+    nearest: QuantizedArray,
+    spec: QuantizationSpec,
+    parts: Sequence[Part],
+    rounder: backends.Rounder,
+    num_threads: int,
+) -> QuantizedArray:
+    """Return a weight that was quantized rounded with feedback, at the same scales."""
+    stored = nearest.packed, nearest.scale, nearest.zero_point
+    return replace(nearest, packed=rounder(weight, stored, spec, parts, num_threads))
 
 
 def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
