@@ -1,0 +1,165 @@
+/*
+ * job.c - digest a shape and its blocks into rows, tiles and units
+ *
+ * Two neighbouring axes are one if no block tells them apart: if the second one is inside a block as a
+ * whole, or if blocks are one long on the first. What is left of everyday weights is one axis (blocks
+ * along the last axes) or two (blocks along an earlier axis; the last axis is then the contiguous run
+ * across them). The last merged axis is the row.
+ */
+#include "kernels/kernels.h"
+#include "target.h"
+
+#include <float.h>
+
+static int in_range(int value, int count) { return value >= 0 && value < count; }
+
+static int has_format(caq_format format) {
+    switch (format) {
+    case CAQ_INT2:
+    case CAQ_UINT2:
+        return CAQ_WITH_INT2;
+    case CAQ_INT4:
+    case CAQ_UINT4:
+        return CAQ_WITH_INT4;
+    case CAQ_INT8:
+    case CAQ_UINT8:
+        return CAQ_WITH_INT8;
+    case CAQ_FP4_E2M1FN:
+        return CAQ_WITH_FP4;
+    case CAQ_FP8_E4M3FN:
+    case CAQ_FP8_E5M2:
+        return CAQ_WITH_FP8;
+    }
+    return 0;
+}
+
+static int is_valid_target(const caq_job *job) {
+    if (!has_source(job->source) || !has_format(job->format) || !in_range((int)job->scheme, 2) ||
+        !in_range((int)job->scale, 2) || !in_range((int)job->observer, CAQ_WITH_MSE ? 2 : 1))
+        return 0;
+    if (job->scheme == CAQ_ASYMMETRIC && !CAQ_WITH_ASYMMETRIC)
+        return 0;
+    if (caq_describe_format(job->format).mantissa ? job->scheme != CAQ_SYMMETRIC
+                                                  : job->scale != CAQ_SCALE_AS_WEIGHT)
+        return 0;
+    return job->format != CAQ_FP4_E2M1FN || job->scale == CAQ_SCALE_E8M0;
+}
+
+/* Append an axis, or merge it into the last one. */
+static caq_status add_axis(caq_job *job, size_t blocks, size_t length) {
+    size_t last = job->axes - 1;
+    if (job->axes && (blocks == 1 || job->length[last] == 1)) {
+        job->blocks[last] *= blocks;
+        job->length[last] *= length;
+        return CAQ_OK;
+    }
+    if (job->axes == CAQ_MAX_AXES)
+        return CAQ_BAD_ARGUMENT;
+    job->blocks[job->axes] = blocks;
+    job->length[job->axes] = length;
+    job->axes++;
+    return CAQ_OK;
+}
+
+static caq_status merge_axes(caq_job *job, size_t rank, const size_t *shape,
+                             const size_t *block_sizes) {
+    job->axes = 0;
+    job->elements = 1;
+    for (size_t axis = 0; axis < rank; axis++) {
+        size_t length = block_sizes[axis] ? block_sizes[axis] : shape[axis];
+        if (shape[axis] == 0 || shape[axis] % length != 0 ||
+            job->elements > SIZE_MAX / sizeof(float) / shape[axis])
+            return CAQ_BAD_ARGUMENT;
+        job->elements *= shape[axis];
+        caq_status status = add_axis(job, shape[axis] / length, length);
+        if (status != CAQ_OK)
+            return status;
+    }
+    return rank ? CAQ_OK : CAQ_BAD_ARGUMENT;
+}
+
+static size_t at_least_1(size_t n) { return n ? n : 1; }
+
+/* Elements of a row to take together: a tile of a single row is read a second time from the nearest
+ * cache; one of several rows is as long as it may be, because long runs are read faster. */
+#define SINGLE_ROW_RUN 4096
+
+/* Blocks of a row to take together: eight or a multiple of it, or else all the codes of one block in
+ * whole bytes, so that tiles of a single row do not share bytes. */
+static size_t choose_tile(size_t rows, size_t blocks, size_t length, size_t bits, size_t parts) {
+    size_t tile = at_least_1((rows == 1 ? SINGLE_ROW_RUN : CAQ_TILE_BLOCKS) / length);
+    if (tile > CAQ_TILE_BLOCKS)
+        tile = CAQ_TILE_BLOCKS;
+    if (tile > blocks / parts)
+        tile = at_least_1(blocks / parts);
+    if (tile >= 8)
+        return tile / 8 * 8;
+    return length * bits % 8 == 0 ? tile : 8;
+}
+
+/* How many units must stay together because they may share a byte of codes. */
+static size_t choose_granule(const caq_job *job, size_t bits) {
+    size_t codes_per_byte = 8 / bits;
+    if (job->axes == 1 || job->row % codes_per_byte == 0)
+        return 1;
+    if (job->axes > 2)
+        return job->units;
+    /* Rows lie one after the other: so many blocks' rows that they end on a byte. */
+    size_t bands = codes_per_byte;
+    while (bands > 1 && job->rows * job->row * (bands / 2) % codes_per_byte == 0)
+        bands /= 2;
+    return bands * job->tiles;
+}
+
+static void cut_into_units(caq_job *job, size_t parts) {
+    size_t last = job->axes - 1, bits = caq_describe_format(job->format).bits;
+    size_t bands = 1; /* of rows that blocks share */
+    job->rows = 1;
+    for (size_t axis = 0; axis < last; axis++) {
+        job->rows *= job->length[axis];
+        bands *= job->blocks[axis];
+    }
+    job->row = job->blocks[last] * job->length[last];
+    size_t parts_of_row = (at_least_1(parts) - 1) / bands + 1;
+    job->tile = choose_tile(job->rows, job->blocks[last], job->length[last], bits, parts_of_row);
+    job->tiles = (job->blocks[last] + job->tile - 1) / job->tile;
+    job->units = bands * job->tiles;
+    job->granule = choose_granule(job, bits);
+    job->scale_count = bands * job->blocks[last];
+    job->scale_size = job->scale == CAQ_SCALE_E8M0 ? 1 : is_f32(job) ? 4 : 2;
+    size_t codes_per_byte = 8 / bits;
+    job->packed_size = job->elements / codes_per_byte + (job->elements % codes_per_byte != 0);
+}
+
+caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
+                        caq_scale scale, caq_observer observer, size_t rank, const size_t *shape,
+                        const size_t *block_sizes, size_t parts, caq_level level) {
+    job->source = source;
+    job->format = format;
+    job->scheme = scheme;
+    job->scale = scale;
+    job->observer = observer;
+    job->importance = NULL;
+    if (!is_valid_target(job))
+        return CAQ_BAD_ARGUMENT;
+    if (!in_range((int)level, CAQ_LEVELS) || !caq_kernels_of[level])
+        return CAQ_BAD_LEVEL;
+    job->kernels = &caq_kernels_of[level][source];
+    caq_status status = merge_axes(job, rank, shape, block_sizes);
+    if (status == CAQ_OK)
+        cut_into_units(job, parts);
+    return status;
+}
+
+caq_status caq_set_importance(caq_job *job, const float *importance, size_t count, size_t repeat) {
+    if (!CAQ_WITH_MSE || job->observer != CAQ_MSE || count == 0 || repeat == 0 ||
+        job->elements % count != 0 || job->elements / count % repeat != 0)
+        return CAQ_BAD_ARGUMENT;
+    for (size_t i = 0; i < count; i++)
+        if (!(importance[i] >= 0.0f && importance[i] <= FLT_MAX))
+            return CAQ_BAD_ARGUMENT;
+    job->importance = importance;
+    job->importances = count;
+    job->repeat = repeat;
+    return CAQ_OK;
+}

@@ -1,0 +1,149 @@
+/*
+ * source_type.h - the kernels that are built for each type of weights
+ *
+ * Included by level.h once per type, with these set:
+ *
+ *   SOURCE      f32, f16 or bf16
+ *   ELEMENT     the unsigned integer type of an element's bits
+ *
+ * KERNEL(name) is the name of a function for this type.
+ *
+ * What does not fill a step is taken a vector at a time. What does not fill a vector is taken together
+ * with elements before or behind it, which does no harm: statistics may see an element twice, and codes
+ * that were written too early are written again. Only where the run ends is it copied into a vector
+ * padded with zeros, which change no statistic.
+ */
+#define KERNEL(name) PASTE_2(name, SOURCE)
+#define STEP (VECTORS * LANES)
+#define IS_HALF (sizeof(ELEMENT) == 2)
+#define WIDTH (IS_HALF && LANES > 1 ? 2 * LANES : LANES) /* elements of a vector of bits */
+#define LOAD(p) KERNEL(v_load)(p)
+
+/* Ask for what will be read `ahead` bytes behind count elements at p. That may be no longer the weight's
+ * memory: asking does not read. */
+TARGET static inline void KERNEL(prefetch)(const ELEMENT *p, size_t count, size_t ahead) {
+    UNROLL for (size_t byte = 0; byte < count * sizeof(ELEMENT) && LANES > 1; byte += 64)
+        __builtin_prefetch((const void *)((uintptr_t)p + ahead + byte), 0, 2);
+}
+
+/* An element at any address. */
+TARGET static inline ELEMENT KERNEL(get)(const ELEMENT *p) {
+    return IS_HALF ? (ELEMENT)load_16(p) : (ELEMENT)load_32(p);
+}
+TARGET static inline void KERNEL(put)(ELEMENT *p, ELEMENT bits) {
+    if (IS_HALF)
+        store_16(p, (uint16_t)bits);
+    else
+        store_32(p, bits);
+}
+
+/* Copy count < width elements and pad them with zeros to width ones. */
+TARGET static inline void KERNEL(pad)(ELEMENT *padded, size_t width, const ELEMENT *source,
+                                      size_t count) {
+    for (size_t i = 0; i < width; i++)
+        padded[i] = 0;
+    for (size_t i = 0; i < width && i < count; i++)
+        padded[i] = KERNEL(get)(source + i);
+}
+
+/* The same for so many rows' vectors of bits. */
+TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, size_t stride,
+                                                size_t ahead) {
+    UNROLL for (size_t row = 0; row < rows; row++) KERNEL(prefetch)(p + row * stride, WIDTH, ahead);
+}
+
+/* The bits of a vector of elements: of binary32 one in each lane, else two. */
+TARGET static inline vi KERNEL(load_bits)(const ELEMENT *p) {
+    const void *at = p;
+    return IS_HALF ? v_load_pairs(at) : v_bits(v_load_f32(at));
+}
+
+/* Ones in the first count elements, zeros in the others. */
+TARGET static inline vi KERNEL(first_elements)(size_t count) {
+    ELEMENT ones[WIDTH];
+    for (size_t i = 0; i < WIDTH; i++)
+        ones[i] = i < count ? (ELEMENT)-1 : 0;
+    return KERNEL(load_bits)(ones);
+}
+
+/* The larger of each two elements, as signed integers. */
+TARGET static inline vi KERNEL(larger)(vi a, vi b) {
+    return IS_HALF ? v_max_pairs(a, b) : v_max(a, b);
+}
+
+/* Of each lane its one element, or the larger of its two in the upper half; none is negative. */
+TARGET static inline vi KERNEL(larger_half)(vi bits) {
+    if (WIDTH == LANES)
+        return bits;
+    vi larger = v_max(bits, v_shift_up(bits, 16));
+    return v_and(larger, v_set_i(INT32_MIN / 0x8000));
+}
+
+/* The first count lanes, fewer than all. */
+TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
+    int32_t padded[LANES];
+    v_store_i(padded, x);
+    for (size_t i = 0; i < count; i++)
+        p[i] = padded[i];
+}
+
+/* p[k] = max(p[k], the largest element of most[k]) */
+TARGET static inline void KERNEL(raise_4)(int32_t *p, const vi most[4]) {
+    if (IS_HALF)
+        v_raise_4_pairs(p, most);
+    else
+        v_raise_4(p, most);
+}
+
+/* For symmetric targets the largest magnitude. */
+TARGET static inline vi KERNEL(side_absmax)(vi bits, size_t side) {
+    (void)side;
+    return v_and(bits, v_set_i(IS_HALF ? 0x7FFF7FFF : INT32_MAX));
+}
+
+/* For asymmetric ones the largest w and the largest -w. */
+TARGET static inline vi KERNEL(side_range)(vi bits, size_t side) {
+    const int32_t signs = WIDTH > LANES ? INT32_MIN | 0x8000 : INT32_MIN;
+    return side ? v_xor(bits, v_set_i(signs)) : bits;
+}
+
+#define REDUCE absmax
+#define SIDES 1
+#include "reduce.h"
+
+#define REDUCE range
+#define SIDES 2
+#include "reduce.h"
+
+TARGET static inline vf KERNEL(load_parameters)(const float *p) {
+    return v_load_f32((const uint32_t *)(const void *)p);
+}
+
+#define CODE integer
+#include "encode.h"
+
+#define CODE float
+#include "encode.h"
+
+/* See caq_kernels. */
+TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
+    const ELEMENT *p = source;
+    int32_t *bits = (int32_t *)(void *)to;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        v_store_i(bits + i, v_bits(LOAD(p + i)));
+    if (LANES > 1 && i < count) {
+        ELEMENT padded[LANES];
+        KERNEL(pad)(padded, LANES, p + i, count - i);
+        KERNEL(store_some)(bits + i, v_bits(LOAD(padded)), count - i);
+    }
+}
+#include "decode.h"
+
+#undef KERNEL
+#undef STEP
+#undef IS_HALF
+#undef WIDTH
+#undef LOAD
+#undef SOURCE
+#undef ELEMENT
