@@ -1,4 +1,4 @@
-"""Rounding with feedback: columns that are not yet rounded make up for the errors of those that are.
+"""Rounding with feedback: columns make up for the errors of those that were rounded before.
 
 A matrix W, one row for each output, is multiplied by activations x whose second moments H = E[x·xᵀ]
 were measured by calibration. What rounding does to the outputs is tr(E·H·Eᵀ), E = W - W', in which
@@ -71,7 +71,11 @@ def encode_with_feedback(
     allowed = CodeRange.of(format, symmetric=symmetric, mse=mse)
     weights, scales, zero_points = (
         array.reshape(-1)
-        for array in (weight, to_elements(scale, weight.shape), to_elements(zero_point, weight.shape))
+        for array in (
+            weight,
+            to_elements(scale, weight.shape),
+            to_elements(zero_point, weight.shape),
+        )
     )
     codes = np.empty(weight.size, format.code_dtype)
     for rows, columns, coefficients in parts:

@@ -1,4 +1,4 @@
-"""What rounding with feedback is told about the inputs of a weight: their second moments, factored."""
+"""What rounding with feedback is told of the inputs of a weight: their second moments, factored."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -83,7 +83,8 @@ def quantize_array(
     if feedback is None:
         return nearest
     rounder = backends.parse_rounder(backend)
-    return round_parsed(weight, nearest, spec, feedback.parts(layout), rounder, threads)
+    parts = feedback.parts(layout)
+    return round_parsed(weight, nearest, spec, parts, rounder, num_threads=threads)
 
 
 def quantize_parsed(
@@ -113,6 +114,7 @@ def round_parsed(
     spec: QuantizationSpec,
     parts: Sequence[Part],
     rounder: backends.Rounder,
+    *,
     num_threads: int,
 ) -> QuantizedArray:
     """Return a weight that was quantized rounded with feedback, at the same scales."""

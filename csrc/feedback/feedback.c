@@ -43,8 +43,8 @@ static float load_scale(const caq_job *job, const uint8_t *scales, size_t block)
 }
 
 /* The scales and zero points of a column. */
-static void load_parameters(const caq_job *job, size_t column_block, const uint8_t *scales,
-                            const uint8_t *zero_points, caq_panel *panel) {
+static void load_column(const caq_job *job, size_t column_block, const uint8_t *scales,
+                        const uint8_t *zero_points, caq_panel *panel) {
     int is_signed = caq_describe_format(job->format).is_signed;
     int32_t offset = integer_offset(job);
     for (size_t r = 0; r < PANEL_ROWS; r++) {
@@ -83,7 +83,7 @@ static void round_panel(const caq_job *job, const caq_feedback *with, const size
         for (size_t k = first; k < first + columns; k++) {
             size_t block = block_of(job, with->offsets[k]);
             if (block != loaded)
-                load_parameters(job, block, scales, zero_points, panel);
+                load_column(job, block, scales, zero_points, panel);
             loaded = block;
             job->kernels->round_column(job, &encoding, with, first, k, panel);
             for (size_t r = 0; r < count; r++)
