@@ -5,6 +5,14 @@
 """
 
 import sys
+from importlib.util import find_spec
+
+if find_spec("coreai_opt.reference") is None:
+    raise ImportError(
+        "coreai_opt cannot be imported from its source tree: the reference and the native module "
+        "are put into the package when it is installed. Leave this folder to use the installed "
+        "package, or run `make dev` and use .venv/bin/python, which works here as well."
+    )
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.feedback import Feedback

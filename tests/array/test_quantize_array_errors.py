@@ -8,7 +8,7 @@ import pytest
 
 from coreai_opt import DType, QScheme, quantize_array
 
-from .corpus import WEIGHT_DTYPES, DTypeLike
+from ..support.corpus import WEIGHT_DTYPES, DTypeLike
 
 WEIGHT = np.ones((4, 6), np.float32)
 H = np.ones((1, 6), np.float32)

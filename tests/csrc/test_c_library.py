@@ -21,7 +21,7 @@ import pytest
 from coreai_opt import _native, reference
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format
 
-from .targets import TARGETS
+from ..support.targets import TARGETS
 
 # In the order of coreai_quant.h.
 FORMAT_NAMES = list(FORMATS)

@@ -25,7 +25,7 @@ from coreai_opt.program.inputs import random_inputs
 from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 
-from .programs import (
+from ..support.programs import (
     F32,
     Signature,
     make_program,

@@ -17,7 +17,7 @@ from coreai_opt.program import ir
 from coreai_opt.program.runtime import GRAPH, run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 
-from .programs import F32, make_program, matmul_program, random_weight
+from ..support.programs import F32, make_program, matmul_program, random_weight
 
 WEIGHT = random_weight((4, 5))
 X = random_weight((3, 4), seed=1)
@@ -121,7 +121,7 @@ def test_what_the_runtime_refuses_is_said() -> None:
 def test_a_program_without_main_is_named() -> None:
     from coreai.authoring import Module
 
-    from .programs import make_graph
+    from ..support.programs import make_graph
 
     module = Module.create()
     with module._block_context():

@@ -16,7 +16,7 @@ import pytest
 import coreai_opt
 import coreai_opt.reference
 
-TREE = Path(__file__).parents[1]
+TREE = Path(__file__).parents[2]
 BUILT = (".*", "build", "dist", "__pycache__", "*.so", "*.egg-info")
 """What is not part of the source; hidden files that are, are named below."""
 

@@ -12,7 +12,7 @@ from coreai_opt.cli.messages import for_command
 from coreai_opt.program import assets
 from coreai_opt.program.weights import find_weights
 
-from .test_cli import MODEL, PER_BLOCK, failed, run
+from ..support.command import MODEL, PER_BLOCK, failed, run
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
