@@ -141,12 +141,18 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define UNROLL_LANES _Pragma("GCC unroll 16")
 #endif
 
-/* Products are rounded before anything is added to them, whatever the compiler was told: GCC, left alone,
- * makes one operation of the two where the processor has it. */
+/* Sums are formed as they are written, whatever GCC was told. Left alone, it makes one operation of a product
+ * and a sum where the processor has it, which rounds once; and vectors for Arm's MVE, which flush subnormals.
+ * Clang does neither here: see portable.c. */
 #if defined(__GNUC__) && !defined(__clang__)
-#define UNFUSED __attribute__((optimize("fp-contract=off")))
+#if defined(__ARM_FEATURE_MVE)
+#define AS_WRITTEN                                                                                 \
+    __attribute__((optimize("fp-contract=off", "no-tree-loop-vectorize", "no-tree-slp-vectorize")))
 #else
-#define UNFUSED
+#define AS_WRITTEN __attribute__((optimize("fp-contract=off")))
+#endif
+#else
+#define AS_WRITTEN
 #endif
 
 /* a_b and a_b_c, of what the arguments stand for. */

@@ -5,13 +5,16 @@
  *
  * Sums are formed in parts of a few columns of a few vectors of rows, which stay in registers while all
  * columns before are passed over in their order. Each term is a product that is rounded and then added, at
- * every level: UNFUSED keeps compilers from making one operation of the two, which would round once.
+ * every level: AS_WRITTEN keeps compilers from rounding once.
  */
 #if LANES > 1
 #define PART_VECTORS (REGISTERS > 16 ? 4 : 2)
 #else
 #define PART_VECTORS 8 /* compilers make vectors of their own of so many */
 #endif
+
+_Static_assert(PANEL_ROWS % (PART_VECTORS * LANES) == 0 && PANEL_ROWS % (VECTORS * LANES) == 0,
+               "CAQ_FEEDBACK_ROWS must be a multiple of 64, or without vectors of 8");
 
 /* Add to the sums of `columns` columns from k on the shares of the errors of the columns first .. end - 1.
  * All pointers are to the part's first row. */
@@ -37,8 +40,8 @@ TARGET INLINE void feed_back(const caq_feedback *with, size_t k, size_t columns,
 }
 
 /* See caq_kernels. */
-UNFUSED TARGET static void begin_columns(const caq_feedback *with, size_t first, size_t columns,
-                                         caq_panel *panel) {
+AS_WRITTEN TARGET static void begin_columns(const caq_feedback *with, size_t first, size_t columns,
+                                            caq_panel *panel) {
     for (size_t row = 0; row < PANEL_ROWS; row += PART_VECTORS * LANES) {
         const float *errors = panel->errors + row, *from = errors + first * PANEL_ROWS;
         float *sums = panel->sums + row;
@@ -85,9 +88,9 @@ TARGET INLINE vi round_vector(vf x, float *error, const float *scale, const int3
 }
 
 /* See caq_kernels. */
-UNFUSED TARGET static void round_column(const caq_job *job, const caq_encoding *encoding,
-                                        const caq_feedback *with, size_t first, size_t k,
-                                        caq_panel *panel) {
+AS_WRITTEN TARGET static void round_column(const caq_job *job, const caq_encoding *encoding,
+                                           const caq_feedback *with, size_t first, size_t k,
+                                           caq_panel *panel) {
     float *sums = panel->sums + (k - first) * PANEL_ROWS;
     float *errors = panel->errors + k * PANEL_ROWS;
     for (size_t row = 0; row < PANEL_ROWS; row += PART_VECTORS * LANES)
