@@ -13,7 +13,7 @@ def quantize(
     symmetric: bool,
     block_sizes: Sequence[int],
     e8m0_scale: bool,
-    mse: bool = False,
+    observer: str = "minmax",
     importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any]]: ...
@@ -33,8 +33,11 @@ def encode_with_feedback(
     format: Format,
     *,
     symmetric: bool,
-    mse: bool,
+    observer: str,
     parts: Sequence[Part],
     num_threads: int,
 ) -> npt.NDArray[np.uint8]: ...
+
+LEVEL_VARIABLE: str
+
 def level() -> str: ...

@@ -129,8 +129,8 @@ def describe_format(name):
     return caq_describe_format(<caq_format><int>_FORMATS.index(name))
 
 
-def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bint mse=False,
-             importance=None, size_t num_threads):
+def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
+             observer="minmax", importance=None, size_t num_threads):
     """Quantize as ``reference.quantize`` does, in C.
 
     Args:
@@ -139,8 +139,8 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
         symmetric: the scheme.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two.
-        mse: search for better scales than MINMAX's.
-        importance: with ``mse``, what each element's squared error counts, float32, finite, >= 0,
+        observer: how scales are found: ``"minmax"`` or ``"mse"``.
+        importance: with ``"mse"``, what each element's squared error counts, float32, finite, >= 0,
             of the weight's rank and along each axis as long as that or 1; None if all count the
             same.
         num_threads: threads to use at the most; small arrays take fewer.
@@ -154,6 +154,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
+    cdef bint mse = observer == "mse"
     cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
     _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
@@ -360,16 +361,16 @@ cdef class _Work:
         return &self.weight[index * (<size_t>self.weight.shape[0] // self.job.elements)]
 
 
-def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, bint mse, parts,
+def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, observer, parts,
                          size_t num_threads):
     """Round with feedback as ``reference.round_with_feedback`` does, in C, and pack the codes.
 
     Args:
         weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
         scale, zero_point: C-contiguous, as ``quantize`` returns them for the weight, ``format``,
-            ``symmetric`` and ``mse``.
+            ``symmetric`` and ``observer``.
         format: the format of the codes.
-        symmetric, mse: say which codes there are.
+        symmetric, observer: say which codes there are.
         parts: what is rounded by itself, each a ``reference.Part`` of C-contiguous arrays; together
             all elements, each once.
         num_threads: threads to use at the most; small arrays take fewer.
@@ -382,7 +383,7 @@ def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, b
     flat = (array.reshape(-1).view(np.uint8) for array in (weight, scale, zero_point))
     work = _Rounding(*flat, codes, parts)
     _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, blocks, scale.dtype == E8M0,
-             mse, 1)
+             observer == "mse", 1)
     cdef size_t panels = work.starts[len(work.parts)]
     cdef size_t multiplications = sum(len(rows) * len(columns) ** 2 // 2 for rows, columns, _ in parts)
     cdef size_t threads = max(1, min(num_threads, panels, multiplications // <size_t>WORTH_A_THREAD))

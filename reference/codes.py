@@ -29,13 +29,12 @@ class CodeRange:
     offset: int = 0
 
     @classmethod
-    def of(cls, format: Format, *, symmetric: bool, mse: bool) -> "CodeRange":
-        """Return the codes of a format by a scheme and an observer."""
+    def of(cls, format: Format, *, symmetric: bool, lowest: int) -> "CodeRange":
+        """Return the codes of a format by a scheme; ``lowest`` is the least symmetric code."""
         if not format.is_int:
             return cls(format)
         if symmetric:
             # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
-            lowest = format.searched_min if mse else -format.symmetric_max
             highest = format.symmetric_max
             offset = 0 if format.is_signed_int else -lowest
         else:

@@ -24,6 +24,7 @@ from .blocks import to_elements
 from .codes import CodeRange, decode, encode, widen
 from .formats import Format
 from .packing import pack
+from .quantize import allowed_codes
 
 Array = npt.NDArray[Any]
 
@@ -52,7 +53,7 @@ def encode_with_feedback(
     format: Format,
     *,
     symmetric: bool,
-    mse: bool,
+    observer: str,
     parts: Iterable[Part],
 ) -> npt.NDArray[np.uint8]:
     """Round a weight with feedback, at scales that have been found, and pack the codes.
@@ -60,15 +61,15 @@ def encode_with_feedback(
     Args:
         weight: array of dtype float32, float16 or bfloat16, finite.
         scale, zero_point: of each block, as ``quantize`` returns them for ``weight``, ``format``,
-            ``symmetric`` and ``mse``.
+            ``symmetric`` and ``observer``.
         format: the format of the codes.
-        symmetric, mse: say which codes there are.
+        symmetric, observer: say which codes there are.
         parts: what is rounded by itself; together all elements, each once.
 
     Returns:
         flat uint8 codes as Core AI stores them.
     """
-    allowed = CodeRange.of(format, symmetric=symmetric, mse=mse)
+    allowed = allowed_codes(format, symmetric=symmetric, observer=observer)
     weights, scales, zero_points = (
         array.reshape(-1)
         for array in (

@@ -18,7 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt import reference
-from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.exceptions import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendMismatchError,
+    NotInstalledError,
+)
 from coreai_opt.reference import Format, Part
 from coreai_opt.settings.spec import QuantizationSpec
 
@@ -49,7 +54,7 @@ def parse_backend(backend: object) -> Backend:
     """Return the function that quantizes behind a backend's name.
 
     Raises:
-        TypeError, ValueError, ImportError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
     """
     implementations = {"native": _run_native, "reference": _reference, "validate": _validate}
     return implementations[_choose(backend)]
@@ -59,7 +64,7 @@ def parse_decoder(backend: object) -> Decoder:
     """Return the function that decodes behind a backend's name.
 
     Raises:
-        TypeError, ValueError, ImportError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
     """
     implementations = {
         "native": _decode_native,
@@ -73,7 +78,7 @@ def parse_rounder(backend: object) -> Rounder:
     """Return the function that rounds with feedback behind a backend's name.
 
     Raises:
-        TypeError, ValueError, ImportError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
     """
     implementations = {
         "native": _round_native,
@@ -87,9 +92,9 @@ def _choose(backend: object) -> str:
     """Return which of "native", "reference" and "validate" a backend's name stands for now.
 
     Raises:
-        TypeError, ValueError: ``backend`` (or the environment variable) names none, or
+        ArgumentTypeError, ArgumentError: ``backend`` (or the environment variable) names none, or
             ``COREAI_OPT_ISA`` no instruction set.
-        ImportError: it needs the native module, which did not load.
+        NotInstalledError: it needs the native module, which did not load.
     """
     name = _parse_name("backend", backend)
     if name == "auto":
@@ -100,19 +105,22 @@ def _choose(backend: object) -> str:
     if name == "reference":
         return name
     if _native is None:
-        raise ImportError(
+        raise NotInstalledError(
             f"backend {name!r} needs the native module, which did not load: {_why_not_native}"
         )
-    _native.level()  # what is wrong with COREAI_OPT_ISA is an error now, not one for each weight
+    try:
+        _native.level()
+    except ValueError as error:  # now, not for each weight
+        raise ArgumentError(_native.LEVEL_VARIABLE, str(error)) from None
     return "native" if name == "auto" else name
 
 
 def _parse_name(argument: str, value: object) -> str:
     message = f"{argument} must be one of {', '.join(map(repr, BACKENDS))}; got {value!r}"
     if not isinstance(value, str):
-        raise TypeError(message)
+        raise ArgumentTypeError(argument, message)
     if value not in BACKENDS:
-        raise ValueError(message)
+        raise ArgumentError(argument, message)
     return value
 
 
@@ -137,7 +145,7 @@ def _reference(
         symmetric=spec.symmetric,
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
-        mse=spec.mse,
+        observer=spec.observer,
         importance=importance,
     )
 
@@ -155,7 +163,7 @@ def _run_native(
         symmetric=spec.symmetric,
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
-        mse=spec.mse,
+        observer=spec.observer,
         importance=importance,
         num_threads=num_threads,
     )
@@ -191,7 +199,7 @@ def _round_reference(
         zero_point,
         spec.format,
         symmetric=spec.symmetric,
-        mse=spec.mse,
+        observer=spec.observer,
         parts=parts,
     )
 
@@ -210,7 +218,7 @@ def _round_native(
         zero_point,
         spec.format,
         symmetric=spec.symmetric,
-        mse=spec.mse,
+        observer=spec.observer,
         parts=parts,
         num_threads=num_threads,
     )

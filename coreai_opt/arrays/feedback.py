@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.matrices import MatrixLayout
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.reference import Part
 
 LONGEST_CHUNK = 4096
@@ -61,7 +62,7 @@ class Feedback:
                 tenfold until they have.
 
         Raises:
-            TypeError, ValueError: an argument that is not as described, or moments that have no
+            ArgumentTypeError, ArgumentError: an argument that is not as described, or moments that have no
                 factor even with a damping of 1: they are not positive semidefinite.
         """
         _check_damping(damping)
@@ -87,30 +88,35 @@ class Feedback:
 
 
 def check_feedback(feedback: object, layout: MatrixLayout) -> None:
-    """Raise TypeError or ValueError if the argument ``feedback`` is none for such a weight."""
+    """Raise ArgumentTypeError or ArgumentError if ``feedback`` is none for such a weight."""
     if not isinstance(feedback, Feedback):
-        raise TypeError(f"feedback must be a Feedback or None; got {type(feedback).__name__}")
+        raise ArgumentTypeError(
+            "feedback", f"feedback must be a Feedback or None; got {type(feedback).__name__}"
+        )
     groups, columns = feedback.order.shape
     if (groups, columns) != (layout.groups, layout.columns):
-        raise ValueError(
+        raise ArgumentError(
+            "feedback",
             f"feedback is for {groups} matrices of {columns} columns; "
-            f"the weight is {layout.groups} of {layout.columns}"
+            f"the weight is {layout.groups} of {layout.columns}",
         )
 
 
 def _check_damping(damping: object) -> None:
     message = f"damping must be a number from 0 to {_MOST_DAMPING:g}; got {damping!r}"
     if isinstance(damping, bool) or not isinstance(damping, (int, float, np.number)):
-        raise TypeError(message)
+        raise ArgumentTypeError("damping", message)
     if not 0 <= damping <= _MOST_DAMPING:
-        raise ValueError(message)
+        raise ArgumentError("damping", message)
 
 
 def _chunks(moments: object) -> Iterator[npt.NDArray[Any]]:
     """Check the argument ``moments`` and cut it into ``[groups, k, k]`` of no more than 4096."""
     given = [moments] if isinstance(moments, np.ndarray) else moments
     if not isinstance(given, Sequence) or not given:
-        raise TypeError(f"moments must be an array or a sequence of such; got {moments!r}")
+        raise ArgumentTypeError(
+            "moments", f"moments must be an array or a sequence of such; got {moments!r}"
+        )
     groups = set()
     for array in given:
         square = _parse_moments(array)
@@ -119,23 +125,30 @@ def _chunks(moments: object) -> Iterator[npt.NDArray[Any]]:
             own = slice(start, start + LONGEST_CHUNK)
             yield square[:, own, own]
     if len(groups) > 1:
-        raise ValueError(f"moments must be of as many groups in each chunk; got {sorted(groups)}")
+        raise ArgumentError(
+            "moments", f"moments must be of as many groups in each chunk; got {sorted(groups)}"
+        )
 
 
 def _parse_moments(array: object) -> npt.NDArray[Any]:
     if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
         got: Any = getattr(array, "dtype", type(array).__name__)
-        raise TypeError(f"moments must be numpy arrays of floating-point numbers; got {got}")
+        raise ArgumentTypeError(
+            "moments", f"moments must be numpy arrays of floating-point numbers; got {got}"
+        )
     square = array[np.newaxis] if array.ndim == 2 else array
     if square.ndim != 3 or square.shape[1] != square.shape[2] or not square.size:
-        raise ValueError(
+        raise ArgumentError(
+            "moments",
             "moments must be [columns, columns] or [groups, columns, columns], not empty; "
-            f"got {array.shape}"
+            f"got {array.shape}",
         )
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
-        raise ValueError(f"moments is {array[index]} at index {index}; it must be finite")
+        raise ArgumentError(
+            "moments", f"moments is {array[index]} at index {index}; it must be finite"
+        )
     return square
 
 
@@ -175,8 +188,9 @@ def _upper_factor(moments: npt.NDArray[np.float64], damping: float) -> npt.NDArr
             return np.linalg.cholesky(moments[::-1, ::-1])[::-1, ::-1]
         except np.linalg.LinAlgError:
             if damping >= _MOST_DAMPING:
-                raise ValueError(
+                raise ArgumentError(
+                    "moments",
                     f"moments have no Cholesky factor with a damping of {damping:g}: they are "
-                    "not symmetric and positive semidefinite"
+                    "not symmetric and positive semidefinite",
                 ) from None
             damping = min(max(10 * damping, 1e-6), _MOST_DAMPING)

@@ -12,10 +12,12 @@ from coreai_opt import Feedback, QuantizedArray, _native, quantize_array
 from coreai_opt.arrays import backends
 from coreai_opt.arrays import feedback as feedback_module
 from coreai_opt.arrays.matrices import MatrixLayout
+from coreai_opt.exceptions import BackendMismatchError
 from coreai_opt.reference import Part
+from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.spec import parse_spec
 
-from .corpus import (
+from ..support.corpus import (
     BF16,
     F16,
     F32,
@@ -40,7 +42,7 @@ def by_hand(
     """Round a matrix at scales that are given, with A transposed, and return its codes."""
     rows, columns = weight.shape
     zero_point = np.zeros(scale.shape, np.int8 if dtype.startswith("int") else np.uint8)
-    spec = parse_spec(dtype, "symmetric", None, "minmax")
+    spec = parse_spec(Settings(dtype=dtype, qscheme="symmetric", observer="minmax"))
     zero_point = zero_point.astype(spec.format.code_dtype)
     part = Part(
         np.arange(rows, dtype=np.uintp) * np.uintp(columns),
@@ -289,7 +291,7 @@ def test_layouts(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_native, "WORTH_A_THREAD", 1)
     weight = np.random.default_rng(1).normal(0, 0.02, shape).astype(np.float32)
     feedback = any_feedback(matrices, 1, chunk=7)
-    spec = parse_spec("int4", "symmetric", None, "minmax")
+    spec = parse_spec(Settings(dtype="int4", qscheme="symmetric", observer="minmax"))
     nearest = quantize_array(weight, "int4", block_sizes=(1, *(0 for _ in shape[1:])))
     stored = nearest.packed, nearest.scale, nearest.zero_point
     per_element = np.broadcast_to(nearest.scale, shape)
@@ -358,9 +360,7 @@ def test_validate_runs_both(monkeypatch: pytest.MonkeyPatch) -> None:
         return packed
 
     monkeypatch.setattr(_native, "encode_with_feedback", wrong)
-    with pytest.raises(
-        backends.BackendMismatchError, match=r"codes of a float32 weight .* \(1, 1\)"
-    ):
+    with pytest.raises(BackendMismatchError, match=r"codes of a float32 weight .* \(1, 1\)"):
         validate()
 
 
@@ -420,7 +420,7 @@ def test_chunks_are_rounded_by_themselves(monkeypatch: pytest.MonkeyPatch) -> No
             chunks, np.split(whole.order[0], [8, 16]), whole.coefficients, strict=True
         )
     ]
-    spec = parse_spec("int4", "symmetric", None, "minmax")
+    spec = parse_spec(Settings(dtype="int4", qscheme="symmetric", observer="minmax"))
     stored = np.empty(0, np.uint8), np.full((1, 1), 0.01, np.float32), np.zeros((1, 1), np.int8)
     parts = whole.parts(MatrixLayout.of_last_axes(weight.shape))
     packed = backends.parse_rounder("native")(weight, stored, spec, parts, 1)

@@ -448,3 +448,14 @@ def test_without_core_ai_the_error_says_what_to_install():
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "pip install coreai-core" in failed(result)
+
+
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError, ValueError])
+def test_a_defect_keeps_its_traceback(output, monkeypatch, error):
+    def fail(*arguments: object, **options: object) -> None:
+        raise error("a defect")
+
+    monkeypatch.setattr(quantize_command, "quantize_weights", fail)
+    with pytest.raises(error, match="a defect"):
+        cli.main(["quantize", str(MODEL), str(output), "--dtype", "int4"])
+    assert not output.exists()

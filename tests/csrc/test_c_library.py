@@ -61,7 +61,7 @@ class Job:
             symmetric=self.symmetric,
             block_sizes=self.block_sizes,
             e8m0_scale=self.e8m0_scale,
-            mse=self.mse,
+            observer="mse" if self.mse else "minmax",
         )
         return b"".join(part.tobytes() for part in parts)
 

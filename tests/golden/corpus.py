@@ -310,7 +310,7 @@ class Case:
                 symmetric=self.symmetric,
                 block_sizes=self.layout.block_sizes,
                 e8m0_scale=self.e8m0_scale,
-                mse=self.mse,
+                observer="mse" if self.mse else "minmax",
                 importance=importance(self.layout) if self.weighed else None,
                 **more,
             )
@@ -321,7 +321,7 @@ class Case:
                     zero_point,
                     self.format,
                     symmetric=self.symmetric,
-                    mse=self.mse,
+                    observer="mse" if self.mse else "minmax",
                     parts=[fed_part(self.layout)],
                     **more,
                 )
