@@ -62,8 +62,8 @@ class Feedback:
                 tenfold until they have.
 
         Raises:
-            ArgumentTypeError, ArgumentError: an argument that is not as described, or moments that have no
-                factor even with a damping of 1: they are not positive semidefinite.
+            ArgumentTypeError, ArgumentError: an argument that is not as described, or moments that
+                have no factor even with a damping of 1: they are not positive semidefinite.
         """
         _check_damping(damping)
         factored = [_factor(chunk, damping) for chunk in _chunks(moments)]

@@ -216,7 +216,7 @@ slow, and between them these take each way through it."""
 
 
 LONGEST_FED = 64
-"""Layouts with a longer long axis are not rounded with feedback: microcontrollers run the corpus."""
+"""Longer long axes are not rounded with feedback, because microcontrollers run the corpus."""
 
 
 @functools.cache

@@ -78,6 +78,16 @@ CONTRACT = (
             "mxfp4_takes_the_better_exponent_by_weighed_errors",
         )
     )
+    + tuple(
+        f"tests/array/test_feedback.py::test_{name}"
+        for name in (
+            "by_hand",
+            "the_order_is_that_of_the_columns_of_a_part",
+            "the_error_is_that_of_what_the_runtime_decodes",
+            "a_sum_that_is_not_finite_is_not_used",
+            "a_code_that_decodes_to_an_infinity_is_not_used",
+        )
+    )
 )
 ARRAY = (
     *CONTRACT,
@@ -89,6 +99,7 @@ ARRAY = (
     "tests/array/test_threads.py",
     "tests/array/test_quantize_array_errors.py",
     "tests/array/test_backends.py",
+    "tests/array/test_feedback.py",
 )
 C_LIBRARY = "tests/csrc"
 FIGURES = ("tests/array/test_budget.py", "tests/array/test_errors.py", "tests/test_compare.py")

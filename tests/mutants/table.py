@@ -244,6 +244,18 @@ _FORMATS = _mutants(
 _FLOAT_BITS = _mutants(
     "csrc/float_bits.h",
     (
+        "decode-smallest-e8m0",
+        "select_bits(byte == 0, 0x400000",
+        "select_bits(byte == 0, 0x200000",
+        "the E8M0 scale 0 stands for 2^-127",
+    ),
+    (
+        "decode-nan-e8m0",
+        "select_bits(byte == 255, 0x7FC00000",
+        "select_bits(byte == 255, 0x7F800000",
+        "the E8M0 scale 255 is a NaN",
+    ),
+    (
         "f16-tie",
         "bits + 0xFFF + ((bits >> 13) & 1)",
         "bits + 0x1000",
@@ -615,18 +627,6 @@ _STREAM = _mutants(
 
 _PARAMETERS = _mutants(
     "csrc/parameters.c",
-    (
-        "decode-smallest-e8m0",
-        "select_bits(stored[i] == 0, 0x400000",
-        "select_bits(stored[i] == 0, 0x200000",
-        "the E8M0 scale 0 stands for 2^-127",
-    ),
-    (
-        "decode-nan-e8m0",
-        "0x7FC00000",
-        "0x7F800000",
-        "the E8M0 scale 255 is a NaN",
-    ),
 )
 
 _DECODE = (
@@ -1324,8 +1324,8 @@ _REFERENCE = (
         "reference/quantize.py",
         (
             "reference-shift",
-            "return codes + offset, zero_point + offset",
-            "return codes + offset, zero_point",
+            "(zero_point + allowed.offset)",
+            "(zero_point + 0)",
             "INT's zero point is UINT's shifted down",
         ),
     ),
@@ -2095,7 +2095,155 @@ _REPORTS = (
     ),
 )
 
+_FEEDBACK = (
+    *_mutants(
+        "csrc/templates/round_rows.h",
+        (
+            "feedback-order",
+            "(size_t i = first; i < end; i++) {",
+            "(size_t i = end; i-- > first;) {",
+            "terms are added in the order of rounding",
+        ),
+        (
+            "feedback-sum-not-finite",
+            "x = v_if_above(infinity, v_magnitude(x), x, weight);",
+            "(void)infinity;",
+            "a sum that is not finite is not used",
+        ),
+        (
+            "feedback-infinite-code",
+            "x = v_if_above(by.overflow, v_magnitude(decoded_of(x, &by, to, source)), x, weight);",
+            "",
+            "a code that decodes to an infinity is not used",
+        ),
+        (
+            "feedback-f16-overflow",
+            "source == CAQ_F16 ? v_set_f(0x1p16f) : infinity",
+            "infinity",
+            "from 65520 on numbers are infinite in float16",
+        ),
+        (
+            "feedback-decoded-type",
+            "source == CAQ_F32 ? decoded : round_decoded(decoded, source)",
+            "decoded",
+            "the error is that of what the runtime decodes, in the weight's type",
+        ),
+        (
+            "feedback-in-between",
+            "feed_back(with, k, 1, panel->errors + row, first, k, sums + row, sums + row);",
+            "feed_back(with, k, 1, panel->errors + row, k, k, sums + row, sums + row);",
+            "columns that are rounded together feed each other",
+        ),
+        (
+            "feedback-few-columns",
+            "sums + c * PANEL_ROWS);\n",
+            "sums);\n",
+            "fewer columns than are taken together have sums of their own",
+        ),
+    ),
+    *_mutants(
+        "csrc/feedback/feedback.c",
+        (
+            "feedback-parameters-stay",
+            "if (block != loaded)",
+            "if (loaded == SIZE_MAX)",
+            "each column has the scales of its own blocks",
+        ),
+        (
+            "feedback-codes-elsewhere",
+            "codes[rows[r] + with->offsets[k]] = panel->codes[r];",
+            "codes[rows[r] + k] = panel->codes[r];",
+            "a code is written where its weight lies",
+        ),
+        (
+            "feedback-row-unchecked",
+            "rows[r] >= job->elements - last ||",
+            "rows[r] >= job->elements ||",
+            "an element that the tensor does not have is refused",
+        ),
+        (
+            "feedback-offset-unchecked",
+            "if (with->offsets[k] >= job->elements)\n            return 0;",
+            "",
+            "a column that the tensor does not have is refused",
+        ),
+        (
+            "feedback-no-column",
+            "return with->columns > 0;",
+            "return 1;",
+            "a matrix without columns is refused",
+        ),
+    ),
+    *_mutants(
+        "reference/feedback.py",
+        (
+            "reference-feedback-transposed",
+            "coefficients[k + 1 :, k]",
+            "coefficients[k, k + 1 :]",
+            "coefficients stand below the diagonal",
+        ),
+        (
+            "reference-feedback-exact-error",
+            "error = widen(weight) - widen(decoded)",
+            "error = widen(weight) - widen(scale) * (widen(codes[:, k]) - widen(zero_point))",
+            "the error is that of what the runtime decodes, in the weight's dtype",
+        ),
+        (
+            "reference-feedback-not-finite",
+            "np.where(np.isfinite(sums[:, k]), sums[:, k], widen(weight))",
+            "sums[:, k]",
+            "a sum that is not finite is not used",
+        ),
+        (
+            "reference-feedback-infinite-code",
+            "x = np.where(np.isfinite(decoded), x, widen(weight))",
+            "",
+            "a code that decodes to an infinity is not used",
+        ),
+    ),
+    *_mutants(
+        "coreai_opt/arrays/feedback.py",
+        (
+            "feedback-damping-of-the-sum",
+            "mean = given.mean()",
+            "mean = given.sum()",
+            "damping is in parts of the mean of the diagonal",
+        ),
+        (
+            "feedback-ascending",
+            "np.argsort(-square.diagonal(), kind=",
+            "np.argsort(square.diagonal(), kind=",
+            "the column of the largest mean square is rounded first",
+        ),
+        (
+            "feedback-importance-order",
+            "importance[group, order[group]] = ",
+            "importance[group] = ",
+            "importances are in the order of the weight's columns",
+        ),
+        (
+            "feedback-zero-inputs",
+            "np.where(damped == 0, 1.0, damped)",
+            "damped",
+            "an input that is always zero has a factor",
+        ),
+        (
+            "feedback-never-damped-more",
+            "if damping >= _MOST_DAMPING:",
+            "if damping >= 0:",
+            "moments of few inputs are damped until they have a factor",
+        ),
+        (
+            "feedback-chunk-columns",
+            "order + start for",
+            "order for",
+            "a chunk's columns are behind those of the chunks before",
+        ),
+    ),
+)
+
 MUTANTS = (
+    *_FEEDBACK,
     *_SCALES,
     *_KERNELS,
     *_REDUCE,
