@@ -16,7 +16,7 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
-from .quantize import check_finite, dequantize, quantize
+from .quantize import check_finite, dequantize, encode, find_scales, quantize
 
 __all__ = [
     "E8M0",
@@ -26,7 +26,9 @@ __all__ = [
     "Part",
     "check_finite",
     "dequantize",
+    "encode",
     "encode_with_feedback",
+    "find_scales",
     "pack",
     "quantize",
     "unpack",

@@ -55,17 +55,6 @@ def to_rows(array: npt.NDArray[Any], blocks: Sequence[int]) -> npt.NDArray[Any]:
     return split.transpose(axes).reshape(math.prod(blocks), -1)
 
 
-def from_rows(
-    rows: npt.NDArray[Any], shape: Sequence[int], blocks: Sequence[int]
-) -> npt.NDArray[Any]:
-    """Return the array of ``shape`` that :func:`to_rows` took apart."""
-    lengths = [length // count for length, count in zip(shape, blocks, strict=True)]
-    split = rows.reshape(*blocks, *lengths)
-    rank = len(lengths)
-    axes = [axis for pair in zip(range(rank), range(rank, 2 * rank), strict=True) for axis in pair]
-    return split.transpose(axes).reshape(shape)
-
-
 def to_elements(of_blocks: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
     """Return what each element's block has, such as its scale, as an array of ``shape``."""
     blocks = of_blocks.shape

@@ -29,13 +29,13 @@ class CodeRange:
     offset: int = 0
 
     @classmethod
-    def of(cls, format: Format, *, symmetric: bool, lowest: int) -> "CodeRange":
-        """Return the codes of a format by a scheme; ``lowest`` is the least symmetric code."""
+    def of(cls, format: Format, *, symmetric: bool, lowest_symmetric: int) -> "CodeRange":
+        """Return the codes of a format by a scheme; an observer has the least symmetric code."""
         if not format.is_int:
             return cls(format)
         if symmetric:
             # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
-            highest = format.symmetric_max
+            lowest, highest = lowest_symmetric, format.symmetric_max
             offset = 0 if format.is_signed_int else -lowest
         else:
             # INT is UINT shifted down by half the range.

@@ -24,7 +24,7 @@ from .blocks import to_elements
 from .codes import CodeRange, decode, encode, widen
 from .formats import Format
 from .packing import pack
-from .quantize import allowed_codes
+from .quantize import code_range
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +53,7 @@ def encode_with_feedback(
     format: Format,
     *,
     symmetric: bool,
-    observer: str,
+    observer: str = "minmax",
     parts: Iterable[Part],
 ) -> npt.NDArray[np.uint8]:
     """Round a weight with feedback, at scales that have been found, and pack the codes.
@@ -69,7 +69,7 @@ def encode_with_feedback(
     Returns:
         flat uint8 codes as Core AI stores them.
     """
-    allowed = allowed_codes(format, symmetric=symmetric, observer=observer)
+    allowed = code_range(format, symmetric=symmetric, observer=observer)
     weights, scales, zero_points = (
         array.reshape(-1)
         for array in (

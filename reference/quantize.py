@@ -1,4 +1,4 @@
-"""A whole weight: find each block's scale and zero point, encode, pack."""
+"""A whole weight: find each block's scale and zero point, encode, pack; and the way back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import minmax, mse
-from .blocks import from_rows, scale_shape, split_axes, to_rows
-from .codes import CodeRange, decode, encode, widen
+from .blocks import scale_shape, split_axes, to_elements, to_rows
+from .codes import CodeRange, decode, widen
+from .codes import encode as encode_nearest
 from .formats import Format
 from .packing import pack, unpack
 
@@ -16,12 +17,6 @@ Array = npt.NDArray[Any]
 
 OBSERVERS = {"minmax": minmax, "mse": mse}
 """How scales are found, by name: modules with ``find_scales`` and ``lowest_code``."""
-
-
-def allowed_codes(format: Format, *, symmetric: bool, observer: str) -> CodeRange:
-    """Return the codes that a weight may have, which depend on how its scales are found."""
-    lowest = OBSERVERS[observer].lowest_code(format) if format.is_int else 0
-    return CodeRange.of(format, symmetric=symmetric, lowest=lowest)
 
 
 def check_finite(weight: Array) -> None:
@@ -63,6 +58,30 @@ def quantize(
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
+    scale, zero_point = find_scales(
+        weight,
+        format,
+        symmetric=symmetric,
+        block_sizes=block_sizes,
+        e8m0_scale=e8m0_scale,
+        observer=observer,
+        importance=importance,
+    )
+    packed = encode(weight, scale, zero_point, format, symmetric=symmetric, observer=observer)
+    return packed, scale, zero_point
+
+
+def find_scales(
+    weight: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    block_sizes: Sequence[int],
+    e8m0_scale: bool,
+    observer: str = "minmax",
+    importance: npt.NDArray[np.float32] | None = None,
+) -> tuple[Array, Array]:
+    """Return ``(scale, zero_point)`` of :func:`quantize`, whose arguments and errors these are."""
     shape = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
     blocks = to_rows(widen(weight), shape)
@@ -76,14 +95,40 @@ def quantize(
         dtype=weight.dtype,
         importance=importance,
     )
-    allowed = allowed_codes(format, symmetric=symmetric, observer=observer)
-    zero_point = (zero_point + allowed.offset).astype(format.code_dtype)
-    codes = encode(blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], allowed)
-    return (
-        pack(from_rows(codes, weight.shape, shape), format),
-        scale.reshape(shape),
-        zero_point.reshape(shape),
+    stored = zero_point + code_range(format, symmetric=symmetric, observer=observer).offset
+    return scale.reshape(shape), stored.astype(format.code_dtype).reshape(shape)
+
+
+def encode(
+    weight: Array,
+    scale: Array,
+    zero_point: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    observer: str = "minmax",
+) -> npt.NDArray[np.uint8]:
+    """Round every element of a weight to the nearest code at given scales, and pack the codes.
+
+    Args:
+        weight: array of rank >= 1, not empty, finite, of dtype float32, float16 or bfloat16.
+        scale: one per block, of the weight's dtype or float8_e8m0fnu, with finite reciprocals. The
+            lengths of its axes divide those of ``weight``.
+        zero_point: one code per block, as :func:`find_scales` returns them for this scheme.
+        format: the format of the codes.
+        symmetric: the scheme.
+        observer: whose codes may be used: with MSE there is one more below zero.
+
+    Returns:
+        flat uint8 codes as Core AI stores them.
+    """
+    codes = encode_nearest(
+        weight,
+        to_elements(scale, weight.shape),
+        to_elements(zero_point, weight.shape),
+        code_range(format, symmetric=symmetric, observer=observer),
     )
+    return pack(codes, format)
 
 
 def dequantize(
@@ -99,3 +144,9 @@ def dequantize(
     per_block = [length for blocks in scale.shape for length in (blocks, 1)]
     decoded = decode(codes, scale.reshape(per_block), zero_point.reshape(per_block), dtype)
     return decoded.reshape(shape)
+
+
+def code_range(format: Format, *, symmetric: bool, observer: str) -> CodeRange:
+    """Return the codes that a weight may have, which depend on how its scales are found."""
+    lowest = OBSERVERS[observer].lowest_code(format)
+    return CodeRange.of(format, symmetric=symmetric, lowest_symmetric=lowest)

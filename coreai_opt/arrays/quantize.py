@@ -1,7 +1,6 @@
 """The array API: quantize one numpy array, without Core AI."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,16 @@ from coreai_opt.arrays import backends
 from coreai_opt.arrays.feedback import Feedback, check_feedback
 from coreai_opt.arrays.importance import check_observer, parse_importance
 from coreai_opt.arrays.matrices import MatrixLayout
+from coreai_opt.arrays.methods import Gptq, Method, nearest
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.reference import WEIGHT_DTYPES, Part
+from coreai_opt.reference import WEIGHT_DTYPES
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.settings.arguments import parse_int
 from coreai_opt.settings.enums import DType, Observer, QScheme
 from coreai_opt.settings.settings import Settings
-from coreai_opt.settings.spec import QuantizationSpec, parse_spec
+from coreai_opt.settings.spec import parse_spec
 
 
 def quantize_array(
@@ -76,52 +76,13 @@ def quantize_array(
     check_observer(importance, [spec])
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
-    layout = MatrixLayout.of_last_axes(weight.shape)
-    if feedback is not None:
-        check_feedback(feedback, layout)
-        if spec.observer is Observer.MSE and importance is None:
-            importance = layout.spread(feedback.importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
-    nearest = quantize_parsed(weight, spec, sizes, chosen, threads, importance=importance)
-    if feedback is None:
-        return nearest
-    rounder, parts = backends.parse_rounder(backend), feedback.parts(layout)
-    return round_parsed(weight, nearest, spec, parts, rounder, num_threads=threads)
-
-
-def quantize_parsed(
-    weight: npt.NDArray[Any],
-    spec: QuantizationSpec,
-    block_sizes: tuple[int, ...],
-    backend: backends.Backend,
-    num_threads: int,
-    *,
-    importance: npt.NDArray[np.float32] | None,
-) -> QuantizedArray:
-    """Do what :func:`quantize_array` does, for arguments that have been checked."""
-    packed, scale, zero_point = backend(weight, spec, block_sizes, importance, num_threads)
-    return QuantizedArray(
-        packed=packed,
-        shape=weight.shape,
-        dtype=DType(spec.format.name),
-        weight_dtype=weight.dtype,
-        scale=scale,
-        zero_point=zero_point,
-    )
-
-
-def round_parsed(
-    weight: npt.NDArray[Any],
-    nearest: QuantizedArray,
-    spec: QuantizationSpec,
-    parts: Sequence[Part],
-    rounder: backends.Rounder,
-    *,
-    num_threads: int,
-) -> QuantizedArray:
-    """Return a weight that was quantized rounded with feedback, at the same scales."""
-    stored = nearest.packed, nearest.scale, nearest.zero_point
-    return replace(nearest, packed=rounder(weight, stored, spec, parts, num_threads))
+    method: Method = nearest
+    if feedback is not None:
+        layout = MatrixLayout.of_last_axes(weight.shape)
+        check_feedback(feedback, layout)
+        method = Gptq(feedback, layout)
+    return method.quantize(weight, spec, sizes, chosen, threads, importance=importance)
 
 
 def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -49,8 +49,8 @@ def by_hand(
         np.array(range(columns) if order is None else order, np.uintp),
         np.array(coefficients, np.float32),
     )
-    stored = np.empty(0, np.uint8), scale, zero_point
-    packed = backends.parse_rounder(backend)(weight, stored, spec, [part], 1)
+    chosen = backends.parse_backend(backend)
+    packed = chosen.encode_with_feedback(weight, (scale, zero_point), spec, [part], 1)
     got = QuantizedArray(packed, weight.shape, dtype, weight.dtype, scale, zero_point)  # type: ignore[arg-type]
     return got.codes().astype(np.float64).tolist()
 
@@ -293,7 +293,7 @@ def test_layouts(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feedback = any_feedback(matrices, 1, chunk=7)
     spec = parse_spec(Settings(dtype="int4", qscheme="symmetric", observer="minmax"))
     nearest = quantize_array(weight, "int4", block_sizes=(1, *(0 for _ in shape[1:])))
-    stored = nearest.packed, nearest.scale, nearest.zero_point
+    parameters = nearest.scale, nearest.zero_point
     per_element = np.broadcast_to(nearest.scale, shape)
     codes = np.empty((matrices.groups, matrices.rows, matrices.columns), np.int8)
     for group in range(matrices.groups):
@@ -309,8 +309,8 @@ def test_layouts(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
             )
     for backend in ("reference", "native"):
         for threads in (1, 2, 3):
-            packed = backends.parse_rounder(backend)(
-                weight, stored, spec, feedback.parts(matrices), threads
+            packed = backends.parse_backend(backend).encode_with_feedback(
+                weight, parameters, spec, feedback.parts(matrices), threads
             )
             got = replace(nearest, packed=packed).codes()
             assert (got == matrices.from_matrices(codes, shape)).all()
@@ -421,9 +421,10 @@ def test_chunks_are_rounded_by_themselves(monkeypatch: pytest.MonkeyPatch) -> No
         )
     ]
     spec = parse_spec(Settings(dtype="int4", qscheme="symmetric", observer="minmax"))
-    stored = np.empty(0, np.uint8), np.full((1, 1), 0.01, np.float32), np.zeros((1, 1), np.int8)
+    parameters = np.full((1, 1), 0.01, np.float32), np.zeros((1, 1), np.int8)
     parts = whole.parts(MatrixLayout.of_last_axes(weight.shape))
-    packed = backends.parse_rounder("native")(weight, stored, spec, parts, 1)
+    native = backends.parse_backend("native")
+    packed = native.encode_with_feedback(weight, parameters, spec, parts, 1)
     nearest = quantize_array(weight, "int4", block_sizes=(0, 0))
     got = replace(nearest, packed=packed).codes()
     assert got[:, whole.order[0]].tolist() == np.concatenate(want, axis=1).tolist()

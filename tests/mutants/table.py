@@ -1324,8 +1324,8 @@ _REFERENCE = (
         "reference/quantize.py",
         (
             "reference-shift",
-            "(zero_point + allowed.offset)",
-            "(zero_point + 0)",
+            "stored = zero_point + code_range(format, symmetric=symmetric, observer=observer).offset",
+            "stored = zero_point",
             "INT's zero point is UINT's shifted down",
         ),
     ),
