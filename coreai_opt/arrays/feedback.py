@@ -173,7 +173,7 @@ def _factor(moments: npt.NDArray[Any], damping: float) -> Factored:
     return order, coefficients, importance
 
 
-def _upper_factor(moments: npt.NDArray[np.float64], damping: float) -> npt.NDArray[np.float64]:
+def _upper_factor(moments: npt.NDArray[np.float64], damping: float) -> npt.NDArray[Any]:
     """Return R, upper triangular, with R·Rᵀ = ``moments``, damped; ``moments`` is changed.
 
     Both axes reversed, a lower factor is an upper one.
