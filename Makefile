@@ -17,7 +17,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help dev amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage quality \
+.PHONY: help dev amalgamate bench demo example-sentences docs pages test fuzz fuzz-c sanitize mutants coverage quality \
 	third-opinion check format lint types c-format c-warnings size wheel sdist clean
 
 help:
@@ -28,12 +28,13 @@ help:
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
-	@echo "make mutants   break rules one at a time, see that a test fails each time (docs/mutants.md)"
+	@echo "make mutants   break rules one at a time, see that a test fails each time (MUTANTS=NAME)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
 	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
 	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
+	@echo "make pages   renew what docs/*.md quote from the package: help and names"
 	@echo "make docs    build the documentation into build/docs"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
 	@echo "make size    measure the C library on small processors, write the tables of docs/embedded.md"
@@ -94,7 +95,7 @@ sanitize: .venv-sanitize/installed
 		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
 
 mutants: .venv-test/installed
-	.venv-test/bin/python tests/mutants/run.py $(MUTANTS)
+	.venv-test/bin/python -m tests.mutants.run $(MUTANTS)
 
 # In a copy with an extension built in place, because C's counters stand beside the objects and Cython's
 # lines in the C file beside the source. Packaging is left out, and so are the builds of the C library
@@ -127,10 +128,13 @@ third-opinion: .venv-test/installed
 	$(PYTHON) benchmarks/environments.py --peers-only --peers coreai_opt_apple
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest -rP tests/third_opinion
 
-# Of the installed package, whose command is run for its help. A warning is an error.
+# What the pages quote from the package: the command's help, and names of the Python API.
+pages: .venv-docs/installed
+	.venv-docs/bin/python -P docs/renew.py
+
+# Of the installed package. A warning is an error.
 docs: .venv-docs/installed
-	PATH="$(CURDIR)/.venv-docs/bin:$$PATH" COLUMNS=100 \
-		.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 
 # On the installed package, in an environment for each contender.
 bench:

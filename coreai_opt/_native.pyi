@@ -13,10 +13,20 @@ def quantize(
     symmetric: bool,
     block_sizes: Sequence[int],
     e8m0_scale: bool,
-    mse: bool = False,
+    observer: str = "minmax",
     importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any]]: ...
+def encode(
+    weight: npt.NDArray[Any],
+    scale: npt.NDArray[Any],
+    zero_point: npt.NDArray[Any],
+    format: Format,
+    *,
+    symmetric: bool,
+    observer: str,
+    num_threads: int,
+) -> npt.NDArray[np.uint8]: ...
 def dequantize(
     packed: npt.NDArray[np.uint8],
     scale: npt.NDArray[Any],
@@ -26,4 +36,7 @@ def dequantize(
     *,
     num_threads: int,
 ) -> None: ...
+
+LEVEL_VARIABLE: str
+
 def level() -> str: ...

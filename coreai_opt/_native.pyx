@@ -32,9 +32,16 @@ cdef extern from "coreai_quant.h" nogil:
         CAQ_PORTABLE
     ctypedef enum caq_status:
         CAQ_OK
-        CAQ_BAD_ARGUMENT
-        CAQ_BAD_LEVEL
+        CAQ_BAD_BLOCK_SIZE
         CAQ_NOT_FINITE
+    ctypedef struct caq_target:
+        caq_source source
+        caq_format format
+        caq_scheme scheme
+        caq_scale scale
+        caq_observer observer
+        caq_level level
+        size_t parts
     ctypedef struct caq_job:
         size_t elements, packed_size, scale_count, scale_size, units, granule
     ctypedef struct caq_format_info:
@@ -47,8 +54,8 @@ cdef extern from "coreai_quant.h" nogil:
         pass
     const size_t SCRATCH_SIZE "CAQ_SCRATCH_SIZE"
     const size_t MSE_SCRATCH_SIZE "CAQ_MSE_SCRATCH_SIZE"
-    caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale,
-                            caq_observer, size_t, const size_t *, const size_t *, size_t, caq_level)
+    caq_status caq_job_init(caq_job *, const caq_target *, size_t, const size_t *, const size_t *)
+    const char *caq_strerror(caq_status)
     caq_status caq_set_importance(caq_job *, const float *, size_t, size_t)
     caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
                             uint8_t *, void *)
@@ -112,8 +119,8 @@ def describe_format(name):
     return caq_describe_format(<caq_format><int>_FORMATS.index(name))
 
 
-def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bint mse=False,
-             importance=None, size_t num_threads):
+def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
+             observer="minmax", importance=None, size_t num_threads):
     """Quantize as ``reference.quantize`` does, in C.
 
     Args:
@@ -122,8 +129,8 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
         symmetric: the scheme.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two.
-        mse: search for better scales than MINMAX's.
-        importance: with ``mse``, what each element's squared error counts, float32, finite, >= 0,
+        observer: how scales are found: ``"minmax"`` or ``"mse"``.
+        importance: with ``"mse"``, what each element's squared error counts, float32, finite, >= 0,
             of the weight's rank and along each axis as long as that or 1; None if all count the
             same.
         num_threads: threads to use at the most; small arrays take fewer.
@@ -137,6 +144,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
+    cdef bint mse = observer == "mse"
     cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
     _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
@@ -172,6 +180,57 @@ def _repeated(importance, shape):
     if len(varying) > 1:
         spanned = np.broadcast_to(spanned, shape[axes])
     return np.ascontiguousarray(spanned).reshape(-1), math.prod(shape[axes.stop :])
+
+
+def encode(weight, scale, zero_point, format, *, bint symmetric, observer, size_t num_threads):
+    """Encode as ``reference.encode`` does, in C.
+
+    Args:
+        weight: C-contiguous array in native byte order, not empty, finite, float32, float16 or
+            bfloat16.
+        scale, zero_point: C-contiguous, as ``quantize`` returns them, of one element per block.
+        format: the format of the codes.
+        symmetric: the scheme.
+        observer: ``"minmax"`` or ``"mse"``, whose codes may be used.
+        num_threads: threads to use at the most; small arrays take fewer.
+
+    Returns:
+        the packed codes, byte for byte those of the reference.
+    """
+    sizes = [n // blocks for n, blocks in zip(weight.shape, scale.shape, strict=True)]
+    work = _Encoding(*(part.reshape(-1).view(np.uint8) for part in (weight, scale, zero_point)))
+    _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, sizes, scale.dtype == E8M0,
+             observer == "mse", 1)
+    packed = memory.empty(work.job.packed_size, np.uint8)
+    work.packed = packed
+    cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // <size_t>SMALLEST_SHARE))
+    # Parts begin at bytes of their own.
+    bounds = [work.job.elements * i // threads // 8 * 8 for i in range(threads)]
+    in_parallel(work.encode, [*bounds, work.job.elements])
+    return packed
+
+
+cdef class _Encoding:
+    """One array to be encoded with given scales and its buffers, shared by the threads that do it."""
+
+    cdef caq_job job
+    cdef const uint8_t[::1] weight, scale, zero_point
+    cdef uint8_t[::1] packed
+
+    def __init__(self, const uint8_t[::1] weight, const uint8_t[::1] scale,
+                 const uint8_t[::1] zero_point):
+        self.weight, self.scale, self.zero_point = weight, scale, zero_point
+
+    cpdef int encode(self, size_t first, size_t end) except -1:
+        """Encode the elements first .. end - 1 without the GIL."""
+        cdef uint8_t[::1] scratch = np.empty(MSE_SCRATCH_SIZE, np.uint8)
+        cdef size_t start = first * (<size_t>self.weight.shape[0] // self.job.elements)
+        cdef caq_status status
+        with nogil:
+            status = caq_encode(&self.job, first, end - first, &self.weight[start], &self.scale[0],
+                                &self.zero_point[0], &self.packed[0], &scratch[0])
+        assert status == CAQ_OK, status
+        return status
 
 
 def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
@@ -226,18 +285,19 @@ cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, blo
     for axis in range(rank):
         shape[axis] = weight_shape[axis]
         sizes[axis] = block_sizes[axis]
-    status = caq_job_init(
-        job,
-        <caq_source><int>WEIGHT_DTYPES.index(dtype),
-        <caq_format><int>_FORMATS.index(format.name),
-        CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC,
-        CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT,
-        CAQ_MSE if mse else CAQ_MINMAX,
-        <size_t>rank, shape, sizes, threads,
-        <caq_level><int>_LEVELS.index(level()),
-    )
-    if status != CAQ_OK:
+    cdef caq_target target
+    target.source = <caq_source><int>WEIGHT_DTYPES.index(dtype)
+    target.format = <caq_format><int>_FORMATS.index(format.name)
+    target.scheme = CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC
+    target.scale = CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT
+    target.observer = CAQ_MSE if mse else CAQ_MINMAX
+    target.level = <caq_level><int>_LEVELS.index(level())
+    target.parts = threads
+    cdef caq_status status = caq_job_init(job, &target, <size_t>rank, shape, sizes)
+    if status == CAQ_BAD_BLOCK_SIZE:
         raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight_shape}")
+    if status != CAQ_OK:
+        raise ValueError(caq_strerror(status).decode())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A whole weight: find each block's scale and zero point, encode, pack."""
+"""A whole weight: find each block's scale and zero point, encode, pack; and the way back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import scales
-from .blocks import from_rows, scale_shape, split_axes, to_rows
-from .codes import decode, encode_float, encode_integer, reciprocal, widen
+from . import minmax, mse
+from .blocks import scale_shape, split_axes, to_elements, to_rows
+from .codes import CodeRange, decode, widen
+from .codes import encode as encode_nearest
 from .formats import Format
 from .packing import pack, unpack
-from .search import best_scales
 
 Array = npt.NDArray[Any]
+
+OBSERVERS = {"minmax": minmax, "mse": mse}
+"""How scales are found, by name: modules with ``find_scales`` and ``lowest_code``."""
 
 
 def check_finite(weight: Array) -> None:
@@ -32,7 +35,7 @@ def quantize(
     symmetric: bool,
     block_sizes: Sequence[int],
     e8m0_scale: bool,
-    mse: bool = False,
+    observer: str = "minmax",
     importance: npt.NDArray[np.float32] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
     """Quantize ``weight`` by the contract.
@@ -43,8 +46,8 @@ def quantize(
         symmetric: the scheme; floating-point formats are symmetric.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two (floating-point formats only).
-        mse: search for better scales than MINMAX's.
-        importance: with ``mse``, what each element's squared error counts: finite, >= 0, of the
+        observer: how scales are found: a name in ``OBSERVERS``.
+        importance: with ``"mse"``, what each element's squared error counts: finite, >= 0, of the
             weight's rank and along each axis as long as that or 1; None if all count the same.
 
     Returns:
@@ -55,30 +58,77 @@ def quantize(
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
+    scale, zero_point = find_scales(
+        weight,
+        format,
+        symmetric=symmetric,
+        block_sizes=block_sizes,
+        e8m0_scale=e8m0_scale,
+        observer=observer,
+        importance=importance,
+    )
+    packed = encode(weight, scale, zero_point, format, symmetric=symmetric, observer=observer)
+    return packed, scale, zero_point
+
+
+def find_scales(
+    weight: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    block_sizes: Sequence[int],
+    e8m0_scale: bool,
+    observer: str = "minmax",
+    importance: npt.NDArray[np.float32] | None = None,
+) -> tuple[Array, Array]:
+    """Return ``(scale, zero_point)`` of :func:`quantize`, whose arguments and errors these are."""
     shape = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
     blocks = to_rows(widen(weight), shape)
-    scale, zero_point = _minmax(blocks, format, symmetric, e8m0_scale, weight.dtype)
-    if mse:
-        if importance is not None:
-            importance = to_rows(np.broadcast_to(importance, weight.shape), shape)
-        scale, zero_point = best_scales(
-            blocks,
-            scale,
-            zero_point,
-            format,
-            symmetric=symmetric,
-            dtype=weight.dtype,
-            importance=importance,
-        )
-    codes, zero_point = _encode(
-        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, mse
+    if importance is not None:
+        importance = to_rows(np.broadcast_to(importance, weight.shape), shape)
+    scale, zero_point = OBSERVERS[observer].find_scales(
+        blocks,
+        format,
+        symmetric=symmetric,
+        e8m0_scale=e8m0_scale,
+        dtype=weight.dtype,
+        importance=importance,
     )
-    return (
-        pack(from_rows(codes, weight.shape, shape).astype(format.code_dtype), format),
-        scale.reshape(shape),
-        zero_point.reshape(shape).astype(format.code_dtype),
+    stored = zero_point + _code_range(format, symmetric, observer).offset
+    return scale.reshape(shape), stored.astype(format.code_dtype).reshape(shape)
+
+
+def encode(
+    weight: Array,
+    scale: Array,
+    zero_point: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    observer: str = "minmax",
+) -> npt.NDArray[np.uint8]:
+    """Round every element of a weight to the nearest code at given scales, and pack the codes.
+
+    Args:
+        weight: array of rank >= 1, not empty, finite, of dtype float32, float16 or bfloat16.
+        scale: one per block, of the weight's dtype or float8_e8m0fnu, with finite reciprocals. The
+            lengths of its axes divide those of ``weight``.
+        zero_point: one code per block, as :func:`find_scales` returns them for this scheme.
+        format: the format of the codes.
+        symmetric: the scheme.
+        observer: whose codes may be used: with MSE there is one more below zero.
+
+    Returns:
+        flat uint8 codes as Core AI stores them.
+    """
+    codes = encode_nearest(
+        weight,
+        to_elements(scale, weight.shape),
+        to_elements(zero_point, weight.shape),
+        _code_range(format, symmetric, observer),
     )
+    return pack(codes, format)
 
 
 def dequantize(
@@ -96,36 +146,6 @@ def dequantize(
     return decoded.reshape(shape)
 
 
-def _minmax(
-    blocks: Array, format: Format, symmetric: bool, e8m0_scale: bool, dtype: np.dtype[Any]
-) -> tuple[Array, Array]:
-    """MINMAX's scales and zero points: 0 or, asymmetric, unsigned codes in float32."""
-    if not symmetric:
-        lo = np.minimum(blocks.min(axis=1), np.float32(0))
-        hi = np.maximum(blocks.max(axis=1), np.float32(0))
-        scale = scales.asymmetric_scales(lo, hi, format, dtype)
-        return scale, scales.zero_points(lo, scale, format)
-    absmax = np.abs(blocks).max(axis=1)
-    find_scales = scales.e8m0_scales if e8m0_scale else scales.float_scales
-    if format.is_int:
-        find_scales = scales.symmetric_scales
-    return find_scales(absmax, format, dtype), np.zeros_like(absmax)
-
-
-def _encode(
-    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool, mse: bool
-) -> tuple[Array, Array]:
-    """Codes and zero points as they are stored."""
-    if not format.is_int:
-        return encode_float(blocks * reciprocal(scale), format), zero_point
-    if symmetric:
-        # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
-        lowest = format.searched_min if mse else -format.symmetric_max
-        highest = format.symmetric_max
-        offset = 0 if format.is_signed_int else -lowest
-    else:
-        # INT is UINT shifted down by half the range.
-        lowest, highest = 0, format.levels
-        offset = -(1 << (format.bits - 1)) if format.is_signed_int else 0
-    codes = encode_integer(blocks, scale, zero_point, lowest, highest)
-    return codes + offset, zero_point + offset
+def _code_range(format: Format, symmetric: bool, observer: str) -> CodeRange:
+    lowest = OBSERVERS[observer].lowest_code(format)
+    return CodeRange.of(format, symmetric=symmetric, lowest_symmetric=lowest)

@@ -58,7 +58,7 @@ def inspect(source: Path, *, threshold: int) -> None:
         threshold: weights with at most this many elements are not listed.
 
     Raises:
-        ValueError: it is no asset that can be read.
+        InputError: it is no asset that can be read.
     """
     from coreai_opt.program.weights import find_quantized, find_weights  # noqa: PLC0415  # imports Core AI
 

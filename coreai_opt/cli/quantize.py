@@ -21,12 +21,14 @@ from coreai_opt.cli.console import (
 )
 from coreai_opt.cli.parser import (
     Subcommands,
+    UsageError,
     add_force,
     add_output,
     add_source,
     add_threshold,
     decibels,
     int_at_least,
+    option_of,
 )
 from coreai_opt.cli.running import add_function, print_outputs, sizes_of
 from coreai_opt.coreai_utils import quantize_weights
@@ -39,14 +41,17 @@ from coreai_opt.program.assets import (
     check_space,
     load_asset,
     replacing,
+    save_asset,
     write_text,
 )
-from coreai_opt.reference import FORMATS
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.records import WeightRecord
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
+from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
+from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
@@ -108,52 +113,26 @@ def add_parser(commands: Subcommands) -> None:
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--dtype",
-        choices=list(FORMATS),
-        metavar="FORMAT",
-        help="%(choices)s; with --rules it may be left out: weights that no rule matches are kept",
+        "--preset",
+        choices=[preset.name for preset in PRESETS],
+        metavar="NAME",
+        help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
+        "options change single ones",
     )
     group.add_argument(
-        "--granularity",
-        choices=[g.value for g in CompressionGranularity if g is not _REFUSED_GRANULARITY],
-        metavar="WHICH",
-        help="which elements of a weight share a scale: %(choices)s "
-        f"(default: {CompressionGranularity.PER_CHANNEL})",
+        "--target",
+        choices=[target.value for target in Target],
+        metavar="WHERE",
+        help="%(choices)s: what is reported not to work there is an error, and never planned",
     )
-    group.add_argument(
-        "--block-size",
-        type=int_at_least(1),
-        metavar="N",
-        help="input channels that share a scale with per_block (default: 32)",
-    )
-    group.add_argument(
-        "--indivisible",
-        choices=[choice.value for choice in Indivisible],
-        metavar="WHAT",
-        help="weights whose input channels the block size does not divide: skip leaves them as "
-        "they are, fit takes the largest block size below that does "
-        f"(default: {Indivisible.SKIP})",
-    )
-    group.add_argument(
-        "--qscheme",
-        choices=[scheme.value for scheme in QScheme],
-        metavar="SCHEME",
-        help=f"%(choices)s (default: {QScheme.SYMMETRIC}); floating-point formats are symmetric",
-    )
-    group.add_argument(
-        "--scale-dtype",
-        choices=[DType.FP8_E8M0FNU.value],
-        metavar="FORMAT",
-        help="%(choices)s: scales of FP8 are powers of two (default: the weight's dtype)",
-    )
-    group.add_argument(
-        "--observer",
-        choices=[observer.value for observer in Observer],
-        metavar="HOW",
-        help="how scales are found: minmax takes them from the largest weight, mse searches for "
-        "those with the least squared error, which is slower "
-        f"(default: {Observer.MINMAX})",
-    )
+    for name, description in describe():
+        group.add_argument(
+            option_of(name),
+            type=str if description.choices else int_at_least(1),
+            choices=description.choices or None,
+            metavar=description.metavar,
+            help=description.help,
+        )
     group.add_argument(
         "--importance",
         type=Path,
@@ -169,8 +148,7 @@ def _add_rules(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE.toml",
         help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
-        "and keep or any of dtype, qscheme, granularity, block_size, scale_dtype, observer, "
-        "indivisible; the last that matches counts",
+        f"and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
     )
     add_threshold(group)
 
@@ -269,14 +247,22 @@ def _size(text: str) -> int:
     return int(Fraction(match[1]) * size)
 
 
-_REFUSED_GRANULARITY = CompressionGranularity.PER_GROUPED_CHANNEL
+def _settings(options: argparse.Namespace) -> Settings:
+    """Return what was said: by single options, and of the rest what a preset says."""
+    said = Settings.among(options)
+    if options.preset is None:
+        return said
+    if options.target_size is not None or options.min_sqnr is not None:
+        raise UsageError("--preset has no place beside --target-size and --min-sqnr: leave one out")
+    return find_preset(options.preset).settings.merge(said)
 
 
 def _run(options: argparse.Namespace) -> None:
     quantize(
         options.source,
         options.output,
-        dtype=options.dtype,
+        settings=_settings(options),
+        target=options.target,
         rules=options.rules,
         importance=options.importance,
         target_size=options.target_size,
@@ -292,12 +278,6 @@ def _run(options: argparse.Namespace) -> None:
         force=options.force,
         backend=options.backend,
         num_threads=options.num_threads,
-        qscheme=options.qscheme,
-        granularity=options.granularity,
-        block_size=options.block_size,
-        scale_dtype=options.scale_dtype,
-        observer=options.observer,
-        indivisible=options.indivisible,
     )
 
 
@@ -338,7 +318,8 @@ def quantize(
     source: Path,
     output: Path | None,
     *,
-    dtype: str | None,
+    settings: Settings,
+    target: str | None,
     rules: Path | None,
     importance: Path | None,
     target_size: int | None,
@@ -354,7 +335,6 @@ def quantize(
     force: bool,
     backend: str,
     num_threads: int | None,
-    **settings: Any,
 ) -> None:
     """Write a copy of the asset ``source``, its weights quantized, to ``output``, and sum it up.
 
@@ -362,9 +342,10 @@ def quantize(
         source: the asset to read; may be ``output``, with ``force``.
         output: the asset to write. It appears, or changes, only when it is complete. None with
             ``dry_run``.
-        dtype: as in ``quantize_weights``.
-        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; with it, ``dtype``
-            may be None.
+        settings: what was said about how to quantize weights; with ``rules`` or a goal it need not
+            have a ``dtype``.
+        target: as in ``quantize_weights``.
+        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; or None.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         target_size, min_sqnr, plan_out: see :class:`Goal`.
         inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
@@ -377,22 +358,22 @@ def quantize(
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
         backend, num_threads: as in ``quantize_weights``.
-        settings: further arguments of ``quantize_weights``; None for its defaults.
 
     Raises:
-        ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
+        InputError, ArgumentTypeError: an option or a path that cannot be used; ``output`` is
+            untouched.
     """
     from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
 
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     goal = Goal(target_size, min_sqnr, plan_out)
-    _check_goal(goal, dtype, {"rules": rules, "importance": importance, **given})
+    _check_goal(goal, settings, rules, importance)
     if inputs is not None and not goal.option and not verify:
-        raise ValueError("--inputs needs --target-size, --min-sqnr or --verify")
+        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
     if (function is not None or sizes) and inputs is None and not verify:
-        raise ValueError("--function and --size need --verify or --inputs, which run the program")
-    if "block_size" in given and given.get("granularity") != CompressionGranularity.PER_BLOCK:
-        raise ValueError("--block-size needs --granularity per_block")
+        raise UsageError("--function and --size need --verify or --inputs, which run the program")
+    per_block = CompressionGranularity.PER_BLOCK
+    if settings.block_size is not None and settings.granularity != per_block:
+        raise UsageError("--block-size needs --granularity per_block")
     if report is not None:
         _check_file("--report", report, tuple(_REPORTS))
     destination = _check_output(output, dry_run=dry_run, force=force)
@@ -404,6 +385,7 @@ def quantize(
     program, size = asset.program, asset_bytes(source)
     work: dict[str, Any] = {
         "weight_num_threshold": threshold,
+        "target": target,
         "backend": backend,
         "num_threads": num_threads,
     }
@@ -414,12 +396,11 @@ def quantize(
     with _progress(before.weights, records if dry_run or report else None) as progress:
         quantize_weights(
             program,
-            dtype,
+            **vars(DEFAULTS.merge(settings)),
             overrides=overrides,
             importance=numbers,
             in_place=True,
             progress=progress,
-            **given,
             **work,
         )
     if verify:
@@ -436,7 +417,7 @@ def quantize(
         if destination is not None:
             check_space(destination, size - before.nbytes + after.nbytes)
             path = outputs.enter_context(replacing(destination, force=force))
-            program.save_asset(path, metadata=asset.metadata)
+            save_asset(program, path, asset)
             _check_size(path, goal.target_size)
             size_after = asset_bytes(path)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
@@ -450,32 +431,29 @@ def quantize(
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
 
 
-def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> None:
-    """Check that there is one way to find formats, and that no option is without effect.
-
-    Args:
-        goal: the goal.
-        dtype: the option.
-        others: other options that say what weights become, by name; None if not given.
-    """
+def _check_goal(
+    goal: Goal, settings: Settings, rules: Path | None, importance: Path | None
+) -> None:
+    """Check that there is one way to find formats, and that no option is without effect."""
     if not goal.option:
-        if dtype is None and others["rules"] is None:
-            raise ValueError(
-                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
-                "a format for each weight"
+        if settings.dtype is None and rules is None:
+            raise UsageError(
+                "give --dtype, --preset or --rules, or else --target-size or --min-sqnr, which "
+                "choose a format for each weight"
             )
         if goal.plan_out is not None:
-            raise ValueError("--plan-out needs --target-size or --min-sqnr")
+            raise UsageError("--plan-out needs --target-size or --min-sqnr")
         return
     if None not in {goal.target_size, goal.min_sqnr}:
-        raise ValueError(f"{goal.option} cannot be given together: leave one out")
-    for name, value in {"dtype": dtype, **others}.items():
-        if value is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(
-                f"{option} has no place beside {goal.option}, which chooses formats itself: leave "
-                "one out, or edit what --plan-out writes and give it as --rules"
-            )
+        raise UsageError(f"{goal.option} cannot be given together: leave one out")
+    files = {"--rules": rules, "--importance": importance}
+    useless = [option for option, file in files.items() if file is not None]
+    useless += map(option_of, settings.said())
+    if useless:
+        raise UsageError(
+            f"{useless[0]} has no place beside {goal.option}, which chooses formats itself: leave "
+            "one out, or edit what --plan-out writes and give it as --rules"
+        )
     check_goal(goal.target_size, goal.min_sqnr)
     if goal.plan_out is not None:
         _check_file("--plan-out", goal.plan_out, (".toml",))
@@ -483,13 +461,13 @@ def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> Non
 
 def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix not in suffixes:
-        raise ValueError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
+        raise UsageError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
     if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
     if path.is_dir():
-        raise ValueError(f"{option} must be a file; {path} is a folder")
+        raise UsageError(f"{option} must be a file; {path} is a folder")
     if any(folder.suffix == SUFFIX for folder in path.absolute().parents):
-        raise ValueError(f"{option} must not be in a model asset, as {path} is")
+        raise UsageError(f"{option} must not be in a model asset, as {path} is")
 
 
 def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
@@ -497,7 +475,7 @@ def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | 
     if dry_run:
         return None
     if output is None:
-        raise ValueError("OUT.aimodel is needed, or --dry-run to write nothing")
+        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
     check_destination(output, force=force)
     return output
 
@@ -509,9 +487,9 @@ def _choose(
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, **work)
+    weights = measure_weights(program, sampled=goal.min_sqnr is None, **work)
     if not weights:
-        raise ValueError(
+        raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
@@ -520,7 +498,7 @@ def _choose(
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
     if goal.target_size is not None and goal.target_size < least:
-        raise ValueError(
+        raise UsageError(
             f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
             f"file takes about {least:,} bytes"
         )
@@ -554,7 +532,7 @@ def _progress(
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
-        raise ValueError(
+        raise UsageError(
             f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
             f"{size - target:,} less"
         )

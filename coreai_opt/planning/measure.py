@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays.quantize import quantize_parsed
+from coreai_opt.arrays.methods import find_method
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
+from coreai_opt.planning.sample import Sample, take_sample, whole
 from coreai_opt.program.channel_axes import Blocks, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import saved_bytes
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
 
 Array = npt.NDArray[Any]
-Format = tuple[Mapping[str, Any], Settings]
+Format = tuple[Settings, CheckedSettings]
 """What a candidate is: its settings as a rule has them, and checked."""
 
 
@@ -35,7 +37,7 @@ class _Item(NamedTuple):
     """A weight, or several that are identical, and what candidates make of it."""
 
     weights: list[Weight]
-    measured: list[tuple[Mapping[str, Any], int, WeightError]]
+    measured: list[tuple[Settings, int, WeightError]]
 
 
 def measure_candidates(
@@ -43,9 +45,10 @@ def measure_candidates(
     weight_num_threshold: int,
     formats: Sequence[Format],
     inputs: Mapping[str, Array] | None,
-    probes: Sequence[Settings],
+    probes: Sequence[CheckedSettings],
     *,
     function: str | None,
+    sampled: bool,
     work: Work,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
@@ -59,15 +62,17 @@ def measure_candidates(
         inputs: what to run the program on to see how much each weight matters; None for all alike.
         probes: what a weight is quantized to for that; the first that leaves an error.
         function: the function to run; None for the only one there is.
+        sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
 
     Raises:
-        ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
+        InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
         RuntimeError: another thread is at work on the program.
     """
     with alone_with(program):
         runs = None if inputs is None else _Runs(program, inputs, function)
-        items = _measure(find_weights(program, weight_num_threshold), formats, work)
+        weights = find_weights(program, weight_num_threshold)
+        items = _measure(weights, formats, work, sampled=sampled)
         if runs is None:
             shares = _shares(items)
         else:
@@ -75,21 +80,33 @@ def measure_candidates(
         return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
 
 
-def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -> list[_Item]:
-    items: dict[object, _Item] = {}
+def _measure(
+    weights: Sequence[Weight], formats: Sequence[Format], work: Work, *, sampled: bool
+) -> list[_Item]:
+    items: dict[object, list[_Item]] = {}
     buffer = Buffer()
     for weight in weights:
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
-        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
-        identity = weight.shape, weight.dtype, digest, tuple(blocks)
-        if identity not in items:
-            items[identity] = _Item([], list(_candidates(array, formats, blocks, work)))
-        items[identity].weights.append(weight)
-    return list(items.values())
+        sizes = [found.sizes for found in blocks if found is not None]
+        sample = take_sample(array, sizes) if sampled else whole(array)
+        digest = hashlib.sha256(sample.array.reshape(-1).view(np.uint8).data).digest()
+        alike = items.setdefault((weight.shape, weight.dtype, digest, tuple(blocks)), [])
+        item = next((item for item in alike if _is_same(item.weights[0], array)), None)
+        if item is None:
+            item = _Item([], list(_candidates(sample, formats, blocks, work)))
+            alike.append(item)
+        item.weights.append(weight)
+    return [item for alike in items.values() for item in alike]
 
 
-def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
+def _is_same(weight: Weight, array: Array) -> bool:
+    """Return whether a weight's elements are those of ``array``, bit by bit."""
+    other = read_constant(weight.op, None, weight.tensor)
+    return bool(np.array_equal(other.reshape(-1).view(np.uint8), array.reshape(-1).view(np.uint8)))
+
+
+def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
     try:
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
     except ValueError:  # a block size that does not divide
@@ -97,24 +114,25 @@ def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
 
 
 def _candidates(
-    array: Array, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
-) -> Iterator[tuple[Mapping[str, Any], int, WeightError]]:
+    sample: Sample, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
+) -> Iterator[tuple[Settings, int, WeightError]]:
     threads = work.num_threads
     for (given, settings), found in zip(formats, blocks, strict=True):
         if found is None:
             continue
         try:
-            quantized = quantize_parsed(
-                array, settings.spec, found.sizes, work.backend, threads, importance=None
+            quantized = find_method(settings.spec).quantize(
+                sample.array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
         except ValueError:  # a weight that is not finite
             return
-        yield given, saved_bytes(quantized), measure_error(array, quantized, num_threads=threads)
+        error = measure_error(sample.array, quantized, num_threads=threads)
+        yield given, sample.saved_bytes(quantized), error
 
 
 def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
-    kept = Candidate({"keep": True}, stored_bytes(weight.op), math.inf, 0.0)
+    kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
         Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
         for given, nbytes, error in item.measured
@@ -141,7 +159,7 @@ class _Runs:
     """What a program computes from samples, to see what becomes of that.
 
     Raises:
-        ValueError: the samples are not the program's, or its outputs on them are not finite.
+        InputError: the samples are not the program's, or its outputs on them are not finite.
     """
 
     def __init__(
@@ -152,7 +170,7 @@ class _Runs:
         self._samples, self._states = split_samples(program, inputs, function=function)
         self._outputs = self._run(program)
         if not all(np.isfinite(y).all() for run in self._outputs for y in run.values()):
-            raise ValueError("the program's outputs on inputs hold a NaN or infinity")
+            raise InputError("the program's outputs on inputs hold a NaN or infinity")
 
     def _run(self, program: AIProgram) -> list[dict[str, Array]]:
         return run_samples(program, self._samples, function=self._function, states=self._states)
@@ -171,7 +189,7 @@ class _Runs:
         return float(np.mean(ratios))
 
 
-def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Work) -> float:
+def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], work: Work) -> float:
     """Return noise / signal of the outputs per noise / signal of a weight."""
     if not item.measured:
         return 0.0  # it is kept
@@ -184,7 +202,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Wor
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):
-                raise ValueError(
+                raise InputError(
                     f"the outputs on inputs hold a NaN or infinity when {item.weights[0].name} is "
                     "quantized, so there is no telling how much it matters: give other inputs"
                 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, InputError
 from coreai_opt.program import ir
 from coreai_opt.program.ir import AIProgram, Port, Signature
 
@@ -26,7 +27,7 @@ def find_function(program: AIProgram, function: str | None) -> tuple[str, Signat
         function: its name; None for the only one there is.
 
     Raises:
-        ValueError: there is no such function, or there are several and none is named; the message
+        InputError: there is no such function, or there are several and none is named; the message
             lists them.
         TypeError: ``function`` is no string.
     """
@@ -34,21 +35,29 @@ def find_function(program: AIProgram, function: str | None) -> tuple[str, Signat
     if function is None and len(found) == 1:
         return next(iter(found.items()))
     if function is not None and not isinstance(function, str):
-        raise TypeError(f"function must be the name of a function; got {function!r}")
+        raise ArgumentTypeError(
+            "function", Argument("function"), f" must be the name of a function; got {function!r}"
+        )
     if function in found:
         return function, found[function]
     if not found:
-        raise ValueError("the program has no function that can be run")
+        raise InputError("the program has no function that can be run")
     names = ", ".join(map(repr, found))
     if function is None:
-        raise ValueError(f"function must be given, because the program has several: {names}")
+        raise ArgumentError(
+            "function",
+            Argument("function"),
+            f" must be given, because the program has several: {names}",
+        )
     near = difflib.get_close_matches(function, found, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"function must be one of {names}{meant}; got {function!r}")
+    raise ArgumentError(
+        "function", Argument("function"), f" must be one of {names}{meant}; got {function!r}"
+    )
 
 
 def check_same_signature(reference: AIProgram, other: AIProgram, function: str | None) -> None:
-    """Raise ValueError where names or shapes differ of what a function takes or returns.
+    """Raise InputError where names or shapes differ of what a function takes or returns.
 
     Args:
         reference: a program.
@@ -60,7 +69,7 @@ def check_same_signature(reference: AIProgram, other: AIProgram, function: str |
     for what, ports, others in zip(Signature._fields, ours, theirs, strict=True):
         if _shapes(ports) != _shapes(others):
             listed = (", ".join(map(str, of)) or "none" for of in (ports, others))
-            raise ValueError(f"the {what} of the two programs differ: {' and '.join(listed)}")
+            raise InputError(f"the {what} of the two programs differ: {' and '.join(listed)}")
 
 
 def _shapes(ports: Sequence[Port]) -> dict[str, tuple[int | None, ...]]:
@@ -68,13 +77,15 @@ def _shapes(ports: Sequence[Port]) -> dict[str, tuple[int | None, ...]]:
 
 
 def check_sizes(signature: Signature, sizes: Sizes | None) -> None:
-    """Raise ValueError or TypeError where ``sizes`` are not those of a function's dimensions."""
+    """Raise InputError or TypeError where ``sizes`` are not those of a function's dimensions."""
     ports = {port.name: port for port in (*signature.inputs, *signature.states)}
     for name, given in (sizes or {}).items():
         if name not in ports:
-            raise ValueError(
-                f"sizes must be of inputs or states, {', '.join(map(repr, ports)) or 'of none'}; "
-                f"got {name!r}"
+            raise ArgumentError(
+                "sizes",
+                Argument("sizes"),
+                f" must be of inputs or states, {', '.join(map(repr, ports)) or 'of none'}; "
+                f"got {name!r}",
             )
         _sizes_of(ports[name], given)
 
@@ -97,10 +108,13 @@ def _sizes_of(port: Port, given: int | Sequence[int]) -> list[int]:
     free = port.shape.count(None)
     lengths = list(given) if isinstance(given, Sequence) else [given] * free
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in lengths):
-        raise TypeError(f"size of {port.name!r} must be a whole number or several; got {given!r}")
+        raise ArgumentTypeError(
+            "sizes", f"size of {port.name!r} must be a whole number or several; got {given!r}"
+        )
     if len(lengths) != free or any(n < 1 for n in lengths):
-        raise ValueError(
+        raise ArgumentError(
+            "sizes",
             f"size of {port.name!r}, which is {port}, must be one number >= 1 or one for each of "
-            f"its {free} dimensions that are not fixed; got {given!r}"
+            f"its {free} dimensions that are not fixed; got {given!r}",
         )
     return [int(n) for n in lengths]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import InputError
 from coreai_opt.program import ir
 from coreai_opt.program.following import GATHER
 from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
@@ -40,7 +41,7 @@ def random_inputs(
             given.
 
     Raises:
-        ValueError: there is no such function, an input of it is no array of numbers, or sizes are
+        InputError: there is no such function, an input of it is no array of numbers, or sizes are
             not those of its dimensions.
     """
     name, signature = find_function(program, function)
@@ -66,7 +67,7 @@ def split_samples(
         function: the name of the function; None for the only one there is.
 
     Raises:
-        ValueError: they hold different numbers of samples, or none.
+        InputError: they hold different numbers of samples, or none.
     """
     _, signature = find_function(program, function)
     names = {port.name for port in signature.states}
@@ -79,14 +80,14 @@ def split_samples(
         return [inputs], states  # run_samples says what is wrong with them, if anything is
     counts = {name: len(array) for name, array in inputs.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise ValueError(f"inputs must hold the same number of samples, at least 1; got {counts}")
+        raise InputError(f"inputs must hold the same number of samples, at least 1; got {counts}")
     count = next(iter(counts.values()))
     return [{name: array[i] for name, array in inputs.items()} for i in range(count)], states
 
 
 def _random(port: Port, shape: Sequence[int], value: Value, rng: np.random.Generator) -> Array:
     if port.dtype is None:
-        raise ValueError(f"input {port} is no array of numbers, so none can be made up")
+        raise InputError(f"input {port} is no array of numbers, so none can be made up")
     if np.issubdtype(port.dtype, np.integer):
         rows = min(_rows_of_tables(value), default=0)
         fixed = np.ones(shape, port.dtype)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
-from coreai_opt.arrays.quantize import quantize_parsed
+from coreai_opt.arrays.methods import find_method
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
-from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.forms.blockwise import replace_constants
@@ -25,9 +25,9 @@ from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import DType
+from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.enums import DType, Indivisible
 from coreai_opt.settings.rules import ParsedRule
-from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.spec import QuantizationSpec
 
 logger = logging.getLogger("coreai_opt")
@@ -61,7 +61,7 @@ as all else about them.
 def quantize_program(
     program: AIProgram,
     weight_num_threshold: int,
-    settings: Settings | None,
+    settings: CheckedSettings | None,
     rules: Sequence[ParsedRule],
     importance: object,
     *,
@@ -116,7 +116,7 @@ def _wait_for(weight: Weight, outcome: Callable[[], Quantized | Left]) -> Quanti
     except BackendMismatchError as error:
         raise BackendMismatchError(f"{weight}: {error}") from error
     if isinstance(became, Left) and became.status is Status.SKIPPED:
-        advice = f"; {became.advice}" if became.advice else ""
+        advice = became.advice or ""
         logger.warning("%s is left as it is: %s%s", weight, became.reason, advice)
     return became
 
@@ -136,7 +136,6 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     has been written back, so two are enough.
     """
     buffers = cycle((Buffer(), Buffer()))
-    kernels = replace(work, num_threads=work.num_threads - 1)
     task: Task | None = None
     try:
         ahead: list[Outcome] = []
@@ -145,11 +144,12 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
             if isinstance(read, Left):
                 ahead.append((job, partial(_same, read)))
             elif read.array.size < WORTH_A_THREAD:
-                ahead.append((job, partial(_quantize, read, work)))
+                ahead.append((job, partial(_quantize, read, work, work.num_threads)))
             else:
                 if task is not None:
                     task.join()
-                task = start(_quantize, read, kernels)
+                # All threads measure: by then the next weight has been read.
+                task = start(_quantize, read, work, work.num_threads - 1)
                 task.wait_until_busy()  # Core AI copies constants without letting go of the GIL
                 ahead.append((job, task.result))
             if len(ahead) > 1:
@@ -184,7 +184,7 @@ class _Read(NamedTuple):
 
 def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized | Left:
     read = _read(job, buffer)
-    return read if isinstance(read, Left) else _quantize(read, work)
+    return read if isinstance(read, Left) else _quantize(read, work, work.num_threads)
 
 
 def _read(job: Job, buffer: Buffer) -> _Read | Left:
@@ -202,27 +202,28 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
     except IndivisibleError as error:
         return Left(Status.SKIPPED, str(error), _advice(error, settings))
     except MixedAxesError as error:
-        return Left(Status.SKIPPED, str(error), "per_tensor needs no channels")
+        return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
     seconds = time.perf_counter() - started
     return _Read(array, settings.spec, blocks, job.importance, seconds)
 
 
-def _advice(error: IndivisibleError, settings: Settings) -> str:
+def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
     if settings.spec.format.name == DType.FP4_E2M1FN:
-        return "MXFP4 has no other blocks, a rule can give it another format"
-    return f'indivisible="fit" takes {error.fitting}'
+        return Message("; MXFP4 has no other blocks, a rule can give it another format")
+    fit = Argument("indivisible", Value(Indivisible.FIT, '"fit"'))
+    return Message("; ", fit, f" takes {error.fitting}")
 
 
-def _quantize(read: _Read, work: Work) -> Quantized | Left:
+def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
-        array = quantize_parsed(
+        array = find_method(read.spec).quantize(
             read.array,
             read.spec,
             read.blocks.sizes,
             work.backend,
-            work.num_threads,
+            num_threads,
             importance=read.importance,
         )
     except ValueError as reason:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import CoreAIError, InputError
 from coreai_opt.program import ir
 from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
 from coreai_opt.program.ir import AIModelAsset, AIProgram, NDArray, Port, Signature
@@ -65,9 +66,9 @@ def run_samples(
         of each sample the outputs by name, sorted; copies.
 
     Raises:
-        ValueError: a function, inputs, states or sizes that the program does not take as they are,
+        InputError: a function, inputs, states or sizes that the program does not take as they are,
             or a function that takes or returns what this cannot give or read; the message names it.
-        RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
+        CoreAIError: what the runtime says when it fails, e.g. of an index out of range.
     """
     name, signature = find_function(program_of(program), function)
     _check_can_be_run(signature)
@@ -77,7 +78,10 @@ def run_samples(
     _wait_at_exit()
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-        return thread.submit(lambda: asyncio.run(_run(asset, name, arrays, started))).result()
+        try:
+            return thread.submit(lambda: asyncio.run(_run(asset, name, arrays, started))).result()
+        except RuntimeError as error:
+            raise CoreAIError(str(error)) from error
 
 
 def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
@@ -91,7 +95,7 @@ def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
         yield program
         return
     with TemporaryDirectory() as folder:
-        yield program.save_asset(Path(folder, "program.aimodel"))
+        yield ir.save(program, Path(folder, "program.aimodel"))
 
 
 @cache
@@ -139,21 +143,21 @@ def _quiet_stderr() -> Iterator[None]:
 
 
 def _check_can_be_run(signature: Signature) -> None:
-    """Raise ValueError for what this package cannot give the runtime, or read of it."""
+    """Raise InputError for what this package cannot give the runtime, or read of it."""
     kinds = ("input", "state", "output")
     ports = [(k, port) for k, of in zip(kinds, signature, strict=True) for port in of]
     for kind, port in ports:
         if port.dtype is None:
-            raise ValueError(
+            raise InputError(
                 f"{kind} {port.name!r} of the program is no array of numbers: {port.type}"
             )
         if port.is_interleaved:
-            raise ValueError(
+            raise InputError(
                 f"{kind} {port.name!r} of the program, {port.type}, is interleaved in memory: Core "
                 "AI's runtime takes no array for it, so the function runs on devices alone"
             )
         if not port.shape and kind != "output":
-            raise ValueError(
+            raise InputError(
                 f"{kind} {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "
                 "process when it is given one"
             )
@@ -164,7 +168,7 @@ def _matching(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> d
     arrays = _known(kind, ports, given)
     for port in ports:
         if port.name not in arrays:
-            raise ValueError(f"there is no array for {kind} {port.name!r}{_takes(kind, ports)}")
+            raise InputError(f"there is no array for {kind} {port.name!r}{_takes(kind, ports)}")
     return {port.name: _converted(kind, port, arrays[port.name]) for port in ports}
 
 
@@ -184,7 +188,7 @@ def _started(
 def _known(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> dict[str, Array]:
     unknown = given.keys() - {port.name for port in ports}
     if unknown:
-        raise ValueError(f"the program has no {kind} {min(unknown)!r}{_takes(kind, ports)}")
+        raise InputError(f"the program has no {kind} {min(unknown)!r}{_takes(kind, ports)}")
     return {name: np.asarray(array) for name, array in given.items()}
 
 
@@ -198,7 +202,7 @@ def _converted(kind: str, port: Port, array: Array) -> Array:
     )
     converted = _cast(array, port.dtype) if fits else None
     if converted is None:
-        raise ValueError(
+        raise InputError(
             f"{kind} {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
         )
     return np.ascontiguousarray(converted)

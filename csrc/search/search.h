@@ -17,16 +17,16 @@
 /* Elements of a lane in a panel, even. Sums over so many fit into 32 bits. */
 #define PANEL_DEPTH 128
 
-/* The scales that are tried for an integer format, see reference/search.py. */
+/* The scales that are tried for an integer format, see reference/mse.py. */
 typedef struct caq_grid {
     int32_t unit, first, dense, growth, reach, last;
 } caq_grid;
 
 static inline caq_grid integer_grid(unsigned bits) {
-    if (bits == 2)
-        return (caq_grid){1 << 11, 16, 16, 2, 32, 2048};
-    return bits == 4 ? (caq_grid){1 << 13, 22, 40, 3, 32, 1024}
-                     : (caq_grid){1 << 13, 424, 516, 5, 512, 8192};
+    const caq_grid of_2_bits = {1 << 11, 16, 16, 2, 32, 2048};
+    const caq_grid of_4_bits = {1 << 13, 22, 40, 3, 32, 1024};
+    const caq_grid of_8_bits = {1 << 13, 424, 516, 5, 512, 8192};
+    return bits == 2 ? of_2_bits : bits == 4 ? of_4_bits : of_8_bits;
 }
 
 static inline int32_t next_step(caq_grid grid, int32_t step) {
@@ -43,7 +43,7 @@ static inline float error_unit(const caq_job *job) {
     return format.mantissa && format.bits == 8 ? 0x1p16f : 0x1p14f;
 }
 
-/* In what parts of 1 importances count, see reference/search.py. Sums of terms with codes of 2 and 4 bits
+/* In what parts of 1 importances count, see reference/mse.py. Sums of terms with codes of 2 and 4 bits
  * fit into 32 bits: 2^7 · 2^14 · 15 of products, 2^7 · 2^11 · 15^2 of squares. Terms with codes of 8 bits
  * are at most 2^30, of products 2^8 · 2^14 · 255 and 2^6 · 4096 · 3584, of squares 2^14 · 255^2 and
  * 2^6 · 3584^2, and are summed up in halves. */
@@ -91,8 +91,8 @@ typedef struct caq_mse_scratch {
     caq_search_space space;
 } caq_mse_scratch;
 
-_Static_assert(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
-               "the header tells callers what a search takes");
+STATIC_ASSERT(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
+              "the header tells callers what a search takes");
 
 /* Replace the scales and zero points of a run where better ones are found. */
 void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *encoding,

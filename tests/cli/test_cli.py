@@ -191,7 +191,7 @@ def test_with_rules_a_dtype_is_not_needed(output, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "give --dtype, --rules or both, or else --target-size or --min-sqnr"),
+        (None, "give --dtype, --preset or --rules, or else --target-size or --min-sqnr"),
         ("rule = 3", "must hold [[rule]] tables only"),
         ('[[rule]]\nname = "*3d*"\ndtype = "int4"', "rule 1 matches no weight; name '*3d*'"),
         ('[[rule]]\nname = "*"\ndtype = "int5"', "rule 1: Unsupported weight dtype 'int5'"),
@@ -448,3 +448,14 @@ def test_without_core_ai_the_error_says_what_to_install():
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "pip install coreai-core" in failed(result)
+
+
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError, ValueError])
+def test_a_defect_keeps_its_traceback(output, monkeypatch, error):
+    def fail(*arguments: object, **options: object) -> None:
+        raise error("a defect")
+
+    monkeypatch.setattr(quantize_command, "quantize_weights", fail)
+    with pytest.raises(error, match="a defect"):
+        cli.main(["quantize", str(MODEL), str(output), "--dtype", "int4"])
+    assert not output.exists()
