@@ -156,7 +156,7 @@ def _parse_candidates(candidates: object) -> list[tuple[Settings, CheckedSetting
         )
     parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = DEFAULTS.merge(_parse_candidate(number, candidate))
+        settings = DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
         try:
             checked = check_settings(settings)
         except (ArgumentError, ArgumentTypeError) as error:
