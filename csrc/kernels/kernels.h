@@ -39,7 +39,7 @@ typedef struct caq_kernels {
      * where those of the first block belong, and to what the encoders need, which stays in the tile.
      * Returns CAQ_OK or CAQ_NOT_FINITE. */
     caq_status (*find_scales)(const caq_job *job, struct caq_tile *tile, size_t blocks,
-                              void *scales, uint8_t *zero_points);
+                              uint8_t *scales, uint8_t *zero_points);
     /* one byte per element: integers as clip(round(w * reciprocal) + zero, 0, largest) + offset;
      * floating-point codes of w * reciprocal, which do not read zero */
     caq_encode_fn encode_integer, encode_float;

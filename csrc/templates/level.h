@@ -47,8 +47,8 @@
      .step = LANES > 1 ? VECTORS * LANES : 0,                                                      \
      .registers = REGISTERS,                                                                       \
      .pack = pack,                                                                                 \
-     .unpack = unpack,                                                                             \
      .widen = (has) ? widen_##source : NULL,                                                       \
+     .unpack = unpack,                                                                             \
      .decode = (has) ? decode_##source : NULL,                                                     \
      .lanes = LANES,                                                                               \
      .take_lanes = CAQ_WITH_MSE ? take_lanes : NULL,                                               \
