@@ -57,9 +57,7 @@ class QuantizedArray:
     ) -> npt.NDArray[Any]:
         """Decode, for ``numpy.asarray``; numpy asks for it wherever it takes an array."""
         if copy is False:
-            raise ValueError(
-                "a QuantizedArray cannot be an array without being decoded to a new one"
-            )
+            raise ValueError("copy must not be False: a QuantizedArray is decoded to a new array")
         decoded = self.dequantize()
         return decoded if dtype is None else decoded.astype(dtype, copy=False)
 
