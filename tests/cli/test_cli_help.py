@@ -36,6 +36,7 @@ def examples(text: str) -> list[list[str]]:
 
 NAMES = list(parsers())
 EXAMPLES = {name: examples(parser.format_help()) for name, parser in parsers().items()}
+MXFP4 = ("quantize", "model.aimodel", "b.aimodel", "--dtype", "mxfp4")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,7 +116,7 @@ def test_laid_out_text_fits_80_columns(name, monkeypatch):
         ),
         (["quantize", "model.aimodel", "b.aimodel", "--rules", "c.toml"], "c.toml: No such file"),
         (
-            "quantize model.aimodel b.aimodel --dtype mxfp4 --granularity channel".split(),
+            [*MXFP4, "--granularity", "channel"],
             "fp4_e2m1fn requires --granularity per_block and --block-size 32",
         ),
         (
