@@ -171,7 +171,7 @@ def _parse_candidates(
         )
     parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = DEFAULTS.merge(_parse_candidate(number, candidate))
+        settings = DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
         try:
             checked = check_settings(settings)
             if candidates is CANDIDATES and report_against(checked, target) is not None:
