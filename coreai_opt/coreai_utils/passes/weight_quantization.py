@@ -85,9 +85,9 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     of its own, and is freed alone.
 
     Args:
-        coreai_program: the program, or an asset, whose program is loaded for this. With ``in_place``
-            no other thread may use the program meanwhile; without it, several may quantize it at
-            the same time.
+        coreai_program: the program, or an asset, whose program is loaded for this. With
+            ``in_place`` no other thread may use the program meanwhile; without it, several may
+            quantize it at the same time.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU. None, with ``overrides``: only
             weights that a rule matches are quantized.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
