@@ -1,0 +1,325 @@
+"""Look-up tables: which 2**bits numbers the weights of a group are best replaced by.
+
+The best table has the least Σ(w - w')². Its entries are the means of clusters, and clusters are
+runs of the sorted weights, so what is looked for are the boundaries between runs: a shortest path,
+found by dynamic programming (Wu 1991; Grønlund et al. 2017). In the order of the work:
+
+    integers   A weight w becomes x, the integer nearest to w · 2**shift. The largest |x| has 30
+               binary digits, fewer in groups of more than 2**31 weights, so that every sum of x
+               fits into 63 and does not depend on its order. Only the means are made from x;
+               indices are found from w itself.
+    points     Equal weights are one point: how many there are, and the sum of their x. So are all
+               weights whose x is 0. Of float32 in groups of more than FEW weights those are one
+               point that agree in sign, exponent and 15 digits of the significand.
+    path       The boundaries at which Σ (sum of x)² / (number of x), over the clusters, is
+               largest, which is where Σ(x - mean)² is least. If there are many points, a path is
+               first found over a grid, which is then made finer around it.
+    entries    The means, rounded to float32 and then to the type of the table, to nearest even,
+               ascending. Fewer points than entries have an entry each; the last is repeated.
+               0 has no entry of its own unless it is a cluster of its own.
+    indices    The nearest entry; the lower one of two that are equally near, the first of equals.
+
+Sums of integers are integers. All else is arithmetic of binary64 in the order written here, with no
+fused operations, which is what the C library does.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .formats import NumpyDType
+
+Array = npt.NDArray[Any]
+F32, F64 = np.float32, np.float64
+
+FEW = 1 << 20
+"""Float32 weights of larger groups are told apart by their first 16 digits only."""
+
+EDGES_PER_ENTRY = 8
+MOST_EDGES = 1 << 16
+"""Boundaries are at first looked for among so many edges, to know what a good path gains; then among
+all points, or so many edges if there are more points."""
+
+MARGIN = F64(2.0**-36)
+"""An end is left out only if it is worse by this part of Σ x², which is more than rounding adds up to."""
+
+REFINEMENT = 4
+CANDIDATES = 16
+"""Each finer grid has steps of a 4th; so many edges around each boundary are candidates."""
+
+MOST_ROUNDS = 64
+"""At steps of 1 the path is looked for again, around the last, until it stays or so often."""
+
+STRIDE = 8
+"""Of the best last boundaries those of every 8th edge bound those of the edges between."""
+
+
+def find_table(weights: Array, bits: int, dtype: NumpyDType) -> Array:
+    """Return the best table for a group of weights.
+
+    Args:
+        weights: the group, 1-D, not empty, float32, float16 or bfloat16, finite.
+        bits: of an index.
+        dtype: of the table.
+
+    Returns:
+        2**bits numbers of ``dtype``, ascending.
+    """
+    shift = _shift(weights)
+    counts, sums = _points(weights, shift)
+    entries = min(1 << bits, len(counts))
+    center = int(np.rint(F64(sums.sum()) / F64(counts.sum())))
+    masses, moments = _prefix(counts), _prefix(sums - center * counts)
+    bounds = np.array([0, *_best_path(masses, moments, entries), len(counts)])
+    means = np.diff(moments[bounds]) / np.diff(masses[bounds]) + F64(center)
+    table = np.ldexp(means, -shift).astype(F32).astype(dtype)
+    return np.concatenate([table, np.repeat(table[-1:], (1 << bits) - entries)])
+
+
+def _shift(weights: Array) -> int:
+    """The exponent of the 2**shift that weights are multiplied by."""
+    digits = min(30, 61 - int(weights.size).bit_length())
+    return digits - int(np.frexp(np.abs(weights.astype(F32)).max())[1])
+
+
+def _points(weights: Array, shift: int) -> tuple[Array, Array]:
+    """How many weights each point has, and the sum of their x, in ascending order of the weights."""
+    x = np.rint(np.ldexp(weights.astype(F64), shift)).astype(np.int64)
+    keys = weights.astype(F32)
+    if weights.dtype == F32 and weights.size > FEW:
+        keys = (keys.view(np.uint32) & np.uint32(0xFFFFFF00)).view(F32)
+    keys = np.where(x == 0, F32(0), keys)
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=np.nan) != 0)
+    return np.diff(starts, append=weights.size), np.add.reduceat(x[order], starts)
+
+
+def _prefix(integers: Array) -> Array:
+    """The sum before each point and the sum of all, rounded to binary64."""
+    return np.concatenate([[0], np.cumsum(integers)]).astype(F64)
+
+
+def _gain(masses: Array, moments: Array, first: Array, end: Array) -> Array:
+    """What the clusters of the points first .. end - 1 take off Σ x²: (Σ x)² / (number of x)."""
+    moment = moments[end] - moments[first]
+    return moment * moment / (masses[end] - masses[first])
+
+
+def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
+    """Return the best boundaries between so many clusters, ascending: where all but the first begin."""
+    points = len(masses) - 1
+    if clusters in {1, points}:
+        return np.arange(1, clusters)
+    rough = _grid(masses, moments, EDGES_PER_ENTRY * clusters)
+    path, known = _path_over(masses[rough], moments[rough], clusters, F64(-np.inf))
+    if len(rough) == points + 1:
+        return path
+    edges = np.union1d(_grid(masses, moments, MOST_EDGES), rough)
+    where, _ = _path_over(masses[edges], moments[edges], clusters, known)
+    path = edges[where]
+    if len(edges) == points + 1:
+        return path
+    steps = np.maximum(path - edges[where - 1], edges[where + 1] - path)
+    for _ in range(MOST_ROUNDS):
+        steps = -(-steps // REFINEMENT)
+        finer = _path_near(masses, moments, path, steps)
+        if np.array_equal(finer, path) and (steps == 1).all():
+            break
+        path = finer
+    return path
+
+
+def _grid(masses: Array, moments: Array, most: int) -> Array:
+    """Return at most ``most`` + 1 points to begin clusters at, with the first and the end.
+
+    All if there are no more. Else each step is as far as the others, half by the number of points
+    and half by Σ √(mass · distance) over neighbouring points: short where weights are dense, and not
+    too long where they are few.
+    """
+    points = len(masses) - 1
+    if points <= most:
+        return np.arange(points + 1)
+    mass = np.diff(masses)
+    distances = np.maximum(np.diff(np.diff(moments) / mass), F64(0))
+    passed = np.cumsum(np.sqrt((mass[1:] + mass[:-1]) * distances))
+    half = F64(most // 2)
+    step = np.floor(passed * (half / passed[-1]) + np.arange(1, points) * (half / F64(points)))
+    begins = np.flatnonzero(step[1:] != step[:-1]) + 2
+    return np.concatenate([[0], begins, [points]])
+
+
+def _path_over(
+    masses: Array, moments: Array, clusters: int, known: np.float64
+) -> tuple[Array, np.float64]:
+    """Return the best boundaries, where they may be at any edge, and what they gain.
+
+    The first half of the clusters is looked for from the first edge on, the other half from the
+    last edge back, and the boundary between them where both halves gain most, the first of equals.
+
+    Args:
+        masses, moments: sums before each edge.
+        clusters: how many, at least 2 and fewer than there are edges.
+        known: what a path is known to gain.
+    """
+    end = len(masses) - 1
+    forth = _half_path(masses, moments, clusters // 2, known)
+    back = _half_path(-masses[::-1], -moments[::-1], clusters - clusters // 2, known)
+    middle = np.arange(end - back.furthest, forth.furthest + 1)
+    middle = middle[(middle >= clusters // 2) & (middle <= end - (clusters - clusters // 2))]
+    gains = forth.gains[middle] + back.gains[end - middle]
+    which = np.argmax(gains)
+    first, rest = forth.trace(middle[which]), end - back.trace(end - middle[which])
+    return np.array([*first, middle[which], *rest[::-1]]), gains[which]
+
+
+@dataclass(frozen=True)
+class _HalfPath:
+    """The best paths from the first edge to others, with so many clusters.
+
+    Attributes:
+        gains: what they gain, by the edge that they end at.
+        furthest: the last edge that is not left out.
+        lasts: for 2, 3, … clusters, where the last of them begins, by the edge that it ends at.
+    """
+
+    gains: Array
+    furthest: int
+    lasts: list[Array]
+
+    def trace(self, end: int) -> Array:
+        """Return the boundaries of the path to an edge, ascending."""
+        path = [end]
+        for last in reversed(self.lasts):
+            path.append(last[path[-1]])
+        return np.array(path[:0:-1], int)
+
+
+def _half_path(masses: Array, moments: Array, clusters: int, known: np.float64) -> _HalfPath:
+    """Return the best paths of so many clusters.
+
+    What all points could gain, each a cluster of its own, is what is left to gain behind an end. An
+    end from where no path can gain what is known is left out, and so are all edges behind it.
+    """
+    ends = np.arange(1, len(masses))
+    possible = np.concatenate([[0], np.cumsum(_gain(masses, moments, ends - 1, ends))])
+    needed = (known - possible[-1] * MARGIN) - (possible[-1] - possible)
+    gains = np.concatenate([[0], _gain(masses, moments, np.zeros_like(ends), ends)])
+    furthest = _before_first(gains[2:] < needed[2:], 1)
+    lasts = []
+    for count in range(2, clusters + 1):
+        gains, last, furthest = _one_more(masses, moments, gains, furthest, needed, count)
+        lasts.append(last)
+    return _HalfPath(gains, furthest, lasts)
+
+
+def _before_first(out: Array, start: int) -> int:
+    """Return the last place before the first that is out, where ``out`` starts behind ``start``."""
+    return start + (int(np.argmax(out)) if out.any() else len(out))
+
+
+def _one_more(
+    masses: Array, moments: Array, before: Array, reach: int, needed: Array, count: int
+) -> tuple[Array, Array, int]:
+    """Return the largest gains of ``count`` clusters, where the last begins, and the furthest end.
+
+    The last cluster begins at the first of equals, and never earlier when its end moves up, so that
+    ends for which it is known bound it for those between: first every 2**n-th is looked for, from the
+    first end on, then those half way, down to strides of ``STRIDE``, and then all others.
+
+    Args:
+        masses, moments: sums before each edge.
+        before: the largest gains of a cluster less.
+        reach: the furthest end of these.
+        needed: what a path must gain to each end; ends behind the first that gains less are left out.
+        count: of clusters.
+    """
+    ends = np.arange(count, len(masses))
+    last = np.full(len(ends), count - 1)
+    gains = np.zeros(len(ends))
+    gains[0] = before[count - 1] + _gain(masses, moments, count - 1, count)
+    furthest = len(ends) - 1
+
+    def settle(which: Array, stride: int) -> int:
+        below, above = which // stride * stride, which // stride * stride + stride
+        low, high = last[below], np.minimum(ends[which] - 1, reach)
+        known = above < len(settled)
+        known[known] = settled[above[known]]
+        high[known] = np.minimum(high[known], last[above[known]])
+        sizes = high - low + 1
+        offsets = np.cumsum(sizes) - sizes
+        first = np.arange(sizes.sum()) + np.repeat(low - offsets, sizes)
+        found = before[first] + _gain(masses, moments, first, np.repeat(ends[which], sizes))
+        gains[which] = np.maximum.reduceat(found, offsets)
+        is_best = np.flatnonzero(found == np.repeat(gains[which], sizes))
+        last[which] = first[is_best[np.searchsorted(is_best, offsets)]]
+        settled[which] = True
+        out = gains[which] < needed[ends[which]]
+        return int(which[np.argmax(out)]) - 1 if out.any() else furthest
+
+    settled = np.zeros(len(ends), bool)
+    stride = STRIDE
+    while 2 * stride < len(ends):
+        stride *= 2
+    while stride >= STRIDE:
+        which = np.arange(stride, furthest + 1, 2 * stride)
+        if len(which):
+            furthest = settle(which, 2 * stride)
+        stride //= 2
+    which = np.arange(furthest + 1)
+    which = which[which % STRIDE > 0]
+    if len(which):
+        furthest = settle(which, STRIDE)
+    unused = np.zeros(count, int)
+    return np.concatenate([unused, gains]), np.concatenate([unused, last]), furthest + count
+
+
+def _path_near(masses: Array, moments: Array, path: Array, steps: Array) -> Array:
+    """Return the best boundaries of those that are so many steps away from a path."""
+    points, boundaries = len(masses) - 1, np.arange(len(path))[:, np.newaxis]
+    offsets = np.arange(CANDIDATES) - CANDIDATES // 2
+    places = np.clip(
+        path[:, np.newaxis] + steps[:, np.newaxis] * offsets,
+        boundaries + 1,
+        points - len(path) + boundaries,
+    )
+    best = _gain(masses, moments, np.zeros(CANDIDATES, int), places[0])
+    lasts = []
+    for before, here in zip(places[:-1], places[1:], strict=True):
+        first, end = np.broadcast_arrays(before[:, np.newaxis], here)
+        possible = first < end
+        gains = np.full(first.shape, -np.inf)
+        gains[possible] = _gain(masses, moments, first[possible], end[possible])
+        gains += best[:, np.newaxis]
+        lasts.append(np.argmax(gains, axis=0))
+        best = gains.max(axis=0)
+    which = [int(np.argmax(best + _gain(masses, moments, places[-1], np.array([points]))))]
+    for last in reversed(lasts):
+        which.append(last[which[-1]])
+    return places[np.arange(len(path)), which[::-1]]
+
+
+def nearest(weights: Array, table: Array) -> npt.NDArray[np.uint8]:
+    """Return the index of the entry that is nearest to each weight.
+
+    Args:
+        weights: any shape, float32, float16 or bfloat16, finite.
+        table: the entries, ascending, of any of these dtypes.
+    """
+    bounds = _thresholds(table.astype(F64))
+    return np.searchsorted(bounds, weights.astype(F32), side="left").astype(np.uint8)
+
+
+def _thresholds(entries: Array) -> Array:
+    """Return the numbers that a weight must be above to have the next entry or a later one.
+
+    They are half way between entries, rounded down to float32: a weight, which is one, is above
+    both or neither. An entry that equals the one before it is never reached.
+    """
+    half_way = (entries[:-1] + entries[1:]) * F64(0.5)
+    bounds = half_way.astype(F32)
+    above = bounds.astype(F64) > half_way
+    bounds[above] = np.nextafter(bounds[above], F32(-np.inf))
+    bounds[entries[:-1] == entries[1:]] = np.inf
+    return np.minimum.accumulate(bounds[::-1])[::-1]
