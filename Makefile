@@ -99,7 +99,7 @@ coverage:
 		'coverage>=7.10' gcovr
 	cd build/coverage && venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test]'
 	cd build/coverage && COVERAGE=1 venv/bin/python setup.py --quiet build_ext --inplace --force
-	cp build/coverage/build/coreai_opt/_native.c build/coverage/coreai_opt
+	cp build/coverage/build/coverage/coreai_opt/_native.c build/coverage/coreai_opt
 	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/test_packaging.py \
 		--ignore tests/csrc --ignore tests/faults/test_interrupts.py
 	cd build/coverage && venv/bin/coverage combine --quiet

@@ -5,26 +5,76 @@ symbols and turns optimisation off, ``COVERAGE=1`` counts the lines of C and Cyt
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 BUILD = "build"
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"]
 LINK: list[str] = []
 if os.environ.get("DEBUG") == "1":
+    BUILD = "build/debug"  # in build/, what was built without it would pass for up to date
     COMPILE += ["-O0", "-g"]
 if os.environ.get("SANITIZE") == "1":
-    BUILD = "build/sanitize"  # in build/, what was built without them would pass for up to date
+    BUILD = "build/sanitize"
     COMPILE += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     LINK += ["-fsanitize=address,undefined"]
 COVERAGE = os.environ.get("COVERAGE") == "1"
 if COVERAGE:
+    BUILD = "build/coverage"
     COMPILE += ["-O0", "--coverage", "-DCYTHON_TRACE_NOGIL=1"]
     LINK += ["--coverage"]
 
+
+class BuildChanged(build_ext):
+    """Compiles what has changed, on all processors.
+
+    Setuptools compiles every source of an extension when one of its files is newer than the module.
+    Here the compiler writes down which headers each object was made from (``-MMD``), so that only
+    objects older than one of these are made again.
+    """
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile the objects that are out of date, then link if any is newer than the module."""
+        compile_one = self.compiler._compile
+
+        def compile_changed(obj: str, *arguments: object) -> None:
+            if not _is_up_to_date(Path(obj)):
+                compile_one(obj, *arguments)
+
+        def compile_all(sources: list[str], output_dir: str, **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                made = [
+                    threads.submit(compile_sources, [source], output_dir, **options)
+                    for source in sources
+                ]
+                return [obj for future in made for obj in future.result()]
+
+        compile_sources = self.compiler.compile
+        self.compiler._compile, self.compiler.compile = compile_changed, compile_all
+        super().build_extension(ext)
+
+
+def _is_up_to_date(obj: Path) -> bool:
+    """Whether an object is newer than all files that it was made from, and than this script."""
+    listed = obj.with_suffix(".d")
+    if not obj.exists() or not listed.exists():
+        return False
+    sources = listed.read_text().replace("\\\n", " ").partition(": ")[2].split()
+    made = obj.stat().st_mtime
+    return all(
+        os.path.exists(source) and os.path.getmtime(source) <= made
+        for source in (*sources, __file__)
+    )
+
+
 setup(
+    # The reference stands at the top of the tree to be read, and is installed in the package.
+    packages=[*find_packages(include=["coreai_opt*"]), "coreai_opt.reference"],
     ext_modules=cythonize(
         [
             Extension(
@@ -32,12 +82,13 @@ setup(
                 ["coreai_opt/_native.pyx", *sorted(glob("csrc/**/*.c", recursive=True))],
                 include_dirs=["csrc"],
                 depends=sorted(glob("csrc/**/*.h", recursive=True)),
-                extra_compile_args=COMPILE,
+                extra_compile_args=[*COMPILE, "-MMD"],
                 extra_link_args=LINK,
             )
         ],
         build_dir=BUILD,
         compiler_directives={"linetrace": COVERAGE},
     ),
+    cmdclass={"build_ext": BuildChanged},
     options={"build": {"build_base": BUILD}},
 )

@@ -15,7 +15,8 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 
-from coreai_opt import memory, quantize_array
+from coreai_opt import quantize_array
+from coreai_opt.arrays import memory
 from weights import make_weight
 
 FORMATS = {

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from arrays import run_arrays
-from coreai_opt.backends import processors
+from coreai_opt.arrays.threads import processors
 from environments import HERE, PEERS, installed_peers
 from growth import run_growth
 from programs import run_programs

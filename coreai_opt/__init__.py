@@ -4,25 +4,52 @@
 ``quantize_weights`` for whole programs.
 """
 
+import sys
+
 from coreai_opt._version import __version__
-from coreai_opt.array import QuantizedArray, quantize_array
-from coreai_opt.backends import BackendMismatchError
-from coreai_opt.common import CompressionGranularity, DType, Indivisible, Observer, QScheme
-from coreai_opt.plan import QuantizationPlan
-from coreai_opt.reports import QuantizationReport
-from coreai_opt.rules import Rule
+from coreai_opt.arrays.quantize import quantize_array
+from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.evaluation import output_comparison, weight_error
+from coreai_opt.evaluation.output_comparison import OutputComparison
+from coreai_opt.evaluation.weight_error import WeightError
+from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.planning import plan
+from coreai_opt.planning.plan import Choice, FrontierPoint, QuantizationPlan
+from coreai_opt.reports import QuantizationReport, records
+from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.settings import rules_file
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.rules import Rule
+from coreai_opt.settings.rules_file import dump_rules, load_rules
 
 __all__ = [
     "BackendMismatchError",
+    "Choice",
     "CompressionGranularity",
     "DType",
+    "FrontierPoint",
     "Indivisible",
     "Observer",
+    "OutputComparison",
     "QScheme",
     "QuantizationPlan",
     "QuantizationReport",
     "QuantizedArray",
     "Rule",
+    "Status",
+    "WeightError",
+    "WeightRecord",
     "__version__",
+    "dump_rules",
+    "load_rules",
     "quantize_array",
 ]
+
+# Scripts import what is documented from the modules that had it before there were rooms.
+sys.modules |= {
+    "coreai_opt.compare": output_comparison,
+    "coreai_opt.errors": weight_error,
+    "coreai_opt.plan": plan,
+    "coreai_opt.records": records,
+    "coreai_opt.rules": rules_file,
+}

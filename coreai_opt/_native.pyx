@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 
-from coreai_opt import memory
+from coreai_opt.arrays import memory
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
 from coreai_opt.reference.blocks import scale_shape
-from coreai_opt.workers import in_parallel, say_busy
+from coreai_opt.arrays.threads import in_parallel, say_busy
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from coreai_opt.assets import asset_bytes, load_asset
-from coreai_opt.compare import sqnr_db
-from coreai_opt.program.candidates import find_quantized
+from coreai_opt.cli.console import print_table
+from coreai_opt.evaluation.output_comparison import sqnr_db
+from coreai_opt.program.assets import asset_bytes, load_asset
 from coreai_opt.program.runtime import run_program
-from coreai_opt.report import print_table
+from coreai_opt.program.weights import find_quantized
 
 EXAMPLES = Path(__file__).parent
 MODEL = EXAMPLES / "crepe_tiny_f16.aimodel"

@@ -10,16 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from coreai.authoring import AIModelAsset
 
-from coreai_opt import assets, cli, quantize_command
+from coreai_opt import cli
+from coreai_opt.cli import command
+from coreai_opt.cli import quantize as quantize_command
 from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program import assets
 from coreai_opt.program.channel_axes import input_axis
+from coreai_opt.program.weights import find_quantized, find_weights
 
 from .program.programs import all_stored
 
@@ -406,12 +408,12 @@ def test_an_interrupt_waits_for_imports(existing, monkeypatch, capfd):
     """Core AI's modules abort the process when they are interrupted half imported."""
     steps = []
 
-    def import_slowly(module: str) -> SimpleNamespace:
+    def import_slowly() -> None:
         signal.raise_signal(signal.SIGINT)
         steps.append("imported")
-        return SimpleNamespace(quantize=lambda **_: steps.append("ran"))
 
-    monkeypatch.setattr(cli.importlib, "import_module", import_slowly)
+    monkeypatch.setattr(command, "_import_core_ai", import_slowly)
+    monkeypatch.setattr(quantize_command, "quantize", lambda *_, **__: steps.append("ran"))
     assert cli.main(["quantize", str(MODEL), str(existing), "--dtype", "int4", "--force"]) == 130
     assert capfd.readouterr() == ("", "coreai-opt: error: interrupted\n")
     assert steps == ["imported"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coreai_opt.assets import load_asset
 from coreai_opt.coreai_utils import compare_programs
+from coreai_opt.program.assets import load_asset
 
 from .test_cli import MODEL, failed, quantize, run
 

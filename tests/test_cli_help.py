@@ -7,16 +7,17 @@ import shutil
 import numpy as np
 import pytest
 
-from coreai_opt import assets, options
-from coreai_opt.messages import for_command
-from coreai_opt.program.candidates import find_weights
+from coreai_opt.cli.command import make_parser
+from coreai_opt.cli.messages import for_command
+from coreai_opt.program import assets
+from coreai_opt.program.weights import find_weights
 
 from .test_cli import MODEL, PER_BLOCK, failed, run
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Return the parser of the command, as "", and those of its subcommands by name."""
-    parser = options.make_parser()
+    parser = make_parser()
     found = {"": parser}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -40,7 +41,7 @@ def test_examples_are_of_the_command_and_parse(name):
     assert len(EXAMPLES[name]) >= 2
     assert not name or any(words[1] == name for words in EXAMPLES[name])
     for words in EXAMPLES[name]:
-        assert vars(options.make_parser().parse_args(words[1:]))["command"] == words[1]
+        assert vars(make_parser().parse_args(words[1:]))["command"] == words[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -185,4 +186,4 @@ def test_version(option):
 )
 def test_sizes(text, size):
     words = ["quantize", "a", "b", "--target-size", text]
-    assert options.make_parser().parse_args(words).target_size == size
+    assert make_parser().parse_args(words).target_size == size

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from coreai.authoring import AIProgram
 
-from coreai_opt import assets
-from coreai_opt.assets import asset_bytes, load_asset
 from coreai_opt.coreai_utils import compare_programs, plan_quantization, quantize_weights
-from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program import assets
+from coreai_opt.program.assets import asset_bytes, load_asset
+from coreai_opt.program.weights import find_quantized, find_weights
 
 from .program.programs import all_stored, random_weight
 from .program.test_plan import layers
@@ -229,7 +229,8 @@ def test_a_file_that_is_too_large_is_not_left(
     output: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As it would be if Core AI's files took more than they do."""
-    from coreai_opt import cli, quantize_command
+    from coreai_opt import cli
+    from coreai_opt.cli import quantize as quantize_command
 
     monkeypatch.setattr(quantize_command, "IR_BYTES", -10_000)
     arguments = ["quantize", str(MODEL), str(output), "--target-size", "300000"]

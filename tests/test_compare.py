@@ -7,13 +7,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt.compare import (
+from coreai_opt.evaluation.output_comparison import (
     OutputComparison,
-    QualityError,
     check_quality,
     compare_outputs,
     sqnr_db,
 )
+from coreai_opt.exceptions import QualityError
 
 
 def compare(reference: object, output: object) -> OutputComparison:

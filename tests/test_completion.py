@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coreai_opt.options import SHELLS
+from coreai_opt.cli.completion import SHELLS
 from coreai_opt.reference import FORMATS
 
 from .test_cli import failed, run

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from coreai_opt import QuantizationReport, Rule
-from coreai_opt.assets import load_asset
 from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.program.assets import load_asset
 
 MODEL = Path(__file__).parents[1] / "examples" / "crepe_tiny_f16.aimodel"
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from coreai._compiler import ir
+from coreai._compiler import ir as mlir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.mlir import set_op_location
 from coreai.authoring import AIProgram
 from markdown_it import MarkdownIt
@@ -16,9 +16,9 @@ from rich.console import Console
 
 from coreai_opt import QuantizationReport, Rule
 from coreai_opt.coreai_utils import dequantize_weights, quantize_weights
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import find_weights
-from coreai_opt.records import Status, WeightRecord
+from coreai_opt.program import ir
+from coreai_opt.program.weights import find_weights
+from coreai_opt.reports.records import Status, WeightRecord
 
 from .program.programs import matmul_program, random_weight
 from .program.test_rules import LINEAR, RIGHT, TABLE, three_kinds
@@ -103,9 +103,9 @@ def test_totals_are_those_of_the_stored_weights() -> None:
     program = three_kinds()
     report = QuantizationReport()
     quantized = quantize_weights(program, "int8", weight_num_threshold=0, progress=report)
-    before = [coreai_ir.read_constant(w.op).ravel() for w in find_weights(program, 0)]
+    before = [ir.read_constant(w.op).ravel() for w in find_weights(program, 0)]
     decoded_program = dequantize_weights(quantized)
-    after = [coreai_ir.read_constant(w.op).ravel() for w in find_weights(decoded_program, 0)]
+    after = [ir.read_constant(w.op).ravel() for w in find_weights(decoded_program, 0)]
     w, decoded = (np.concatenate(arrays).astype(np.float64) for arrays in (before, after))
     noise = float(np.sum((decoded - w) ** 2))
     sqnr_db = 10 * math.log10(float(np.sum(w**2)) / noise)
@@ -339,13 +339,15 @@ def test_the_table_has_a_row_for_each_weight() -> None:
 def test_names_from_a_program_hold_nothing_to_escape() -> None:
     """Debug information may say anything; names are of few characters, and the rest is shown."""
     program = matmul_program(random_weight((32, 16)))
-    (op,) = coreai_ir.operations(program, coreai_ir.CONSTANT)
+    (op,) = ir.operations(program, ir.CONSTANT)
     module = "<script>alert(1)</script>|[red]`$1"
     location = (
         '#debuginfo.location<loc("<b>|[red].py":19:0) in @main metadata = '
         f'[<"call_stack": ["{module}"]>]>'
     )
-    set_op_location(op, ir.Location.from_attr(ir.Attribute.parse(location, op.context), op.context))
+    set_op_location(
+        op, mlir.Location.from_attr(mlir.Attribute.parse(location, op.context), op.context)
+    )
     report = quantize(program)
     (record,) = report.records
     assert record.name == (

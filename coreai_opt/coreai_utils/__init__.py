@@ -15,10 +15,10 @@ from coreai_opt.coreai_utils.common import (
     Observer,
     QScheme,
 )
-from coreai_opt.coreai_utils.comparison import compare_programs
-from coreai_opt.coreai_utils.planning import plan_quantization
-from coreai_opt.coreai_utils.weight_dequantization import dequantize_weights
-from coreai_opt.coreai_utils.weight_quantization import quantize_weights
+from coreai_opt.coreai_utils.format_planning import plan_quantization
+from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weights
+from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
+from coreai_opt.coreai_utils.program_comparison import compare_programs
 
 __all__ = [
     "CompressionGranularity",

@@ -14,10 +14,10 @@ A transpose means nothing by itself: the matmul behind it does, seen through the
 import logging
 from typing import NamedTuple
 
-from coreai_opt.common import CompressionGranularity
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import MATMULS, TRANSPOSED_CONVOLUTIONS, Weight
-from coreai_opt.program.coreai_ir import TRANSPOSE, Op, Use
+from coreai_opt.program import ir
+from coreai_opt.program.ir import TRANSPOSE, Op, Use
+from coreai_opt.program.weights import MATMULS, TRANSPOSED_CONVOLUTIONS, Weight
+from coreai_opt.settings.enums import CompressionGranularity
 
 logger = logging.getLogger("coreai_opt")
 
@@ -185,16 +185,16 @@ def _matmul_axes(operand: int, rank: int) -> ChannelAxes:
 def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
     """What matmuls behind ``transpose`` say of the axes in front of it; empty if there are none."""
     behind: set[ChannelAxes] = set()
-    for use in coreai_ir.uses(transpose.result):
+    for use in ir.uses(transpose.result):
         if use.op.name in MATMULS:
             behind.add(_matmul_axes(use.operand, rank))
         elif use.op.name == TRANSPOSE:
             behind |= _behind_transpose(use.op, rank)
-    permutation = coreai_ir.operand_constant(transpose, 1)
+    permutation = ir.operand_constant(transpose, 1)
     if permutation is None:
         return set()
     # Axis i behind the transpose is axis source[i] in front of it.
-    source = coreai_ir.read_integers(permutation)
+    source = ir.read_integers(permutation)
     return {
         ChannelAxes(
             output=source[axes.output],
@@ -207,5 +207,5 @@ def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
 
 
 def _groups(convolution: Op) -> int:
-    groups = coreai_ir.operand_constant(convolution, _GROUPS_OPERAND)
-    return 1 if groups is None else int(coreai_ir.read_integers(groups))
+    groups = ir.operand_constant(convolution, _GROUPS_OPERAND)
+    return 1 if groups is None else int(ir.read_integers(groups))

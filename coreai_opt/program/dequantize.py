@@ -2,12 +2,11 @@
 
 import logging
 
-from coreai_opt.backends import BackendMismatchError
-from coreai_opt.program.candidates import find_quantized
-from coreai_opt.program.coreai_ir import AIProgram
-from coreai_opt.program.quantize import alone_with
-from coreai_opt.program.rewrite import replace_decoder
-from coreai_opt.program.stored import read_quantized
+from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.program.exclusive import alone_with
+from coreai_opt.program.forms.blockwise import read_quantized, replace_decoder
+from coreai_opt.program.ir import AIProgram
+from coreai_opt.program.weights import find_quantized
 
 logger = logging.getLogger("coreai_opt")
 

@@ -1,48 +1,19 @@
-"""Inputs to run a program on: from a file, or made up where no one gives any."""
+"""Inputs to run a program on: of one sample or several, or made up where no one gives any."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import GATHER
-from coreai_opt.program.coreai_ir import AIProgram, Op, Port, Value
+from coreai_opt.program import ir
+from coreai_opt.program.ir import AIProgram, Op, Port, Value
 from coreai_opt.program.runtime import GRAPH
+from coreai_opt.program.weights import GATHER
 
-__all__ = ["load_arrays", "random_inputs", "split_samples"]
+__all__ = ["random_inputs", "split_samples"]
 
 Array = npt.NDArray[Any]
-
-# What numpy and zipfile raise for bytes that they cannot make sense of.
-_DAMAGE = (
-    EOFError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-def load_arrays(path: Path) -> dict[str, Array]:
-    """Return the arrays of an ``.npz`` file by name.
-
-    Raises:
-        ValueError: it is no such file, or damaged.
-        OSError: it cannot be opened.
-    """
-    with path.open("rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except _DAMAGE as error:
-            raise ValueError(f"{path} is no .npz file of arrays ({error})") from error
 
 
 def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
@@ -60,10 +31,10 @@ def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
         ValueError: an input has dimensions that are not fixed, or is no array of numbers.
     """
     rng = np.random.default_rng(seed)
-    values = coreai_ir.graph_inputs(program, GRAPH)
+    values = ir.graph_inputs(program, GRAPH)
     return {
         port.name: _random(port, values[port.name], rng)
-        for port in coreai_ir.signature(program, GRAPH).inputs
+        for port in ir.signature(program, GRAPH).inputs
     }
 
 
@@ -78,7 +49,7 @@ def split_samples(program: AIProgram, inputs: Mapping[str, Array]) -> list[dict[
     Raises:
         ValueError: they hold different numbers of samples, or none.
     """
-    ranks = {port.name: len(port.shape) for port in coreai_ir.signature(program, GRAPH).inputs}
+    ranks = {port.name: len(port.shape) for port in ir.signature(program, GRAPH).inputs}
     if not all(array.ndim == ranks.get(name, -1) + 1 for name, array in inputs.items()):
         return [dict(inputs)]  # run_program says what is wrong with them, if anything is
     counts = {name: len(array) for name, array in inputs.items()}
@@ -108,7 +79,7 @@ def _rows_of_tables(value: Value) -> Iterator[int]:
     """Yield the sizes of axes that are indexed by what integer ops make of ``value``."""
     pending, seen = [value], {value}
     while pending:
-        for op, operand in coreai_ir.uses(pending.pop()):
+        for op, operand in ir.uses(pending.pop()):
             if op.name == GATHER and operand == 1:
                 yield from _indexed_axes(op)
                 continue
@@ -118,10 +89,10 @@ def _rows_of_tables(value: Value) -> Iterator[int]:
 
 
 def _indexed_axes(gather: Op) -> Sequence[int]:
-    table, indices = (coreai_ir.static_tensor(gather.operands[operand]) for operand in range(2))
+    table, indices = (ir.static_tensor(gather.operands[operand]) for operand in range(2))
     return table.shape[: indices.shape[-1]] if table and indices else ()
 
 
 def _is_integer(value: Value) -> bool:
-    tensor = coreai_ir.static_tensor(value)
+    tensor = ir.static_tensor(value)
     return tensor is not None and tensor.element.startswith(("si", "ui"))

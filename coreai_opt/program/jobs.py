@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.common import CompressionGranularity
-from coreai_opt.program.candidates import Weight
 from coreai_opt.program.channel_axes import Meanings, axis_meanings
-from coreai_opt.program.importance import match_importance
+from coreai_opt.program.importance_by_name import match_importance
 from coreai_opt.program.names import consumers
-from coreai_opt.rules import ParsedRule, Rule, around, matches
-from coreai_opt.settings import Settings
+from coreai_opt.program.weights import Weight
+from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
+from coreai_opt.settings.settings import Settings
 
 
 class Job(NamedTuple):

@@ -20,8 +20,8 @@ from functools import cache, cached_property
 from pathlib import PurePath
 from typing import NamedTuple
 
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.coreai_ir import AIProgram, Op, Tensor, Use, Value
+from coreai_opt.program import ir
+from coreai_opt.program.ir import AIProgram, Op, Tensor, Use, Value
 from coreai_opt.reference import WEIGHT_DTYPES
 
 
@@ -44,20 +44,20 @@ def find_sites(program: AIProgram) -> Iterator[Site]:
 
     Quantizing a weight changes what is at its site, but no site comes or goes.
     """
-    tensor_of = cache(coreai_ir.tensor_of)  # the types of a program are few
-    for op in coreai_ir.operations(program, coreai_ir.CONSTANT, coreai_ir.BLOCKWISE_SHIFT_SCALE):
+    tensor_of = cache(ir.tensor_of)  # the types of a program are few
+    for op in ir.operations(program, ir.CONSTANT, ir.BLOCKWISE_SHIFT_SCALE):
         tensor = tensor_of(op.result.type)
         if tensor is None or tensor.dtype is None or tensor.dtype not in WEIGHT_DTYPES:
             continue
-        uses = tuple(coreai_ir.uses(op.result))
+        uses = tuple(ir.uses(op.result))
         if _is_site(op, uses):
             yield Site(op, tensor, uses)
 
 
 def _is_site(op: Op, uses: tuple[Use, ...]) -> bool:
-    if op.name == coreai_ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
-        return all(use.op.name != coreai_ir.BLOCKWISE_SHIFT_SCALE for use in uses)
-    return coreai_ir.operand_constant(op, 0) is not None
+    if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
+        return all(use.op.name != ir.BLOCKWISE_SHIFT_SCALE for use in uses)
+    return ir.operand_constant(op, 0) is not None
 
 
 class Names:
@@ -85,13 +85,13 @@ class Names:
 
 
 def _name(site: Site) -> str:
-    modules, source, op_id = coreai_ir.origin(site.op)
+    modules, source, op_id = ir.origin(site.op)
     where = [_plain(module) for module in modules]
     if source and not modules:
         where.append(f"{_plain(PurePath(source[0]).name)}:{source[1]}")
     shape = "x".join(map(str, site.tensor.shape)) or "scalar"
     last = shape if op_id is None else f"{shape}@{op_id}"
-    return "/".join([_plain(coreai_ir.graph_name(site.op)), *where, _operands(site.uses), last])
+    return "/".join([_plain(ir.graph_name(site.op)), *where, _operands(site.uses), last])
 
 
 def _plain(text: str) -> str:
@@ -117,9 +117,7 @@ def consumers(uses: tuple[Use, ...]) -> list[Use]:
 
 def describe_consumers(value: Value) -> str:
     """Return what uses a weight, in words: ``"coreai.transpose -> coreai.batch_matmul x2"``."""
-    paths = (
-        " -> ".join(use.op.name for use in path) for path in _paths(tuple(coreai_ir.uses(value)))
-    )
+    paths = (" -> ".join(use.op.name for use in path) for path in _paths(tuple(ir.uses(value))))
     counted = sorted(Counter(paths).items())
     return ", ".join(path if count == 1 else f"{path} x{count}" for path, count in counted)
 
@@ -127,7 +125,7 @@ def describe_consumers(value: Value) -> str:
 def _paths(uses: tuple[Use, ...]) -> Iterator[tuple[Use, ...]]:
     """The ways from a weight, through transposes, to what really consumes it."""
     for use in uses:
-        behind = coreai_ir.uses(use.op.result) if use.op.name == coreai_ir.TRANSPOSE else ()
+        behind = ir.uses(use.op.result) if use.op.name == ir.TRANSPOSE else ()
         if not behind:
             yield (use,)
         for path in _paths(tuple(behind)):

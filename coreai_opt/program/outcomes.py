@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from coreai_opt.array import QuantizedArray
-from coreai_opt.common import Observer, QScheme
-from coreai_opt.errors import WeightError
+from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.evaluation.weight_error import WeightError
 from coreai_opt.program.channel_axes import Blocks
+from coreai_opt.program.forms.blockwise import saved_bytes
 from coreai_opt.program.jobs import Job
-from coreai_opt.program.rewrite import saved_bytes
-from coreai_opt.records import Status, WeightRecord
+from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.settings.enums import Observer, QScheme
 
 
 class Quantized(NamedTuple):

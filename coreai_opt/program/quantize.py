@@ -1,10 +1,9 @@
 """The weights of a program, one after the other: find, read, quantize, write back."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
@@ -13,21 +12,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.array import quantize_parsed
-from coreai_opt.backends import Backend, BackendMismatchError
-from coreai_opt.common import DType
-from coreai_opt.errors import measure_error
-from coreai_opt.program.candidates import Weight, find_weights
+from coreai_opt.arrays.backends import Backend
+from coreai_opt.arrays.quantize import quantize_parsed
+from coreai_opt.arrays.threads import Task, start
+from coreai_opt.evaluation.weight_error import measure_error
+from coreai_opt.exceptions import BackendMismatchError
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
-from coreai_opt.program.coreai_ir import AIProgram, Buffer, Parts, read_constant
+from coreai_opt.program.exclusive import alone_with
+from coreai_opt.program.forms.blockwise import replace_constant
+from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
-from coreai_opt.program.rewrite import replace_constant
-from coreai_opt.records import Status, WeightRecord
-from coreai_opt.rules import ParsedRule
-from coreai_opt.settings import Settings
-from coreai_opt.spec import QuantizationSpec
-from coreai_opt.workers import Task, start
+from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.settings.enums import DType
+from coreai_opt.settings.rules import ParsedRule
+from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.spec import QuantizationSpec
 
 logger = logging.getLogger("coreai_opt")
 
@@ -55,15 +56,6 @@ WORTH_A_THREAD = 1 << 20
 With fewer, handing it over takes longer than that saves: of 64 x 64 elements several times as long
 as all else about them.
 """
-
-
-def check_program(program: object, argument: str = "coreai_program") -> None:
-    """Raise TypeError if ``program``, the argument ``argument``, is no Core AI program."""
-    if not isinstance(program, AIProgram):
-        raise TypeError(
-            f"{argument} must be a coreai.authoring.AIProgram, such as "
-            f"AIModelAsset.load(path).program; got {type(program).__name__}"
-        )
 
 
 def quantize_program(
@@ -98,27 +90,6 @@ def quantize_program(
     with alone_with(program):
         weights = find_weights(program, weight_num_threshold)
         _run(make_jobs(weights, settings, rules, importance), work, progress)
-
-
-_owners: dict[int, int] = {}
-"""The programs that are being worked on, by id, and the threads that do it."""
-
-
-@contextmanager
-def alone_with(program: AIProgram) -> Iterator[None]:
-    """Keep a thread from rewriting a program that another is at work on, and the other way round.
-
-    Core AI would follow freed pointers.
-
-    An entry that Ctrl-C leaves behind does not hinder the thread that was interrupted.
-    """
-    this_thread = threading.get_ident()
-    if _owners.setdefault(id(program), this_thread) != this_thread:
-        raise RuntimeError("another thread is at work on the program already")
-    try:
-        yield
-    finally:
-        _owners.pop(id(program), None)
 
 
 Outcome = tuple[Job, Callable[[], Quantized | Left]]

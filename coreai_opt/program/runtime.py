@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.program.coreai_ir import (
+from coreai_opt.program.ir import (
     AIModelAsset,
     AIProgram,
     NDArray,

@@ -5,18 +5,18 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from coreai_opt.errors import decibels
-from coreai_opt.records import Status
+from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.reports import charts
 from coreai_opt.reports.charts import Bar, bars
+from coreai_opt.reports.records import Status
 from coreai_opt.reports.rows import COLUMNS, form, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from coreai_opt.errors import WeightError
-    from coreai_opt.records import WeightRecord
-    from coreai_opt.reports.report import QuantizationReport
+    from coreai_opt.evaluation.weight_error import WeightError
+    from coreai_opt.reports.records import WeightRecord
+    from coreai_opt.reports.summary import Summary
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c2430; --pale: #5b6573; --page: #ffffff;
@@ -40,26 +40,26 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The browser fetches nothing and runs nothing, whatever is in the page."""
 
 
-def to_html(report: QuantizationReport) -> str:
+def to_html(summary: Summary) -> str:
     """Return the page: totals, charts of errors, SQNR and sizes, the worst, those left, all."""
-    title = escape(report.title)
-    left = [record for record in report.records if record.status is not Status.QUANTIZED]
+    title = escape(summary.title)
+    left = [record for record in summary.records if record.status is not Status.QUANTIZED]
     parts = [
         f"<h1>{title}</h1>",
-        _definitions(totals(report)),
+        _definitions(totals(summary)),
         _section(
             "Errors",
             "How many elements are how far from what they were, in parts of their weight's "
             "root mean square.",
-            _histogram(report.error),
+            _histogram(summary.error),
         ),
         _section(
-            "The worst", "Least SQNR first.", _table([record for record, _ in report.worst()])
+            "The worst", "Least SQNR first.", _table([record for record, _ in summary.worst()])
         ),
         _section("Not quantized", "", _reasons(left)),
-        _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(report)),
-        _section("Size", "Of each weight in bytes, pale before and full after.", _sizes(report)),
-        _section("All weights", "", _table(report.records)),
+        _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(summary)),
+        _section("Size", "Of each weight in bytes, pale before and full after.", _sizes(summary)),
+        _section("All weights", "", _table(summary.records)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -81,18 +81,18 @@ def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{''.join(rows)}</dl>"
 
 
-def _sqnr(report: QuantizationReport) -> str:
+def _sqnr(summary: Summary) -> str:
     measured = [
         Bar(record.name, max(error.sqnr_db, 0), decibels(error.sqnr_db))
-        for record, error in report.measured()
+        for record, error in summary.measured()
     ]
     return bars(measured, "SQNR of each weight") if measured else ""
 
 
-def _sizes(report: QuantizationReport) -> str:
+def _sizes(summary: Summary) -> str:
     sizes = [
         Bar(r.name, r.nbytes_after, f"{r.nbytes_after:,}", background=r.nbytes_before)
-        for r in report.records
+        for r in summary.records
     ]
     return bars(sizes, "bytes of each weight") if sizes else ""
 

@@ -10,19 +10,19 @@ from coreai_opt.reports.rows import COLUMNS, totals
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from coreai_opt.reports.report import QuantizationReport
+    from coreai_opt.reports.summary import Summary
 
 
-def to_markdown(report: QuantizationReport) -> str:
+def to_markdown(summary: Summary) -> str:
     """Return the totals and a table with a row for each weight."""
     lines = [
-        f"# {_escape(report.title)}",
+        f"# {_escape(summary.title)}",
         "",
-        *(f"- {what}: {_escape(how_much)}" for what, how_much in totals(report)),
+        *(f"- {what}: {_escape(how_much)}" for what, how_much in totals(summary)),
         "",
         _row(column.head for column in COLUMNS),
         _row("---:" if column.is_number else "---" for column in COLUMNS),
-        *(_row(_escape(column.cell(r)) for column in COLUMNS) for r in report.records),
+        *(_row(_escape(column.cell(r)) for column in COLUMNS) for r in summary.records),
     ]
     return "\n".join(lines) + "\n"
 

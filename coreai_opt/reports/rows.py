@@ -1,16 +1,16 @@
-"""What reports say in words of a weight and of all of them: the same in every kind of report."""
+"""What every kind of report says in words of a weight, and of all weights together."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from coreai_opt.errors import decibels
-from coreai_opt.records import Status, WeightRecord
+from coreai_opt.evaluation.weight_error import decibels
+from coreai_opt.reports.records import Status, WeightRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coreai_opt.reports.report import QuantizationReport
+    from coreai_opt.reports.summary import Summary
 
 
 class Column(NamedTuple):
@@ -70,12 +70,12 @@ COLUMNS = (
 )
 
 
-def totals(report: QuantizationReport) -> list[tuple[str, str]]:
+def totals(summary: Summary) -> list[tuple[str, str]]:
     """Return what all weights come to: pairs of what and how much."""
-    before, after, error = report.nbytes_before, report.nbytes_after, report.error
+    before, after, error = summary.nbytes_before, summary.nbytes_after, summary.error
     left = f", {100 * after / before:.1f} % are left" if before else ""
     pairs = [
-        ("weights", ", ".join(f"{count} {status}" for status, count in report.counts.items())),
+        ("weights", ", ".join(f"{count} {status}" for status, count in summary.counts.items())),
         ("bytes", f"{before:,} before, {after:,} after{left}"),
     ]
     if error is not None:

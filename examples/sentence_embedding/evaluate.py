@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from coreai_opt.assets import asset_bytes, load_asset
+from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.console import print_table
 from coreai_opt.coreai_utils import plan_quantization, quantize_weights
-from coreai_opt.program.candidates import count_weights
-from coreai_opt.program.coreai_ir import AIProgram
-from coreai_opt.program.inputs import load_arrays, split_samples
+from coreai_opt.program.assets import asset_bytes, load_asset
+from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.ir import AIProgram
 from coreai_opt.program.runtime import run_samples
-from coreai_opt.report import print_table
+from coreai_opt.program.weights import count_weights
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 

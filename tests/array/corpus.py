@@ -11,7 +11,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt import QuantizedArray, backends, quantize_array
+from coreai_opt import QuantizedArray, quantize_array
+from coreai_opt.arrays import backends
 
 Array = npt.NDArray[Any]
 DTypeLike = np.dtype[Any]

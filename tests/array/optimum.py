@@ -154,8 +154,8 @@ def _largest(weights: Iterator[Array], size: int) -> Array:
 def _weights_of_program(path: Path) -> Iterator[Array]:
     from coreai.authoring import AIModelAsset  # half a second
 
-    from coreai_opt.program.candidates import find_weights
-    from coreai_opt.program.coreai_ir import Buffer, read_constant
+    from coreai_opt.program.ir import Buffer, read_constant
+    from coreai_opt.program.weights import find_weights
 
     program = AIModelAsset.load(path).program
     return (read_constant(weight.op, Buffer()).copy() for weight in find_weights(program, 1024))

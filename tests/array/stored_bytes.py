@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from coreai_opt import QuantizedArray
-from coreai_opt.common import DType
 from coreai_opt.reference import E8M0, FORMATS
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.reference.formats import Format
+from coreai_opt.settings.enums import DType
 
 from .corpus import DTypeLike, Layout
 

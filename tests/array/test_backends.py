@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import BackendMismatchError, backends, quantize_array
+from coreai_opt import BackendMismatchError, quantize_array
+from coreai_opt.arrays import backends
+from coreai_opt.arrays.threads import processors
 
 from .corpus import Spec, instruction_sets
 
@@ -296,4 +298,4 @@ def test_number_of_threads_reaches_the_native_backend(
     monkeypatch.setattr(backends._native, "quantize", recording)
     Spec("int4").quantize(WEIGHT, (1, 32), "native", num_threads)
     quantize_array(WEIGHT, "int4", block_sizes=(1, 32), backend="native")
-    assert seen == [num_threads, backends.processors()]
+    assert seen == [num_threads, processors()]

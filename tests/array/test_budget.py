@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from coreai_opt.budget import Option, frontier, select
+from coreai_opt.planning.knapsack import Option, frontier, select
 
 Items = list[list[Option]]
 

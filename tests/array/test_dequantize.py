@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreai_opt import (
-    BackendMismatchError,
-    QuantizedArray,
-    _native,
-    backends,
-    quantize_array,
-    workers,
-)
+from coreai_opt import BackendMismatchError, QuantizedArray, _native, quantize_array
+from coreai_opt.arrays import backends
 from coreai_opt.reference import FORMATS
 
 from .corpus import (
@@ -158,7 +152,7 @@ def test_threads(name: str, layout: tuple[int, ...], monkeypatch: pytest.MonkeyP
 
     def recording(work: Any, bounds: list[int]) -> Any:
         parts.append(len(bounds) - 1)
-        return workers.in_parallel(work, bounds)
+        return threads.in_parallel(work, bounds)
 
     monkeypatch.setattr(_native, "in_parallel", recording)
     rest = len(layout) - 1

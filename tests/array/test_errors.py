@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray, errors
-from coreai_opt.common import DType
-from coreai_opt.errors import WeightError, measure_error
+from coreai_opt import QuantizedArray
+from coreai_opt.evaluation import weight_error
+from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.settings.enums import DType
 
 from .corpus import F16, F32, SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec
 
@@ -105,8 +106,8 @@ def test_a_weight_of_zeros() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_definitions(layout: Layout, dtype: DTypeLike, monkeypatch: pytest.MonkeyPatch) -> None:
     """In every format, and with runs and chunks so small that these weights have several."""
-    monkeypatch.setattr(errors, "_CHUNK", 8)
-    monkeypatch.setattr(errors, "_RUN", 32)
+    monkeypatch.setattr(weight_error, "_CHUNK", 8)
+    monkeypatch.setattr(weight_error, "_RUN", 32)
     weight = np.random.default_rng(0).normal(0, 0.1, layout.shape).astype(dtype)
     for spec in SPECS:
         quantized = spec.quantize(weight, layout.block_sizes, "auto")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from coreai_opt import QuantizedArray
-from coreai_opt.common import DType
 from coreai_opt.reference import FORMATS
+from coreai_opt.settings.enums import DType
 
 from .corpus import (
     BF16,

@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt.common import DType
 from coreai_opt.reference.formats import E8M0, FORMATS, WEIGHT_DTYPES
+from coreai_opt.settings.enums import DType
 
 # name: bits, lowest and highest code of the full range, Q, L
 INTEGERS = {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray, memory, quantize_array
+from coreai_opt import QuantizedArray, quantize_array
+from coreai_opt.arrays import memory
 
 
 def address(array: np.ndarray) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from coreai_opt import _native, reference, workers
+from coreai_opt import _native, reference
+from coreai_opt.arrays import threads as workers
 from coreai_opt.reference import FORMATS
 
 LAYOUTS = {

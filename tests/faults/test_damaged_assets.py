@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import assets
-from coreai_opt.program import inputs
-from coreai_opt.program.candidates import find_weights
+from coreai_opt.program import assets, inputs
+from coreai_opt.program.weights import find_weights
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 COMMAND = Path(sys.executable).with_name("coreai-opt")

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import _native, quantize_array, workers
+from coreai_opt import _native, quantize_array
+from coreai_opt.arrays import threads
 from coreai_opt.coreai_utils import plan_quantization, quantize_weights
-from coreai_opt.program import plan as program_plan
+from coreai_opt.planning import measure as program_plan
 from coreai_opt.program import quantize as program_quantize
-from coreai_opt.program.candidates import find_weights
-from coreai_opt.program.coreai_ir import read_constant
-from coreai_opt.records import WeightRecord
+from coreai_opt.program.ir import read_constant
+from coreai_opt.program.weights import find_weights
+from coreai_opt.reports.records import WeightRecord
 
 from ..program.programs import text, two_layers, weight_values
 
@@ -111,7 +112,7 @@ def test_no_program_is_changed_that_another_thread_makes_a_plan_for(
 
 def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a system has no more of them; in a moment it may."""
-    start, allowed = workers._thread.start_new_thread, [0]
+    start, allowed = threads._thread.start_new_thread, [0]
 
     def refuse(*arguments: Any) -> Any:
         allowed[0] -= 1
@@ -124,8 +125,8 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
     original, want = weight_values(program), weight_values(quantize(program))
     states = [original, [want[0], original[1]], want]
     for number in range(20):
-        monkeypatch.setattr(workers, "_pool", workers._Pool())
-        monkeypatch.setattr(workers._thread, "start_new_thread", refuse)
+        monkeypatch.setattr(threads, "_pool", threads._Pool())
+        monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
         allowed[0] = number
         try:
             quantize_weights(program, "int4", weight_num_threshold=0, num_threads=4, in_place=True)
@@ -134,7 +135,7 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
         else:
             break
         finally:
-            monkeypatch.setattr(workers._thread, "start_new_thread", start)
+            monkeypatch.setattr(threads._thread, "start_new_thread", start)
         assert weight_values(program) in states
         program._module.verify()
     assert 1 < number < 19

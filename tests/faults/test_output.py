@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from coreai_opt import assets
-from coreai_opt.program.candidates import find_quantized
-from coreai_opt.rules import load_rules
+from coreai_opt.program import assets
+from coreai_opt.program.weights import find_quantized
+from coreai_opt.settings.rules_file import load_rules
 
 COMMAND = Path(sys.executable).with_name("coreai-opt")
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
@@ -152,7 +152,7 @@ def test_reports_and_plans_are_whole_at_any_moment(
 KILLED_AT_A_RENAME = """
 import os, shutil, signal, sys
 from pathlib import Path
-from coreai_opt.assets import replacing
+from coreai_opt.program.assets import replacing
 
 def killing(rename, moments):
     def rename_or_die(*paths):
@@ -196,7 +196,7 @@ def test_killed_before_and_after_every_rename(output: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from coreai_opt.assets import replacing
+from coreai_opt.program.assets import replacing
 
 path, name, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for _ in range(times):
@@ -356,8 +356,9 @@ def test_a_folder_in_the_place_of_a_file(output: Path, option: str) -> None:
 def test_disk_that_fills_up_meanwhile(disk: Path, free: int) -> None:
     """Core AI ends the process when it cannot write, which nothing here can prevent."""
     unchecked = """"$PYTHON" -c 'import sys
-from coreai_opt import cli, commands
-commands.check_space = lambda *_: None
+from coreai_opt import cli
+from coreai_opt.cli import quantize
+quantize.check_space = lambda *_: None
 sys.exit(cli.main(sys.argv[1:]))' """
     script = QUANTIZE.replace('"$COMMAND"', unchecked) + "rm -rf .fill .out-*\n" + UNCHANGED
     run = run_on_disk(disk, FILL % free + script)

@@ -113,15 +113,15 @@ def selection(file: str) -> Selection:
         return (C_LIBRARY, "-k", "neon")
     if file.startswith("csrc/"):
         return (*ARRAY, C_LIBRARY, "-k", "not aarch64")
-    if file.startswith(("coreai_opt/budget", "coreai_opt/compare", "coreai_opt/errors")):
+    if file.startswith(("coreai_opt/planning/knapsack", "coreai_opt/evaluation/")):
         return FIGURES
-    if Path(file).name in {"plan.py", "planning.py"}:
+    if file.startswith("coreai_opt/planning/") or file.endswith("/format_planning.py"):
         return PLAN
     if file.startswith("coreai_opt/reports/"):
         return REPORTS
-    if file.startswith(("coreai_opt/assets", "coreai_opt/quantize_command")):
+    if file.startswith(("coreai_opt/program/assets", "coreai_opt/cli/quantize")):
         return FILES
-    if file.startswith(("coreai_opt/program/", "coreai_opt/rules", "coreai_opt/settings")):
+    if file.startswith(("coreai_opt/program/", "coreai_opt/settings/")):
         return PROGRAM
     return ARRAY
 

@@ -1345,7 +1345,7 @@ _ARRAYS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/array.py",
+        "coreai_opt/arrays/quantize.py",
         (
             "not-contiguous",
             "np.ascontiguousarray(weight, dtype=native)",
@@ -1354,7 +1354,7 @@ _ARRAYS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/backends.py",
+        "coreai_opt/arrays/backends.py",
         (
             "validate-by-value",
             "np.ascontiguousarray(got).view(np.uint8) != np.ascontiguousarray(want).view(np.uint8)",
@@ -1366,7 +1366,7 @@ _ARRAYS = (
 
 _FIGURES = (
     *_mutants(
-        "coreai_opt/errors.py",
+        "coreai_opt/evaluation/weight_error.py",
         (
             "error-squares",
             "mean_square = signal / flat.size or",
@@ -1393,7 +1393,7 @@ _FIGURES = (
         ),
     ),
     *_mutants(
-        "coreai_opt/compare.py",
+        "coreai_opt/evaluation/output_comparison.py",
         (
             "sqnr-sides",
             "np.sum(signal**2) / noise",
@@ -1414,7 +1414,7 @@ _FIGURES = (
         ),
     ),
     *_mutants(
-        "coreai_opt/budget.py",
+        "coreai_opt/planning/knapsack.py",
         (
             "budget-rounding",
             "left = Fraction(budget) - sum(Fraction(option.size) for option in chosen)",
@@ -1450,7 +1450,7 @@ _FIGURES = (
 
 _FILES = (
     *_mutants(
-        "coreai_opt/assets.py",
+        "coreai_opt/program/assets.py",
         (
             "digest-unchecked",
             'hashlib.file_digest(file, "sha256").digest() != digest.read_bytes()',
@@ -1483,7 +1483,7 @@ _FILES = (
         ),
     ),
     *_mutants(
-        "coreai_opt/quantize_command.py",
+        "coreai_opt/cli/quantize.py",
         (
             "report-after-asset",
             "            path = outputs.enter_context(replacing(destination, force=force))\n"
@@ -1499,13 +1499,16 @@ _FILES = (
 
 _PROGRAMS = (
     *_mutants(
-        "coreai_opt/program/stored.py",
+        "coreai_opt/program/forms/blockwise.py",
         (
             "stored-offset",
-            "if coreai_ir.read_constant(offset2).any():",
+            "if ir.read_constant(offset2).any():",
             "if False:",
             "a weight whose decoder adds something else is not decoded",
         ),
+    )
+    + _mutants(
+        "coreai_opt/program/forms/blockwise.py",
         (
             "stored-scheme",
             "is_neutral and bool((zero_point == first).all())",
@@ -1520,7 +1523,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/program/plan.py",
+        "coreai_opt/planning/measure.py",
         (
             "plan-alone",
             "    with alone_with(program):\n",
@@ -1529,7 +1532,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/workers.py",
+        "coreai_opt/arrays/threads.py",
         (
             "unjoined",
             "        for task in tasks:\n            task.join()\n",
@@ -1556,7 +1559,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/program/candidates.py",
+        "coreai_opt/program/weights.py",
         (
             "threshold",
             "tensor.size > weight_num_threshold",
@@ -1592,13 +1595,13 @@ _PROGRAMS = (
         "coreai_opt/program/names.py",
         (
             "computed-data",
-            "return coreai_ir.operand_constant(op, 0) is not None",
+            "return ir.operand_constant(op, 0) is not None",
             "return True",
             "what decodes something computed is not a quantized weight",
         ),
         (
             "decoded-constants",
-            "return all(use.op.name != coreai_ir.BLOCKWISE_SHIFT_SCALE for use in uses)",
+            "return all(use.op.name != ir.BLOCKWISE_SHIFT_SCALE for use in uses)",
             "return True",
             "the scales of quantized weights do not change the numbers of names",
         ),
@@ -1679,7 +1682,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/settings.py",
+        "coreai_opt/settings/settings.py",
         (
             "fit-mxfp4",
             "indivisible is Indivisible.FIT and spec.format.name != DType.FP4_E2M1FN",
@@ -1688,7 +1691,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/rules.py",
+        "coreai_opt/settings/rules.py",
         (
             "whole-name",
             "re.fullmatch(pattern.removeprefix(_REGEX), text)",
@@ -1766,7 +1769,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/program/rewrite.py",
+        "coreai_opt/program/forms/blockwise.py",
         (
             "zero-point-splat",
             "codes.argmin() == codes.argmax()",
@@ -1788,7 +1791,7 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/program/coreai_ir.py",
+        "coreai_opt/program/ir/builder.py",
         (
             "shared-memory",
             "array.flags.writeable = False",
@@ -1833,7 +1836,7 @@ _PROGRAMS = (
 
 _PLANS = (
     *_mutants(
-        "coreai_opt/budget.py",
+        "coreai_opt/planning/knapsack.py",
         (
             "budget-to-the-byte",
             "if saving > 0 and size <= left",
@@ -1866,7 +1869,7 @@ _PLANS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/plan.py",
+        "coreai_opt/planning/plan.py",
         (
             "plan-amplitudes",
             "select(by_cost, 10 ** (-min_sqnr / 10))",
@@ -1887,7 +1890,7 @@ _PLANS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/program/plan.py",
+        "coreai_opt/planning/measure.py",
         (
             "plan-all-alike",
             "weight.shape, weight.dtype, digest, tuple(blocks)",
@@ -1926,7 +1929,7 @@ _PLANS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/coreai_utils/planning.py",
+        "coreai_opt/coreai_utils/format_planning.py",
         (
             "plan-settings-of-the-call",
             "settings = {**_DEFAULTS, **candidate}\n    if",
@@ -1956,7 +1959,7 @@ _REPORTS = (
         "coreai_opt/reports/html.py",
         (
             "unescaped-title",
-            "title = escape(report.title)",
+            "title = escape(summary.title)",
             "title = report.title",
             "the title is escaped",
         ),
@@ -2001,7 +2004,7 @@ _REPORTS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/reports/table.py",
+        "coreai_opt/reports/terminal.py",
         (
             "markup",
             "Text(column.cell(record))",
@@ -2010,7 +2013,7 @@ _REPORTS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/reports/report.py",
+        "coreai_opt/reports/summary.py",
         (
             "largest-added",
             "max(error.largest for error in errors)",
@@ -2023,6 +2026,9 @@ _REPORTS = (
             "key=lambda pair: -pair[1].sqnr_db)",
             "the worst come first",
         ),
+    )
+    + _mutants(
+        "coreai_opt/reports/report.py",
         (
             "json-infinity",
             "finite(record.error.sqnr_db)",
@@ -2031,7 +2037,7 @@ _REPORTS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/quantize_command.py",
+        "coreai_opt/cli/quantize.py",
         (
             "file-size-unchecked",
             "size > target:",

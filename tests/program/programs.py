@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-from coreai._compiler import ir
+from coreai._compiler import ir as mlir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import copy_constant_value_to_array
 from coreai.authoring import (
     AIModelAsset,
@@ -27,7 +27,7 @@ from coreai.authoring import (
 from coreai.authoring.constant import constant
 from coreai.runtime import NDArray
 
-from coreai_opt.program import coreai_ir
+from coreai_opt.program import ir
 
 Array = npt.NDArray[Any]
 Signature = Mapping[str, tuple[tuple[int, ...], Any]]
@@ -165,7 +165,7 @@ def ops(program: AIProgram) -> list[Any]:
 
     def visit(op: Any) -> Any:
         found.append(op)
-        return ir.WalkResult.ADVANCE
+        return mlir.WalkResult.ADVANCE
 
     program._module._mlir_module.operation.walk(visit)
     return found
@@ -173,7 +173,7 @@ def ops(program: AIProgram) -> list[Any]:
 
 def stored(op: Any) -> tuple[tuple[int, ...], str, bytes]:
     """Shape, element type and stored bytes of a constant."""
-    tensor = coreai_ir.static_tensor(op.result)
+    tensor = ir.static_tensor(op.result)
     assert tensor is not None
     raw = np.zeros(tensor.nbytes, np.uint8)
     copy_constant_value_to_array(constant_op=op, destination=raw)
@@ -182,7 +182,7 @@ def stored(op: Any) -> tuple[tuple[int, ...], str, bytes]:
 
 def all_stored(program: AIProgram) -> list[tuple[tuple[int, ...], str, bytes]]:
     """Every constant of a program."""
-    return [stored(op) for op in coreai_ir.operations(program, coreai_ir.CONSTANT)]
+    return [stored(op) for op in ir.operations(program, ir.CONSTANT)]
 
 
 def operand_constants(op: Any) -> list[tuple[tuple[int, ...], str, bytes]]:
@@ -196,15 +196,15 @@ def weight_values(program: AIProgram) -> list[Any]:
     Nothing is said of ops that nothing uses. Ctrl-C may leave some, when it comes between the
     instructions that exchange a weight for what decodes to it.
     """
-    from coreai_opt.program.candidates import find_weights
+    from coreai_opt.program.weights import find_weights
 
-    decoders = coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
-    quantized = [operand_constants(op) for op in decoders if coreai_ir.uses(op.result)]
+    decoders = ir.operations(program, ir.BLOCKWISE_SHIFT_SCALE)
+    quantized = [operand_constants(op) for op in decoders if ir.uses(op.result)]
     return quantized + [[stored(weight.op)] for weight in find_weights(program, 0)]
 
 
 def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...]]:
     """Shapes of the weights that are found in a program."""
-    from coreai_opt.program.candidates import find_weights
+    from coreai_opt.program.weights import find_weights
 
     return [weight.shape for weight in find_weights(program, threshold)]

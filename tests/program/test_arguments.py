@@ -15,7 +15,7 @@ from coreai_opt.coreai_utils import (
     QScheme,
     quantize_weights,
 )
-from coreai_opt.program.candidates import find_weights
+from coreai_opt.program.weights import find_weights
 
 from .programs import all_stored, matmul_program, random_weight, text
 

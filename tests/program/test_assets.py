@@ -12,9 +12,9 @@ from coreai.authoring import AIModelAsset, AIProgram
 
 from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program import ir
 from coreai_opt.program.channel_axes import weight_blocks
+from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reference import FORMATS as REFERENCE_FORMATS
 
 from .programs import Array, all_stored, operand_constants, run
@@ -88,13 +88,13 @@ def test_both_backends_store_what_quantize_array_gives(
     )
     assert all_stored(native) == all_stored(twice) == all_stored(reference)
     granularity = CompressionGranularity(spec.pop("granularity", "per_channel"))
-    decoders = coreai_ir.operations(native, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    decoders = ir.operations(native, ir.BLOCKWISE_SHIFT_SCALE)
     skipped = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert len(decoders) + len(skipped) // 3 == WEIGHTS[name]
     for weight in find_weights(load(name), 1024):
         try:
             sizes = weight_blocks(weight, granularity, 32).sizes
-            array = coreai_ir.read_constant(weight.op)
+            array = ir.read_constant(weight.op)
             expected = quantize_array(array, **spec, block_sizes=sizes)
         except ValueError:
             continue  # block size 32 does not divide it: it was skipped as well

@@ -27,8 +27,8 @@ from coreai.authoring import (
 from coreai.authoring.constant import constant
 
 from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import HUGE, find_quantized, find_weights
+from coreai_opt.program import ir
+from coreai_opt.program.weights import HUGE, find_quantized, find_weights
 
 from .programs import (
     F32,
@@ -180,7 +180,7 @@ def test_private_graphs_and_invokes() -> None:
         )
     program = AIProgram(module)
     (weight,) = find_weights(program, 0)
-    assert np.array_equal(coreai_ir.read_constant(weight.op), inner)
+    assert np.array_equal(ir.read_constant(weight.op), inner)
     assert "holds_weight" in weight.name
     assert weight.consumers == "coreai.decomposable.broadcasting_batch_matmul"
     assert len(find_quantized(quantize_weights(program, "int8"))) == 1
@@ -222,10 +222,10 @@ def test_indices_and_permutations_are_no_weights() -> None:
     assert weight_shapes(program) == []
 
 
-def new_builder() -> coreai_ir.Builder:
+def new_builder() -> ir.Builder:
     """What makes ops in the graph that is being written."""
     here = constant(np.zeros(1, np.float32))._to_mlir().owner
-    return coreai_ir.Builder(here)
+    return ir.Builder(here)
 
 
 def splat_program(shape: tuple[int, ...]) -> AIProgram:
@@ -248,7 +248,7 @@ def test_huge_constants_are_weights_whatever_uses_them() -> None:
 def test_unused_constants_are_no_weights(rows: int) -> None:
     program = matmul_program(WEIGHT)
     (used,) = find_weights(program, 0)
-    with coreai_ir.Builder(used.op) as build:
+    with ir.Builder(used.op) as build:
         build.splat(1.5, (rows, 48), "f32")
     assert weight_shapes(program) == [(64, 48)]
 
@@ -311,7 +311,7 @@ def test_decoding_what_is_computed_is_not_a_quantized_weight() -> None:
         scale, zero = builder.splat(0.5, (1, 1), "f32"), builder.splat(0, (1, 1), "f32")
         offset = builder.splat(0, (1, 1), "si8")
         decoded = builder.blockwise_shift_scale(
-            coreai_ir.Tensor((4, 48), "f32"),
+            ir.Tensor((4, 48), "f32"),
             data=codes._to_mlir(),
             scale=scale,
             offset1=offset,
@@ -320,7 +320,7 @@ def test_decoding_what_is_computed_is_not_a_quantized_weight() -> None:
         return (Value._from_mlir(decoded),)
 
     program = make_program(body, {"x": ((4, 48), np.int8)}, Y)
-    assert coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    assert ir.operations(program, ir.BLOCKWISE_SHIFT_SCALE)
     assert find_quantized(program) == []
 
 

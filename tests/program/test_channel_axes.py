@@ -21,9 +21,9 @@ from coreai.authoring.constant import constant
 
 from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import find_weights
+from coreai_opt.program import ir
 from coreai_opt.program.channel_axes import ChannelAxes, channel_axes, weight_blocks
+from coreai_opt.program.weights import find_weights
 
 from .programs import (
     F32,
@@ -227,7 +227,7 @@ def test_a_block_stays_within_a_group_of_a_transposed_convolution(
     quantized = quantize_weights(
         program, "int8", granularity="per_block", block_size=block_size, weight_num_threshold=0
     )
-    ops = coreai_ir.operations(quantized, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    ops = ir.operations(quantized, ir.BLOCKWISE_SHIFT_SCALE)
     assert [len(ops), len(caplog.records)] == ([1, 0] if fits else [0, 1])
     assert fits or f"block size {block_size} does not divide axis 0" in caplog.text
 
@@ -251,7 +251,7 @@ def test_heads_do_not_share_scales() -> None:
     weight = random_weight((2, 8, 6))
     weight[1] *= 1000
     quantized = quantize_weights(matmul_program(weight, (2,)), "int8", weight_num_threshold=0)
-    (op,) = coreai_ir.operations(quantized, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    (op,) = ir.operations(quantized, ir.BLOCKWISE_SHIFT_SCALE)
     expected = quantize_array(weight, "int8", block_sizes=(1, 0, 1))
     assert operand_constants(op)[1] == ((2, 1, 6), "f32", expected.scale.tobytes())
 
@@ -315,11 +315,11 @@ def test_a_permutation_that_is_computed_says_nothing() -> None:
 
 def test_a_permutation_may_be_stored_as_a_resource() -> None:
     program = program_of(permuted(0, 1), (4, 8), (8, 6), (4, 6))
-    (op,) = coreai_ir.operations(program, coreai_ir.TRANSPOSE)
-    permutation = coreai_ir.operand_constant(op, 1)
-    with coreai_ir.Builder(permutation) as build:
+    (op,) = ir.operations(program, ir.TRANSPOSE)
+    permutation = ir.operand_constant(op, 1)
+    with ir.Builder(permutation) as build:
         order = build.constant(np.array([0, 1], np.uint32), (2,), "ui32")
-    coreai_ir.replace(permutation, order)
+    ir.replace(permutation, order)
     assert axes_of(program) == ChannelAxes(1, 0)
 
 

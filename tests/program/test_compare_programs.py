@@ -18,9 +18,10 @@ from coreai.authoring import (
 )
 from coreai.authoring.constant import constant
 
-from coreai_opt.compare import compare_outputs
+from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.coreai_utils import compare_programs, quantize_weights
-from coreai_opt.program.inputs import load_arrays, random_inputs
+from coreai_opt.evaluation.output_comparison import compare_outputs
+from coreai_opt.program.inputs import random_inputs
 from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 

@@ -18,13 +18,14 @@ from coreai.authoring import (
 )
 from coreai.authoring.constant import constant
 
-from coreai_opt import BackendMismatchError, backends, quantize_array
-from coreai_opt.common import CompressionGranularity, DType, QScheme
+from coreai_opt import BackendMismatchError, quantize_array
+from coreai_opt.arrays import backends
 from coreai_opt.coreai_utils import dequantize_weights, quantize_weights
-from coreai_opt.program import coreai_ir, dequantize
-from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.program.stored import granularity_of, read_quantized
+from coreai_opt.program import dequantize, ir
+from coreai_opt.program.forms.blockwise import granularity_of, read_quantized
+from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
+from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
 
 from .programs import (
     F32,
@@ -51,7 +52,7 @@ def quantize_small(program: AIProgram, dtype: str = "int4", **options: Any) -> A
 def float_constants(program: AIProgram) -> list[tuple[tuple[int, ...], Any, bytes]]:
     """The weights of a program that are not quantized."""
     weights = find_weights(program, 0)
-    return [(w.shape, w.dtype, coreai_ir.read_constant(w.op).tobytes()) for w in weights]
+    return [(w.shape, w.dtype, ir.read_constant(w.op).tobytes()) for w in weights]
 
 
 def op_names(program: AIProgram) -> list[str]:
@@ -185,7 +186,7 @@ def test_constants_that_others_use_are_kept() -> None:
     decoded = dequantize_weights(program)
     decoded._module.verify()
     assert [np.frombuffer(raw, F32)[0] for *_, raw in float_constants(decoded)] == [2, 3]
-    assert len(coreai_ir.operations(decoded, coreai_ir.CONSTANT)) == 3  # the scale is added
+    assert len(ir.operations(decoded, ir.CONSTANT)) == 3  # the scale is added
     x = {"x": random_weight((3, 4))}
     np.testing.assert_allclose(run(decoded, x)["y"], run(program, x)["y"], rtol=1e-6)
 
@@ -400,16 +401,16 @@ def test_symmetric_are_the_neutral_zero_points(
     program, format = matmul_program(random_weight((2, 2))), FORMATS[dtype]
     (weight,) = find_weights(program, 0)
     zeros = np.array([zero_points], format.code_dtype)
-    element = coreai_ir.element_type(dtype)
-    with coreai_ir.Builder(weight.op) as build:
+    element = ir.element_type(dtype)
+    with ir.Builder(weight.op) as build:
         decoded = build.blockwise_shift_scale(
-            coreai_ir.Tensor((2, 2), "f32"),
+            ir.Tensor((2, 2), "f32"),
             data=build.splat(1, (2, 2), element),
             scale=build.splat(1, (1, 2), "f32"),
             offset1=build.constant(pack(zeros, format), (1, 2), element),
             offset2=build.splat(0, (1, 2), "f32"),
         )
-    coreai_ir.replace(weight.op, decoded)
+    ir.replace(weight.op, decoded)
     (quantized,) = find_quantized(program)
     assert quantized.qscheme == QScheme(qscheme)
 

@@ -1,5 +1,6 @@
 """What is imported when, and what is said where something is missing or doubled."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,18 +49,13 @@ def test_without_core_ai_the_error_names_the_package_and_its_platforms() -> None
         assert word in done.stdout
 
 
-def test_one_module_of_the_program_layer_imports_core_ai() -> None:
-    files = [*(PACKAGE / "program").glob("*.py"), *(PACKAGE / "coreai_utils").glob("*.py")]
+def test_one_module_imports_core_ai() -> None:
     importing = [
-        path.name
-        for path in files
-        if any(
-            line.split()[:2] and line.split()[0] in {"import", "from"} and "coreai." in line
-            for line in path.read_text().splitlines()
-            if "coreai_opt" not in line
-        )
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"^ *(from|import) coreai\b", path.read_text(), re.MULTILINE)
     ]
-    assert importing == ["coreai_ir.py"]
+    assert importing == ["program/ir/core_ai.py"]
 
 
 def test_apples_package_beside_ours_is_warned_of_once(tmp_path: Path) -> None:
@@ -77,3 +73,42 @@ def test_enums_are_the_same_objects_everywhere() -> None:
 
     for name in ("DType", "QScheme", "CompressionGranularity"):
         assert getattr(coreai_utils, name) is getattr(common, name) is getattr(coreai_opt, name)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("coreai_opt.compare", "OutputComparison"),
+        ("coreai_opt.errors", "WeightError"),
+        ("coreai_opt.plan", "Choice"),
+        ("coreai_opt.plan", "FrontierPoint"),
+        ("coreai_opt.plan", "QuantizationPlan"),
+        ("coreai_opt.records", "Status"),
+        ("coreai_opt.records", "WeightRecord"),
+        ("coreai_opt.reports", "QuantizationReport"),
+        ("coreai_opt.rules", "Rule"),
+        ("coreai_opt.rules", "dump_rules"),
+        ("coreai_opt.rules", "load_rules"),
+    ],
+)
+def test_what_was_documented_in_a_module_is_still_found_there(module: str, name: str) -> None:
+    done = python(
+        f"import coreai_opt\nfrom {module} import {name}\nprint({name} is coreai_opt.{name})"
+    )
+    assert done.stdout == "True\n"
+
+
+def test_quantize_weights_is_where_apples_package_has_it() -> None:
+    done = python(
+        "from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights\n"
+        "import coreai_opt.coreai_utils\n"
+        "print(quantize_weights is coreai_opt.coreai_utils.quantize_weights)"
+    )
+    assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("module", ["coreai_opt", "coreai_opt.cli"])
+def test_the_command_runs_as_a_module(module: str) -> None:
+    command = [sys.executable, "-P", "-m", module, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"coreai-opt-native {coreai_opt.__version__}\n"

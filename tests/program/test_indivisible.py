@@ -8,11 +8,11 @@ import pytest
 from coreai.authoring import AIProgram
 from coreai.authoring.constant import constant
 
-from coreai_opt.assets import load_asset
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
-from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program.assets import load_asset
 from coreai_opt.program.channel_axes import weight_blocks
-from coreai_opt.records import WeightRecord
+from coreai_opt.program.weights import find_quantized, find_weights
+from coreai_opt.reports.records import WeightRecord
 
 from .programs import (
     F32,

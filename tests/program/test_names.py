@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coreai._compiler import ir
+from coreai._compiler import ir as mlir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.mlir import set_op_location
 from coreai.authoring import (
     AIModelAsset,
@@ -24,8 +24,8 @@ from coreai.authoring import (
 from coreai.authoring.constant import constant
 
 from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.program import coreai_ir
-from coreai_opt.program.candidates import find_quantized, find_weights
+from coreai_opt.program import ir
+from coreai_opt.program.weights import find_quantized, find_weights
 
 from .programs import F32, linear, make_graph, make_program, random_weight
 
@@ -62,8 +62,10 @@ def converted(*modules: str, file: str = "model.py", line: int = 19, op_id: int 
 def located(location: str) -> tuple[str, str]:
     """Name and location of the one weight of a program, whose constant has this location."""
     program = make_layers((8, 6))
-    (op,) = coreai_ir.operations(program, coreai_ir.CONSTANT)
-    set_op_location(op, ir.Location.from_attr(ir.Attribute.parse(location, op.context), op.context))
+    (op,) = ir.operations(program, ir.CONSTANT)
+    set_op_location(
+        op, mlir.Location.from_attr(mlir.Attribute.parse(location, op.context), op.context)
+    )
     (weight,) = find_weights(program, 0)
     return weight.name, weight.location
 
@@ -130,7 +132,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from programs import F32, constant, linear, make_program, random_weight
 from coreai.authoring import gather_nd
-from coreai_opt.program.candidates import find_weights
+from coreai_opt.program.weights import find_weights
 
 def body(x, rows):
     table = constant(random_weight((48, 64)))

@@ -13,16 +13,16 @@ from coreai.authoring import AIProgram, Value, broadcasting_add, broadcasting_ba
 from coreai.authoring.constant import constant
 
 from coreai_opt import QuantizationPlan, Rule
-from coreai_opt.assets import asset_bytes
-from coreai_opt.budget import Option, select
 from coreai_opt.coreai_utils import compare_programs, plan_quantization, quantize_weights
-from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.rules import load_rules
+from coreai_opt.planning.knapsack import Option, select
+from coreai_opt.program.assets import asset_bytes
+from coreai_opt.program.weights import find_quantized, find_weights
+from coreai_opt.settings.rules_file import load_rules
 
 from .programs import F32, all_stored, make_program, random_weight, text
 
 if TYPE_CHECKING:
-    from coreai_opt.records import WeightRecord
+    from coreai_opt.reports.records import WeightRecord
 
 BLOCKS = {"granularity": "per_block", "block_size": 16}
 CANDIDATES: list[dict[str, Any]] = [

@@ -9,10 +9,10 @@ from coreai.authoring import AIProgram
 
 from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.errors import measure_error
+from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.program import quantize as quantize_module
-from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.records import Status, WeightRecord
+from coreai_opt.program.weights import find_quantized, find_weights
+from coreai_opt.reports.records import Status, WeightRecord
 
 from .programs import matmul_program, random_weight, text, two_layers, weight_values
 

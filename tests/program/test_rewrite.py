@@ -14,12 +14,12 @@ from coreai.authoring import AIProgram, broadcasting_batch_matmul
 from coreai.authoring.constant import constant
 
 from coreai_opt import BackendMismatchError, quantize_array
+from coreai_opt.arrays.threads import Task
 from coreai_opt.coreai_utils import DType, QScheme, quantize_weights
-from coreai_opt.program import coreai_ir, quantize
-from coreai_opt.program.candidates import find_weights
-from coreai_opt.program.coreai_ir import Buffer, read_constant
+from coreai_opt.program import ir, quantize
+from coreai_opt.program.ir import Buffer, read_constant, tensors
+from coreai_opt.program.weights import find_weights
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
-from coreai_opt.workers import Task
 
 from .programs import (
     F32,
@@ -64,7 +64,7 @@ SPECS = [
 
 def decoders(program: AIProgram) -> list[Any]:
     """The ops that decode weights; ``program`` must outlive them."""
-    return coreai_ir.operations(program, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+    return ir.operations(program, ir.BLOCKWISE_SHIFT_SCALE)
 
 
 def decoded_shapes(program: AIProgram) -> list[tuple[int, ...]]:
@@ -99,7 +99,7 @@ def test_what_is_stored_is_what_quantize_array_gives(
         ((3, 5), element, zero_points),
         ((3, 5), ELEMENTS[weight.dtype.name], bytes(15 * weight.itemsize)),
     ]
-    assert coreai_ir.static_tensor(op.result) == ((96, 5), ELEMENTS[weight.dtype.name])
+    assert ir.static_tensor(op.result) == ((96, 5), ELEMENTS[weight.dtype.name])
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
@@ -136,14 +136,14 @@ def test_offsets_that_are_all_the_same_take_no_room(
     program = matmul_program(random_weight((8, 6)))
     quantized = quantize_small(program, dtype=format, qscheme=qscheme)
     (op,) = decoders(quantized)
-    assert [coreai_ir.stored_bytes(operand.owner) == 0 for operand in op.operands] == splats
+    assert [ir.stored_bytes(operand.owner) == 0 for operand in op.operands] == splats
 
 
 def test_constants_share_the_memory_they_are_made_from_and_protect_it() -> None:
     program = two_layers()
     (first, _) = find_weights(program, 0)
     array = np.arange(16, dtype=np.int8)
-    with coreai_ir.Builder(first.op) as build:
+    with ir.Builder(first.op) as build:
         made = build.constant(array, (16,), "si8").owner
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
@@ -201,10 +201,10 @@ def test_what_is_made_once_for_a_program_is_told_apart() -> None:
         for element in ("f32", "f16", "bf16")
     ]
     (first, _) = find_weights(program, 0)
-    with coreai_ir.Builder(first.op, parts) as build:
+    with ir.Builder(first.op, parts) as build:
         made = [build.splat(*each).owner for each in wanted * 2]
     for (number, shape, element), op in zip(wanted * 2, made, strict=True):
-        tensor = coreai_ir.Tensor(shape, element)
+        tensor = ir.Tensor(shape, element)
         assert stored(op) == (*tensor, np.full(shape, number, tensor.dtype).tobytes())
 
 
@@ -235,9 +235,9 @@ def test_locations_are_kept_and_replaced_constants_erased() -> None:
     assert {tuple(op.result.type.shape): str(op.location) for op in found} == before
     for op in found:
         assert {str(operand.owner.location) for operand in op.operands} == {str(op.location)}
-    constants = coreai_ir.operations(quantized, coreai_ir.CONSTANT)
+    constants = ir.operations(quantized, ir.CONSTANT)
     assert len(constants) == 4 * len(found)
-    assert all(coreai_ir.uses(op.result) for op in constants)
+    assert all(ir.uses(op.result) for op in constants)
 
 
 # The program that was given.
@@ -305,11 +305,11 @@ def fail_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
         (quantize, "quantize_parsed", 2),
         (quantize, "read_constant", 2),
         (quantize, "replace_constant", 2),
-        (coreai_ir.Builder, "constant", 3),
-        (coreai_ir.Builder, "constant", 4),
-        (coreai_ir.Builder, "splat", 3),
-        (coreai_ir.Builder, "splat", 4),
-        (coreai_ir.Builder, "blockwise_shift_scale", 2),
+        (ir.Builder, "constant", 3),
+        (ir.Builder, "constant", 4),
+        (ir.Builder, "splat", 3),
+        (ir.Builder, "splat", 4),
+        (ir.Builder, "blockwise_shift_scale", 2),
     ],
 )
 @pytest.mark.parametrize("num_threads", [1, 2])
@@ -328,8 +328,8 @@ def test_a_failure_in_the_middle_leaves_a_valid_program(
     shapes = [(8, 6), (6, 4)]
     assert decoded_shapes(program) == shapes[:done]
     assert [weight.shape for weight in find_weights(program, 0)] == shapes[done:]
-    constants = coreai_ir.operations(program, coreai_ir.CONSTANT)
-    assert all(coreai_ir.uses(op.result) for op in constants)  # nothing half built is left
+    constants = ir.operations(program, ir.CONSTANT)
+    assert all(ir.uses(op.result) for op in constants)  # nothing half built is left
     run(program, x)
     quantize_small(program, in_place=True)
     np.testing.assert_array_equal(run(program, x)["y"], complete)
@@ -339,7 +339,7 @@ def test_an_op_that_does_not_verify_is_not_left_behind(monkeypatch: pytest.Monke
     program = two_layers()
     before = text(program)
     # Core AI takes no float32 scales for FP4 data.
-    monkeypatch.setitem(coreai_ir._CODE_TYPES, "int4", "f4E2M1FN")
+    monkeypatch.setitem(tensors._CODE_TYPES, "int4", "f4E2M1FN")
     with pytest.raises(Exception, match="blockwise_shift_scale"):
         quantize_small(program, dtype="int4", in_place=True)
     assert text(program) == before
@@ -398,7 +398,7 @@ def test_the_validator_runs_on_programs() -> None:
 def test_nothing_else_in_the_program_changes() -> None:
     program = two_layers()
     quantized = quantize_small(program)
-    ours = {coreai_ir.CONSTANT, coreai_ir.BLOCKWISE_SHIFT_SCALE}
+    ours = {ir.CONSTANT, ir.BLOCKWISE_SHIFT_SCALE}
     before, after = (
         [op.name for op in ops(p) if op.name not in ours] for p in (program, quantized)
     )
@@ -412,6 +412,6 @@ def test_the_observer_reaches_the_weights() -> None:
     for observer in ("minmax", "mse"):
         program = matmul_program(weight, (64,))
         quantized = quantize_weights(program, "int4", observer=observer, weight_num_threshold=0)
-        (op,) = coreai_ir.operations(quantized, coreai_ir.BLOCKWISE_SHIFT_SCALE)
+        (op,) = ir.operations(quantized, ir.BLOCKWISE_SHIFT_SCALE)
         stored_scales.append(operand_constants(op)[1][2])
     assert stored_scales[1] == expected.scale.tobytes() != stored_scales[0]

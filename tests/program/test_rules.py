@@ -12,13 +12,13 @@ from coreai.authoring.constant import constant
 
 from coreai_opt import Rule
 from coreai_opt.coreai_utils import quantize_weights
-from coreai_opt.program.candidates import find_quantized, find_weights
-from coreai_opt.rules import dump_rules, load_rules
+from coreai_opt.program.weights import find_quantized, find_weights
+from coreai_opt.settings.rules_file import dump_rules, load_rules
 
 from .programs import F32, linear, make_program, random_weight, text, weight_values
 
 if TYPE_CHECKING:
-    from coreai_opt.records import WeightRecord
+    from coreai_opt.reports.records import WeightRecord
 
 TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)
 

@@ -13,7 +13,7 @@ import pytest
 from coreai.authoring import AIProgram, broadcasting_batch_matmul, gather_nd
 from coreai.authoring.constant import constant
 
-from coreai_opt.program import coreai_ir
+from coreai_opt.program import ir
 from coreai_opt.program.runtime import GRAPH, run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 
@@ -73,7 +73,7 @@ def test_dimensions_that_are_not_fixed() -> None:
         {"x": ((-1, 4), F32)},
         {"y": ((-1, 5), F32)},
     )
-    assert str(coreai_ir.signature(program, GRAPH).inputs[0]) == "x: float32 [?, 4]"
+    assert str(ir.signature(program, GRAPH).inputs[0]) == "x: float32 [?, 4]"
     for rows in (1, 9):
         x = random_weight((rows, 4))
         np.testing.assert_allclose(run_program(program, {"x": x})["y"], x @ WEIGHT, rtol=1e-5)

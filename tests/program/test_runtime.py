@@ -11,7 +11,7 @@ from coreai.authoring.constant import constant
 
 from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import DType, QScheme, quantize_weights
-from coreai_opt.program import coreai_ir
+from coreai_opt.program import ir
 from coreai_opt.reference import WEIGHT_DTYPES
 
 from .programs import (
@@ -144,7 +144,7 @@ def test_every_format_and_kind_of_weight(spec: str, dtype: Any, backend: str) ->
         weight_num_threshold=0,
         backend=backend,
     )
-    assert len(coreai_ir.operations(quantized, coreai_ir.BLOCKWISE_SHIFT_SCALE)) == len(SHAPES)
+    assert len(ir.operations(quantized, ir.BLOCKWISE_SHIFT_SCALE)) == len(SHAPES)
     assert_equal_outputs(run(quantized, feed(dtype)), float_run(spec, dtype))
 
 

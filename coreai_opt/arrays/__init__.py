@@ -1,0 +1,1 @@
+"""Arrays, without Core AI: quantizing them, and what that is made of."""

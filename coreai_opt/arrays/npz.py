@@ -1,0 +1,40 @@
+"""Arrays in ``.npz`` files, as ``numpy.savez`` writes them."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["load_arrays"]
+
+Array = npt.NDArray[Any]
+
+
+# What numpy and zipfile raise for bytes that they cannot make sense of.
+_DAMAGE = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """Return the arrays of an ``.npz`` file by name.
+
+    Raises:
+        ValueError: it is no such file, or damaged.
+        OSError: it cannot be opened.
+    """
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is no .npz file of arrays ({error})") from error

@@ -1,0 +1,112 @@
+"""The array API: quantize one numpy array, without Core AI."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays import backends
+from coreai_opt.arrays.importance import check_observer, parse_importance
+from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.reference import WEIGHT_DTYPES
+from coreai_opt.reference.blocks import scale_shape
+from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.enums import DType, Observer, QScheme
+from coreai_opt.settings.spec import QuantizationSpec, parse_spec
+
+
+def quantize_array(
+    weight: npt.NDArray[Any],
+    dtype: DType | str,
+    *,
+    qscheme: QScheme | str = QScheme.SYMMETRIC,
+    block_sizes: Sequence[int],
+    scale_dtype: DType | str | None = None,
+    observer: Observer | str = Observer.MINMAX,
+    importance: npt.NDArray[Any] | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> QuantizedArray:
+    """Quantize an array.
+
+    Args:
+        weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16; it need not be
+            contiguous. Every element must be finite, and none may change before this returns: codes
+            and scales are unspecified then, or it raises RuntimeError.
+        dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
+        qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
+        block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole
+            axis. Elements of one block share a scale.
+        scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
+            E8M0 scales.
+        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
+            of symmetric integers of 2 and 4 bits may be negative).
+        importance: with MSE, what the squared error of each element counts, such as the second
+            moment of the activation it is multiplied by: a floating-point array of the weight's
+            rank, along each axis as long as that or 1, e.g. ``moments[np.newaxis]`` for a weight
+            ``[out, in]``; finite and >= 0. Within a block only the ratios count; a block whose
+            importances are all 0 is searched as if they were equal.
+        backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
+            the native result).
+        num_threads: threads that the native backend may use for this array; None means one per
+            processor.
+
+    Raises:
+        ValueError, TypeError: a bad argument, named; nothing has been computed then.
+        ValueError: a NaN or infinity in ``weight``; the message has the first index.
+        BackendMismatchError: ``backend="validate"`` found a difference.
+    """
+    spec = parse_spec(dtype, qscheme, scale_dtype, observer)
+    weight = _parse_weight(weight)
+    sizes = _parse_block_sizes(block_sizes, weight.shape)
+    check_observer(importance, [spec])
+    if importance is not None:
+        importance = parse_importance("importance", importance, weight.shape)
+    chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
+    return quantize_parsed(weight, spec, sizes, chosen, threads, importance=importance)
+
+
+def quantize_parsed(
+    weight: npt.NDArray[Any],
+    spec: QuantizationSpec,
+    block_sizes: tuple[int, ...],
+    backend: backends.Backend,
+    num_threads: int,
+    *,
+    importance: npt.NDArray[np.float32] | None,
+) -> QuantizedArray:
+    """Do what :func:`quantize_array` does, for arguments that have been checked."""
+    packed, scale, zero_point = backend(weight, spec, block_sizes, importance, num_threads)
+    return QuantizedArray(
+        packed=packed,
+        shape=weight.shape,
+        dtype=DType(spec.format.name),
+        weight_dtype=weight.dtype,
+        scale=scale,
+        zero_point=zero_point,
+    )
+
+
+def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not isinstance(weight, np.ndarray):
+        raise TypeError(f"weight must be a numpy array; got {type(weight).__name__}")
+    native = weight.dtype.newbyteorder("=")
+    if native not in WEIGHT_DTYPES:
+        allowed = ", ".join(str(dtype) for dtype in WEIGHT_DTYPES)
+        raise TypeError(f"weight must be of one of the dtypes {allowed}; got {weight.dtype}")
+    if weight.ndim == 0 or weight.size == 0:
+        raise ValueError(f"weight must have at least one axis and one element; got {weight.shape}")
+    # A plain, native-endian view or copy; only arrays that are not contiguous are copied.
+    return np.ascontiguousarray(weight, dtype=native)
+
+
+def _parse_block_sizes(block_sizes: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(block_sizes, (str, bytes)) or not isinstance(block_sizes, (Sequence, np.ndarray)):
+        raise TypeError(f"block_sizes must be a sequence of ints; got {block_sizes!r}")
+    sizes = tuple(
+        parse_int(f"block_sizes[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
+    )
+    scale_shape(shape, sizes)
+    return sizes

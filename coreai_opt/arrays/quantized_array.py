@@ -1,0 +1,127 @@
+"""``QuantizedArray``: a quantized weight without the program it comes from."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays import backends, memory
+from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.reference import E8M0, WEIGHT_DTYPES, Format, unpack
+from coreai_opt.reference.formats import FORMATS
+from coreai_opt.settings.enums import DType
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedArray:
+    """A quantized weight, in the bytes that Core AI stores.
+
+    It decodes to ``scale * (code - zero_point)``, one scale and zero point per block.
+
+    Attributes:
+        packed: flat uint8 array of the codes. Codes of 2 and 4 bits are packed in C order over the
+            whole array, first code in the lowest bits, rows not padded.
+        shape: shape of the weight.
+        dtype: format of the codes.
+        weight_dtype: numpy dtype of the weight and of what it decodes to.
+        scale: one scale per block, in the dtype it is stored in: the weight's, or float8_e8m0fnu.
+            Its shape divides ``shape`` axis by axis.
+        zero_point: one code per block, in the shape of ``scale`` and the dtype of ``codes()``.
+    """
+
+    packed: npt.NDArray[np.uint8]
+    shape: tuple[int, ...]
+    dtype: DType
+    weight_dtype: np.dtype[Any]
+    scale: npt.NDArray[Any]
+    zero_point: npt.NDArray[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes and the scales, which is what a stored program grows by."""
+        return self.packed.nbytes + self.scale.nbytes
+
+    def codes(self) -> npt.NDArray[Any]:
+        """Return the codes, unpacked.
+
+        Returns:
+            array of ``shape``: int8 or uint8 for the integer formats, the ``ml_dtypes`` type for
+            the floating-point ones.
+        """
+        return unpack(self.packed, FORMATS[self.dtype], self.shape)
+
+    def dequantize(
+        self,
+        *,
+        out: npt.NDArray[Any] | None = None,
+        backend: str = "auto",
+        num_threads: int | None = None,
+    ) -> npt.NDArray[Any]:
+        """Decode the weight.
+
+        Args:
+            out: where to put it: a C-contiguous array of ``shape``, float32, float16 or bfloat16,
+                whatever ``weight_dtype`` is; None for a new one of ``weight_dtype``.
+            backend, num_threads: as for :func:`quantize_array`.
+
+        Returns:
+            ``out``, or the new array of ``shape``.
+
+        Raises:
+            ValueError, TypeError: a bad argument, or attributes that do not fit each other; nothing
+                has been written then.
+            BackendMismatchError: ``backend="validate"`` found a difference.
+        """
+        format = FORMATS[self.dtype]
+        _check_stored(self, format)
+        decode = backends.parse_decoder(backend)
+        threads = parse_num_threads(num_threads)
+        parts = (
+            np.ascontiguousarray(self.packed),
+            np.ascontiguousarray(self.scale),
+            np.ascontiguousarray(self.zero_point),
+        )
+        if out is None:
+            out = memory.empty(self.shape, self.weight_dtype)
+        else:
+            _check_out(out, self.shape, parts)
+        decode(parts, format, out, threads)
+        return out
+
+
+def _check_stored(stored: QuantizedArray, format: Format) -> None:
+    """Raise ValueError naming the first attribute that does not fit the shape and the format."""
+    shape, blocks = stored.shape, stored.scale.shape
+    if len(blocks) != len(shape) or any(
+        count < 1 or n < 1 or n % count for n, count in zip(shape, blocks, strict=True)
+    ):
+        raise ValueError(f"scale must have a shape that divides {shape}; got {blocks}")
+    scale_dtypes = [stored.weight_dtype] if format.is_int or format.bits == 8 else []
+    scale_dtypes += [] if format.is_int else [E8M0]
+    size = (format.packed_size(math.prod(shape)),)
+    for name, array, dtypes, wanted in (
+        ("scale", stored.scale, scale_dtypes, blocks),
+        ("zero_point", stored.zero_point, [format.code_dtype], blocks),
+        ("packed", stored.packed, [np.dtype(np.uint8)], size),
+    ):
+        if array.dtype not in dtypes or array.shape != wanted:
+            allowed = " or ".join(map(str, dtypes))
+            raise ValueError(
+                f"{name} must be {allowed} of shape {wanted}; got {array.dtype} of {array.shape}"
+            )
+
+
+def _check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any], ...]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array; got {type(out).__name__}")
+    if out.dtype not in WEIGHT_DTYPES:
+        allowed = ", ".join(str(dtype) for dtype in WEIGHT_DTYPES)
+        raise TypeError(f"out must be of one of the dtypes {allowed}; got {out.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out must be of shape {shape}; got {out.shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out must be C-contiguous and writeable")
+    if any(np.may_share_memory(out, part) for part in parts):
+        raise ValueError("out must not share memory with what is decoded")

@@ -1,0 +1,7 @@
+"""``python -m coreai_opt.cli``: the command."""
+
+import sys
+
+from coreai_opt.cli import main
+
+sys.exit(main())

@@ -1,0 +1,139 @@
+"""The command: its subcommands, its errors and its exit codes.
+
+Neither this nor what it imports brings Core AI with it: ``coreai-opt --help`` should not wait.
+"""
+
+import argparse
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from coreai_opt._version import __version__
+from coreai_opt.cli import compare, completion, dequantize, inspect, quantize
+from coreai_opt.cli.messages import for_command
+from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
+from coreai_opt.exceptions import BackendMismatchError, QualityError
+
+EXIT_QUALITY = 1
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
+
+# What the layers below raise for input, files and options that cannot be used. Anything else is a
+# defect of this package and keeps its traceback.
+EXPECTED_ERRORS = (
+    BackendMismatchError,
+    ImportError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+_EXAMPLES = """\
+examples:
+  what is in a model:
+    coreai-opt inspect model.aimodel
+
+  a copy with 8-bit weights, and how far its outputs are from the original's:
+    coreai-opt quantize model.aimodel int8.aimodel --dtype int8
+    coreai-opt compare model.aimodel int8.aimodel
+
+coreai-opt COMMAND --help explains a command."""
+
+
+def make_parser() -> Parser:
+    """Return the parser of the command line.
+
+    What it parses has ``run``, the function that carries out the subcommand, given all that was
+    parsed, and ``needs_core_ai``, whether that needs Core AI.
+    """
+    parser = Parser(
+        prog=PROGRAM,
+        description="Quantize the weights of Core AI programs (.aimodel) to 8, 4 and 2 bits.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument(
+        "-V",
+        "--version",
+        action="version",
+        version=f"coreai-opt-native {__version__}",
+        help="show the version and exit",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    quantize.add_parser(commands)
+    dequantize.add_parser(commands)
+    inspect.add_parser(commands)
+    compare.add_parser(commands)
+    completion.add_parser(commands, parser)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program's name; ``sys.argv`` unless given.
+
+    Returns:
+        the exit code: 0, 1 where an output has less SQNR than it must, 2 after an error (both one
+        line on stderr), 130 after Ctrl-C.
+    """
+    options = make_parser().parse_args(arguments)
+    logger = logging.getLogger("coreai_opt")
+    handler = _OneLineHandler()
+    logger.addHandler(handler)
+    try:
+        _run(options)
+    except QualityError as error:
+        say("error", str(error))
+        return EXIT_QUALITY
+    except EXPECTED_ERRORS as error:
+        say("error", for_command(error))
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        say("error", "interrupted")
+        return EXIT_INTERRUPTED
+    finally:
+        logger.removeHandler(handler)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.needs_core_ai:
+        with _interrupts_deferred():
+            _import_core_ai()
+    options.run(options)
+
+
+def _import_core_ai() -> None:
+    import coreai_opt.program.ir  # noqa: F401, PLC0415  # half a second
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Ctrl-C waits for the end: Core AI's extension modules abort when it stops them half imported.
+
+    By a handler: masked in this thread, the signal would go to one of numpy's.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+class _OneLineHandler(logging.Handler):
+    """Log records as single lines on what ``sys.stderr`` is now (the progress bar replaces it)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.levelname.lower(), for_command(record.getMessage()))

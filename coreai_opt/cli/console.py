@@ -1,0 +1,137 @@
+"""What the command and the demo print: tables, sizes and a progress bar.
+
+rich is imported when something is printed: ``coreai-opt --help`` should not wait for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from coreai_opt.evaluation.weight_error import decibels
+from coreai_opt.planning.plan import FrontierPoint, QuantizationPlan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from coreai_opt.evaluation.output_comparison import OutputComparison
+    from coreai_opt.reports.records import WeightRecord
+
+
+def stdout() -> Console:
+    """Return a console on stdout: tables fit a terminal, and are never cut or wrapped in a pipe."""
+    from rich.console import Console  # noqa: PLC0415
+
+    width = None if sys.stdout.isatty() else 10_000
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print a title, and a table under it if there are any rows.
+
+    Args:
+        console: where to.
+        title: the line above the table.
+        columns: the heads; one that starts with ``>`` is aligned right, without the ``>``.
+        rows: one cell per column, shown as ``str`` does; integers get thousands separators.
+    """
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(title, style="bold")
+    if table.row_count:
+        console.print(table)
+
+
+def print_comparisons(
+    console: Console, title: str, comparisons: Iterable[OutputComparison]
+) -> None:
+    """Print a table of how far outputs are from their references."""
+    print_table(
+        console,
+        title,
+        ("output", "shape", ">SQNR", ">cosine", ">max abs error", ">top-1"),
+        (
+            (
+                c.name,
+                c.shape,
+                f"{c.sqnr_db:.2f} dB",
+                f"{c.cosine:.6f}",
+                f"{c.max_abs_error:.3g}",
+                "" if c.top1 is None else f"{100 * c.top1:.1f} %",
+            )
+            for c in comparisons
+        ),
+    )
+
+
+_FRONTIER_POINTS = 12
+"""About so many are printed."""
+
+
+def print_frontier(console: Console, plan: QuantizationPlan, rest: int, quality: str) -> None:
+    """Print what a plan could be chosen from.
+
+    Args:
+        console: where to.
+        plan: the plan.
+        rest: bytes that the file takes beside the weights.
+        quality: what the plan's SQNR is of.
+    """
+    chosen = FrontierPoint(plan.nbytes, plan.sqnr_db)
+    every = max(1, len(plan.frontier) // _FRONTIER_POINTS)
+    points = sorted({*plan.frontier[::every], *plan.frontier[-1:], chosen})
+    print_table(
+        console,
+        "What the weights can be",
+        (">bytes of the file, at most", f">{quality}", "plan"),
+        ((rest + p.nbytes, decibels(p.sqnr_db), "chosen" if p == chosen else "") for p in points),
+    )
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def change(before: int, after: int) -> str:
+    """Return ``before -> after`` for two sizes in bytes, with what is left in percent."""
+    left = f" ({100 * after / before:.1f} %)" if before else ""
+    return f"{before:,} -> {after:,} bytes{left}"
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[WeightRecord], None] | None]:
+    """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
+
+    Args:
+        total: how many weights there are.
+
+    Yields:
+        the function to call after each weight, or None.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+
+    one_line = Column(no_wrap=True, overflow="ellipsis")
+    description = TextColumn("{task.description}", markup=False, table_column=one_line)
+    columns = (BarColumn(), MofNCompleteColumn(), description)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def show(record: WeightRecord) -> None:
+            bar.update(task, advance=1, description=record.name)
+
+        yield show

@@ -1,0 +1,82 @@
+"""``coreai-opt dequantize``: a copy of an asset with its weights as floats again."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from coreai_opt.cli.console import (
+    change,
+    stdout,
+)
+from coreai_opt.cli.parser import (
+    Subcommands,
+    add_force,
+    add_output,
+    add_source,
+)
+from coreai_opt.coreai_utils import dequantize_weights
+from coreai_opt.program.assets import (
+    asset_bytes,
+    check_destination,
+    check_space,
+    load_asset,
+    replacing,
+)
+
+logger = logging.getLogger("coreai_opt")
+
+
+_DEQUANTIZE_EXAMPLES = """\
+examples:
+  what quantizing did, for a tool that reads float weights:
+    coreai-opt quantize model.aimodel int4.aimodel --dtype int4
+    coreai-opt dequantize int4.aimodel floats.aimodel"""
+
+
+def add_parser(commands: Subcommands) -> None:
+    """Add the subcommand to the command line."""
+    parser = commands.add_parser(
+        "dequantize",
+        help="write a copy of an asset with its weights as floats again",
+        description="Write OUT, a copy of IN with its quantized weights decoded to floats, for "
+        "tools that cannot read quantized ones. OUT appears only when it is complete.",
+        epilog=_DEQUANTIZE_EXAMPLES,
+    )
+    parser.set_defaults(run=_run, needs_core_ai=True)
+    add_source(parser)
+    add_output(parser)
+    add_force(parser.add_argument_group("output"))
+
+
+def _run(options: argparse.Namespace) -> None:
+    dequantize(options.source, options.output, force=options.force)
+
+
+def dequantize(source: Path, output: Path, *, force: bool) -> None:
+    """Write a copy of the asset ``source``, its weights as floats again, to ``output``.
+
+    Args:
+        source: the asset to read; may be ``output``, with ``force``.
+        output: the asset to write. It appears, or changes, only when it is complete.
+        force: whether ``output`` may exist.
+
+    Raises:
+        ValueError: a path that cannot be used; ``output`` is untouched.
+    """
+    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+
+    check_destination(output, force=force)
+    asset = load_asset(source)
+    program = asset.program
+    before, size_before = count_weights(program, 0), asset_bytes(source)
+    dequantize_weights(program, in_place=True)
+    after = count_weights(program, 0)
+    check_space(output, size_before - before.nbytes + after.nbytes)
+    with replacing(output, force=force) as path:
+        program.save_asset(path, metadata=asset.metadata)
+    dequantized = before.quantized - after.quantized
+    if not dequantized:
+        logger.warning("no weight was dequantized; %s decodes to what %s does", output, source)
+    console = stdout()
+    console.print(f"weights  {dequantized} dequantized, {after.quantized} skipped")
+    console.print(f"file     {change(size_before, asset_bytes(output))}")

@@ -1,0 +1,95 @@
+"""``coreai-opt inspect``: the weights of an asset."""
+
+import argparse
+from pathlib import Path
+
+from coreai_opt.cli.console import (
+    print_table,
+    stdout,
+)
+from coreai_opt.cli.parser import (
+    Subcommands,
+    add_source,
+    add_threshold,
+)
+from coreai_opt.program.assets import (
+    load_asset,
+)
+
+_INSPECT_EXAMPLES = """\
+examples:
+  names, shapes and sizes of all weights; rules take these names:
+    coreai-opt inspect model.aimodel
+
+  the large ones alone:
+    coreai-opt inspect model.aimodel --threshold 100000"""
+
+
+def add_parser(commands: Subcommands) -> None:
+    """Add the subcommand to the command line."""
+    parser = commands.add_parser(
+        "inspect",
+        help="list the weights of an asset",
+        description="List the weights of IN that can be quantized, and those that are already.",
+        epilog=_INSPECT_EXAMPLES,
+    )
+    parser.set_defaults(run=_run, needs_core_ai=True)
+    add_source(parser)
+    add_threshold(parser)
+
+
+def _run(options: argparse.Namespace) -> None:
+    inspect(options.source, threshold=options.threshold)
+
+
+def inspect(source: Path, *, threshold: int) -> None:
+    """Print the weights of the asset ``source``: those to quantize, and those that are quantized.
+
+    Args:
+        source: the asset.
+        threshold: weights with at most this many elements are not listed.
+
+    Raises:
+        ValueError: it is no asset that can be read.
+    """
+    from coreai_opt.program.weights import find_quantized, find_weights  # noqa: PLC0415  # imports Core AI
+
+    program = load_asset(source).program
+    weights, quantized = find_weights(program, threshold), find_quantized(program)
+    console = stdout()
+    print_table(
+        console,
+        f"{len(weights)} weights can be quantized",
+        ("weight", "shape", "dtype", "used by", ">bytes", "location"),
+        ((w.name, w.shape, w.dtype, w.consumers, w.nbytes, w.location) for w in weights),
+    )
+    console.print()
+    print_table(
+        console,
+        f"{len(quantized)} weights are quantized",
+        (
+            "weight",
+            "shape",
+            "format",
+            "scheme",
+            "blocks",
+            "scales",
+            "used by",
+            ">bytes",
+            "location",
+        ),
+        (
+            (
+                q.name,
+                q.shape,
+                q.format,
+                q.qscheme or "unknown",
+                f"{q.granularity} {q.block_sizes}",
+                f"{q.num_scales:,} {q.scale_dtype}",
+                q.consumers,
+                q.nbytes,
+                q.location,
+            )
+            for q in quantized
+        ),
+    )

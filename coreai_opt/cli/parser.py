@@ -1,0 +1,127 @@
+"""What the subcommands' parsers are made of: the parser, and arguments that several have."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+__all__ = [
+    "EXIT_ERROR",
+    "PROGRAM",
+    "Parser",
+    "Subcommands",
+    "add_force",
+    "add_output",
+    "add_source",
+    "add_threshold",
+    "decibels",
+    "int_at_least",
+    "say",
+]
+
+PROGRAM = "coreai-opt"
+EXIT_ERROR = 2
+
+
+def say(kind: str, message: str) -> None:
+    """Print a line for the person at the keyboard; whatever it holds, it stays one line."""
+    print(f"{PROGRAM}: {kind}: {' '.join(message.split())}", file=sys.stderr)
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Wraps text to the terminal, but for text of several lines: that is laid out already.
+
+    So examples can be copied whatever the terminal's width is.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a bad command line as one line that says where to look, without the usage text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False, formatter_class=_Formatter)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line, and exit."""
+        say("error", f"{message}; see {self.prog} --help")
+        raise SystemExit(EXIT_ERROR)
+
+    def parse_known_args(  # type: ignore[override]  # typeshed has overloads by namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse, and report what is not known where it is known what could have been meant."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._not_known(unknown[0]))
+        return options, unknown
+
+    def _not_known(self, word: str) -> str:
+        import difflib  # noqa: PLC0415  # only here
+
+        if not word.startswith("-"):
+            return f"there is one argument too many: {word}"
+        known, option = list(self._option_string_actions), word.partition("=")[0]
+        near = difflib.get_close_matches(option, known, n=1)
+        return f"unknown option {word}{''.join(f' (did you mean {option}?)' for option in near)}"
+
+
+Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add IN, the asset to read."""
+    parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
+
+
+def add_output(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Add OUT, the asset to write."""
+    parser.add_argument(
+        "output", metavar="OUT.aimodel", type=Path, nargs=nargs, help="asset to write"
+    )
+
+
+def add_force(group: argparse._ArgumentGroup) -> None:
+    """Add ``--force``."""
+    group.add_argument("--force", action="store_true", help="replace OUT if it exists")
+
+
+def add_threshold(group: argparse._ActionsContainer) -> None:
+    """Add ``--threshold``."""
+    group.add_argument(
+        "--threshold",
+        type=int_at_least(0),
+        default=1024,
+        metavar="N",
+        help="leave weights with at most N elements alone (default: %(default)s)",
+    )
+
+
+def decibels(text: str) -> float:
+    """Return the number of dB that a text says."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise argparse.ArgumentTypeError(f"must be a number of dB such as 30; got {text!r}")
+    return number
+
+
+def int_at_least(least: int) -> Callable[[str], int]:
+    """Return a function that reads whole numbers and refuses smaller ones than ``least``."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number >= {least}; got {text!r}")
+        return number
+
+    return parse

@@ -1,0 +1,548 @@
+"""``coreai-opt quantize``: a copy of an asset with its weights quantized."""
+
+import argparse
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from coreai_opt.arrays.backends import BACKENDS
+from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.console import change, print_comparisons, print_frontier, progress_bar, stdout
+from coreai_opt.cli.parser import (
+    Subcommands,
+    add_force,
+    add_output,
+    add_source,
+    add_threshold,
+    decibels,
+    int_at_least,
+)
+from coreai_opt.coreai_utils import compare_programs, quantize_weights
+from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.planning.plan import check_goal, make_plan
+from coreai_opt.program.assets import (
+    asset_bytes,
+    check_destination,
+    check_space,
+    load_asset,
+    replacing,
+    write_text,
+)
+from coreai_opt.reference import FORMATS
+from coreai_opt.reports import QuantizationReport
+from coreai_opt.reports.records import WeightRecord
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.rules import Rule
+from coreai_opt.settings.rules_file import load_rules
+
+if TYPE_CHECKING:
+    from coreai_opt.evaluation.output_comparison import Array
+    from coreai_opt.program.ir import AIProgram
+    from coreai_opt.program.weights import Counts
+
+_QUANTIZE_USAGE = """\
+%(prog)s IN.aimodel OUT.aimodel --dtype FORMAT [options]
+       %(prog)s IN.aimodel OUT.aimodel --rules FILE.toml [options]
+       %(prog)s IN.aimodel OUT.aimodel --target-size SIZE [options]
+       %(prog)s IN.aimodel OUT.aimodel --min-sqnr DB [options]
+       %(prog)s IN.aimodel --dry-run (any of these)"""
+
+_QUANTIZE_EXAMPLES = """\
+examples:
+  8 bits, a scale for each output channel; half of float16, few models notice:
+    coreai-opt quantize model.aimodel int8.aimodel --dtype int8
+
+  4 bits in blocks of 32, or fewer where 32 does not fit, with searched scales:
+    coreai-opt quantize model.aimodel int4.aimodel --dtype int4 \\
+        --granularity per_block --indivisible fit --observer mse
+
+  MXFP4:
+    coreai-opt quantize model.aimodel mxfp4.aimodel --dtype fp4_e2m1fn \\
+        --granularity per_block
+
+  a format for each weight, so that the file fits; the choice can be edited:
+    coreai-opt quantize model.aimodel fits.aimodel --target-size 300KB \\
+        --plan-out plan.toml
+    coreai-opt quantize model.aimodel edited.aimodel --rules plan.toml
+
+  what would become of each weight, without writing anything:
+    coreai-opt quantize model.aimodel --dtype int4 --dry-run"""
+
+
+def add_parser(commands: Subcommands) -> None:
+    """Add the subcommand to the command line."""
+    parser = commands.add_parser(
+        "quantize",
+        usage=_QUANTIZE_USAGE,
+        help="write a copy of an asset with its weights quantized",
+        description="Write OUT, a copy of IN with its weights quantized. OUT appears only when it "
+        "is complete. Its formats are named (--dtype, --rules or both) or chosen (--target-size or "
+        "--min-sqnr). A weight that cannot be quantized as it should is left as it is, with a "
+        "warning.",
+        epilog=_QUANTIZE_EXAMPLES,
+    )
+    parser.set_defaults(run=_run, needs_core_ai=True)
+    add_source(parser)
+    add_output(parser, nargs="?")
+    _add_format(parser.add_argument_group("format", "What weights become."))
+    _add_rules(parser.add_argument_group("rules", "Other formats for some weights, or none."))
+    _add_budget(
+        parser.add_argument_group("budget", "Instead of a format: a format for each weight.")
+    )
+    _add_outputs(parser.add_argument_group("output"))
+    _add_running(parser.add_argument_group("running"))
+
+
+def _add_format(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dtype",
+        choices=list(FORMATS),
+        metavar="FORMAT",
+        help="%(choices)s; with --rules it may be left out: weights that no rule matches are kept",
+    )
+    group.add_argument(
+        "--granularity",
+        choices=[g.value for g in CompressionGranularity if g is not _REFUSED_GRANULARITY],
+        metavar="WHICH",
+        help="which elements of a weight share a scale: %(choices)s "
+        f"(default: {CompressionGranularity.PER_CHANNEL})",
+    )
+    group.add_argument(
+        "--block-size",
+        type=int_at_least(1),
+        metavar="N",
+        help="input channels that share a scale with per_block (default: 32)",
+    )
+    group.add_argument(
+        "--indivisible",
+        choices=[choice.value for choice in Indivisible],
+        metavar="WHAT",
+        help="weights whose input channels the block size does not divide: skip leaves them as "
+        "they are, fit takes the largest block size below that does "
+        f"(default: {Indivisible.SKIP})",
+    )
+    group.add_argument(
+        "--qscheme",
+        choices=[scheme.value for scheme in QScheme],
+        metavar="SCHEME",
+        help=f"%(choices)s (default: {QScheme.SYMMETRIC}); floating-point formats are symmetric",
+    )
+    group.add_argument(
+        "--scale-dtype",
+        choices=[DType.FP8_E8M0FNU.value],
+        metavar="FORMAT",
+        help="%(choices)s: scales of FP8 are powers of two (default: the weight's dtype)",
+    )
+    group.add_argument(
+        "--observer",
+        choices=[observer.value for observer in Observer],
+        metavar="HOW",
+        help="how scales are found: minmax takes them from the largest weight, mse searches for "
+        "those with the least squared error, which is slower "
+        f"(default: {Observer.MINMAX})",
+    )
+    group.add_argument(
+        "--importance",
+        type=Path,
+        metavar="FILE.npz",
+        help="with mse, what squared errors count: an array of one number per input channel for "
+        "each weight that it names as inspect does",
+    )
+
+
+def _add_rules(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--rules",
+        type=Path,
+        metavar="FILE.toml",
+        help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
+        "and keep or any of dtype, qscheme, granularity, block_size, scale_dtype, observer, "
+        "indivisible; the last that matches counts",
+    )
+    add_threshold(group)
+
+
+def _add_budget(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--target-size",
+        type=_size,
+        metavar="SIZE",
+        help="OUT takes at most SIZE, such as 25MB, 24MiB or 25000000 bytes, and the weights' "
+        "error is as small as may be; prints what else there is to choose from",
+    )
+    group.add_argument(
+        "--min-sqnr",
+        type=decibels,
+        metavar="DB",
+        help="the weights together have at least this SQNR, or with --inputs the outputs, about, "
+        "and OUT is as small as may be",
+    )
+    group.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE.npz",
+        help="an array for each input of IN, by name, or of several samples: a weight's error "
+        "counts by what it does to the outputs then; --verify runs it, too",
+    )
+    group.add_argument(
+        "--plan-out",
+        type=Path,
+        metavar="FILE.toml",
+        help="where to write what was chosen; --rules reads it",
+    )
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    add_force(group)
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would become of each weight, its size and SQNR, and write no asset",
+    )
+    group.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a report of every weight: a page with charts (.html), .md or .json",
+    )
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="run IN and the result on Core AI's runtime and print how far their outputs are "
+        "apart, on --inputs or on random ones",
+    )
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        metavar="WHICH",
+        help="%(choices)s; validate runs native and reference and compares every byte (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
+        "--threads",
+        dest="num_threads",
+        type=int_at_least(1),
+        metavar="N",
+        help="threads of the native backend (default: one per processor)",
+    )
+
+
+_UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+
+
+def _size(text: str) -> int:
+    """Return the bytes that ``25MB`` and the like stand for."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", text)
+    units = {unit.lower(): size for unit, size in _UNITS.items()}
+    size = units.get(match[2].lower() or "b") if match else None
+    if match is None or size is None:
+        raise argparse.ArgumentTypeError(
+            f"must be a size such as 25MB, in {', '.join(_UNITS)}; got {text!r}"
+        )
+    return int(Fraction(match[1]) * size)
+
+
+_REFUSED_GRANULARITY = CompressionGranularity.PER_GROUPED_CHANNEL
+
+
+def _run(options: argparse.Namespace) -> None:
+    quantize(
+        options.source,
+        options.output,
+        dtype=options.dtype,
+        rules=options.rules,
+        importance=options.importance,
+        target_size=options.target_size,
+        min_sqnr=options.min_sqnr,
+        inputs=options.inputs,
+        plan_out=options.plan_out,
+        report=options.report,
+        dry_run=options.dry_run,
+        verify=options.verify,
+        threshold=options.threshold,
+        force=options.force,
+        backend=options.backend,
+        num_threads=options.num_threads,
+        qscheme=options.qscheme,
+        granularity=options.granularity,
+        block_size=options.block_size,
+        scale_dtype=options.scale_dtype,
+        observer=options.observer,
+        indivisible=options.indivisible,
+    )
+
+
+logger = logging.getLogger("coreai_opt")
+
+IR_BYTES = 256
+"""More than the ops and types of a quantized weight take in a file: 35 to 165 in programs of 1 to
+200 weights. One weight's are reserved for what Core AI adds to an asset's metadata."""
+
+_REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
+    ".html": QuantizationReport.to_html,
+    ".json": QuantizationReport.to_json,
+    ".md": QuantizationReport.to_markdown,
+}
+
+
+class Goal(NamedTuple):
+    """What formats are chosen for, instead of one that is named.
+
+    Attributes:
+        target_size: bytes that the asset may take; or None.
+        min_sqnr: SQNR in dB that the plan must have; or None.
+        plan_out: a TOML file for the rules that were chosen; or None.
+    """
+
+    target_size: int | None
+    min_sqnr: float | None
+    plan_out: Path | None
+
+    @property
+    def option(self) -> str:
+        """The option that sets it; empty if none does."""
+        options = {"--target-size": self.target_size, "--min-sqnr": self.min_sqnr}
+        return " and ".join(option for option, value in options.items() if value is not None)
+
+
+def quantize(
+    source: Path,
+    output: Path | None,
+    *,
+    dtype: str | None,
+    rules: Path | None,
+    importance: Path | None,
+    target_size: int | None,
+    min_sqnr: float | None,
+    inputs: Path | None,
+    plan_out: Path | None,
+    report: Path | None,
+    dry_run: bool,
+    verify: bool,
+    threshold: int,
+    force: bool,
+    backend: str,
+    num_threads: int | None,
+    **settings: Any,
+) -> None:
+    """Write a copy of the asset ``source``, its weights quantized, to ``output``, and sum it up.
+
+    Args:
+        source: the asset to read; may be ``output``, with ``force``.
+        output: the asset to write. It appears, or changes, only when it is complete. None with
+            ``dry_run``.
+        dtype: as in ``quantize_weights``.
+        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; with it, ``dtype``
+            may be None.
+        importance: a .npz file of what ``quantize_weights`` takes under this name.
+        target_size, min_sqnr, plan_out: see :class:`Goal`.
+        inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
+            ``verify``.
+        report: where to write a report: .html, .json or .md.
+        dry_run: print what would become of each weight, and write no asset.
+        verify: run both programs and print how far their outputs are apart, before it is written.
+        threshold: ``weight_num_threshold`` of ``quantize_weights``.
+        force: whether ``output`` may exist.
+        backend, num_threads: as in ``quantize_weights``.
+        settings: further arguments of ``quantize_weights``; None for its defaults.
+
+    Raises:
+        ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
+    """
+    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    goal = Goal(target_size, min_sqnr, plan_out)
+    _check_goal(goal, dtype, {"rules": rules, "importance": importance, **given})
+    if inputs is not None and not goal.option and not verify:
+        raise ValueError("--inputs needs --target-size, --min-sqnr or --verify")
+    if "block_size" in given and given.get("granularity") != CompressionGranularity.PER_BLOCK:
+        raise ValueError("--block-size needs --granularity per_block")
+    if report is not None:
+        _check_file("--report", report, tuple(_REPORTS))
+    destination = _check_output(output, dry_run=dry_run, force=force)
+    overrides = None if rules is None else load_rules(rules)
+    numbers = None if importance is None else load_arrays(importance)
+    arrays = None if inputs is None else load_arrays(inputs)
+    started = time.perf_counter()
+    asset = load_asset(source)
+    program, size = asset.program, asset_bytes(source)
+    work: dict[str, Any] = {
+        "weight_num_threshold": threshold,
+        "backend": backend,
+        "num_threads": num_threads,
+    }
+    if goal.option:
+        overrides = _choose(program, size, goal, arrays, work)
+    before = count_weights(program, threshold)
+    records = QuantizationReport(source.name)
+    with _progress(before.weights, records if dry_run or report else None) as progress:
+        quantize_weights(
+            program,
+            dtype,
+            overrides=overrides,
+            importance=numbers,
+            in_place=True,
+            progress=progress,
+            **given,
+            **work,
+        )
+    if verify:
+        _verify(source, program, arrays)
+    after = count_weights(program, threshold)
+    with ExitStack() as outputs:
+        if destination is not None:
+            check_space(destination, size - before.nbytes + after.nbytes)
+            path = outputs.enter_context(replacing(destination, force=force))
+            program.save_asset(path, metadata=asset.metadata)
+            _check_size(path, goal.target_size)
+        if report is not None:  # before the asset is moved: where it cannot be written, neither is
+            write_text(report, _REPORTS[report.suffix](records))
+    if after.quantized == before.quantized:
+        logger.warning("no weight was quantized")
+    _print_summary(before, after, records if dry_run else None)
+    if destination is not None:
+        stdout().print(f"file     {change(size, asset_bytes(destination))}")
+    stdout().print(f"time     {time.perf_counter() - started:.2f} s")
+
+
+def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> None:
+    """Check that there is one way to find formats, and that no option is without effect.
+
+    Args:
+        goal: the goal.
+        dtype: the option.
+        others: other options that say what weights become, by name; None if not given.
+    """
+    if not goal.option:
+        if dtype is None and others["rules"] is None:
+            raise ValueError(
+                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
+                "a format for each weight"
+            )
+        if goal.plan_out is not None:
+            raise ValueError("--plan-out needs --target-size or --min-sqnr")
+        return
+    if None not in {goal.target_size, goal.min_sqnr}:
+        raise ValueError(f"{goal.option} cannot be given together: leave one out")
+    for name, value in {"dtype": dtype, **others}.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"{option} has no place beside {goal.option}, which chooses formats itself: leave "
+                "one out, or edit what --plan-out writes and give it as --rules"
+            )
+    check_goal(goal.target_size, goal.min_sqnr)
+    if goal.plan_out is not None:
+        _check_file("--plan-out", goal.plan_out, (".toml",))
+
+
+def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    if path.suffix not in suffixes:
+        raise ValueError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise ValueError(f"{option} must be a file; {path} is a folder")
+
+
+def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
+    """Return where to write the asset; None for nowhere."""
+    if dry_run:
+        return None
+    if output is None:
+        raise ValueError("OUT.aimodel is needed, or --dry-run to write nothing")
+    check_destination(output, force=force)
+    return output
+
+
+def _choose(
+    program: "AIProgram",
+    size: int,
+    goal: Goal,
+    inputs: Mapping[str, "Array"] | None,
+    work: dict[str, Any],
+) -> list[Rule]:
+    """Return rules that reach the goal, and print what else there is to choose from."""
+    weights = measure_weights(program, inputs=inputs, **work)
+    if not weights:
+        raise ValueError(
+            f"there are no weights of more than {work['weight_num_threshold']:,} elements "
+            "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
+        )
+    # What the file holds beside the weights, and will hold with those that are quantized.
+    names = sum(len(weight.names) for weight in weights)
+    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
+    least = rest + sum(weight.least_nbytes for weight in weights)
+    if goal.target_size is not None and goal.target_size < least:
+        raise ValueError(
+            f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
+            f"file takes about {least:,} bytes"
+        )
+    plan = make_plan(
+        weights,
+        target_bytes=None if goal.target_size is None else goal.target_size - rest,
+        min_sqnr=goal.min_sqnr,
+    )
+    if goal.plan_out is not None:
+        write_text(goal.plan_out, plan.to_toml())
+    of = "the weights" if inputs is None else "the outputs, about"
+    print_frontier(stdout(), plan, rest, f"SQNR of {of}")
+    return plan.rules
+
+
+@contextmanager
+def _progress(
+    total: int, records: QuantizationReport | None
+) -> Iterator[Callable[[WeightRecord], None] | None]:
+    """Show a progress bar, and collect records if they are wanted."""
+    with progress_bar(total) as bar:
+        callbacks = [callback for callback in (bar, records) if callback is not None]
+
+        def call(record: WeightRecord) -> None:
+            for callback in callbacks:
+                callback(record)
+
+        yield call if callbacks else None
+
+
+def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | None) -> None:
+    """Run the original and the quantized program, and print how far their outputs are apart."""
+    what = "Outputs on random inputs" if inputs is None else "Outputs on --inputs"
+    print_comparisons(stdout(), what, compare_programs(load_asset(source), program, inputs))
+
+
+def _check_size(path: Path, target: int | None) -> None:
+    size = asset_bytes(path)
+    if target is not None and size > target:
+        raise ValueError(
+            f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
+            f"{size - target:,} less"
+        )
+
+
+def _print_summary(before: "Counts", after: "Counts", records: QuantizationReport | None) -> None:
+    console = stdout()
+    if records is not None:
+        console.print(records.to_table())
+    console.print(
+        f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
+    )
+    console.print(f"         {change(before.nbytes, after.nbytes)}")

@@ -1,0 +1,1 @@
+"""The functions that change whole programs, where Apple's package has them."""

@@ -1,0 +1,131 @@
+"""``quantize_weights``: quantize the weights of a whole Core AI program."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from coreai_opt.arrays.backends import parse_backend
+from coreai_opt.arrays.importance import check_observer
+from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.rules import parse_rules
+from coreai_opt.settings.settings import parse_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from coreai_opt.program.ir import AIProgram
+    from coreai_opt.reports.records import WeightRecord
+    from coreai_opt.settings.rules import Rule
+
+
+def quantize_weights(  # noqa: PLR0917  # the documented signature
+    coreai_program: AIProgram,
+    dtype: DType | str | None,
+    qscheme: QScheme | str = QScheme.SYMMETRIC,
+    granularity: CompressionGranularity | str = CompressionGranularity.PER_CHANNEL,
+    block_size: int = 32,
+    weight_num_threshold: int = 1024,
+    scale_dtype: DType | str | None = None,
+    in_place: bool = False,
+    *,
+    observer: Observer | str = Observer.MINMAX,
+    importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
+    indivisible: Indivisible | str = Indivisible.SKIP,
+    overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+    progress: Callable[[WeightRecord], None] | None = None,
+) -> AIProgram:
+    """Quantize the weights of a Core AI program.
+
+    Every weight becomes a ``coreai.blockwise_shift_scale`` of constants. Weights are the float32,
+    float16 and bfloat16 constants that matmuls, convolutions, gathers and transposes use as their
+    weight and nothing uses otherwise. One that cannot be quantized (a block size that does not
+    divide its axis, a NaN or infinity) is left as it is, with one warning on the logger
+    ``coreai_opt``.
+
+    Block sizes by granularity, 0 standing for the whole axis:
+
+    ===============  ==================  ======================
+    granularity      linear ``[O, I]``   conv ``[O, I, KH, KW]``
+    ===============  ==================  ======================
+    PER_TENSOR       ``[0, 0]``          ``[0, 0, 0, 0]``
+    PER_CHANNEL      ``[1, 0]``          ``[1, 0, 0, 0]``
+    PER_BLOCK (32)   ``[1, 32]``         ``[1, 32, 0, 0]``
+    ===============  ==================  ======================
+
+    Enums may be given as their values: ``"int4"``, ``"per_block"``.
+
+    When this raises, Ctrl-C and memory that runs out included, ``coreai_program`` is as it was, or
+    with ``in_place`` each of its weights is either as it was or quantized. A copy and the program
+    it is made from share a Core AI context: what the copy holds is freed with the last of both.
+
+    Args:
+        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile; without
+            it, several may quantize it at the same time.
+        dtype: format of the codes; every ``DType`` but FP8_E8M0FNU. None, with ``overrides``: only
+            weights that a rule matches are quantized.
+        qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
+        granularity: which elements share a scale: PER_TENSOR, PER_CHANNEL or PER_BLOCK.
+        block_size: input channels that share a scale, with PER_BLOCK.
+        weight_num_threshold: only constants with more elements than this are weights.
+        scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
+            E8M0 scales, and needs PER_BLOCK with a block size of 32.
+        in_place: change ``coreai_program`` itself instead of a copy.
+        observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
+            of symmetric integers of 2 and 4 bits may be negative).
+        importance: with MSE, what squared errors count: from names of weights, as ``coreai-opt
+            inspect`` shows them, to one floating-point number per input channel (per index of the
+            weight's input axis), finite and >= 0, such as the second moment of its activation. A
+            weight that is not named is quantized without.
+        indivisible: what becomes of weights whose input channels ``block_size`` does not divide:
+            SKIP leaves them as they are; FIT takes the largest block size below that divides them,
+            or PER_CHANNEL where that is 1.
+        overrides: other settings for some weights: :class:`~coreai_opt.Rule` objects, or
+            mappings with their attributes. The last rule that matches a weight counts.
+        backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
+        num_threads: threads that the native backend may use; None means one per processor.
+        progress: called with a :class:`~coreai_opt.WeightRecord` of each weight when it is
+            done, in the order of the program. The error of every weight is measured for it, which
+            takes time. What it raises ends the call.
+
+    Returns:
+        The quantized program: a copy, or with ``in_place`` the program that was given.
+
+    Raises:
+        ValueError, TypeError: a bad argument, named; nothing has been touched then.
+        ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
+        BackendMismatchError: ``backend="validate"`` found a difference.
+        RuntimeError: another thread is at work on ``coreai_program``.
+    """
+    arguments = {
+        "dtype": dtype,
+        "qscheme": qscheme,
+        "granularity": granularity,
+        "block_size": block_size,
+        "scale_dtype": scale_dtype,
+        "observer": observer,
+        "indivisible": indivisible,
+    }
+    settings = None if dtype is None and overrides is not None else parse_settings(arguments)
+    rules = [] if overrides is None else parse_rules(overrides, arguments)
+    threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
+    check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
+    run, threads = parse_backend(backend), parse_num_threads(num_threads)
+
+    from coreai_opt.program import ir, quantize  # noqa: PLC0415  # imports Core AI: half a second
+
+    ir.check_program(coreai_program)
+    program = coreai_program if in_place else copy.deepcopy(coreai_program)
+    work = quantize.Work(run, threads, measure=progress is not None)
+    quantize.quantize_program(
+        program, threshold, settings, rules, importance, work=work, progress=progress
+    )
+    return program

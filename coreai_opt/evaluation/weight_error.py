@@ -1,0 +1,188 @@
+"""How far quantized weights are from the weights: SQNR, largest error, histogram."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.arrays.threads import Result, in_parallel
+from coreai_opt.reference.formats import FORMATS
+
+__all__ = ["WeightError", "decibels", "measure_error"]
+
+_CHUNK = 1 << 15
+"""Elements that are looked at together: their float64 errors stay in the cache."""
+
+_RUN = 8 * _CHUNK
+"""Elements that are decoded together, or as many as a block of rows has."""
+
+_HISTOGRAM_EDGES = [0, *range(1023 - 30, 1024, 2)]
+"""Exponents, biased as in float64, of the squares of 0, 2**-15, 2**-14, …, 1/2, 1."""
+
+_UNDER_ANY_SQUARE = 2.0**-300
+"""Under the square of the smallest float32, 2**-149; no square divided by it is infinite."""
+
+
+@dataclass(frozen=True)
+class WeightError:
+    """The error w' - w that quantizing left in the elements of one weight, or of several together.
+
+    Attributes:
+        signal: Σ w².
+        noise: Σ (w' - w)².
+        largest: the largest ``|w' - w|``.
+        histogram: how many elements have ``|w' - w| / rms(w)`` under 2**-15, in [2**-15, 2**-14),
+            …, in [1/2, 1), and of 1 or more: 17 counts. In a weight of zeros an error of 0 counts
+            as 0, any other as 1 or more.
+    """
+
+    signal: float
+    noise: float
+    largest: float
+    histogram: tuple[int, ...]
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal-to-quantization-noise ratio in dB; infinity without any noise."""
+        if not self.noise:
+            return math.inf
+        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+
+
+def decibels(sqnr: float) -> str:
+    """Return an SQNR with its unit; in words where it is infinite."""
+    return f"{sqnr:.1f} dB" if math.isfinite(sqnr) else ("exact" if sqnr > 0 else "-inf dB")
+
+
+def measure_error(
+    weight: npt.NDArray[Any], quantized: QuantizedArray, *, num_threads: int
+) -> WeightError:
+    """Measure what quantizing did to a weight.
+
+    Sums are of float64, and the same in any number of threads.
+
+    Args:
+        weight: the weight: float32, float16 or bfloat16. One that is not contiguous is copied.
+        quantized: what it became, for instance by ``quantize_array``; it is decoded to
+            ``weight_dtype``, as Core AI does, run of rows by run of rows.
+        num_threads: threads to use.
+
+    Raises:
+        ValueError: the two differ in shape, or hold a NaN or infinity.
+    """
+    if weight.shape != quantized.shape:
+        raise ValueError(f"weight is of shape {weight.shape}, quantized of {quantized.shape}")
+    flat = np.ascontiguousarray(weight).reshape(-1)
+    signal = math.fsum(_each(_energies, _chunks(flat.size), num_threads, flat))
+    if not math.isfinite(signal):
+        raise ValueError("weight holds a NaN or infinity")
+    mean_square = signal / flat.size or _UNDER_ANY_SQUARE
+    measured = _each(_compare_runs, list(_runs(quantized)), num_threads, flat, mean_square)
+    noise, largest, exponents = _join(measured)
+    histogram = np.add.reduceat(exponents, _HISTOGRAM_EDGES)
+    return WeightError(signal, noise, largest, tuple(histogram.tolist()))
+
+
+class _Measured(NamedTuple):
+    """Of some elements: Σ (w' - w)², the largest |w' - w|, and the histogram by exponent."""
+
+    noise: float
+    largest: float
+    exponents: npt.NDArray[np.int64]
+
+
+def _join(parts: Iterable[_Measured]) -> _Measured:
+    noises, largest, exponents = zip(*parts, strict=True)
+    return _Measured(math.fsum(noises), max(largest), np.sum(exponents, axis=0))
+
+
+def _each(
+    work: Callable[..., Iterable[Result]], items: Sequence[Any], num_threads: int, *shared: Any
+) -> list[Result]:
+    """Return what ``work(items, *shared)`` makes of every item, in their order."""
+    threads = min(num_threads, len(items))
+    bounds = [len(items) * i // threads for i in range(threads + 1)]
+    shares = in_parallel(lambda first, end: list(work(items[first:end], *shared)), bounds)
+    return [result for results in shares for result in results]
+
+
+def _chunks(size: int) -> list[slice]:
+    return [slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)]
+
+
+def _energies(chunks: list[slice], weight: npt.NDArray[Any]) -> Iterator[float]:
+    buffer = np.empty(min(_CHUNK, weight.size))
+    for chunk in chunks:
+        squares = _widen(weight[chunk], buffer)
+        np.square(squares, out=squares)
+        yield float(squares.sum())
+
+
+def _compare_runs(
+    runs: list[tuple[QuantizedArray, int]], weight: npt.NDArray[Any], mean_square: float
+) -> Iterator[_Measured]:
+    """Decode runs of rows and compare them with what they were, chunk by chunk."""
+    size = min(_CHUNK, weight.size)
+    buffers = np.empty(size), np.empty(size)
+    decoded = np.empty(max(math.prod(run.shape) for run, _ in runs), runs[0][0].weight_dtype)
+    for run, first in runs:
+        got = decoded[: math.prod(run.shape)]
+        run.dequantize(out=got.reshape(run.shape), num_threads=1)
+        want = weight[first:][: got.size]
+        yield _join(
+            _compare(want[chunk], got[chunk], buffers, mean_square) for chunk in _chunks(got.size)
+        )
+
+
+def _widen(array: npt.NDArray[Any], buffer: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    wide = buffer[: array.size]
+    np.copyto(wide, array)
+    return wide
+
+
+def _compare(
+    weight: npt.NDArray[Any],
+    decoded: npt.NDArray[Any],
+    buffers: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    mean_square: float,
+) -> _Measured:
+    error = _widen(decoded, buffers[0])
+    error -= _widen(weight, buffers[1])
+    largest = max(abs(float(error.min())), abs(float(error.max())))
+    squares = np.square(error, out=error)
+    noise = float(squares.sum())
+    if not math.isfinite(noise):
+        raise ValueError("quantized decodes to a NaN or infinity")
+    squares /= mean_square
+    exponents = np.right_shift(squares.view(np.int64), 52, out=squares.view(np.int64))
+    return _Measured(noise, largest, np.bincount(exponents, minlength=2048))
+
+
+def _runs(quantized: QuantizedArray) -> Iterator[tuple[QuantizedArray, int]]:
+    """Split into runs of rows, each with the number of its first element.
+
+    A run has whole blocks and whole bytes, and is not much longer than it must be.
+    """
+    rows, scales = quantized.shape[0], quantized.scale.shape[0]
+    row = math.prod(quantized.shape[1:])
+    bits = row * FORMATS[quantized.dtype].bits
+    block = rows // scales if scales > 1 else 1  # a scale of all rows is also one of some
+    step = math.lcm(block, 8 // math.gcd(8, bits))
+    step *= max(1, _RUN // (step * row))
+    for start in range(0, rows, step):
+        end = min(start + step, rows)
+        blocks = slice(start // block, end // block) if scales > 1 else slice(None)
+        yield (
+            replace(
+                quantized,
+                packed=quantized.packed[start * bits // 8 : -(-end * bits // 8)],
+                shape=(end - start, *quantized.shape[1:]),
+                scale=quantized.scale[blocks],
+                zero_point=quantized.zero_point[blocks],
+            ),
+            start * row,
+        )

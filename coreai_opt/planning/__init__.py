@@ -1,0 +1,1 @@
+"""Which of several formats each weight of a program is to have."""

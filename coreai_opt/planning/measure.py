@@ -1,0 +1,184 @@
+"""Measure what every candidate would make of every weight of a program."""
+
+import copy
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays.quantize import quantize_parsed
+from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.planning.plan import Candidate, PlannedWeight
+from coreai_opt.program.channel_axes import Blocks, weight_blocks
+from coreai_opt.program.exclusive import alone_with
+from coreai_opt.program.forms.blockwise import saved_bytes
+from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
+from coreai_opt.program.quantize import Work, quantize_program
+from coreai_opt.program.runtime import run_samples
+from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.settings.rules import ParsedRule, Rule
+from coreai_opt.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from coreai_opt.reports.records import WeightRecord
+
+Array = npt.NDArray[Any]
+Format = tuple[Mapping[str, Any], Settings]
+"""What a candidate is: its settings as a rule has them, and checked."""
+
+
+class _Item(NamedTuple):
+    """A weight, or several that are identical, and what candidates make of it."""
+
+    weights: list[Weight]
+    measured: list[tuple[Mapping[str, Any], int, WeightError]]
+
+
+def measure_candidates(
+    program: AIProgram,
+    weight_num_threshold: int,
+    formats: Sequence[Format],
+    inputs: Mapping[str, Array] | None,
+    probes: Sequence[Settings],
+    *,
+    work: Work,
+) -> list[PlannedWeight]:
+    """Quantize every weight of ``program`` to every format, and return what that takes and costs.
+
+    A format that a weight cannot have is no candidate for it.
+
+    Args:
+        program: the program, which is not changed.
+        weight_num_threshold: only constants with more elements than this are weights.
+        formats: the formats.
+        inputs: what to run the program on to see how much each weight matters; None for all alike.
+        probes: what a weight is quantized to for that; the first that leaves an error.
+        work: how to do it.
+
+    Raises:
+        ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
+        RuntimeError: another thread is at work on the program.
+    """
+    with alone_with(program):
+        runs = None if inputs is None else _Runs(program, inputs)
+        items = _measure(find_weights(program, weight_num_threshold), formats, work)
+        if runs is None:
+            shares = _shares(items)
+        else:
+            shares = [_sensitivity(runs, item, probes, work) for item in items]
+        return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
+
+
+def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -> list[_Item]:
+    items: dict[object, _Item] = {}
+    buffer = Buffer()
+    for weight in weights:
+        array = read_constant(weight.op, buffer, weight.tensor)
+        blocks = [_blocks(weight, settings) for _, settings in formats]
+        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
+        identity = weight.shape, weight.dtype, digest, tuple(blocks)
+        if identity not in items:
+            items[identity] = _Item([], list(_candidates(array, formats, blocks, work)))
+        items[identity].weights.append(weight)
+    return list(items.values())
+
+
+def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
+    try:
+        return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
+    except ValueError:  # a block size that does not divide
+        return None
+
+
+def _candidates(
+    array: Array, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
+) -> Iterator[tuple[Mapping[str, Any], int, WeightError]]:
+    threads = work.num_threads
+    for (given, settings), found in zip(formats, blocks, strict=True):
+        if found is None:
+            continue
+        try:
+            quantized = quantize_parsed(
+                array, settings.spec, found.sizes, work.backend, threads, importance=None
+            )
+        except ValueError:  # a weight that is not finite
+            return
+        yield given, saved_bytes(quantized), measure_error(array, quantized, num_threads=threads)
+
+
+def _describe(item: _Item, share: float) -> PlannedWeight:
+    weight = item.weights[0]
+    kept = Candidate({"keep": True}, stored_bytes(weight.op), math.inf, 0.0)
+    others = (
+        Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
+        for given, nbytes, error in item.measured
+    )
+    names = tuple(weight.name for weight in item.weights)
+    return PlannedWeight(names, weight.shape, (kept, *others))
+
+
+def _relative(error: WeightError) -> float:
+    return error.noise / error.signal if error.signal else 0.0  # of zeros all formats are exact
+
+
+def _shares(items: Sequence[_Item]) -> list[float]:
+    """Return by how much the noise of each weight counts: the square root of its elements.
+
+    On the sentence embeddings of examples/sentence_embedding that is better than elements, and much
+    better than all alike.
+    """
+    roots = [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
+    return [root / sum(roots) for root in roots]
+
+
+class _Runs:
+    """What a program computes from samples, to see what becomes of that.
+
+    Raises:
+        ValueError: the samples are not the program's, or its outputs on them are not finite.
+    """
+
+    def __init__(self, program: AIProgram, inputs: Mapping[str, Array]) -> None:
+        self.program = program
+        self._samples = split_samples(program, inputs)
+        self._outputs = run_samples(program, self._samples)
+        if not all(np.isfinite(y).all() for run in self._outputs for y in run.values()):
+            raise ValueError("the program's outputs on inputs hold a NaN or infinity")
+
+    def noise(self, program: AIProgram) -> float:
+        """Return Σ (y' - y)² / Σ y² of each output, all samples together, and of that the mean."""
+        probed = run_samples(program, self._samples)
+        ratios = []
+        for name in self._outputs[0]:
+            signal = [np.asarray(run[name], np.float64) for run in self._outputs]
+            noise = [
+                np.asarray(run[name], np.float64) - y for run, y in zip(probed, signal, strict=True)
+            ]
+            energy = sum(float(np.sum(y * y)) for y in signal)
+            ratios.append(sum(float(np.sum(e * e)) for e in noise) / energy if energy else 0.0)
+        return float(np.mean(ratios))
+
+
+def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Work) -> float:
+    """Return noise / signal of the outputs per noise / signal of a weight."""
+    if not item.measured:
+        return 0.0  # it is kept
+    for settings in probes:
+        records: list[WeightRecord] = []
+        rules = [ParsedRule(Rule(name=weight.name), settings) for weight in item.weights]
+        probed = copy.deepcopy(runs.program)
+        quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
+        errors = [_relative(record.error) for record in records if record.error is not None]
+        if sum(errors):
+            noise = runs.noise(probed)
+            if not math.isfinite(noise):
+                raise ValueError(
+                    f"the outputs on inputs hold a NaN or infinity when {item.weights[0].name} is "
+                    "quantized, so there is no telling how much it matters: give other inputs"
+                )
+            return noise * len(errors) / sum(errors)
+    return 0.0  # it is exact in all of them

@@ -1,0 +1,198 @@
+"""Plans: which of several formats each weight of a program is to have."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from coreai_opt.evaluation.weight_error import decibels
+from coreai_opt.planning.knapsack import Option, frontier, select
+from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.rules import Rule
+from coreai_opt.settings.rules_file import dump_rules
+
+__all__ = [
+    "Candidate",
+    "Choice",
+    "FrontierPoint",
+    "PlannedWeight",
+    "QuantizationPlan",
+    "check_goal",
+    "make_plan",
+]
+
+
+class Candidate(NamedTuple):
+    """What one candidate would make of one weight.
+
+    Attributes:
+        settings: what a rule says that asks for it.
+        nbytes: bytes that the weight would take in a saved program.
+        sqnr_db: SQNR of the weight in dB; infinity if it is kept.
+        cost: what it adds to the plan's noise / signal.
+    """
+
+    settings: Mapping[str, Any]
+    nbytes: int
+    sqnr_db: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class PlannedWeight:
+    """A weight and its candidates.
+
+    Attributes:
+        names: its name; or those of several that are identical. A saved program holds the bytes of
+            those once, so they get one format together.
+        shape: its shape.
+        candidates: what it may become; the first keeps it as it is, at no cost.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in a saved program as it is."""
+        return self.candidates[0].nbytes
+
+    @property
+    def least_nbytes(self) -> int:
+        """Bytes that it takes with the smallest candidate."""
+        return min(candidate.nbytes for candidate in self.candidates)
+
+
+class Choice(NamedTuple):
+    """What a plan does with a weight.
+
+    Attributes:
+        name: the weight's name.
+        shape: its shape.
+        rule: the rule that does it.
+        nbytes: bytes that it then takes in a saved program, alone or with those identical to it.
+        sqnr_db: SQNR of the weight in dB; infinity if it is kept.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    rule: Rule
+    nbytes: int
+    sqnr_db: float
+
+
+class FrontierPoint(NamedTuple):
+    """Bytes of all weights together, and the SQNR in dB of the plan that makes the most of them."""
+
+    nbytes: int
+    sqnr_db: float
+
+
+@dataclass(frozen=True)
+class QuantizationPlan:
+    """A format for each weight of a program.
+
+    Attributes:
+        choices: what becomes of each weight, in the order of the program; of identical ones each
+            follows the first.
+        nbytes: bytes that the weights together take then in a saved program, identical ones once.
+        sqnr_db: of the plan, in dB, see ``plan_quantization``; infinity if all are kept.
+        frontier: the best plans of every size, from the smallest on.
+    """
+
+    choices: tuple[Choice, ...]
+    nbytes: int
+    sqnr_db: float
+    frontier: tuple[FrontierPoint, ...]
+
+    @property
+    def rules(self) -> list[Rule]:
+        """One rule for each weight: ``quantize_weights(program, None, overrides=plan.rules)``."""
+        return [choice.rule for choice in self.choices]
+
+    def to_toml(self) -> str:
+        """Return the rules as a file for ``coreai-opt quantize --rules``, with what each comes to.
+
+        It can be edited: the comments say what is gained or lost, and count for nothing.
+        """
+        total = f"# {len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"
+        rules = (f"# {_describe(choice)}\n{dump_rules([choice.rule])}" for choice in self.choices)
+        return "\n".join([f"{total}\n", *rules])
+
+
+def _describe(choice: Choice) -> str:
+    shape = "x".join(map(str, choice.shape))
+    return f"{shape}: {choice.nbytes:,} bytes, {decibels(choice.sqnr_db)}"
+
+
+def check_goal(target_bytes: object, min_sqnr: object) -> None:
+    """Raise ValueError or TypeError, naming the argument, unless one of the two is a goal."""
+    if (target_bytes is None) == (min_sqnr is None):
+        raise ValueError("one of target_bytes and min_sqnr must be given, and not both")
+    if target_bytes is not None:
+        parse_int("target_bytes", target_bytes, least=0)
+    elif isinstance(min_sqnr, bool) or not isinstance(min_sqnr, (int, float)):
+        raise TypeError(f"min_sqnr must be a number of dB; got {min_sqnr!r}")
+    elif not (math.isfinite(min_sqnr) and min_sqnr >= 0):
+        raise ValueError(f"min_sqnr must be finite and >= 0; got {min_sqnr!r}")
+
+
+def make_plan(
+    weights: Sequence[PlannedWeight], *, target_bytes: int | None, min_sqnr: float | None
+) -> QuantizationPlan:
+    """Choose a candidate for each weight, with the least cost in ``target_bytes`` or the other way.
+
+    The cost of a plan is less than one weight's step from one candidate to the next above that of
+    the best plan of its size (so is, with ``min_sqnr``, its size above that of the smallest), see
+    ``knapsack.py``.
+
+    Args:
+        weights: the weights.
+        target_bytes: bytes that all together may take; or None.
+        min_sqnr: else, the SQNR in dB that the plan must have.
+
+    Raises:
+        ValueError: there is no such plan; the message says how far it can go.
+    """
+    by_size = [[Option(c.nbytes, c.cost) for c in w.candidates] for w in weights]
+    if target_bytes is not None:
+        least = sum(weight.least_nbytes for weight in weights)
+        if target_bytes < least:
+            raise ValueError(
+                f"target_bytes {target_bytes:,} cannot be reached: with these candidates the "
+                f"weights take at least {least:,} bytes"
+            )
+        picks = select(by_size, target_bytes).picks
+    else:
+        assert min_sqnr is not None
+        by_cost = [[Option(c.cost, c.nbytes) for c in w.candidates] for w in weights]
+        picks = select(by_cost, 10 ** (-min_sqnr / 10)).picks
+    points = (_point(weights, corner) for corner in frontier(by_size))
+    chosen = _point(weights, picks)
+    return QuantizationPlan(
+        tuple(
+            Choice(name, w.shape, Rule(name=name, **c.settings), c.nbytes, c.sqnr_db)
+            for w, c in _chosen(weights, picks)
+            for name in w.names
+        ),
+        chosen.nbytes,
+        chosen.sqnr_db,
+        tuple(points),
+    )
+
+
+def _chosen(
+    weights: Sequence[PlannedWeight], picks: tuple[int, ...]
+) -> list[tuple[PlannedWeight, Candidate]]:
+    return [(w, w.candidates[pick]) for w, pick in zip(weights, picks, strict=True)]
+
+
+def _point(weights: Sequence[PlannedWeight], picks: tuple[int, ...]) -> FrontierPoint:
+    candidates = [candidate for _, candidate in _chosen(weights, picks)]
+    cost = math.fsum(c.cost for c in candidates)
+    return FrontierPoint(sum(c.nbytes for c in candidates), _sqnr_db(cost))
+
+
+def _sqnr_db(cost: float) -> float:
+    return -10 * math.log10(cost) if cost else math.inf

@@ -1,0 +1,185 @@
+"""Assets on disk: load one whose bytes are sound, write one without ever losing another.
+
+An ``.aimodel`` is a folder; Core AI keeps the program in ``main.mlirb`` and its SHA-256 in
+``main.hash``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coreai_opt.program.ir import AIModelAsset
+
+SUFFIX = ".aimodel"
+_PROGRAM = "main.mlirb"
+_DIGEST = "main.hash"
+_BYTECODE_MAGIC = b"ML\xefR"
+
+
+def load_asset(path: Path) -> AIModelAsset:
+    """Load an asset whose program can be opened.
+
+    Core AI 1.0.0b3 ends the whole process on a program file that is missing or damaged, so the file
+    is checked before it is handed over.
+
+    Args:
+        path: the asset's folder.
+
+    Raises:
+        ValueError: there is no asset there, or it is damaged.
+    """
+    from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
+
+    if not path.is_dir():
+        raise ValueError(f"{path} {_what_is_there(path)}")
+    _check_program(path)
+    try:
+        asset = AIModelAsset.load(path)
+        asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} is damaged: its metadata cannot be read ({error}); {_ANEW}"
+        ) from None
+    return asset
+
+
+def asset_bytes(path: Path) -> int:
+    """Return the size of an asset on disk: the sum of its files, in bytes."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def check_destination(path: Path, *, force: bool) -> None:
+    """Check that an asset can be written to ``path``, before any work is done for it.
+
+    Args:
+        path: where the asset shall be.
+        force: whether what stands there may be replaced.
+
+    Raises:
+        ValueError: it cannot, and why.
+    """
+    if path.suffix != SUFFIX:
+        raise ValueError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+    if os.path.lexists(path) and not force:
+        raise ValueError(f"{path} exists; use --force to replace it")
+
+
+def check_space(path: Path, size: int) -> None:
+    """Check that the disk has room for an asset; Core AI ends the process when a write fails.
+
+    Args:
+        path: where the asset shall be.
+        size: bytes it will take.
+
+    Raises:
+        ValueError: it has not.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise ValueError(
+            f"{path} needs {size:,} bytes; {free:,} bytes are free: make room, or write to another "
+            "disk"
+        )
+
+
+@contextmanager
+def replacing(path: Path, *, force: bool) -> Iterator[Path]:
+    """Put a new asset at ``path`` in one step: what is there stays until the new one is complete.
+
+    Of several processes that write to ``path`` the last one with ``force`` wins; without it, all
+    but the first are refused.
+
+    A process that is killed leaves its unfinished asset behind, in a hidden folder beside ``path``
+    that nothing uses. One that is killed between the two renames that swap two assets leaves none
+    at ``path``, but the new one in that folder and the old one beside it, both whole.
+
+    Args:
+        path: where the asset shall be.
+        force: whether what stands there may be replaced.
+
+    Yields:
+        a path beside ``path`` to write the asset to. It is moved into place when the block ends,
+        and removed when the block raises.
+
+    Raises:
+        OSError: it cannot be moved there; without ``force`` also where there is an asset by now.
+    """
+    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
+        new = Path(staging, path.name)
+        yield new
+        with _alone_in(path.parent):
+            if force:
+                # Outside ``staging``, which is emptied whatever happens.
+                _swap(path, new, Path(f"{staging}.old"), Path(staging, "old"))
+            else:
+                os.rename(new, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in one step: what is there stays until the new one is complete."""
+    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
+        new = Path(staging, path.name)
+        new.write_text(text, "utf-8")
+        os.replace(new, path)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes that do the same from swapping assets in ``folder`` meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _swap(path: Path, new: Path, aside: Path, discarded: Path) -> None:
+    """Move ``new`` to ``path``; what is there, if anything, to ``aside`` and then ``discarded``.
+
+    A folder cannot be renamed over another.
+    """
+    try:
+        if os.path.lexists(path):
+            os.rename(path, aside)
+        os.rename(new, path)
+    finally:
+        if os.path.lexists(aside):
+            os.rename(aside, discarded if os.path.lexists(path) else path)
+
+
+_ANEW = "copy it, or convert the model, once more"
+
+
+def _what_is_there(path: Path) -> str:
+    """Say what is at a path where a folder should be."""
+    if path.exists():
+        return f"is no folder, as a model asset is: {_PROGRAM} and more files"
+    assets = [asset.name for asset in path.parent.glob(f"*{SUFFIX}")]
+    near = difflib.get_close_matches(path.name, assets)
+    return f"does not exist, did you mean {' or '.join(near)}?" if near else "does not exist"
+
+
+def _check_program(path: Path) -> None:
+    program = path / _PROGRAM
+    if not program.is_file():
+        raise ValueError(f"{path} is not a model asset: it holds no {_PROGRAM}")
+    digest = path / _DIGEST
+    with program.open("rb") as file:
+        if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
+            raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
+        file.seek(0)
+        if digest.is_file() and hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
+            raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")

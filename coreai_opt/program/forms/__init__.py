@@ -1,0 +1,1 @@
+"""How a compressed weight is stored in a program: one module for each form."""

@@ -1,0 +1,55 @@
+"""Which weight of a program an importance belongs to, and along which axis."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays.importance import parse_numbers
+from coreai_opt.program.channel_axes import input_axis
+from coreai_opt.program.weights import Weight
+
+
+def match_importance(
+    importance: object, weights: Sequence[Weight]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return importances by name of the weight, each in its weight's rank.
+
+    Args:
+        importance: the argument of ``quantize_weights``.
+        weights: those that are to be quantized.
+
+    Raises:
+        TypeError, ValueError: a name that is no weight's, or an array that does not fit its weight.
+    """
+    if not isinstance(importance, Mapping):
+        raise TypeError(
+            "importance must be a mapping from names of weights to arrays; "
+            f"got {type(importance).__name__}"
+        )
+    by_name = {weight.name: weight for weight in weights}
+    for name in importance:
+        if name not in by_name:
+            near = difflib.get_close_matches(str(name), by_name, cutoff=0)
+            raise ValueError(
+                f"importance names {name!r}, which is no weight that can be quantized; "
+                f"near it: {', '.join(map(repr, near)) or 'none'}"
+            )
+    return {name: _fit(value, by_name[name]) for name, value in importance.items()}
+
+
+def _fit(value: object, weight: Weight) -> npt.NDArray[np.float32]:
+    """An array of one number per input channel, along the weight's input axis."""
+    argument = f"importance[{weight.name!r}]"
+    numbers, axis = parse_numbers(argument, value), input_axis(weight)
+    if axis >= len(weight.shape):
+        raise ValueError(f"{argument}: a weight of shape {weight.shape} has no input channels")
+    if numbers.shape != (weight.shape[axis],):
+        raise ValueError(
+            f"{argument} must have one number for each input channel, shape "
+            f"({weight.shape[axis]},): axis {axis} of {weight.shape}; got shape {numbers.shape}"
+        )
+    shape = [1] * len(weight.shape)
+    shape[axis] = -1
+    return numbers.reshape(shape)

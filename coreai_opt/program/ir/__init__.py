@@ -1,0 +1,86 @@
+"""Core AI's IR in the few words the project needs.
+
+``coreai-core`` is a beta and most of what is used here is private to it, so everything that may
+move with its next release is in this folder. What is known about it was found by trying; what was
+surprising is in the comments.
+
+An *op* is an MLIR operation, a *value* one of its results, and an *element type* is spelled as MLIR
+spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
+
+    core_ai     Core AI itself; the only module that imports it
+    tensors     element types, and types of tensors
+    ops         ops, who uses them, and what they use
+    signatures  inputs and outputs of graphs
+    origins     where an op comes from, by its debug information
+    constants   constants, read into arrays
+    builder     new ops in the place of old ones
+"""
+
+from coreai_opt.program.ir.builder import Builder, Parts, replace
+from coreai_opt.program.ir.constants import (
+    Buffer,
+    read_constant,
+    read_integers,
+    read_packed,
+    stored_bytes,
+)
+from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, check_program
+from coreai_opt.program.ir.ops import (
+    BLOCKWISE_SHIFT_SCALE,
+    CONSTANT,
+    TRANSPOSE,
+    Use,
+    graph_name,
+    operand_constant,
+    operations,
+    uses,
+)
+from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.signatures import Port, Signature, graph_inputs, read_output, signature
+from coreai_opt.program.ir.tensors import (
+    Op,
+    Tensor,
+    Type,
+    Value,
+    element_type,
+    static_tensor,
+    tensor_of,
+)
+
+__all__ = [
+    "BLOCKWISE_SHIFT_SCALE",
+    "CONSTANT",
+    "TRANSPOSE",
+    "AIModelAsset",
+    "AIProgram",
+    "Buffer",
+    "Builder",
+    "NDArray",
+    "Op",
+    "Origin",
+    "Parts",
+    "Port",
+    "Signature",
+    "Tensor",
+    "Type",
+    "Use",
+    "Value",
+    "check_program",
+    "element_type",
+    "graph_inputs",
+    "graph_name",
+    "location_text",
+    "operand_constant",
+    "operations",
+    "origin",
+    "read_constant",
+    "read_integers",
+    "read_output",
+    "read_packed",
+    "replace",
+    "signature",
+    "static_tensor",
+    "stored_bytes",
+    "tensor_of",
+    "uses",
+]

@@ -1,0 +1,146 @@
+"""New ops in the place of old ones."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.program.ir.core_ai import mlir
+from coreai_opt.program.ir.ops import BLOCKWISE_SHIFT_SCALE, CONSTANT, operand_constant, uses
+from coreai_opt.program.ir.tensors import Op, Tensor, Type, Value
+
+# Core AI's own constants have this alignment; numpy's memory has it on every platform with a wheel.
+# Left alone, it would be 1, the alignment of the bytes that a buffer is handed over as.
+_ALIGNMENT = 16
+
+
+# Names that are taken make Core AI search for a free one: 1.9 ms for the ten thousandth constant.
+_resource_numbers = count()
+
+
+Parts = dict[Any, Any]
+"""Types and attributes that ops of one program are made of, by what they are.
+
+Making them takes longer than making an op. They keep the program's context alive.
+"""
+
+
+class Builder:
+    """Makes ops just before ``op``, with its location; if a ``with`` block raises, takes them back.
+
+    Context, place and location go with every call: Core AI can also take them from ``with``
+    statements, but one that Ctrl-C keeps from being left would hold for all that comes after.
+
+    Args:
+        op: the op.
+        parts: what ops of the same program were made of so far; it grows.
+    """
+
+    def __init__(self, op: Op, parts: Parts | None = None) -> None:
+        self._built: list[Op] = []
+        self._parts = {} if parts is None else parts
+        self._context, self._location = op.context, op.location
+        self._place = mlir.InsertionPoint(op)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self.erase()
+
+    def constant(self, array: npt.NDArray[Any], shape: tuple[int, ...], element: str) -> Value:
+        """Make a constant that shares the memory of ``array``.
+
+        Args:
+            array: the elements in C order; codes of less than a byte packed, as uint8. It becomes
+                read-only, and lives as long as the program needs it.
+            shape: shape of the constant.
+            element: element type of the constant.
+        """
+        array.flags.writeable = False
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        tensor = Tensor(shape, element)
+        # Core AI does not check this, and would read past the end.
+        assert raw.nbytes == tensor.nbytes
+        kind = self._type(tensor)
+        value = mlir.DenseResourceElementsAttr.get_from_buffer(
+            raw,
+            f"quantized_{next(_resource_numbers)}",
+            kind,
+            alignment=_ALIGNMENT,
+            context=self._context,
+        )
+        return self._constant(kind, value)
+
+    def splat(self, number: float, shape: tuple[int, ...], element: str) -> Value:
+        """Make a constant of which every element is ``number``."""
+        kind = self._type(Tensor(shape, element))
+        key = kind, float(number).hex()  # which tells -0.0 from 0.0
+        if key not in self._parts:
+            self._parts[key] = self._splat(kind, number)
+        return self._constant(kind, self._parts[key])
+
+    def blockwise_shift_scale(
+        self, result: Tensor, *, data: Value, scale: Value, offset1: Value, offset2: Value
+    ) -> Value:
+        """Make ``scale * (data - offset1) + offset2``, one scale per block of ``data``.
+
+        Args:
+            result: shape of ``data``, element type of ``offset2``; Core AI verifies that.
+        """
+        kind = self._type(result)
+        return self._op(BLOCKWISE_SHIFT_SCALE, kind, (data, scale, offset1, offset2), {})
+
+    def erase(self) -> None:
+        """Take back everything that was made."""
+        while self._built:
+            made = self._built.pop()
+            # A Ctrl-C can come before an op is noted, and Core AI ends the process when an op is
+            # erased that others use.
+            for use in uses(made.result):
+                use.op.erase()
+            made.erase()
+
+    def _type(self, tensor: Tensor) -> Type:
+        if tensor not in self._parts:
+            element = mlir.Type.parse(tensor.element, self._context)
+            kind = mlir.RankedTensorType.get(tensor.shape, element, loc=self._location)
+            self._parts[tensor] = kind
+        return self._parts[tensor]
+
+    def _splat(self, kind: Type, number: float) -> Any:
+        if isinstance(kind.element_type, mlir.IntegerType):
+            scalar = mlir.IntegerAttr.get(kind.element_type, int(number))
+        else:
+            scalar = mlir.FloatAttr.get(kind.element_type, float(number), loc=self._location)
+        return mlir.DenseElementsAttr.get_splat(kind, scalar)
+
+    def _constant(self, kind: Type, value: Any) -> Value:
+        return self._op(CONSTANT, kind, (), {"value": value})
+
+    def _op(
+        self, name: str, kind: Type, operands: Sequence[Value], attributes: dict[str, Any]
+    ) -> Value:
+        op = mlir.Operation.create(
+            name, [kind], operands, attributes, loc=self._location, ip=self._place
+        )
+        self._built.append(op)
+        op.verify()
+        return op.result
+
+
+def replace(op: Op, value: Value) -> None:
+    """Let every user of ``op`` use ``value`` instead; erase ``op``, and constants only it used."""
+    constants: list[Op] = []
+    for operand in range(len(op.operands)):
+        constant = operand_constant(op, operand)
+        if constant is not None and constant not in constants:
+            constants.append(constant)
+    op.result.replace_all_uses_with(value)
+    op.erase()
+    for constant in constants:
+        if not uses(constant.result):
+            constant.erase()

@@ -1,0 +1,70 @@
+"""Ops, who uses them, and what they use."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from coreai_opt.program.ir.core_ai import AIProgram, mlir
+from coreai_opt.program.ir.tensors import Op, Value
+
+CONSTANT = "coreai.constant"
+BLOCKWISE_SHIFT_SCALE = "coreai.blockwise_shift_scale"
+TRANSPOSE = "coreai.transpose"
+
+
+class Use(NamedTuple):
+    """A use of a value: operand number ``operand`` of ``op``."""
+
+    op: Op
+    operand: int
+
+
+def operations(program: AIProgram, *names: str) -> list[Op]:
+    """Return the ops of these names, wherever they sit, in the order of the program."""
+    return [op for op in _nested(program._module._mlir_module.operation) if op.name in names]
+
+
+def _nested(op: Op) -> Iterator[Op]:
+    # Not op.walk(): it calls back from C++, and makes a Ctrl-C that comes there a RuntimeError.
+    for region in op.regions:
+        for block in region.blocks:
+            for view in block.operations:
+                inner = view.operation
+                # Core AI ends a loop by a C++ exception, which takes longer than all else here.
+                if len(inner.regions):
+                    yield from _nested(inner)
+                yield inner
+
+
+def uses(value: Value) -> list[Use]:
+    """Return who uses ``value``, nested regions included."""
+    return [Use(use.owner, use.operand_number) for use in value.uses]
+
+
+def operand_constant(op: Op, operand: int) -> Op | None:
+    """Return the constant that operand number ``operand`` of ``op`` is, None if it is none."""
+    owner = op.operands[operand].owner
+    # A block argument is owned by a block, which has no name.
+    return owner if getattr(owner, "name", None) == CONSTANT else None
+
+
+def find_graph(program: AIProgram, name: str) -> Op:
+    """Return the graph of this name.
+
+    Raises:
+        ValueError: the program has no such graph.
+    """
+    graphs = {
+        mlir.StringAttr(op.attributes["sym_name"]).value: op.operation
+        for op in program._module._mlir_module.body.operations
+        if "sym_name" in op.attributes
+    }
+    if name not in graphs:
+        raise ValueError(f"the program has no graph {name!r}; it has {sorted(graphs)}")
+    return graphs[name]
+
+
+def graph_name(op: Op) -> str:
+    """Return the name of the graph that ``op`` is in."""
+    while "sym_name" not in op.attributes:
+        op = op.parent
+    return str(mlir.StringAttr(op.attributes["sym_name"]).value)

@@ -1,0 +1,66 @@
+"""What happened to one weight of a program: a record for each, for progress and for reports."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coreai_opt.evaluation.weight_error import WeightError
+
+__all__ = ["Status", "WeightRecord"]
+
+
+class Status(StrEnum):
+    """What became of a weight."""
+
+    QUANTIZED = "quantized"
+    KEPT = "kept"
+    """A rule says so."""
+    SKIPPED = "skipped"
+    """It cannot be quantized as it should be."""
+
+
+@dataclass(frozen=True)
+class WeightRecord:
+    """What became of one weight.
+
+    Attributes:
+        name: the weight's name, as in warnings, rules and ``coreai-opt inspect``.
+        location: where it comes from, by Core AI's debug information.
+        consumers: what uses it, in words.
+        shape: its shape.
+        status: what became of it.
+        reason: why, where it was not quantized; or what was done differently, e.g. another block
+            size because the one that was asked for does not divide the axis. Else empty.
+        rules: numbers of the rules that match it, the first of all rules being 1, in their order;
+            the last one wins.
+        format_before: its dtype, e.g. ``"float16"``.
+        format_after: the format of its codes, e.g. ``"int4"``; ``format_before`` if not quantized.
+        qscheme: ``"symmetric"`` or ``"asymmetric"``; empty if not quantized.
+        granularity: e.g. ``"per_block"``; empty if not quantized.
+        block_size: input channels that share a scale, with ``"per_block"``; else 0.
+        scale_dtype: dtype of its scales, e.g. ``"float16"``; empty if not quantized.
+        observer: ``"minmax"`` or ``"mse"``; empty if not quantized.
+        nbytes_before: bytes of its elements.
+        nbytes_after: bytes it takes in a saved program: codes, scales and zero points.
+        error: what quantizing it did to it; None if not quantized.
+        seconds: how long reading and quantizing it took, without measuring the error; weights
+            overlap, so that all together may take less. 0 if not quantized.
+    """
+
+    name: str
+    location: str
+    consumers: str
+    shape: tuple[int, ...]
+    status: Status
+    reason: str
+    rules: tuple[int, ...]
+    format_before: str
+    format_after: str
+    qscheme: str
+    granularity: str
+    block_size: int
+    scale_dtype: str
+    observer: str
+    nbytes_before: int
+    nbytes_after: int
+    error: WeightError | None
+    seconds: float

@@ -1,0 +1,59 @@
+"""Checks of single arguments. Each names the argument, what it was and what is allowed."""
+
+import operator
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+
+_Member = TypeVar("_Member", bound=StrEnum)
+
+
+def parse_member(
+    enum: type[_Member], argument: str, value: object, complaint: str | None = None
+) -> _Member:
+    """Return the member of ``enum`` that ``value`` is or spells.
+
+    Args:
+        enum: one of the enums of ``enums.py``.
+        argument: the name of the user's argument, for the message.
+        value: a member, or a ``str`` equal to a member's value.
+        complaint: how the message opens; ``Invalid <argument>`` unless told.
+
+    Raises:
+        ValueError: a string that is no member's value.
+        TypeError: anything else.
+    """
+    if isinstance(value, enum):
+        return value
+    # A member of another enum is a str too, but passing one is a slip, not a spelling.
+    if isinstance(value, str) and not isinstance(value, StrEnum):
+        try:
+            return enum(value)
+        except ValueError:
+            pass
+    allowed = ", ".join(repr(member.value) for member in enum)
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(
+        f"{complaint or f'Invalid {argument}'} {value!r}. "
+        f"{argument} must be a {enum.__name__} or one of the strings {allowed}."
+    )
+
+
+def parse_int(argument: str, value: object, *, least: int, alternative: str = "") -> int:
+    """Return ``value`` as an int that is at least ``least``; numpy integers count, bool does not.
+
+    Raises:
+        TypeError: not an integer.
+        ValueError: an integer, but too small.
+    """
+    message = f"{argument} must be an int >= {least}{alternative}; got {value!r}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(message)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # TypeError is what we are asking for
+    except TypeError:
+        raise TypeError(message) from None
+    if number < least:
+        raise ValueError(message)
+    return number

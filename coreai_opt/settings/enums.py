@@ -1,0 +1,75 @@
+"""The string enums of the public API, and the one way a user's value becomes a member.
+
+Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
+programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own. A
+plain string equal to a member's value ("int4", "per_block", "symmetric") is accepted wherever the
+member is.
+"""
+
+from enum import StrEnum
+
+__all__ = ["CompressionGranularity", "DType", "Indivisible", "Observer", "QScheme"]
+
+
+class DType(StrEnum):
+    """Element types of quantized weights, and E8M0 as a type of scales.
+
+    The formats themselves (ranges, bits, packing) are described in ``reference/formats.py``.
+    """
+
+    INT2 = "int2"
+    UINT2 = "uint2"
+    INT4 = "int4"
+    UINT4 = "uint4"
+    INT8 = "int8"
+    UINT8 = "uint8"
+    FP4_E2M1FN = "fp4_e2m1fn"
+    FP8_E4M3FN = "fp8_e4m3fn"
+    FP8_E5M2 = "fp8_e5m2"
+    FP8_E8M0FNU = "fp8_e8m0fnu"
+    """8-bit power of two (OCP MX v1.0 §5.4.1). A scale type only, never a weight type."""
+
+    def is_int(self) -> bool:
+        """Whether the type is an integer type."""
+        return self.value.startswith(("int", "uint"))
+
+
+class QScheme(StrEnum):
+    """How the zero point is chosen."""
+
+    SYMMETRIC = "symmetric"
+    """Ranges are symmetric about zero; the zero point carries no information."""
+    ASYMMETRIC = "asymmetric"
+    """Ranges run from min(0, minimum) to max(0, maximum); integer formats only."""
+
+
+class Observer(StrEnum):
+    """How a scale is found."""
+
+    MINMAX = "minmax"
+    """From the smallest and the largest weight of a block."""
+    MSE = "mse"
+    """By a search, from there on, for the scale with the least squared error."""
+
+
+class CompressionGranularity(StrEnum):
+    """Which elements of a weight share one scale."""
+
+    PER_TENSOR = "per_tensor"
+    """All of them."""
+    PER_CHANNEL = "per_channel"
+    """Those of one output channel."""
+    PER_BLOCK = "per_block"
+    """Those of one output channel and one run of ``block_size`` input channels."""
+    PER_GROUPED_CHANNEL = "per_grouped_channel"
+    """Known to Core AI for palettization; quantization refuses it."""
+
+
+class Indivisible(StrEnum):
+    """What becomes of a weight whose input channels ``block_size`` does not divide."""
+
+    SKIP = "skip"
+    """It is left as it is, with a warning."""
+    FIT = "fit"
+    """Its blocks are of the largest size below that divides them; where that is 1 it has one scale
+    per channel. MXFP4 has blocks of 32 and no others, so those are skipped."""

@@ -1,0 +1,201 @@
+"""Rules: settings of their own for some of a program's weights.
+
+A rule says which weights it is for, and either what to turn them into or that they are kept. Of the
+rules that match a weight the last one counts, alone.
+
+In a file they are TOML, one ``[[rule]]`` after the other, with the attributes of :class:`Rule`::
+
+    [[rule]]
+    consumer = "gather_nd"
+    keep = true
+
+    [[rule]]
+    name = "main/Encoder.1/*"
+    shape = ["*", ">=1024"]
+    dtype = "int4"
+    granularity = "per_block"
+    block_size = 32
+"""
+
+import fnmatch
+import operator
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.settings import SETTINGS, Settings, parse_settings
+
+__all__ = ["ParsedRule", "Rule", "make_rule", "parse_rules"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule for some of a program's weights.
+
+    It matches a weight if all do that are given of ``name``, ``consumer`` and ``shape``. Settings
+    that are not given are those of the call; a rule with a ``dtype`` has the symmetric scheme and
+    scales in the weight's dtype unless it says otherwise.
+
+    Attributes:
+        name: a glob that the weight's whole name matches, as ``coreai-opt inspect`` shows it, or
+            ``re:`` and a regular expression. A name matches itself and no other.
+        consumer: the same for the ops that use the weight, transposes left out, with or without
+            their dialect: ``"conv2d"``, ``"coreai.decomposable.*"``. One of them has to match.
+        shape: for each axis of the weight its length, or ``"*"``, or a comparison such as
+            ``">=1024"``; operators are ``< <= > >=``.
+        keep: leave the weight as it is. No setting may be given then, and one has to be otherwise.
+        dtype, qscheme, granularity, block_size, scale_dtype, observer, indivisible: settings, as
+            for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule or the call.
+    """
+
+    name: str | None = None
+    consumer: str | None = None
+    shape: tuple[int | str, ...] | None = None
+    keep: bool = False
+    dtype: DType | str | None = None
+    qscheme: QScheme | str | None = None
+    granularity: CompressionGranularity | str | None = None
+    block_size: int | None = None
+    scale_dtype: DType | str | None = None
+    observer: Observer | str | None = None
+    indivisible: Indivisible | str | None = None
+
+
+class ParsedRule(NamedTuple):
+    """A rule that was checked.
+
+    Attributes:
+        rule: the rule.
+        settings: what to turn its weights into; None keeps them.
+    """
+
+    rule: Rule
+    settings: Settings | None
+
+    def matches(self, name: str, consumers: Iterable[str], shape: tuple[int, ...]) -> bool:
+        """Return whether the rule is for the weight with this name, these consumers and shape."""
+        rule = self.rule
+        return (
+            (rule.name is None or matches(rule.name, name))
+            and (rule.consumer is None or any(_matches_op(rule.consumer, op) for op in consumers))
+            and (rule.shape is None or _matches_shape(rule.shape, shape))
+        )
+
+
+def parse_rules(overrides: object, arguments: Mapping[str, Any]) -> list[ParsedRule]:
+    """Check the argument ``overrides`` of ``quantize_weights``.
+
+    Args:
+        overrides: a sequence of :class:`Rule` or of mappings with its attributes.
+        arguments: the settings of the call, by name.
+
+    Raises:
+        TypeError, ValueError: no such sequence; or what is wrong with a rule, which is named by its
+            number, the first being 1.
+    """
+    if isinstance(overrides, (str, bytes)) or not isinstance(overrides, Sequence):
+        raise TypeError(f"overrides must be a sequence of rules; got {type(overrides).__name__}")
+    parsed = []
+    for number, rule in enumerate(overrides, 1):
+        try:
+            parsed.append(_parse_rule(rule, arguments))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"rule {number}: {error}") from None
+    return parsed
+
+
+def make_rule(table: object) -> Rule:
+    """Return the rule that a mapping with its attributes is, not checked yet."""
+    if not isinstance(table, Mapping):
+        raise TypeError(f"must be a table of keys and values; got {table!r}")
+    known = [field.name for field in fields(Rule)]
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        raise ValueError(f"has the unknown key {unknown[0]!r}; keys are {', '.join(known)}")
+    shape = table.get("shape")
+    return Rule(**{**table, "shape": tuple(shape) if isinstance(shape, list) else shape})
+
+
+def _parse_rule(given: object, arguments: Mapping[str, Any]) -> ParsedRule:
+    rule = given if isinstance(given, Rule) else make_rule(given)
+    if rule.name is None and rule.consumer is None and rule.shape is None:
+        raise ValueError("must have a name, a consumer or a shape to match")
+    for key in ("name", "consumer"):
+        _check_pattern(key, getattr(rule, key))
+    _check_shape(rule.shape)
+    if not isinstance(rule.keep, bool):
+        raise TypeError(f"keep must be true or false; got {rule.keep!r}")
+    settings = {key: getattr(rule, key) for key in SETTINGS if getattr(rule, key) is not None}
+    if rule.keep == bool(settings):
+        raise ValueError(f"must have keep = true or settings ({', '.join(SETTINGS)}), not both")
+    return ParsedRule(rule, None if rule.keep else _settings(settings, arguments))
+
+
+def _settings(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> Settings:
+    of_dtype = {"qscheme": QScheme.SYMMETRIC, "scale_dtype": None} if "dtype" in given else {}
+    settings = parse_settings({**arguments, **of_dtype, **given})
+    if "block_size" in given and settings.granularity is not CompressionGranularity.PER_BLOCK:
+        raise ValueError(f"block_size needs granularity 'per_block'; it is {settings.granularity}")
+    return settings
+
+
+def _check_pattern(key: str, pattern: object) -> None:
+    if pattern is None:
+        return
+    if not isinstance(pattern, str):
+        raise TypeError(f"{key} must be a string; got {pattern!r}")
+    if pattern.startswith(_REGEX):
+        try:
+            re.compile(pattern.removeprefix(_REGEX))
+        except re.error as error:
+            raise ValueError(f"{key} {pattern!r} is no regular expression: {error}") from None
+
+
+def _check_shape(shape: object) -> None:
+    if shape is None:
+        return
+    if not isinstance(shape, tuple):
+        raise TypeError(f"shape must be a tuple, or a list in TOML; got {shape!r}")
+    for length in shape:
+        is_number = isinstance(length, int) and not isinstance(length, bool)
+        if not is_number and not (isinstance(length, str) and _LENGTHS.fullmatch(length)):
+            raise ValueError(f'shape has {length!r}; lengths are 64, "*", ">=64", ">64" and so on')
+
+
+_REGEX = "re:"
+_LENGTHS = re.compile(r"\*|(<=|>=|<|>)(\d+)")
+_COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Return whether a glob, or ``re:`` and a regular expression, matches a whole text."""
+    if pattern.startswith(_REGEX):
+        return re.fullmatch(pattern.removeprefix(_REGEX), text) is not None
+    return fnmatch.fnmatchcase(text, pattern)
+
+
+def around(pattern: str) -> str:
+    """Return a pattern of what ``pattern`` matches with anything before and behind it."""
+    if pattern.startswith(_REGEX):
+        return f"{_REGEX}.*(?:{pattern.removeprefix(_REGEX)}).*"
+    return f"*{pattern}*"
+
+
+def _matches_op(pattern: str, op: str) -> bool:
+    return matches(pattern, op) or matches(pattern, op.rsplit(".", 1)[-1])
+
+
+def _matches_shape(pattern: tuple[int | str, ...], shape: tuple[int, ...]) -> bool:
+    return len(pattern) == len(shape) and all(map(_matches_length, pattern, shape))
+
+
+def _matches_length(pattern: int | str, length: int) -> bool:
+    if isinstance(pattern, int):
+        return length == pattern
+    comparison = _LENGTHS.fullmatch(pattern)
+    assert comparison is not None  # it was checked
+    if comparison[1] is None:
+        return True
+    return bool(_COMPARISONS[comparison[1]](length, int(comparison[2])))
