@@ -38,9 +38,10 @@ FEW = 1 << 20
 """Float32 weights of larger groups are told apart by their first 16 digits only."""
 
 EDGES_PER_ENTRY = 8
-MOST_EDGES = 1 << 16
-"""Boundaries are at first looked for among so many edges, to know what a good path gains; then among
-all points, or so many edges if there are more points."""
+MOST_POINTS = (1 << 16) - 1
+MOST_EDGES = 1 << 15
+"""Boundaries are at first looked for among so many edges for each entry, to know what a good path
+gains; then between any two points, or where there are more than MOST_POINTS among MOST_EDGES."""
 
 MARGIN = F64(2.0**-36)
 """An end is left out only if it is worse by this part of Σ x², which is more than rounding adds up to."""
@@ -116,7 +117,9 @@ def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
     path, known = _path_over(masses[rough], moments[rough], clusters, F64(-np.inf))
     if len(rough) == points + 1:
         return path
-    edges = np.union1d(_grid(masses, moments, MOST_EDGES), rough)
+    edges = np.arange(points + 1)
+    if points > MOST_POINTS:
+        edges = np.union1d(_grid(masses, moments, MOST_EDGES), rough)
     where, _ = _path_over(masses[edges], moments[edges], clusters, known)
     path = edges[where]
     if len(edges) == points + 1:
@@ -132,21 +135,21 @@ def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
 
 
 def _grid(masses: Array, moments: Array, most: int) -> Array:
-    """Return at most ``most`` + 1 points to begin clusters at, with the first and the end.
+    """Return at most ``most`` + 1 edges, with the first and the last; all if there are no more.
 
-    All if there are no more. Else each step is as far as the others, half by the number of points
-    and half by Σ √(mass · distance) over neighbouring points: short where weights are dense, and not
-    too long where they are few.
+    From one to the next it is as far as to any other: a third of the way in points, a third in weights
+    and a third in what they weigh in x.
     """
     points = len(masses) - 1
     if points <= most:
         return np.arange(points + 1)
-    mass = np.diff(masses)
-    distances = np.maximum(np.diff(np.diff(moments) / mass), F64(0))
-    passed = np.cumsum(np.sqrt((mass[1:] + mass[:-1]) * distances))
-    half = F64(most // 2)
-    step = np.floor(passed * (half / passed[-1]) + np.arange(1, points) * (half / F64(points)))
-    begins = np.flatnonzero(step[1:] != step[:-1]) + 2
+    means = np.diff(moments) / np.diff(masses)
+    third = F64(most) / F64(3)
+    steps = np.arange(points) * (third / F64(points))
+    steps = steps + masses[:-1] * (third / masses[-1])
+    steps = steps + (means - means[0]) * (third / (means[-1] - means[0]))
+    steps = steps.astype(np.int64)
+    begins = np.flatnonzero(steps[1:] != steps[:-1]) + 1
     return np.concatenate([[0], begins, [points]])
 
 
@@ -254,9 +257,13 @@ def _one_more(
         gains[which] = np.maximum.reduceat(found, offsets)
         is_best = np.flatnonzero(found == np.repeat(gains[which], sizes))
         last[which] = first[is_best[np.searchsorted(is_best, offsets)]]
-        settled[which] = True
         out = gains[which] < needed[ends[which]]
-        return int(which[np.argmax(out)]) - 1 if out.any() else furthest
+        if not out.any():
+            settled[which] = True
+            return furthest
+        first_out = int(np.argmax(out))
+        settled[which[: first_out + 1]] = True
+        return int(which[first_out]) - 1
 
     settled = np.zeros(len(ends), bool)
     stride = STRIDE
