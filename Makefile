@@ -35,7 +35,7 @@ help:
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make docs    build the documentation into build/docs"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
-	@echo "make size    what the C library takes on small processors, see docs/embedded.md"
+	@echo "make size    measure the C library on small processors, write the tables of docs/embedded.md"
 	@echo "make amalgamate  the C library as two files in build/amalgamated/"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"
@@ -150,10 +150,10 @@ c-warnings:
 	done
 
 size:
-	$(PYTHON) csrc/sizes.py
+	$(PYTHON) csrc/tools/sizes.py docs/embedded.md
 
 amalgamate:
-	$(PYTHON) csrc/amalgamate.py build/amalgamated
+	$(PYTHON) csrc/tools/amalgamate.py build/amalgamated
 
 wheel: .venv-build/installed
 	.venv-build/bin/python -m build --wheel

@@ -3,10 +3,10 @@
  *
  * Any run of elements, row by row, in pieces whose codes and parameters fit into the tile.
  */
-#include "float_bits.h"
-#include "kernels.h"
-#include "pieces.h"
-#include "together.h"
+#include "codes.h"
+#include "direct.h"
+#include "packing.h"
+#include "parameters.h"
 
 /* What all pieces of a call have in common. */
 typedef struct decoder {
@@ -17,48 +17,12 @@ typedef struct decoder {
     size_t size; /* of a number to decode to */
     uint8_t stream;
     const uint8_t *packed, *scales, *zero_points;
-    tile *tile;
-    piece loaded; /* whose scales and zero points are in the tile */
+    caq_tile *tile;
+    caq_piece loaded; /* whose scales and zero points are in the tile */
 } decoder;
 
-static caq_decoding describe_decoding(caq_format_info format) {
-    /* The bits of a number are its exponent's and significand's in the format, shifted up, and the
-     * bias between the exponents. */
-    int32_t lacking = 23 - format.mantissa, bias = 127 - format.bias;
-    int32_t largest = (int32_t)float_bits(format.largest);
-    return (caq_decoding){.sign = is_float(format) || format.is_signed ? 1 << (format.bits - 1) : 0,
-                          .is_float = (uint8_t)is_float(format),
-                          .is_short = format.bits <= 4,
-                          .halvings = 0,
-                          .stream = 0,
-                          .half_up = (uint8_t)(10 - format.mantissa),
-                          .sign_up = 32 - format.bits,
-                          .first = 1 << format.mantissa,
-                          .last = (largest - bias * (1 << 23)) >> lacking,
-                          .lacking = lacking,
-                          .rebias = (bias - format.mantissa) * (1 << 23),
-                          .half_gain = float_from_bits((uint32_t)(142 - format.bias) << 23)};
-}
-
-/* 2^(byte - 127); 255 is NaN. 2^-127 is a subnormal binary32 number. */
-static void widen_e8m0(const uint8_t *stored, size_t count, float *to) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t exponent = (uint32_t)stored[i] << 23;
-        uint32_t bits = select_bits(stored[i] == 0, 0x400000, exponent);
-        to[i] = float_from_bits(select_bits(stored[i] == 255, 0x7FC00000, bits));
-    }
-}
-
-void caq_load_scales(const caq_job *job, const uint8_t *scales, piece piece, float *to) {
-    scales += piece.block * job->scale_size;
-    if (is_e8m0(job))
-        widen_e8m0(scales, piece.blocks, to);
-    else
-        job->kernels->widen(scales, piece.blocks, to);
-}
-
 static void load_zero_points(decoder *with) {
-    piece piece = with->loaded;
+    caq_piece piece = with->loaded;
     const uint8_t *zero_points = with->zero_points + piece.block;
     if (HAS_FLOATS &&
         with->decoding.is_float) { /* a zero point is a code, which decodes to its number */
@@ -75,27 +39,9 @@ static void load_zero_points(decoder *with) {
         with->tile->zero[i] = (zero_points[i] & mask) ^ with->decoding.sign;
 }
 
-static uint8_t get_code(const uint8_t *packed, size_t element, unsigned bits) {
-    size_t codes_per_byte = 8 / bits;
-    unsigned shift = (unsigned)(element % codes_per_byte) * bits;
-    return (uint8_t)(((unsigned)packed[element / codes_per_byte] >> shift) & ((1u << bits) - 1));
-}
-
-/* Unpack codes from any element on; other bits are zero. */
-static void unpack_codes(const caq_job *job, size_t element, size_t count, unsigned bits,
-                         const uint8_t *packed, uint8_t *codes) {
-    size_t codes_per_byte = 8 / bits;
-    for (; count && element % codes_per_byte; count--)
-        *codes++ = get_code(packed, element++, bits);
-    size_t bytes = count / codes_per_byte;
-    job->kernels->unpack(packed + element / codes_per_byte, bytes, bits, codes);
-    for (size_t i = bytes * codes_per_byte; i < count; i++)
-        codes[i] = get_code(packed, element + i, bits);
-}
-
 /* Have a piece's scales and zero points in the tile, and return where there. Where blocks span rows, those
  * of the row are loaded, as far as count elements go, and stay for the rows below. */
-static size_t load_parameters(decoder *with, piece piece, size_t count) {
+static size_t load_parameters(decoder *with, caq_piece piece, size_t count) {
     const caq_job *job = with->job;
     size_t offset = piece.block - with->loaded.block; /* huge if it lies before */
     if (offset < with->loaded.blocks && piece.blocks <= with->loaded.blocks - offset)
@@ -103,7 +49,7 @@ static size_t load_parameters(decoder *with, piece piece, size_t count) {
     if (job->rows > 1) {
         size_t of_row = job->blocks[job->axes - 1], length = job->length[job->axes - 1];
         piece.blocks = smaller(of_row - piece.block % of_row, count / length + 2);
-        piece.blocks = smaller(piece.blocks, TILE_BLOCKS);
+        piece.blocks = smaller(piece.blocks, CAQ_TILE_BLOCKS);
     }
     with->loaded = piece;
     caq_load_scales(job, with->scales, piece, with->tile->scale);
@@ -113,10 +59,10 @@ static size_t load_parameters(decoder *with, piece piece, size_t count) {
 
 /* Decode `length` elements of each of so many blocks in each row, whose parameters are in the tile from `at`
  * on: as far as the kernel can read packed codes, then by way of the tile's codes. */
-static void decode_rows(decoder *with, size_t rows, piece piece, size_t at, size_t element,
+static void decode_rows(decoder *with, size_t rows, caq_piece piece, size_t at, size_t element,
                         uint8_t *target) {
     const caq_job *job = with->job;
-    tile *tile = with->tile;
+    caq_tile *tile = with->tile;
     size_t codes_per_byte = 8 / with->bits, size = with->size, length = piece.length;
     size_t direct =
         caq_count_direct(job, with->bits, job->kernels->step, rows, piece.blocks, length, element);
@@ -134,8 +80,8 @@ static void decode_rows(decoder *with, size_t rows, piece piece, size_t at, size
             size_t most =
                 length <= TILE_CODES ? smaller(piece.blocks - block, TILE_CODES / length) : 1;
             size_t elements = smaller(length - part, TILE_CODES);
-            unpack_codes(job, element + done, most * elements, with->bits, with->packed,
-                         tile->codes);
+            caq_unpack_codes(job, element + done, most * elements, with->bits, with->packed,
+                             tile->codes);
             with->to->decode(tile->codes, 1, 0, most, elements, tile->scale + at + block,
                              tile->zero + at + block, &with->decoding, target + done * size, 0);
             done += most * elements;
@@ -155,8 +101,8 @@ static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t 
     size_t rows = caq_count_together(job, job->kernels->step, length, first / job->row);
     if (rows == 1 || first % job->row || count / rows < job->row)
         return 0;
-    for (size_t column = 0; column < job->row; column += TILE_BLOCKS) {
-        piece piece = next_piece(job, first + column, job->row - column);
+    for (size_t column = 0; column < job->row; column += CAQ_TILE_BLOCKS) {
+        caq_piece piece = caq_piece_at(job, first + column, job->row - column);
         decode_rows(with, rows, piece, load_parameters(with, piece, piece.blocks), first + column,
                     target + column * with->size);
     }
@@ -171,7 +117,7 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
     caq_format_info format = caq_describe_format(job->format);
     decoder with = {.job = job,
                     .to = job->kernels - job->source + target,
-                    .decoding = describe_decoding(format),
+                    .decoding = caq_describe_decoding(format),
                     .bits = format.bits,
                     .size = source_size(target),
                     .stream = caq_goes_past(job->kernels, count * source_size(target)),
@@ -185,26 +131,11 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
         done = HAS_VECTORS ? decode_columns(&with, first, count, to) : 0;
         if (done)
             continue;
-        piece piece = next_piece(job, first, count);
+        caq_piece piece = caq_piece_at(job, first, count);
         decode_rows(&with, 1, piece, load_parameters(&with, piece, count), first, to);
         done = piece.blocks * piece.length;
     }
     if (with.stream)
         job->kernels->publish();
-    return CAQ_OK;
-}
-
-caq_status caq_unpack(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
-                      uint8_t *codes) {
-    if (!has_elements(job, first, count))
-        return CAQ_BAD_ARGUMENT;
-    caq_format_info format = caq_describe_format(job->format);
-    if (format.bits != 8)
-        unpack_codes(job, first, count, format.bits, packed, codes);
-    for (size_t i = 0; format.bits == 8 && i < count; i++)
-        codes[i] = packed[first + i];
-    unsigned sign = format.is_signed ? 1u << (format.bits - 1) : 0;
-    for (size_t i = 0; i < count; i++)
-        codes[i] = (uint8_t)((codes[i] ^ sign) - sign);
     return CAQ_OK;
 }

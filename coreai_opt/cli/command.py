@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from coreai_opt._version import __version__
 from coreai_opt.cli import compare, completion, dequantize, inspect, quantize
+from coreai_opt.cli.console import StdoutError, flush_stdout, open_closed_streams
 from coreai_opt.cli.messages import for_command
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
 from coreai_opt.exceptions import BackendMismatchError, QualityError
@@ -19,6 +20,8 @@ from coreai_opt.exceptions import BackendMismatchError, QualityError
 EXIT_QUALITY = 1
 EXIT_INTERRUPTED = 130
 """What a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
+EXIT_READER_LEFT = 141
+"""What a shell reports for a process whose output nobody reads any more: 128 + SIGPIPE."""
 
 # What the layers below raise for input, files and options that cannot be used. Anything else is a
 # defect of this package and keeps its traceback.
@@ -79,8 +82,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0, 1 where an output has less SQNR than it must, 2 after an error (both one
-        line on stderr), 130 after Ctrl-C.
+        line on stderr), 130 after Ctrl-C, 141 where the reader of its output has left.
     """
+    open_closed_streams()
+    try:
+        try:
+            return _run_command(arguments)
+        finally:
+            flush_stdout()
+    except StdoutError as error:
+        if error.reader_left:
+            return EXIT_READER_LEFT
+        say("error", for_command(error))
+        return EXIT_ERROR
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     options = make_parser().parse_args(arguments)
     logger = logging.getLogger("coreai_opt")
     handler = _OneLineHandler()

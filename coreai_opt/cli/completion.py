@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 from typing import Any
 
+from coreai_opt.cli.console import print_text
 from coreai_opt.cli.parser import Parser, Subcommands
 
 SHELLS = ("bash", "zsh", "fish")
@@ -67,7 +68,7 @@ def print_completion(parser: Parser, shell: str) -> None:
         for end, offer in offers.items():
             if str(action.metavar).endswith(end):
                 action.complete = offer  # type: ignore[attr-defined]  # where shtab looks
-    print(shtab.complete(parser, shell))
+    print_text(shtab.complete(parser, shell))
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

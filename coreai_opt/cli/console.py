@@ -5,27 +5,118 @@ rich is imported when something is printed: ``coreai-opt --help`` should not wai
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.planning.plan import FrontierPoint, QuantizationPlan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from coreai_opt.evaluation.output_comparison import OutputComparison
     from coreai_opt.reports.records import WeightRecord
 
 
+class StdoutError(Exception):
+    """Stdout took no more.
+
+    Attributes:
+        reader_left: whether that is because the program that read it has ended, as ``head`` does.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"stdout: {error.strerror}")
+        self.reader_left = error.errno == errno.EPIPE
+
+
+class _Stdout:
+    """``sys.stdout``; it spells what its encoding lacks, and says what it was that failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        encoding = self._stream.encoding or "utf-8"
+        spelled = text.encode(encoding, "backslashreplace").decode(encoding)
+        with _told():
+            return self._stream.write(spelled)
+
+    def flush(self) -> None:
+        with _told():
+            self._stream.flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StdoutError(error) from error
+
+
 def stdout() -> Console:
-    """Return a console on stdout: tables fit a terminal, and are never cut or wrapped in a pipe."""
+    """Return a console on stdout: tables fit a terminal, and are never cut or wrapped in a pipe.
+
+    Printing to it raises StdoutError where stdout takes no more.
+    """
     from rich.console import Console  # noqa: PLC0415
 
     width = None if sys.stdout.isatty() else 10_000
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+    file = cast("TextIO", _Stdout(sys.stdout))
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is, and a line break; raise StdoutError where stdout takes no more."""
+    _Stdout(sys.stdout).write(f"{text}\n")
+
+
+def flush_stdout() -> None:
+    """Write what is left to be written, which Python would do, and complain of, at its end.
+
+    Raises:
+        StdoutError: stdout took no more; the rest is dropped.
+    """
+    try:
+        _Stdout(sys.stdout).flush()
+    except StdoutError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
+
+
+@contextmanager
+def told_of(path: Path | None) -> Iterator[None]:
+    """Add to a StdoutError of the block that the asset at ``path``, if any, is written."""
+    try:
+        yield
+        flush_stdout()
+    except StdoutError as error:
+        if path is not None:
+            error.add_note(f"{path} is written")
+        raise
+
+
+def open_closed_streams() -> None:
+    """Open ``/dev/null`` for standard streams that are closed, before a file gets their number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def print_table(

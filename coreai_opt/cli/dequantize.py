@@ -7,6 +7,7 @@ from pathlib import Path
 from coreai_opt.cli.console import (
     change,
     stdout,
+    told_of,
 )
 from coreai_opt.cli.parser import (
     Subcommands,
@@ -74,9 +75,11 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
         program.save_asset(path, metadata=asset.metadata)
+        size_after = asset_bytes(path)
     dequantized = before.quantized - after.quantized
     if not dequantized:
         logger.warning("no weight was dequantized; %s decodes to what %s does", output, source)
-    console = stdout()
-    console.print(f"weights  {dequantized} dequantized, {after.quantized} skipped")
-    console.print(f"file     {change(size_before, asset_bytes(output))}")
+    with told_of(output):
+        console = stdout()
+        console.print(f"weights  {dequantized} dequantized, {after.quantized} skipped")
+        console.print(f"file     {change(size_before, size_after)}")

@@ -6,6 +6,7 @@ The API says ``qscheme must be QScheme.SYMMETRIC``; who typed ``--qscheme asymme
 
 import re
 
+from coreai_opt.cli.console import StdoutError
 from coreai_opt.settings.settings import SETTINGS
 
 _OPTIONS = {name: f"--{name.replace('_', '-')}" for name in (*SETTINGS, "importance", "min_sqnr")}
@@ -37,5 +38,7 @@ def _text(error: BaseException | str) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
         return f"{error.filename}: {error.strerror}"
     # Core AI says "failed to persist …" and keeps why (a full disk, say) in the cause.
-    cause = f": {error.__cause__}" if error.__cause__ else ""
-    return f"{error}{cause}" if str(error) else type(error).__name__
+    is_told = isinstance(error, StdoutError)
+    cause = f": {error.__cause__}" if error.__cause__ and not is_told else ""
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{error}{cause}{notes}" if str(error) else type(error).__name__

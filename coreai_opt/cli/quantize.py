@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import change, print_comparisons, print_frontier, progress_bar, stdout
+from coreai_opt.cli.console import (
+    change,
+    print_comparisons,
+    print_frontier,
+    progress_bar,
+    stdout,
+    told_of,
+)
 from coreai_opt.cli.parser import (
     Subcommands,
     add_force,
@@ -26,6 +33,7 @@ from coreai_opt.coreai_utils import compare_programs, quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
+    SUFFIX,
     asset_bytes,
     check_destination,
     check_space,
@@ -413,14 +421,16 @@ def quantize(
             path = outputs.enter_context(replacing(destination, force=force))
             program.save_asset(path, metadata=asset.metadata)
             _check_size(path, goal.target_size)
+            size_after = asset_bytes(path)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
             write_text(report, _REPORTS[report.suffix](records))
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized")
-    _print_summary(before, after, records if dry_run else None)
-    if destination is not None:
-        stdout().print(f"file     {change(size, asset_bytes(destination))}")
-    stdout().print(f"time     {time.perf_counter() - started:.2f} s")
+    with told_of(destination):
+        _print_summary(before, after, records if dry_run else None)
+        if destination is not None:
+            stdout().print(f"file     {change(size, size_after)}")
+        stdout().print(f"time     {time.perf_counter() - started:.2f} s")
 
 
 def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> None:
@@ -461,6 +471,8 @@ def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
     if path.is_dir():
         raise ValueError(f"{option} must be a file; {path} is a folder")
+    if any(folder.suffix == SUFFIX for folder in path.absolute().parents):
+        raise ValueError(f"{option} must not be in a model asset, as {path} is")
 
 
 def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:

@@ -1,7 +1,7 @@
-"""Assets on disk: load one whose bytes are sound, write one without ever losing another.
+"""Assets on disk: load one that Core AI can open, write one without ever losing anything else.
 
-An ``.aimodel`` is a folder; Core AI keeps the program in ``main.mlirb`` and its SHA-256 in
-``main.hash``.
+An ``.aimodel`` is a folder; Core AI keeps the program in ``main.mlirb``, its SHA-256 in
+``main.hash``, and who made it in ``metadata.json``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import difflib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,26 +26,33 @@ if TYPE_CHECKING:
 SUFFIX = ".aimodel"
 _PROGRAM = "main.mlirb"
 _DIGEST = "main.hash"
+_METADATA = "metadata.json"
 _BYTECODE_MAGIC = b"ML\xefR"
+
+_OWN_FILES = {_PROGRAM, _DIGEST, _METADATA}
+_DERIVED = {".odix", ".debuginfo"}
+"""What Core AI makes of a program and keeps beside it; of no use beside another program."""
 
 
 def load_asset(path: Path) -> AIModelAsset:
     """Load an asset whose program can be opened.
 
-    Core AI 1.0.0b3 ends the whole process on a program file that is missing or damaged, so the file
-    is checked before it is handed over.
+    Core AI 1.0.0b3 ends the whole process on a program file that is missing, damaged or written by
+    coreai-core 1.0.0b1. So the file is checked against its digest before it is handed over; where
+    there is no digest, or the metadata do not say who made it, another process opens it first.
 
     Args:
         path: the asset's folder.
 
     Raises:
-        ValueError: there is no asset there, or it is damaged.
+        ValueError: there is no asset there, or it is damaged, or Core AI cannot open it.
     """
     from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
 
     if not path.is_dir():
         raise ValueError(f"{path} {_what_is_there(path)}")
-    _check_program(path)
+    _check_is_utf8(path)
+    has_digest = _check_program(path)
     try:
         asset = AIModelAsset.load(path)
         asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
@@ -50,6 +60,8 @@ def load_asset(path: Path) -> AIModelAsset:
         raise ValueError(
             f"{path} is damaged: its metadata cannot be read ({error}); {_ANEW}"
         ) from None
+    if not (has_digest and _has_producer(path)):
+        _check_opens(path)
     return asset
 
 
@@ -70,10 +82,12 @@ def check_destination(path: Path, *, force: bool) -> None:
     """
     if path.suffix != SUFFIX:
         raise ValueError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
+    _check_is_utf8(path)
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} to: make it first")
     if os.path.lexists(path) and not force:
         raise ValueError(f"{path} exists; use --force to replace it")
+    _check_holds_nothing_else(path)
 
 
 def check_space(path: Path, size: int) -> None:
@@ -115,12 +129,14 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
 
     Raises:
         OSError: it cannot be moved there; without ``force`` also where there is an asset by now.
+        ValueError: by now there are other files in what would be replaced.
     """
     with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
         new = Path(staging, path.name)
         yield new
         with _alone_in(path.parent):
             if force:
+                _check_holds_nothing_else(path)
                 # Outside ``staging``, which is emptied whatever happens.
                 _swap(path, new, Path(f"{staging}.old"), Path(staging, "old"))
             else:
@@ -163,6 +179,37 @@ def _swap(path: Path, new: Path, aside: Path, discarded: Path) -> None:
 _ANEW = "copy it, or convert the model, once more"
 
 
+def _check_is_utf8(path: Path) -> None:
+    """Raise ValueError for a path on which Core AI 1.0.0b3 ends the process."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"Core AI cannot use the path {path.absolute()}, which is not UTF-8: rename what it "
+            "goes through"
+        ) from None
+
+
+def _check_holds_nothing_else(path: Path) -> None:
+    """Raise ValueError where replacing an asset would remove files that are not part of it.
+
+    Of a symbolic link only the link is replaced.
+    """
+    if path.is_symlink() or not path.is_dir():
+        return
+    others = sorted(
+        entry.name
+        for entry in path.iterdir()
+        if entry.name not in _OWN_FILES and entry.suffix not in _DERIVED
+    )
+    if others:
+        more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+        raise ValueError(
+            f"{path} holds {', '.join(others[:3])}{more}, which is no part of a model asset and "
+            "would be lost if it were replaced: move that elsewhere, or write to another path"
+        )
+
+
 def _what_is_there(path: Path) -> str:
     """Say what is at a path where a folder should be."""
     if path.exists():
@@ -172,7 +219,8 @@ def _what_is_there(path: Path) -> str:
     return f"does not exist, did you mean {' or '.join(near)}?" if near else "does not exist"
 
 
-def _check_program(path: Path) -> None:
+def _check_program(path: Path) -> bool:
+    """Check the program against its digest, and return whether there is one."""
     program = path / _PROGRAM
     if not program.is_file():
         raise ValueError(f"{path} is not a model asset: it holds no {_PROGRAM}")
@@ -181,5 +229,33 @@ def _check_program(path: Path) -> None:
         if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
             raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
         file.seek(0)
-        if digest.is_file() and hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
+        if not digest.is_file():
+            return False
+        if hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
             raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
+    return True
+
+
+def _has_producer(path: Path) -> bool:
+    """Return whether the metadata say who made the asset; coreai-core 1.0.0b1 left that out."""
+    try:
+        metadata = json.loads((path / _METADATA).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(metadata, dict) and bool(metadata.get("producer"))
+
+
+_OPEN = (
+    "import sys; from coreai.authoring import AIModelAsset; AIModelAsset.load(sys.argv[1]).program"
+)
+
+
+def _check_opens(path: Path) -> None:
+    """Raise ValueError where Core AI ends the process that opens the program, which is another."""
+    command = [sys.executable, "-P", "-c", _OPEN, str(path)]
+    opened = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    if opened.returncode < 0:
+        raise ValueError(
+            f"Core AI cannot open {path}, which is damaged or was written by coreai-core 1.0.0b1: "
+            f"{_ANEW}"
+        )

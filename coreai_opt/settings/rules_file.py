@@ -20,8 +20,8 @@ def load_rules(path: Path) -> list[Rule]:
         OSError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
+        # Editors on Windows put a byte order mark in front, which TOML does not have.
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file: {error}") from None
     tables = content.pop("rule", [])

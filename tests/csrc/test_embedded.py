@@ -37,7 +37,7 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-sizes = load(CSRC / "sizes.py")
+sizes = load(CSRC / "tools" / "sizes.py")
 CORTEX_M = [name for name, processor in sizes.PROCESSORS.items() if processor.board]
 DOCS = (ROOT / "docs" / "embedded.md").read_text()
 
@@ -297,7 +297,7 @@ def test_the_amalgamation_is_the_library(name: str, tmp_path: Path) -> None:
     """Two files in a folder of their own compile alone, and give the golden digests."""
     compiler, emulator = AMALGAMATED[name]
     need(compiler[0], *emulator)
-    run(sys.executable, CSRC / "amalgamate.py", tmp_path)
+    run(sys.executable, CSRC / "tools" / "amalgamate.py", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coreai_quant.c", "coreai_quant.h"]
     flags = [flag for flag in WARNINGS if not flag.startswith("-I")]
     golden = ROOT / "tests" / "golden" / "golden.c"
@@ -314,7 +314,7 @@ def test_the_zephyr_snippet(tmp_path: Path) -> None:
     blocks = re.findall(r"```cmake\n(.+?)```", DOCS, re.DOTALL)
     (snippet,) = [block for block in blocks if "target_sources(app" in block]
     (tmp_path / "src").mkdir()
-    run(sys.executable, CSRC / "amalgamate.py", tmp_path / "src")
+    run(sys.executable, CSRC / "tools" / "amalgamate.py", tmp_path / "src")
     (tmp_path / "src" / "main.c").write_text(
         '#include "coreai_quant.h"\n'
         '#if CAQ_TILE_BLOCKS != 32\n#error "not what the docs say"\n#endif\n'

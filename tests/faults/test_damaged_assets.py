@@ -3,6 +3,7 @@
 Arrays that come from files, too.
 """
 
+import base64
 import hashlib
 import shutil
 import subprocess
@@ -91,6 +92,50 @@ def test_damage_that_the_digest_agrees_with_does_not_reach_the_output(
             assert contents(output) == contents(MODEL)
         shutil.rmtree(output)
     assert ended > 0
+
+
+def test_a_program_that_is_cut_short_and_has_no_digest(asset: Path) -> None:
+    whole = (asset / "main.mlirb").read_bytes()
+    (asset / "main.hash").unlink()
+    for length in (4, 100, len(whole) // 2, len(whole) - 1):
+        (asset / "main.mlirb").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=f"Core AI cannot open {asset}, which is damaged"):
+            assets.load_asset(asset)
+
+
+def test_an_asset_without_digest_or_producer_can_be_whole(asset: Path) -> None:
+    (asset / "main.hash").unlink()
+    (asset / "metadata.json").write_text('{"assetVersion": "2.0"}')
+    assert len(find_weights(assets.load_asset(asset).program, 1024)) == 7
+
+
+OLD_PROGRAM = """
+    TUzvUg1NTElSMjIuMC4wZ2l0AAEZBQMHAwUFBwEHCw8TAzslBwEbEx8PDxMLCwsLDw8TCwMLCxMTExMBBxsXBwKPBQ
+    MBAAVBAWgKoCYLAwcLAwkTCwMLAw0JAwMPCwELAxULAxcTCwMZAxEFExcbAwMXGwUHFxsFLRcbBwsFBQ0CAgU9AwED
+    AQ0EPQUBUB0BBwQtAwEFA1AfAwcEGQMDBwMDIQAFBCMDAQYDAQUBANUVBQULBRknJSkRD2FpY29kZQBidWlsdGluAH
+    NlcmlhbGl6YXRpb24uYXNzZXQAZGF0YWZsb3cuZ3JhcGhfdjEAZGF0YWZsb3cub3V0cHV0X3YxAGFpY29kZS5uYW1l
+    AHgAbWFpbgB5AC0ACB0FBQEHEwUBAQ0BDwEREw==
+"""
+"""``y = x`` as coreai-core 1.0.0b1 saves it."""
+
+
+def test_an_asset_of_the_first_beta(tmp_path: Path) -> None:
+    """Core AI 1.0.0b3 ends the process on it, which has a digest that agrees."""
+    (asset := tmp_path / "old.aimodel").mkdir()
+    program = base64.b64decode(OLD_PROGRAM)
+    (asset / "main.mlirb").write_bytes(program)
+    (asset / "main.hash").write_bytes(hashlib.sha256(program).digest())
+    (asset / "metadata.json").write_text('{"assetVersion": "2.0"}')
+    for command in (["inspect", asset], ["quantize", asset, "out.aimodel", "--dtype", "int8"]):
+        done = subprocess.run(
+            [COMMAND, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"coreai-opt: error: Core AI cannot open {asset}, which is damaged or was written by "
+            "coreai-core 1.0.0b1: copy it, or convert the model, once more\n"
+        )
+    assert list(tmp_path.iterdir()) == [asset]
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

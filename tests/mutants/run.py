@@ -109,7 +109,7 @@ def selection(file: str) -> Selection:
     """Return the tests that have to notice a mutant of ``file``, the fastest first."""
     if file.startswith("reference/"):
         return CONTRACT
-    if file.startswith("csrc/arm/"):
+    if file == "csrc/kernels/neon.c":
         return (C_LIBRARY, "-k", "neon")
     if file.startswith("csrc/"):
         return (*ARRAY, C_LIBRARY, "-k", "not aarch64")
@@ -135,11 +135,11 @@ def processor_flags() -> frozenset[str]:
 
 def why_not_here(mutant: Mutant) -> str:
     """Return why a mutant cannot be tried on this machine, or nothing."""
-    if mutant.file.startswith("csrc/x86/"):
+    if mutant.file in {"csrc/kernels/avx2.c", "csrc/kernels/avx512.c"}:
         needed = "avx512bw" if "avx512" in mutant.file else "avx2"
         if platform.machine() != "x86_64" or needed not in processor_flags():
             return f"the processor lacks {needed}"
-    if mutant.file.startswith("csrc/arm/") and shutil.which(NEON_COMPILER) is None:
+    if mutant.file == "csrc/kernels/neon.c" and shutil.which(NEON_COMPILER) is None:
         return f"{NEON_COMPILER} is not installed"
     return ""
 

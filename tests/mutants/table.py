@@ -47,7 +47,7 @@ def _mutants(file: str, *edits: tuple[str, str, str, str]) -> tuple[Mutant, ...]
 
 
 _SCALES = _mutants(
-    "csrc/scales_template.h",
+    "csrc/templates/scales.h",
     (
         "smallest-scale-f32",
         "0x1.000008p-128f, FLT_MAX",
@@ -241,40 +241,6 @@ _FORMATS = _mutants(
     ("int2-signed", "{.bits = 2, .is_signed = 1}", "{.bits = 2}", "INT2 is signed"),
 )
 
-_TILE = _mutants(
-    "csrc/tile.h",
-    (
-        "e5m2-f16-divisor",
-        "largest / 16.0f",
-        "largest / 8.0f",
-        "with float16 scales E5M2 aims at 3584",
-    ),
-    (
-        "symmetric-q",
-        "return (1 << (format.bits - 1)) - 1;",
-        "return 1 << (format.bits - 1);",
-        "Q is 2^(n-1) - 1",
-    ),
-    (
-        "asymmetric-l",
-        "return (1 << format.bits) - 1;",
-        "return (1 << format.bits) - 2;",
-        "L is 2^n - 1",
-    ),
-    (
-        "asymmetric-shift",
-        "is_asymmetric(job) ? -(1 << (format.bits - 1))",
-        "is_asymmetric(job) ? -symmetric_max(format)",
-        "asymmetric INT is UINT shifted by 2^(n-1)",
-    ),
-    (
-        "uint-zero",
-        "if (!format.is_signed)",
-        "if (!format.is_signed && is_asymmetric(job))",
-        "symmetric UINT has the zero point Q",
-    ),
-)
-
 _FLOAT_BITS = _mutants(
     "csrc/float_bits.h",
     (
@@ -316,16 +282,16 @@ _FLOAT_BITS = _mutants(
 )
 
 _KERNELS = _mutants(
-    "csrc/kernels_template.h",
+    "csrc/templates/source_type.h",
     (
         "absmax-sign",
-        "return VECTOR(and)(bits, VECTOR(set_i)(IS_HALF ? 0x7FFF7FFF : INT32_MAX));",
+        "return v_and(bits, v_set_i(IS_HALF ? 0x7FFF7FFF : INT32_MAX));",
         "return bits;",
         "absmax is of magnitudes",
     ),
     (
         "range-sides",
-        "return side ? VECTOR(xor)(bits, VECTOR(set_i)(signs)) : bits;",
+        "return side ? v_xor(bits, v_set_i(signs)) : bits;",
         "return bits;",
         "a range has two ends",
     ),
@@ -335,43 +301,10 @@ _KERNELS = _mutants(
         "padded[i] = (ELEMENT)0x4000;",
         "what fills a vector up changes no statistic",
     ),
-    (
-        "zero-point-before-rounding",
-        "VECTOR(add_i)(VECTOR(round)(VECTOR(mul)(LOAD(p), reciprocal)), zero)",
-        "VECTOR(round)(VECTOR(add)(VECTOR(mul)(LOAD(p), reciprocal), VECTOR(add)("
-        "VECTOR(from_bits)(VECTOR(add_i)(zero, VECTOR(set_i)(0x4B000000))), "
-        "VECTOR(set_f)(-0x1p23f))))",
-        "the product is rounded before the zero point is added",
-    ),
-    (
-        "float-saturation",
-        "magnitude = VECTOR(lesser)(magnitude, VECTOR(set_f)(to->saturation));",
-        "",
-        "FP codes saturate",
-    ),
-    (
-        "float-subnormal",
-        "binade = VECTOR(max)(binade, VECTOR(set_i)(to->smallest));",
-        "",
-        "FP codes have subnormals",
-    ),
-    (
-        "float-binade",
-        "VECTOR(add_i)(VECTOR(sub_i)(sum, adder), VECTOR(shift_down)(below, to->dropped))",
-        "VECTOR(sub_i)(sum, adder)",
-        "an FP code counts the codes of the binades below",
-    ),
-    (
-        "sign-of-zero",
-        "vi sign = VECTOR(and)(bits, VECTOR(set_i)(INT32_MIN));",
-        "vi sign = VECTOR(and)(bits, VECTOR(sub_i)(VECTOR(set_i)(0), code));"
-        " sign = VECTOR(and)(sign, VECTOR(set_i)(INT32_MIN));",
-        "FP codes keep the sign of zero",
-    ),
 )
 
 _REDUCE = _mutants(
-    "csrc/reduce_template.h",
+    "csrc/templates/reduce.h",
     (
         "block-stride",
         "KERNEL(load_bits)(p + row * stride)",
@@ -404,36 +337,36 @@ _REDUCE = _mutants(
     ),
     (
         "elements-behind",
-        "VECTOR(and)(KERNEL(load_bits)(p + i), rest)",
+        "v_and(KERNEL(load_bits)(p + i), rest)",
         "KERNEL(load_bits)(p + i)",
         "elements behind a block do not count",
     ),
     (
         "even-columns",
-        "VECTOR(from_bits)(VECTOR(shift_up)(found, 16))",
-        "VECTOR(from_bits)(VECTOR(shift_up)(found, 0))",
+        "v_from_bits(v_shift_up(found, 16))",
+        "v_from_bits(v_shift_up(found, 0))",
         "of two columns of 16 bits each has its own statistic",
     ),
     (
         "rows-of-statistics",
-        "PART(_raise)(stats[k] + first, found[k])",
-        "VECTOR(store_i)(stats[k] + first, found[k])",
+        "REDUCER(raise)(stats[k] + first, found[k])",
+        "v_store_i(stats[k] + first, found[k])",
         "a column's statistics are over all its rows",
     ),
 )
 
 _ENCODE = _mutants(
-    "csrc/encode_template.h",
+    "csrc/templates/encode.h",
     (
         "zero-of-column",
-        "VECTOR(load_i)(zero + i + v * LANES);",
-        "VECTOR(load_i)(zero + i);",
+        "v_load_i(zero + i + v * LANES);",
+        "v_load_i(zero + i);",
         "every column has a zero point of its own",
     ),
     (
         "scale-of-last-columns",
-        "VECTOR(set_f)(reciprocal[i])",
-        "VECTOR(set_f)(reciprocal[0])",
+        "v_set_f(reciprocal[i])",
+        "v_set_f(reciprocal[0])",
         "every column has a scale of its own",
     ),
     (
@@ -444,8 +377,8 @@ _ENCODE = _mutants(
     ),
     (
         "zero-of-block",
-        "VECTOR(set_i)(zero[block]), to,",
-        "VECTOR(set_i)(zero[0]), to,",
+        "v_set_i(zero[block]), to,",
+        "v_set_i(zero[0]), to,",
         "every block has a zero point of its own",
     ),
     (
@@ -456,8 +389,8 @@ _ENCODE = _mutants(
     ),
     (
         "tail-of-block",
-        "PART(_few)(p + i, length - i, reciprocal, zero, to, codes + i);",
-        "PART(_few)(p + i, length - i - 1, reciprocal, zero, to, codes + i);",
+        "ENCODER(few)(p + i, length - i, reciprocal, zero, to, codes + i);",
+        "ENCODER(few)(p + i, length - i - 1, reciprocal, zero, to, codes + i);",
         "the last elements of a block are encoded",
     ),
 )
@@ -465,87 +398,15 @@ _ENCODE = _mutants(
 _QUANTIZE = _mutants(
     "csrc/quantize.c",
     (
-        "axis-stride",
-        "stride *= job->blocks[axis] * job->length[axis];",
-        "stride *= job->blocks[axis];",
-        "strides of merged axes",
-    ),
-    (
         "range-has-zero",
         "tile->above[i] = tile->below[i] = 0;",
         "tile->above[i] = tile->below[i] = 0x3F000000;",
         "an asymmetric range includes zero",
     ),
-    (
-        "step-of-codes",
-        ".adder = dropped * (1 << 23)",
-        ".adder = (dropped - 1) * (1 << 23)",
-        "the step of FP codes in a binade",
-    ),
-    (
-        "float-bias",
-        ".smallest = (128 - format.bias) * (1 << 23)",
-        ".smallest = (127 - format.bias) * (1 << 23)",
-        "FP codes are subnormal from 2^(1 - bias) down",
-    ),
-    (
-        "float-sign-place",
-        ".sign_down = 32 - format.bits",
-        ".sign_down = 24",
-        "the sign of an FP4 code is bit 3",
-    ),
-    (
-        "nibble-order-at-edges",
-        "(unsigned)(element % codes_per_byte) * bits",
-        "(unsigned)(codes_per_byte - 1 - element % codes_per_byte) * bits",
-        "the first code is in the lowest bits",
-    ),
-    (
-        "neighbours-in-a-byte",
-        "(*byte & ~mask)",
-        "0",
-        "rows that share a byte leave each other's codes alone",
-    ),
-    (
-        "unused-bits",
-        "put_code(packed, element, bits, 0);",
-        "put_code(packed, element, bits, 1);",
-        "unused bits of the last byte are zero",
-    ),
-    (
-        "symmetric-largest",
-        ": symmetric_zero(job) + symmetric_max(format);",
-        ": asymmetric_levels(format);",
-        "symmetric codes are clipped to -Q .. Q",
-    ),
-    (
-        "code-offset",
-        "is_float(format) ? 0 : (uint8_t)offset",
-        "0",
-        "stored INT codes are two's complement",
-    ),
-    (
-        "join-threads",
-        "tile->below[i] = below[block + i]",
-        "tile->below[i] = 0",
-        "the scale of what was measured in parts knows both ends",
-    ),
-    (
-        "columns-behind-steps",
-        "tile->reciprocal + first",
-        "tile->reciprocal",
-        "what is encoded by way of the tile has its own scales",
-    ),
-    (
-        "rows-of-tile-codes",
-        "tile->codes + row * count",
-        "tile->codes",
-        "rows by way of the tile have codes of their own",
-    ),
 )
 
 _TOGETHER = _mutants(
-    "csrc/together.h",
+    "csrc/direct.h",
     (
         "bytes-of-steps",
         "% (8 / bits))",
@@ -566,15 +427,211 @@ _TOGETHER = _mutants(
     ),
 )
 
+_CODES = _mutants(
+    "csrc/codes.h",
+    (
+        "e5m2-f16-divisor",
+        "largest / 16.0f",
+        "largest / 8.0f",
+        "with float16 scales E5M2 aims at 3584",
+    ),
+    (
+        "symmetric-q",
+        "return (1 << (format.bits - 1)) - 1;",
+        "return 1 << (format.bits - 1);",
+        "Q is 2^(n-1) - 1",
+    ),
+    (
+        "asymmetric-l",
+        "return (1 << format.bits) - 1;",
+        "return (1 << format.bits) - 2;",
+        "L is 2^n - 1",
+    ),
+    (
+        "asymmetric-shift",
+        "is_asymmetric(job) ? -(1 << (format.bits - 1))",
+        "is_asymmetric(job) ? -symmetric_max(format)",
+        "asymmetric INT is UINT shifted by 2^(n-1)",
+    ),
+    (
+        "uint-zero",
+        "if (!format.is_signed)",
+        "if (!format.is_signed && is_asymmetric(job))",
+        "symmetric UINT has the zero point Q",
+    ),
+    (
+        "symmetric-largest",
+        ": symmetric_zero(job) + symmetric_max(format);",
+        ": asymmetric_levels(format);",
+        "symmetric codes are clipped to -Q .. Q",
+    ),
+)
+
+_ENCODINGS = _mutants(
+    "csrc/codes.c",
+    (
+        "step-of-codes",
+        ".adder = dropped * (1 << 23)",
+        ".adder = (dropped - 1) * (1 << 23)",
+        "the step of FP codes in a binade",
+    ),
+    (
+        "float-bias",
+        ".smallest = (128 - format.bias) * (1 << 23)",
+        ".smallest = (127 - format.bias) * (1 << 23)",
+        "FP codes are subnormal from 2^(1 - bias) down",
+    ),
+    (
+        "float-sign-place",
+        ".sign_down = 32 - format.bits",
+        ".sign_down = 24",
+        "the sign of an FP4 code is bit 3",
+    ),
+    (
+        "code-offset",
+        "(uint8_t)integer_offset(job)",
+        "0",
+        "stored INT codes are two's complement",
+    ),
+    (
+        "decode-sign",
+        "is_float(format) || format.is_signed ?",
+        "is_float(format) ?",
+        "INT codes decode with their sign",
+    ),
+)
+
+_TO_CODES = _mutants(
+    "csrc/templates/to_codes.h",
+    (
+        "zero-point-before-rounding",
+        "v_add_i(v_round(v_mul(w, reciprocal)), zero)",
+        "v_round(v_add(v_mul(w, reciprocal), v_add("
+        "v_from_bits(v_add_i(zero, v_set_i(0x4B000000))), "
+        "v_set_f(-0x1p23f))))",
+        "the product is rounded before the zero point is added",
+    ),
+    (
+        "clip-largest",
+        "b_lesser(b_narrow(codes), b_set(to->largest))",
+        "b_narrow(codes)",
+        "codes are clipped at the top",
+    ),
+    (
+        "float-saturation",
+        "magnitude = v_lesser(magnitude, v_set_f(to->saturation));",
+        "",
+        "FP codes saturate",
+    ),
+    (
+        "float-subnormal",
+        "binade = v_max(binade, v_set_i(to->smallest));",
+        "",
+        "FP codes have subnormals",
+    ),
+    (
+        "float-binade",
+        "v_add_i(v_sub_i(sum, adder), v_shift_down(below, to->dropped))",
+        "v_sub_i(sum, adder)",
+        "an FP code counts the codes of the binades below",
+    ),
+    (
+        "sign-of-zero",
+        "vi sign = v_and(bits, v_set_i(INT32_MIN));",
+        "vi sign = v_and(bits, v_sub_i(v_set_i(0), code)); sign = v_and(sign, v_set_i(INT32_MIN));",
+        "FP codes keep the sign of zero",
+    ),
+)
+
+_GEOMETRY = _mutants(
+    "csrc/geometry.c",
+    (
+        "axis-stride",
+        "stride *= job->blocks[axis] * job->length[axis];",
+        "stride *= job->blocks[axis];",
+        "strides of merged axes",
+    ),
+)
+
+_PACKING = _mutants(
+    "csrc/packing.c",
+    (
+        "nibble-order-at-edges",
+        "(unsigned)element % (8 / bits) * bits",
+        "(8 / bits - 1 - (unsigned)element % (8 / bits)) * bits",
+        "the first code is in the lowest bits",
+    ),
+    (
+        "neighbours-in-a-byte",
+        "(*byte & ~mask)",
+        "0",
+        "rows that share a byte leave each other's codes alone",
+    ),
+    (
+        "unused-bits",
+        "put_code(packed, element, bits, 0);",
+        "put_code(packed, element, bits, 1);",
+        "unused bits of the last byte are zero",
+    ),
+    (
+        "decode-within-a-byte",
+        "element % codes_per_byte; count--)\n        *codes++ = get_code",
+        "0; count--)\n        *codes++ = get_code",
+        "a run of elements may begin within a byte",
+    ),
+    (
+        "unpack-sign",
+        "(uint8_t)((codes[i] ^ sign) - sign)",
+        "(uint8_t)(codes[i] ^ (sign & 0))",
+        "unpacked INT codes have the sign of their bits",
+    ),
+)
+
+_ENCODER = _mutants(
+    "csrc/encoder.c",
+    (
+        "columns-behind-steps",
+        "tile->reciprocal + first",
+        "tile->reciprocal",
+        "what is encoded by way of the tile has its own scales",
+    ),
+    (
+        "rows-of-tile-codes",
+        "tile->codes + row * count",
+        "tile->codes",
+        "rows by way of the tile have codes of their own",
+    ),
+)
+
+_STREAM = _mutants(
+    "csrc/stream.c",
+    (
+        "join-threads",
+        "tile->below[i] = below[block + i]",
+        "tile->below[i] = 0",
+        "the scale of what was measured in parts knows both ends",
+    ),
+)
+
+_PARAMETERS = _mutants(
+    "csrc/parameters.c",
+    (
+        "decode-smallest-e8m0",
+        "select_bits(stored[i] == 0, 0x400000",
+        "select_bits(stored[i] == 0, 0x200000",
+        "the E8M0 scale 0 stands for 2^-127",
+    ),
+    (
+        "decode-nan-e8m0",
+        "0x7FC00000",
+        "0x7F800000",
+        "the E8M0 scale 255 is a NaN",
+    ),
+)
+
 _DECODE = (
     *_mutants(
         "csrc/dequantize.c",
-        (
-            "decode-sign",
-            "is_float(format) || format.is_signed ?",
-            "is_float(format) ?",
-            "INT codes decode with their sign",
-        ),
         (
             "decode-zero-point",
             "& mask) ^ with->decoding.sign",
@@ -582,38 +639,14 @@ _DECODE = (
             "INT zero points decode with their sign",
         ),
         (
-            "decode-smallest-e8m0",
-            "select_bits(stored[i] == 0, 0x400000",
-            "select_bits(stored[i] == 0, 0x200000",
-            "the E8M0 scale 0 stands for 2^-127",
-        ),
-        (
             "decode-columns-of-a-band",
             "length, first / job->row)",
             "length, 0)",
             "rows of columns decode together only with the same parameters",
         ),
-        (
-            "decode-nan-e8m0",
-            "0x7FC00000",
-            "0x7F800000",
-            "the E8M0 scale 255 is a NaN",
-        ),
-        (
-            "decode-within-a-byte",
-            "for (; count && element % codes_per_byte; count--)",
-            "for (; count && 0; count--)",
-            "a run of elements may begin within a byte",
-        ),
-        (
-            "unpack-sign",
-            "(uint8_t)((codes[i] ^ sign) - sign)",
-            "(uint8_t)(codes[i] ^ (sign & 0))",
-            "unpacked INT codes have the sign of their bits",
-        ),
     ),
     *_mutants(
-        "csrc/decode_template.h",
+        "csrc/templates/decode.h",
         (
             "decode-tail",
             "KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);",
@@ -628,14 +661,14 @@ _DECODE = (
         ),
         (
             "decode-zero-of-column",
-            "VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[i])",
-            "VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[0])",
+            "v_set_f(scale[i]), v_set_i(zero[i])",
+            "v_set_f(scale[i]), v_set_i(zero[0])",
             "every column is decoded with a zero point of its own",
         ),
         (
             "decode-scale-of-block",
-            "length, VECTOR(set_f)(scale[block])",
-            "length, VECTOR(set_f)(scale[0])",
+            "length, v_set_f(scale[block])",
+            "length, v_set_f(scale[0])",
             "every block is decoded with a scale of its own",
         ),
         (
@@ -664,18 +697,18 @@ _DECODE = (
         ),
     ),
     *_mutants(
-        "csrc/values_template.h",
+        "csrc/templates/from_codes.h",
         (
             "decode-bf16-tie",
-            "VECTOR(add_i)(odd, VECTOR(set_i)(0x7FFF))",
-            "VECTOR(set_i)(0x8000)",
+            "v_add_i(odd, v_set_i(0x7FFF))",
+            "v_set_i(0x8000)",
             "decoded bfloat16 numbers are rounded half to even",
         ),
     ),
 )
 
 _LAYOUT = _mutants(
-    "csrc/layout.c",
+    "csrc/job.c",
     (
         "merge-axes",
         "(blocks == 1 || job->length[last] == 1)",
@@ -727,18 +760,12 @@ _LAYOUT = _mutants(
 )
 
 _PORTABLE = _mutants(
-    "csrc/portable/kernels_portable.c",
+    "csrc/kernels/portable.c",
     (
         "portable-round",
-        "portable_lesser(x, 0x1p22f) + 0x1.8p23f",
-        "portable_lesser(x, 0x1p22f) + (x < 0 ? -0x1p-2f : 0x1p-2f) + 0x1.8p23f",
+        "v_lesser(x, 0x1p22f) + 0x1.8p23f",
+        "v_lesser(x, 0x1p22f) + (x < 0 ? -0x1p-2f : 0x1p-2f) + 0x1.8p23f",
         "portable: round half even",
-    ),
-    (
-        "portable-clip",
-        "portable_min(portable_max(codes, 0), to->largest)",
-        "portable_max(codes, 0)",
-        "portable: codes are clipped at the top",
     ),
     (
         "portable-nibbles",
@@ -764,14 +791,20 @@ _PORTABLE = _mutants(
         "return a >> n;",
         "portable: the sign bit moves alone",
     ),
+    (
+        "portable-clip",
+        "v_max(codes[0], 0)",
+        "codes[0]",
+        "portable: codes below zero are clipped",
+    ),
 )
 
 _AVX2 = _mutants(
-    "csrc/x86/kernels_avx2.c",
+    "csrc/kernels/avx2.c",
     (
         "avx2-round",
-        "avx2_round(vf x) { return _mm256_cvtps_epi32(x); }",
-        "avx2_round(vf x) { return _mm256_cvttps_epi32(x); }",
+        "v_round(vf x) { return _mm256_cvtps_epi32(x); }",
+        "v_round(vf x) { return _mm256_cvttps_epi32(x); }",
         "AVX2: round, not truncate",
     ),
     (
@@ -811,31 +844,25 @@ _AVX2 = _mutants(
         "AVX2: a step's codes are in order",
     ),
     (
-        "avx2-clip-vector",
-        "_mm_min_epu8(_mm_packus_epi16(halves, halves), _mm_set1_epi8((char)to->largest))",
-        "_mm_packus_epi16(halves, halves)",
-        "AVX2: codes of a vector are clipped",
-    ),
-    (
         "avx2-largest-lane",
         "_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xB1))",
         "x",
         "AVX2: the largest of all lanes",
     ),
     (
-        "avx2-clip-step",
-        "_mm256_min_epu8(join_step(codes), _mm256_set1_epi8((char)to->largest))",
-        "join_step(codes)",
-        "AVX2: codes of a step are clipped",
+        "avx2-clip",
+        "_mm256_packus_epi16(_mm256_packs_epi32(x[0], x[1])",
+        "_mm256_packs_epi16(_mm256_packs_epi32(x[0], x[1])",
+        "AVX2: codes below zero are clipped",
     ),
 )
 
 _AVX512 = _mutants(
-    "csrc/x86/kernels_avx512.c",
+    "csrc/kernels/avx512.c",
     (
         "avx512-round",
-        "avx512_round(vf x) { return _mm512_cvtps_epi32(x); }",
-        "avx512_round(vf x) { return _mm512_cvttps_epi32(x); }",
+        "v_round(vf x) { return _mm512_cvtps_epi32(x); }",
+        "v_round(vf x) { return _mm512_cvttps_epi32(x); }",
         "AVX-512: round, not truncate",
     ),
     (
@@ -875,12 +902,6 @@ _AVX512 = _mutants(
         "AVX-512: a step's codes are in order",
     ),
     (
-        "avx512-clip",
-        "avx512_max(codes, _mm512_setzero_si512())",
-        "codes",
-        "AVX-512: codes below zero are clipped",
-    ),
-    (
         "avx512-largest-4",
         "_mm256_max_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1))",
         "_mm512_castsi512_si256(all)",
@@ -892,14 +913,20 @@ _AVX512 = _mutants(
         "_mm512_cvtepu16_epi32(load_halves(p)), 15)",
         "AVX-512: bfloat16 is the upper half of float32",
     ),
+    (
+        "avx512-clip",
+        "_mm512_packus_epi16(_mm512_packs_epi32(codes[0]",
+        "_mm512_packs_epi16(_mm512_packs_epi32(codes[0]",
+        "AVX-512: codes below zero are clipped",
+    ),
 )
 
 _NEON = _mutants(
-    "csrc/arm/kernels_neon.c",
+    "csrc/kernels/neon.c",
     (
         "neon-round",
-        "neon_round(vf x) { return vcvtnq_s32_f32(x); }",
-        "neon_round(vf x) { return vcvtaq_s32_f32(x); }",
+        "v_round(vf x) { return vcvtnq_s32_f32(x); }",
+        "v_round(vf x) { return vcvtaq_s32_f32(x); }",
         "NEON: halves round to even",
     ),
     (
@@ -909,22 +936,22 @@ _NEON = _mutants(
         "NEON: the first 4-bit code is in the lowest bits",
     ),
     (
-        "neon-clip",
-        "vmin_u8(vqmovun_s16(codes), vdup_n_u8(to->largest))",
-        "vqmovun_s16(codes)",
-        "NEON: codes are clipped",
-    ),
-    (
         "neon-largest-4",
         "vpmaxq_s32(most[2], most[3])",
         "vpmaxq_s32(most[2], most[2])",
         "NEON: the largest of four blocks",
     ),
+    (
+        "neon-clip",
+        "vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)))",
+        "vreinterpret_u8_s8(vqmovn_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b))))",
+        "NEON: codes below zero are clipped",
+    ),
 )
 
 _SEARCH = (
     *_mutants(
-        "csrc/search.c",
+        "csrc/search/search.c",
         (
             "search-zero-point",
             "best - first + best",
@@ -1023,7 +1050,7 @@ _SEARCH = (
         ),
     ),
     *_mutants(
-        "csrc/search.h",
+        "csrc/search/search.h",
         (
             "importance-unit",
             "#define IMPORTANCE_UNIT 2048.0f",
@@ -1050,7 +1077,7 @@ _SEARCH = (
         ),
     ),
     *_mutants(
-        "csrc/search_template.h",
+        "csrc/templates/score.h",
         (
             "search-float-steps",
             "0.875f * (float)(2 * FLOAT_STEPS - candidate)",
@@ -1059,8 +1086,8 @@ _SEARCH = (
         ),
         (
             "search-decode-bf16",
-            "VECTOR(add_i)(VECTOR(add_i)(bits, VECTOR(set_i)(0x7FFF)), odd)",
-            "VECTOR(add_i)(bits, VECTOR(add_i)(odd, VECTOR(set_i)(0)))",
+            "v_add_i(v_add_i(bits, v_set_i(0x7FFF)), odd)",
+            "v_add_i(bits, v_add_i(odd, v_set_i(0)))",
             "MSE: errors are those of decoded bfloat16 weights",
         ),
         (
@@ -1071,14 +1098,14 @@ _SEARCH = (
         ),
         (
             "search-error-limit",
-            "VECTOR(set_f)(0x1p30f)",
-            "VECTOR(set_f)(0x1p20f)",
+            "v_set_f(0x1p30f)",
+            "v_set_f(0x1p20f)",
             "MSE: how large an error counts",
         ),
         (
             "importance-errors",
-            "square = VECTOR(mul)(square, VECTOR(load_floats)(space->importance + i));",
-            "square = VECTOR(mul)(square, VECTOR(set_f)(1.0f));",
+            "square = v_mul(square, v_load_floats(space->importance + i));",
+            "square = v_mul(square, v_set_f(1.0f));",
             "MINMAX stays where its weighed error is the least",
         ),
         (
@@ -1154,7 +1181,7 @@ _SEARCH = (
 )
 
 _DISPATCH = _mutants(
-    "csrc/dispatch.c",
+    "csrc/kernels/dispatch.c",
     (
         "best-level",
         "int level = CAQ_LEVELS - 1;",
@@ -2073,10 +2100,17 @@ MUTANTS = (
     *_SEARCH,
     *_QUANTIZE,
     *_TOGETHER,
+    *_CODES,
+    *_ENCODINGS,
+    *_TO_CODES,
+    *_GEOMETRY,
+    *_PACKING,
+    *_ENCODER,
+    *_STREAM,
+    *_PARAMETERS,
     *_DECODE,
     *_LAYOUT,
     *_FORMATS,
-    *_TILE,
     *_FLOAT_BITS,
     *_DISPATCH,
     *_PORTABLE,

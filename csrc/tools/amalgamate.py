@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-CSRC = Path(__file__).resolve().parent
+CSRC = Path(__file__).resolve().parents[1]
 PUBLIC = CSRC / "coreai_quant.h"
 INCLUDE = re.compile(r'#include "(.+)"\n')
 
@@ -18,13 +18,11 @@ def expand(path: Path, seen: set[Path]) -> str:
     if path in seen:
         return ""
     text = path.read_text()
-    if "_template" not in path.name:
+    if path.parent.name != "templates":
         seen.add(path)
     parts = INCLUDE.split(text)  # text and names in turn
     for i, name in enumerate(parts[1::2]):
-        candidates = [path.parent / name, CSRC / name]
-        header = next(c.resolve() for c in candidates if c.exists())
-        parts[2 * i + 1] = expand(header, seen)
+        parts[2 * i + 1] = expand((path.parent / name).resolve(), seen)
     return f"/* ---- {path.relative_to(CSRC)} ---- */\n" + "".join(parts)
 
 
@@ -34,7 +32,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     seen = {PUBLIC}
     # The portable kernels come first: they say how some compilers shall treat what they include.
-    sources = [*sorted(CSRC.glob("portable/*.c")), *sorted(CSRC.glob("*.c"))]
+    first = CSRC / "kernels" / "portable.c"
+    vectors = {CSRC / "kernels" / f"{level}.c" for level in ("neon", "avx2", "avx512")}
+    sources = [first, *sorted({*CSRC.glob("*.c"), *CSRC.glob("*/*.c")} - {first} - vectors)]
     bodies = [expand(source, seen) for source in sources]
     head = '#define CAQ_PORTABLE_ONLY 1\n#include "coreai_quant.h"\n'
     (folder / "coreai_quant.c").write_text("\n".join([head, *bodies]))

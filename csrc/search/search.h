@@ -11,9 +11,8 @@
 #ifndef SEARCH_H
 #define SEARCH_H
 
-#include "kernels.h"
-#include "runs.h"
-#include "tile.h"
+#include "../kernels/kernels.h"
+#include "../geometry.h"
 
 /* Elements of a lane in a panel, even. Sums over so many fit into 32 bits. */
 #define PANEL_DEPTH 128
@@ -88,7 +87,7 @@ typedef struct caq_search_space {
 
 /* How scratch is used. */
 typedef struct caq_mse_scratch {
-    tile tile;
+    caq_tile tile;
     caq_search_space space;
 } caq_mse_scratch;
 

@@ -1,4 +1,4 @@
-"""What the library takes on small machines: `make size` prints the tables of docs/embedded.md.
+"""Measure the library on small machines: `make size` writes the tables of docs/embedded.md.
 
 Code is what the linker leaves of a program that quantizes and decodes. Instructions come from
 running examples/embedded/cortex_m.c in qemu, where they are counted (-icount), and so does the
@@ -16,7 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-CSRC = Path(__file__).resolve().parent
+CSRC = Path(__file__).resolve().parents[1]
 EXAMPLE = CSRC.parent / "examples" / "embedded" / "cortex_m.c"
 FLAGS = (
     *("-std=gnu11", "-Os", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
@@ -96,6 +96,7 @@ STEPS = ("quantize", "decode")
 
 CODE = "bytes of code and constants"
 INSTRUCTIONS = "instructions per weight"
+USED_STACK = "bytes of stack that were used"
 DEEPEST = "bytes of stack at the most"
 
 
@@ -176,7 +177,7 @@ def deepest_stack(folder: Path) -> dict[str, int]:
     for caller, callee in EDGE.findall("\n".join(graphs.values())):
         calls[caller].add(callee)
     called = set().union(*calls.values())
-    kernels = {title for title, _, _ in NODE.findall(graphs["kernels_portable"])} - called
+    kernels = {title for title, _, _ in NODE.findall(graphs["portable"])} - called
 
     @functools.cache
     def depth(title: str) -> int:
@@ -189,15 +190,17 @@ def deepest_stack(folder: Path) -> dict[str, int]:
         raise ValueError("functions call each other in a circle") from None
 
 
-def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table in Markdown."""
-    for row in (head, ["---"] * len(head), *rows):
-        print("|" + "|".join(row if row[0] == "---" else [f" {cell} " for cell in row]) + "|")
-    print()
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown, with a line's end behind each row."""
+    lines = (head, ["---"] * len(head), *rows)
+    return "".join(
+        "|" + "|".join(row if row[0] == "---" else [f" {cell} " for cell in row]) + "|\n"
+        for row in lines
+    )
 
 
-def print_code(processors: dict[str, Target], folder: Path) -> None:
-    """Print what each build takes on each processor."""
+def code_table(processors: dict[str, Target], folder: Path) -> str:
+    """Measure what each build takes on each processor."""
     rows = []
     for build, without in BUILDS.items():
         row = [build]
@@ -206,11 +209,11 @@ def print_code(processors: dict[str, Target], folder: Path) -> None:
             text, data, bss = sections(link(objects, processor, folder / "linked.elf"))
             row.append(f"{text:,}" + (f" + {data + bss}" if data + bss else ""))
         rows.append(row)
-    print_table([CODE, *processors], rows)
+    return table([CODE, *processors], rows)
 
 
-def print_instructions(processors: dict[str, Target], folder: Path) -> None:
-    """Print what quantizing and decoding a weight takes, and the stack that it used."""
+def example_tables(processors: dict[str, Target], folder: Path) -> tuple[str, str]:
+    """Measure the instructions that a weight takes, and the stack that was used."""
     boards = {name: processor for name, processor in processors.items() if processor.board}
     counts, stacks = [], []
     for target, arguments in TARGETS.items():
@@ -222,23 +225,33 @@ def print_instructions(processors: dict[str, Target], folder: Path) -> None:
             counts[-1] += instructions_per_weight(found, processor)
             stacks[-1] += [str(found[f"{step} stack"]) for step in STEPS]
     columns = [f"{name}, {step}" for name in boards for step in STEPS]
-    print_table([INSTRUCTIONS, *columns], counts)
-    print_table(["bytes of stack that were used", *columns], stacks)
+    return table([INSTRUCTIONS, *columns], counts), table([USED_STACK, *columns], stacks)
 
 
-def print_deepest_stack(processors: dict[str, Target], folder: Path) -> None:
-    """Print the most that any call can take."""
+def deepest_stack_table(processors: dict[str, Target], folder: Path) -> str:
+    """Add up the most stack that any call can take."""
     depths = {name: deepest_stack(folder / name / "all formats") for name in processors}
     public = [name for name in next(iter(depths.values())) if re.search(rf"\b{name}\(", HEADER)]
     rows = [[f"`{name}()`", *(str(depths[column][name]) for column in depths)] for name in public]
-    print_table([DEEPEST, *depths], rows)
+    return table([DEEPEST, *depths], rows)
+
+
+def put_tables(page: Path, tables: list[str]) -> None:
+    """Replace the tables of a page that have the same corners as these."""
+    text = page.read_text()
+    for new in tables:
+        corner = re.escape(new.split("|")[1])
+        text, count = re.subn(rf"^\|{corner}\|.*\n(?:\|.*\n)+", new, text, flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"{page} has {count} tables of{corner}")
+    page.write_text(text)
 
 
 HEADER = (CSRC / "coreai_quant.h").read_text()
 
 
 def main() -> None:
-    """Print the tables for all processors whose compilers there are."""
+    """Print the tables for all processors that have a compiler; put them into a page if told."""
     processors = {}
     for name, processor in PROCESSORS.items():
         if reason := processor.missing():
@@ -249,9 +262,11 @@ def main() -> None:
         sys.exit("there is no compiler to measure with")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print_code(processors, folder)
-        print_instructions(processors, folder)
-        print_deepest_stack(processors, folder)
+        tables = [code_table(processors, folder)]
+        tables += [*example_tables(processors, folder), deepest_stack_table(processors, folder)]
+    print("\n".join(tables))
+    if len(sys.argv) > 1:
+        put_tables(Path(sys.argv[1]), tables)
 
 
 if __name__ == "__main__":

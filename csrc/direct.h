@@ -1,11 +1,11 @@
 /*
- * together.h - what encoders and decoders of several lanes take at once
+ * direct.h - what encoders and decoders of several lanes take at once
  */
-#ifndef TOGETHER_H
-#define TOGETHER_H
+#ifndef DIRECT_H
+#define DIRECT_H
 
-#include "kernels.h"
-#include "runs.h"
+#include "geometry.h"
+#include "kernels/kernels.h"
 
 /* Bytes that a near cache holds at least on processors with vectors. */
 #define NEAR_CACHE 0x100000

@@ -1,24 +1,23 @@
 /*
- * decode_template.h - the body of the decoders
+ * decode.h - the body of the decoders
  *
- * Included by kernels_template.h once per source type, here the type to decode to, with all that
- * kernels_template.h has set.
+ * Included by source_type.h, here once per type to decode to.
  */
 
 TARGET INLINE vf KERNEL(decoded)(const uint8_t *codes, vf scale, vi zero, const caq_decoding *from,
                                  int is_float) {
     if (is_float) {
-        vf number = VECTOR(float_numbers)(codes, from);
-        return VECTOR(mul)(scale, VECTOR(add)(number, VECTOR(from_bits)(zero)));
+        vf number = v_float_numbers(codes, from);
+        return v_mul(scale, v_add(number, v_from_bits(zero)));
     }
-    return VECTOR(mul)(scale, VECTOR(integer_values)(VECTOR(load_bytes)(codes), zero, from));
+    return v_mul(scale, v_integer_values(v_load_bytes(codes), zero, from));
 }
 
 TARGET static inline void KERNEL(decode_vector)(const uint8_t *codes, vf scale, vi zero,
                                                 const caq_decoding *from, int is_float, int stream,
                                                 ELEMENT *to) {
     vf numbers = KERNEL(decoded)(codes, scale, zero, from, is_float);
-    VECTOR(CONCAT(store_, SOURCE))(to, numbers, stream);
+    KERNEL(v_store)(to, numbers, stream);
 }
 
 /* Two vectors are stored together. */
@@ -30,7 +29,7 @@ TARGET INLINE void KERNEL(decode_step)(const uint8_t *codes, const vf scale[VECT
         const uint8_t *second = codes + (v + 1) * LANES;
         vf a = KERNEL(decoded)(codes + v * LANES, scale[v], zero[v], from, is_float);
         vf b = KERNEL(decoded)(second, scale[v + 1], zero[v + 1], from, is_float);
-        VECTOR(CONCAT(store_pair_, SOURCE))(to + v * LANES, a, b, from->stream);
+        KERNEL(v_store_pair)(to + v * LANES, a, b, from->stream);
     }
 #else
     KERNEL(decode_vector)(codes, scale[0], zero[0], from, is_float, 0, to);
@@ -46,7 +45,7 @@ TARGET static inline void KERNEL(decode_few)(const uint8_t *codes, size_t count,
         padded[i] = codes[i];
     KERNEL(decode_vector)(padded, scale, zero, from, is_float, 0, all);
     for (size_t i = 0; i < count; i++)
-        ((CONCAT(unaligned_, ELEMENT) *)to)[i].bits = all[i];
+        KERNEL(put)(to + i, all[i]);
 }
 
 /* What does not fill a step. */
@@ -55,11 +54,11 @@ TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, si
                                               const caq_decoding *from, int is_float, ELEMENT *to) {
     for (; i + LANES <= count; i += LANES)
         KERNEL(decode_vector)
-    (codes + i, KERNEL(load_parameters)(scale + i), VECTOR(load_i)(zero + i), from, is_float,
+    (codes + i, KERNEL(load_parameters)(scale + i), v_load_i(zero + i), from, is_float,
      from->stream, to + i);
     for (; i < count; i++)
         KERNEL(decode_few)
-    (codes + i, 1, VECTOR(set_f)(scale[i]), VECTOR(set_i)(zero[i]), from, is_float, to + i);
+    (codes + i, 1, v_set_f(scale[i]), v_set_i(zero[i]), from, is_float, to + i);
 }
 
 /* Every column has parameters of its own. */
@@ -74,11 +73,11 @@ TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, siz
         vi z[VECTORS];
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             s[v] = KERNEL(load_parameters)(scale + i + v * LANES);
-            z[v] = VECTOR(load_i)(zero + i + v * LANES);
+            z[v] = v_load_i(zero + i + v * LANES);
         }
         for (size_t row = 0; row < rows; row++) {
             const uint8_t *at = codes + row * code_stride + (i >> from->halvings);
-            const uint8_t *bytes = VECTOR(step_codes)(at, from->halvings, buffer);
+            const uint8_t *bytes = v_step_codes(at, from->halvings, buffer);
             KERNEL(decode_step)(bytes, s, z, from, is_float, to + row * stride + i);
         }
     }
@@ -96,7 +95,7 @@ TARGET static inline vt KERNEL(make_table)(vf scale, vi zero, const caq_decoding
     UNROLL for (size_t v = 0; v < 16; v += LANES)
         KERNEL(decode_vector)(codes + v, scale, zero, from, is_float, 0, table + v);
     const void *halves = table;
-    return VECTOR(load_table)(halves);
+    return v_load_table(halves);
 }
 
 /* Steps of a block whose numbers are looked up; return how many elements that were. */
@@ -109,11 +108,10 @@ TARGET static inline size_t KERNEL(look_up_block)(const uint8_t *codes, size_t l
         return 0;
     const vt table = KERNEL(make_table)(scale, zero, from, is_float);
     for (; i + STEP <= length; i += STEP) {
-        const uint8_t *bytes =
-            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        const uint8_t *bytes = v_step_codes(codes + (i >> from->halvings), from->halvings, buffer);
         void *target = to + i;
         UNROLL for (size_t v = 0; v < STEP; v += WIDTH)
-            VECTOR(look_up)((uint16_t *)target + v, table, bytes + v, from->stream);
+            v_look_up((uint16_t *)target + v, table, bytes + v, from->stream);
     }
     return i;
 }
@@ -125,12 +123,11 @@ TARGET static inline void KERNEL(look_up_group)(const uint8_t *codes, const floa
     uint8_t buffer[STEP];
     vt tables[GROUP / USUAL_LENGTH];
     UNROLL for (size_t block = 0; block < GROUP / USUAL_LENGTH; block++) tables[block] =
-        KERNEL(make_table)(VECTOR(set_f)(scale[block]), VECTOR(set_i)(zero[block]), from, is_float);
+        KERNEL(make_table)(v_set_f(scale[block]), v_set_i(zero[block]), from, is_float);
     UNROLL for (size_t i = 0; i < GROUP; i += STEP) {
-        const uint8_t *bytes =
-            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        const uint8_t *bytes = v_step_codes(codes + (i >> from->halvings), from->halvings, buffer);
         void *target = to + i;
-        UNROLL for (size_t v = 0; v < STEP; v += WIDTH) VECTOR(look_up)(
+        UNROLL for (size_t v = 0; v < STEP; v += WIDTH) v_look_up(
             (uint16_t *)target + v, tables[(i + v) / USUAL_LENGTH], bytes + v, from->stream);
     }
 }
@@ -152,8 +149,7 @@ TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf 
         z[v] = zero;
     }
     for (; LANES > 1 && i + STEP <= length; i += STEP) {
-        const uint8_t *bytes =
-            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        const uint8_t *bytes = v_step_codes(codes + (i >> from->halvings), from->halvings, buffer);
         KERNEL(decode_step)(bytes, s, z, from, is_float, to + i);
     }
     for (; i + LANES <= length; i += LANES)
@@ -175,14 +171,13 @@ TARGET INLINE void KERNEL(decode_group)(const uint8_t *codes, size_t length, con
     }
 #endif
     for (size_t i = 0; i < GROUP; i += STEP) {
-        const uint8_t *bytes =
-            VECTOR(step_codes)(codes + (i >> from->halvings), from->halvings, buffer);
+        const uint8_t *bytes = v_step_codes(codes + (i >> from->halvings), from->halvings, buffer);
         vf s[VECTORS];
         vi z[VECTORS];
         UNROLL for (size_t v = 0; v < VECTORS; v++) {
             size_t block = (i + v * LANES) / length;
-            s[v] = VECTOR(set_f)(scale[block]);
-            z[v] = VECTOR(set_i)(zero[block]);
+            s[v] = v_set_f(scale[block]);
+            z[v] = v_set_i(zero[block]);
         }
         KERNEL(decode_step)(bytes, s, z, from, is_float, to + i);
     }
@@ -210,8 +205,8 @@ TARGET INLINE void KERNEL(decode_row)(const uint8_t *codes, size_t blocks, size_
         block = KERNEL(decode_groups)(codes, blocks, SHORT_LENGTH, scale, zero, from, is_float, to);
     for (; block < blocks; block++)
         KERNEL(decode_block)
-    (codes + (block * length >> from->halvings), length, VECTOR(set_f)(scale[block]),
-     VECTOR(set_i)(zero[block]), from, is_float, to + block * length);
+    (codes + (block * length >> from->halvings), length, v_set_f(scale[block]),
+     v_set_i(zero[block]), from, is_float, to + block * length);
 }
 
 TARGET INLINE void KERNEL(decode_all)(const uint8_t *codes, size_t rows, size_t code_stride,

@@ -1,11 +1,10 @@
 /*
- * scales_template.h - from the statistics of a block to its scale and zero point
+ * scales.h - from the statistics of a block to its scale and zero point
  *
  * The observer MINMAX; the C twin of reference/scales.py. A scale is held as the binary32 number that
  * its stored form stands for, since codes are computed from what is stored.
  *
- * Included once per instruction set, with TARGET and VECTOR as kernels_template.h has them: the loops
- * pass over all blocks of a tile without branches that depend on the data, for compilers to vectorize.
+ * Included once per instruction set. The loops pass over all blocks of a tile without branches that depend on the data, for compilers to vectorize.
  */
 #define INFINITE 0x7F800000u
 
@@ -130,7 +129,7 @@ TARGET static float largest_of(const float *x, size_t count) {
 }
 
 /* What scales have in common once the quotients, or powers of two, stand in tile->scale. */
-TARGET static caq_status finish_scales(const caq_job *job, tile *tile, size_t blocks,
+TARGET static caq_status finish_scales(const caq_job *job, caq_tile *tile, size_t blocks,
                                        uint8_t *scales) {
     scale_type type = describe_scale(job);
     float most = largest_of(tile->absmax, blocks);
@@ -156,7 +155,7 @@ TARGET static void widen_statistics(const caq_job *job, int32_t *bits, size_t bl
         bits[i] = (int32_t)float_bits(float_from_f16((uint16_t)((uint32_t)bits[i] >> 16)));
 }
 
-TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t blocks,
+TARGET static caq_status find_symmetric(const caq_job *job, caq_tile *tile, size_t blocks,
                                         uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
     float divisor = is_float(format) ? float_target(job) : (float)symmetric_max(format);
@@ -177,7 +176,7 @@ TARGET static caq_status find_symmetric(const caq_job *job, tile *tile, size_t b
     return finish_scales(job, tile, blocks, scales);
 }
 
-TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t blocks,
+TARGET static caq_status find_asymmetric(const caq_job *job, caq_tile *tile, size_t blocks,
                                          uint8_t *scales, uint8_t *zero_points) {
     caq_format_info format = caq_describe_format(job->format);
     float levels = (float)asymmetric_levels(format);
@@ -202,8 +201,8 @@ TARGET static caq_status find_asymmetric(const caq_job *job, tile *tile, size_t 
 }
 
 /* See caq_kernels. */
-TARGET static caq_status VECTOR(find_scales)(const caq_job *job, tile *tile, size_t blocks,
-                                             void *scales, uint8_t *zero_points) {
+TARGET static caq_status find_scales(const caq_job *job, caq_tile *tile, size_t blocks,
+                                     void *scales, uint8_t *zero_points) {
     widen_statistics(job, tile->above, blocks);
     if (is_asymmetric(job))
         widen_statistics(job, tile->below, blocks);

@@ -1,9 +1,9 @@
 /*
- * kernels_avx2.c - the kernels on eight lanes of AVX2, with F16C's conversions
+ * avx2.c - the kernels on eight lanes of AVX2, with F16C's conversions
  *
  * FMA is left out of the target on purpose: products are rounded before anything is added to them.
  */
-#include "../kernels.h"
+#include "kernels.h"
 
 #ifdef HAVE_X86
 #include <immintrin.h>
@@ -12,36 +12,34 @@
 #define VECTORS 4
 #define REGISTERS 16
 #define TARGET __attribute__((target("avx2,f16c")))
-#define PUBLISH avx2_publish
-#define VECTOR(op) CONCAT(avx2_, op)
-#define KERNEL(op) CONCAT(CONCAT(avx2_, SOURCE), CONCAT(_, op))
+#define PUBLISH publish
 
 typedef __m256 vf;
 typedef __m256i vi;
 
-TARGET static inline vf avx2_load_f32(const uint32_t *p) {
+TARGET static inline vf v_load_f32(const uint32_t *p) {
     return _mm256_loadu_ps((const float *)(const void *)p);
 }
 TARGET static inline __m128i load_halves(const uint16_t *p) {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
-TARGET static inline vf avx2_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(load_halves(p)); }
-TARGET static inline vf avx2_load_bf16(const uint16_t *p) {
+TARGET static inline vf v_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(load_halves(p)); }
+TARGET static inline vf v_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(p)), 16));
 }
 
 /* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
-TARGET static inline vi avx2_load_pairs(const uint16_t *p) {
+TARGET static inline vi v_load_pairs(const uint16_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
-TARGET static inline vi avx2_max_pairs(vi a, vi b) { return _mm256_max_epi16(a, b); }
+TARGET static inline vi v_max_pairs(vi a, vi b) { return _mm256_max_epi16(a, b); }
 
 /* Whether to go past the caches, which takes an address that whole vectors start at. */
 static inline int is_streamed(const void *p, size_t bytes, int stream) {
     return stream && (uintptr_t)p % bytes == 0;
 }
 
-TARGET static inline void avx2_store_f32(uint32_t *p, vf x, int stream) {
+TARGET static inline void v_store_f32(uint32_t *p, vf x, int stream) {
     if (is_streamed(p, sizeof x, stream))
         _mm256_stream_ps((float *)(void *)p, x);
     else
@@ -53,44 +51,44 @@ TARGET static inline void put_halves(uint16_t *p, __m128i x, int stream) {
     else
         _mm_storeu_si128((__m128i *)(void *)p, x);
 }
-TARGET static inline void avx2_store_f16(uint16_t *p, vf x, int stream) {
+TARGET static inline void v_store_f16(uint16_t *p, vf x, int stream) {
     put_halves(p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT), stream);
 }
 
-TARGET static inline vf avx2_set_f(float x) { return _mm256_set1_ps(x); }
-TARGET static inline vf avx2_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-TARGET static inline vf avx2_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-TARGET static inline vf avx2_lesser(vf a, vf b) { return _mm256_min_ps(a, b); }
-TARGET static inline vi avx2_bits(vf x) { return _mm256_castps_si256(x); }
-TARGET static inline vf avx2_from_bits(vi x) { return _mm256_castsi256_ps(x); }
-TARGET static inline vi avx2_round(vf x) { return _mm256_cvtps_epi32(x); }
+TARGET static inline vf v_set_f(float x) { return _mm256_set1_ps(x); }
+TARGET static inline vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+TARGET static inline vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+TARGET static inline vf v_lesser(vf a, vf b) { return _mm256_min_ps(a, b); }
+TARGET static inline vi v_bits(vf x) { return _mm256_castps_si256(x); }
+TARGET static inline vf v_from_bits(vi x) { return _mm256_castsi256_ps(x); }
+TARGET static inline vi v_round(vf x) { return _mm256_cvtps_epi32(x); }
 
-TARGET static inline vi avx2_set_i(int32_t x) { return _mm256_set1_epi32(x); }
-TARGET static inline vi avx2_load_i(const int32_t *p) {
+TARGET static inline vi v_set_i(int32_t x) { return _mm256_set1_epi32(x); }
+TARGET static inline vi v_load_i(const int32_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
-TARGET static inline void avx2_store_i(int32_t *p, vi x) {
+TARGET static inline void v_store_i(int32_t *p, vi x) {
     _mm256_storeu_si256((__m256i *)(void *)p, x);
 }
-TARGET static inline vi avx2_and(vi a, vi b) { return _mm256_and_si256(a, b); }
-TARGET static inline vi avx2_or(vi a, vi b) { return _mm256_or_si256(a, b); }
-TARGET static inline vi avx2_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
-TARGET static inline vi avx2_add_i(vi a, vi b) { return _mm256_add_epi32(a, b); }
-TARGET static inline vi avx2_sub_i(vi a, vi b) { return _mm256_sub_epi32(a, b); }
-TARGET static inline vi avx2_shift_down(vi a, int32_t n) {
+TARGET static inline vi v_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+TARGET static inline vi v_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+TARGET static inline vi v_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+TARGET static inline vi v_add_i(vi a, vi b) { return _mm256_add_epi32(a, b); }
+TARGET static inline vi v_sub_i(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+TARGET static inline vi v_shift_down(vi a, int32_t n) {
     return _mm256_srlv_epi32(a, _mm256_set1_epi32(n));
 }
-TARGET static inline vi avx2_shift_up(vi a, int32_t n) {
+TARGET static inline vi v_shift_up(vi a, int32_t n) {
     return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
 }
-TARGET static inline vf avx2_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
-TARGET static inline vi avx2_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
+TARGET static inline vf v_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
+TARGET static inline vi v_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
 /* a, or 0 in lanes where x is NaN */
-TARGET static inline vi avx2_if_number(vf x, vi a) {
+TARGET static inline vi v_if_number(vf x, vi a) {
     return _mm256_and_si256(a, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_ORD_Q)));
 }
 
-TARGET static inline int32_t avx2_largest(vi a) {
+TARGET static inline int32_t v_largest(vi a) {
     __m128i x = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4E));
     return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
@@ -98,23 +96,23 @@ TARGET static inline int32_t avx2_largest(vi a) {
 
 /* Interleaving transposes: after two rounds each half holds one lane of every vector. */
 TARGET static inline __m128i largest_4(const vi x[4]) {
-    vi a = avx2_max(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
-    vi b = avx2_max(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
-    vi all = avx2_max(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    vi a = v_max(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
+    vi b = v_max(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
+    vi all = v_max(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
     return _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
-TARGET static inline void avx2_raise_4(int32_t *p, const vi most[4]) {
+TARGET static inline void v_raise_4(int32_t *p, const vi most[4]) {
     __m128i *to = (__m128i *)(void *)p;
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
 }
 
 /* The same of pairs: in the upper half of each number the largest 16 bits of all. */
-TARGET static inline void avx2_raise_4_pairs(int32_t *p, const vi most[4]) {
-    vi a = avx2_max_pairs(_mm256_unpacklo_epi16(most[0], most[1]),
-                          _mm256_unpackhi_epi16(most[0], most[1]));
-    vi b = avx2_max_pairs(_mm256_unpacklo_epi16(most[2], most[3]),
-                          _mm256_unpackhi_epi16(most[2], most[3]));
-    vi all = avx2_max_pairs(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+TARGET static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) {
+    vi a = v_max_pairs(_mm256_unpacklo_epi16(most[0], most[1]),
+                       _mm256_unpackhi_epi16(most[0], most[1]));
+    vi b = v_max_pairs(_mm256_unpacklo_epi16(most[2], most[3]),
+                       _mm256_unpackhi_epi16(most[2], most[3]));
+    vi all = v_max_pairs(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
     __m128i x = _mm_max_epi16(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
     x = _mm_max_epi16(x, _mm_unpackhi_epi64(x, x));
     __m128i *to = (__m128i *)(void *)p;
@@ -122,18 +120,18 @@ TARGET static inline void avx2_raise_4_pairs(int32_t *p, const vi most[4]) {
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), x));
 }
 
-TARGET static inline vi avx2_load_bytes(const uint8_t *p) {
+TARGET static inline vi v_load_bytes(const uint8_t *p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 
 /* The low half of each lane; the other one is zero. */
-TARGET static inline void avx2_store_halves(uint16_t *p, vi x, int stream) {
+TARGET static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     vi halves = _mm256_permute4x64_epi64(_mm256_packus_epi32(x, x), 0x08);
     put_halves(p, _mm256_castsi256_si128(halves), stream);
 }
 
 /* The upper halves of the lanes of two vectors. */
-TARGET static inline void avx2_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
+TARGET static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
     vi halves = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
     halves = _mm256_permute4x64_epi64(halves, 0xD8);
     put_halves(p, _mm256_castsi256_si128(halves), stream);
@@ -145,14 +143,14 @@ TARGET static inline void avx2_store_upper_halves(uint16_t *p, vi a, vi b, int s
 typedef struct {
     __m128i low, high;
 } vt;
-TARGET static inline vt avx2_load_table(const uint16_t table[16]) {
+TARGET static inline vt v_load_table(const uint16_t table[16]) {
     __m128i first = load_halves(table), second = load_halves(table + 8);
     const __m128i low = _mm_set1_epi16(0xFF);
     vt bytes = {_mm_packus_epi16(_mm_and_si128(first, low), _mm_and_si128(second, low)),
                 _mm_packus_epi16(_mm_srli_epi16(first, 8), _mm_srli_epi16(second, 8))};
     return bytes;
 }
-TARGET static inline void avx2_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
+TARGET static inline void v_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)codes);
     __m128i low = _mm_shuffle_epi8(table.low, x), high = _mm_shuffle_epi8(table.high, x);
     put_halves(p, _mm_unpacklo_epi8(low, high), stream);
@@ -160,7 +158,7 @@ TARGET static inline void avx2_look_up(uint16_t *p, vt table, const uint8_t *cod
 }
 
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
-TARGET static inline vf avx2_float_numbers(const uint8_t *codes, const caq_decoding *from) {
+TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)codes));
     __m128i magnitude = _mm_and_si128(x, _mm_set1_epi16((short)(from->sign - 1)));
     __m128i sign =
@@ -172,19 +170,20 @@ TARGET static inline vf avx2_float_numbers(const uint8_t *codes, const caq_decod
     return _mm256_mul_ps(number, _mm256_set1_ps(from->half_gain));
 }
 
-/* Each lane clipped to 0 .. largest, plus offset. Packing saturates; it works on each half of a vector
- * alone, so the last step puts the pieces in order. */
-TARGET static inline void avx2_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
-    __m128i halves =
-        _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
-    __m128i clipped =
-        _mm_min_epu8(_mm_packus_epi16(halves, halves), _mm_set1_epi8((char)to->largest));
-    _mm_storel_epi64((__m128i *)(void *)p, _mm_add_epi8(clipped, _mm_set1_epi8((char)to->offset)));
-}
-TARGET static inline vi join_step(const vi x[VECTORS]) {
+/* A step's codes as bytes. Narrowing clips to 0 .. 255; it works on each half of a vector alone, so the last
+ * step puts the pieces in order. */
+typedef __m256i vb;
+TARGET static inline vb b_narrow(const vi x[VECTORS]) {
     const vi order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     vi bytes = _mm256_packus_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
     return _mm256_permutevar8x32_epi32(bytes, order);
+}
+
+TARGET static inline vb b_set(uint8_t x) { return _mm256_set1_epi8((char)x); }
+TARGET static inline vb b_lesser(vb a, vb b) { return _mm256_min_epu8(a, b); }
+TARGET static inline vb b_add(vb a, vb b) { return _mm256_add_epi8(a, b); }
+TARGET static inline void b_store_vector(uint8_t *p, vb bytes) {
+    _mm_storel_epi64((__m128i *)(void *)p, _mm256_castsi256_si128(bytes));
 }
 
 /* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
@@ -204,14 +203,13 @@ TARGET static inline vi join_2_bits(vi codes) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00100001));
 }
 
-/* A step's codes as they are to be stored. */
-TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_encoding *to) {
+TARGET static inline void b_store_step(uint8_t *p, vb codes, const caq_encoding *to) {
     __m256i *whole = (__m256i *)(void *)p;
     __m128i *half = (__m128i *)(void *)p;
     if (to->halvings == 2) {
         vi joined = join_2_bits(codes);
         const vi bytes[VECTORS] = {joined, joined, joined, joined};
-        _mm_storel_epi64(half, _mm256_castsi256_si128(join_step(bytes)));
+        _mm_storel_epi64(half, _mm256_castsi256_si128(b_narrow(bytes)));
     } else if (to->halvings == 1) {
         __m128i joined = _mm256_castsi256_si128(join_4_bits(codes, codes));
         if (is_streamed(p, sizeof *half, to->stream))
@@ -225,18 +223,11 @@ TARGET static inline void store_codes_of_step(uint8_t *p, vi codes, const caq_en
     }
 }
 
-TARGET static inline void avx2_store_step(uint8_t *p, const vi codes[VECTORS],
-                                          const caq_encoding *to) {
-    vi clipped = _mm256_min_epu8(join_step(codes), _mm256_set1_epi8((char)to->largest));
-    vi stored = _mm256_add_epi8(clipped, _mm256_set1_epi8((char)to->offset));
-    store_codes_of_step(p, stored, to);
-}
-
 TARGET static inline vi load_codes(const uint8_t *codes) {
     return _mm256_loadu_si256((const __m256i *)(const void *)codes);
 }
 
-TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
+TARGET static void pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
     size_t i = 0;
     if (bits == 4) {
         for (; i + 32 <= bytes; i += 32) {
@@ -250,7 +241,7 @@ TARGET static void avx2_pack(const uint8_t *codes, size_t bytes, unsigned bits, 
             const vi bytes_of[VECTORS] = {
                 join_2_bits(load_codes(p)), join_2_bits(load_codes(p + 32)),
                 join_2_bits(load_codes(p + 64)), join_2_bits(load_codes(p + 96))};
-            _mm256_storeu_si256((__m256i *)(void *)(packed + i), join_step(bytes_of));
+            _mm256_storeu_si256((__m256i *)(void *)(packed + i), b_narrow(bytes_of));
         }
     }
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
@@ -263,15 +254,15 @@ TARGET static inline vi split_4_bits(const uint8_t *packed) {
     return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(0x0F));
 }
 TARGET static inline vi split_2_bits(const uint8_t *packed) {
-    vi x = avx2_load_bytes(packed);
+    vi x = v_load_bytes(packed);
     x = _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 12)),
                          _mm256_set1_epi32(0x000F000F));
     return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 6)), _mm256_set1_epi8(3));
 }
 
 /* A step's codes, one per byte: as they are, or in the buffer. */
-TARGET static inline const uint8_t *avx2_step_codes(const uint8_t *codes, int halvings,
-                                                    uint8_t *buffer) {
+TARGET static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings,
+                                                 uint8_t *buffer) {
     if (!halvings)
         return codes;
     _mm256_storeu_si256((__m256i *)(void *)buffer,
@@ -279,7 +270,7 @@ TARGET static inline const uint8_t *avx2_step_codes(const uint8_t *codes, int ha
     return buffer;
 }
 
-TARGET static void avx2_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
+TARGET static void unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
     size_t i = 0;
     if (bits == 4)
         for (; i + 16 <= bytes; i += 16)
@@ -290,34 +281,34 @@ TARGET static void avx2_unpack(const uint8_t *packed, size_t bytes, unsigned bit
     caq_portable_kernels[CAQ_F32].unpack(packed + i, bytes - i, bits, codes + i * (8 / bits));
 }
 
-TARGET static inline vf avx2_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
-TARGET static inline vf avx2_div(vf a, vf b) { return _mm256_div_ps(a, b); }
-TARGET static inline vf avx2_greater(vf a, vf b) { return _mm256_max_ps(a, b); }
-TARGET static inline vi avx2_round_large(vf x) { return _mm256_cvtps_epi32(x); }
-TARGET static inline vf avx2_if_above(vf a, vf b, vf yes, vf no) {
+TARGET static inline vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+TARGET static inline vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+TARGET static inline vf v_greater(vf a, vf b) { return _mm256_max_ps(a, b); }
+TARGET static inline vi v_round_large(vf x) { return _mm256_cvtps_epi32(x); }
+TARGET static inline vf v_if_above(vf a, vf b, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
 }
-TARGET static inline vi avx2_pair(vi low, vi high) {
+TARGET static inline vi v_pair(vi low, vi high) {
     return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xAA);
 }
-TARGET static inline vi avx2_scale_pairs(vi a, vi b) { return _mm256_mulhrs_epi16(a, b); }
-TARGET static inline vi avx2_mul_pairs(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
-TARGET static inline vi avx2_clip_pairs(vi a, vi lowest, vi highest) {
+TARGET static inline vi v_scale_pairs(vi a, vi b) { return _mm256_mulhrs_epi16(a, b); }
+TARGET static inline vi v_mul_pairs(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
+TARGET static inline vi v_clip_pairs(vi a, vi lowest, vi highest) {
     return _mm256_min_epi16(_mm256_max_epi16(a, lowest), highest);
 }
-TARGET static inline vi avx2_dot_pairs(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+TARGET static inline vi v_dot_pairs(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 
 /* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
-TARGET static inline void avx2_interleave(vf a, vf b, vf to[2]) {
+TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
     vf even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);
     to[0] = _mm256_permute2f128_ps(even, odd, 0x20);
     to[1] = _mm256_permute2f128_ps(even, odd, 0x31);
 }
 
-TARGET static void avx2_publish(void) { _mm_sfence(); }
+TARGET static void publish(void) { _mm_sfence(); }
 
-#include "../level_template.h"
+#include "../templates/level.h"
 
-const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(avx2);
+const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;
 
 #endif

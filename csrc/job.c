@@ -1,13 +1,13 @@
 /*
- * layout.c - digest a shape and its blocks into rows, tiles and units
+ * job.c - digest a shape and its blocks into rows, tiles and units
  *
  * Two neighbouring axes are one if no block tells them apart: if the second one is inside a block as a
  * whole, or if blocks are one long on the first. What is left of everyday weights is one axis (blocks
  * along the last axes) or two (blocks along an earlier axis; the last axis is then the contiguous run
  * across them). The last merged axis is the row.
  */
-#include "kernels.h"
-#include "tile.h"
+#include "kernels/kernels.h"
+#include "target.h"
 
 #include <float.h>
 
@@ -87,9 +87,9 @@ static size_t at_least_1(size_t n) { return n ? n : 1; }
 /* Blocks of a row to take together: eight or a multiple of it, or else all the codes of one block in
  * whole bytes, so that tiles of a single row do not share bytes. */
 static size_t choose_tile(size_t rows, size_t blocks, size_t length, size_t bits, size_t parts) {
-    size_t tile = at_least_1((rows == 1 ? SINGLE_ROW_RUN : TILE_BLOCKS) / length);
-    if (tile > TILE_BLOCKS)
-        tile = TILE_BLOCKS;
+    size_t tile = at_least_1((rows == 1 ? SINGLE_ROW_RUN : CAQ_TILE_BLOCKS) / length);
+    if (tile > CAQ_TILE_BLOCKS)
+        tile = CAQ_TILE_BLOCKS;
     if (tile > blocks / parts)
         tile = at_least_1(blocks / parts);
     if (tile >= 8)

@@ -4,8 +4,7 @@
  * The C twin of reference/search.py.
  */
 #include "search.h"
-#include "float_bits.h"
-#include "kernels.h"
+#include "../float_bits.h"
 
 #if CAQ_WITH_MSE
 
@@ -75,7 +74,7 @@ static void set_most(caq_search *search, size_t lane, float most) {
 }
 
 /* Take over what MINMAX has found out about a block of the tile. */
-static void begin_lane(const caq_job *job, caq_search *search, size_t lane, const tile *tile,
+static void begin_lane(const caq_job *job, caq_search *search, size_t lane, const caq_tile *tile,
                        size_t block, float unit) {
     clear_lane(search, lane);
     search->scales[0][lane] = tile->scale[block];
@@ -395,7 +394,7 @@ static void find_importance(walk *walk, const caq_run *run, size_t first, size_t
 
 /* Search some blocks of a run. */
 static void search_blocks(walk *walk, const caq_run *run, size_t first, size_t blocks,
-                          int side_by_side, tile *tile) {
+                          int side_by_side, caq_tile *tile) {
     const caq_job *job = walk->job;
     caq_search_space *space = walk->space;
     caq_search *search = &space->search;
@@ -442,7 +441,7 @@ static int32_t count_passes(const caq_job *job) {
 }
 
 /* Store what the tile has of the first blocks. */
-static void store_found(const caq_job *job, const tile *tile, size_t blocks, uint8_t *scales,
+static void store_found(const caq_job *job, const caq_tile *tile, size_t blocks, uint8_t *scales,
                         uint8_t *zero_points) {
     job->kernels->store_scales(job, tile->scale, blocks, scales);
     int32_t offset = integer_offset(job);
@@ -452,7 +451,7 @@ static void store_found(const caq_job *job, const tile *tile, size_t blocks, uin
 
 void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *encoding,
                     const void *weight, void *scratch, uint8_t *scales, uint8_t *zero_points) {
-    tile *tile = &((caq_mse_scratch *)scratch)->tile;
+    caq_tile *tile = &((caq_mse_scratch *)scratch)->tile;
     caq_search_space *space = &((caq_mse_scratch *)scratch)->space;
     space->search.passes = count_passes(job);
     if (!space->search.passes)
@@ -474,7 +473,7 @@ void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *
 
 caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_search *search,
                             void *scratch) {
-    tile *tile = &((caq_mse_scratch *)scratch)->tile;
+    caq_tile *tile = &((caq_mse_scratch *)scratch)->tile;
     tile->above[0] = extents[0];
     tile->below[0] = extents[1];
     uint8_t scale[sizeof(float)], zero_point;
@@ -527,7 +526,7 @@ void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sum
 
 void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
                     uint8_t *zero_points, void *scratch) {
-    tile *tile = &((caq_mse_scratch *)scratch)->tile;
+    caq_tile *tile = &((caq_mse_scratch *)scratch)->tile;
     tile->scale[0] = search->scales[0][0];
     tile->zero[0] = (int32_t)search->zeros[0][0];
     store_found(job, tile, 1, scales, zero_points);

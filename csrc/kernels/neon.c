@@ -1,9 +1,9 @@
 /*
- * kernels_neon.c - the kernels on four lanes of AArch64's Advanced SIMD
+ * neon.c - the kernels on four lanes of AArch64's Advanced SIMD
  *
  * AArch64 only: on 32-bit ARM the unit flushes subnormals.
  */
-#include "../kernels.h"
+#include "kernels.h"
 
 #ifdef HAVE_NEON
 #include "../unaligned.h"
@@ -15,79 +15,77 @@
 #define REGISTERS 32
 #define TARGET
 #define PUBLISH NULL
-#define VECTOR(op) CONCAT(neon_, op)
-#define KERNEL(op) CONCAT(CONCAT(neon_, SOURCE), CONCAT(_, op))
 
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 
-static inline vf neon_load_f32(const uint32_t *p) {
+static inline vf v_load_f32(const uint32_t *p) {
     return vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p));
 }
 static inline uint16x4_t load_halves(const uint16_t *p) {
     return vreinterpret_u16_u8(vld1_u8((const uint8_t *)p));
 }
-static inline vf neon_load_f16(const uint16_t *p) {
+static inline vf v_load_f16(const uint16_t *p) {
     return vcvt_f32_f16(vreinterpret_f16_u16(load_halves(p)));
 }
-static inline vf neon_load_bf16(const uint16_t *p) {
+static inline vf v_load_bf16(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(load_halves(p), 16));
 }
 
 /* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
-static inline vi neon_load_pairs(const uint16_t *p) {
+static inline vi v_load_pairs(const uint16_t *p) {
     return vreinterpretq_s32_u8(vld1q_u8((const uint8_t *)p));
 }
-static inline vi neon_max_pairs(vi a, vi b) {
+static inline vi v_max_pairs(vi a, vi b) {
     return vreinterpretq_s32_s16(vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
 
 /* Nothing goes past the caches. */
-static inline void neon_store_f32(uint32_t *p, vf x, int stream) {
+static inline void v_store_f32(uint32_t *p, vf x, int stream) {
     (void)stream;
     vst1q_u8((uint8_t *)p, vreinterpretq_u8_f32(x));
 }
-static inline void neon_store_f16(uint16_t *p, vf x, int stream) {
+static inline void v_store_f16(uint16_t *p, vf x, int stream) {
     (void)stream;
     vst1_u8((uint8_t *)p, vreinterpret_u8_f16(vcvt_f16_f32(x)));
 }
 
-static inline vf neon_set_f(float x) { return vdupq_n_f32(x); }
-static inline vf neon_add(vf a, vf b) { return vaddq_f32(a, b); }
-static inline vf neon_mul(vf a, vf b) { return vmulq_f32(a, b); }
-static inline vf neon_lesser(vf a, vf b) { return vminq_f32(a, b); }
-static inline vi neon_bits(vf x) { return vreinterpretq_s32_f32(x); }
-static inline vf neon_from_bits(vi x) { return vreinterpretq_f32_s32(x); }
-static inline vi neon_round(vf x) { return vcvtnq_s32_f32(x); }
+static inline vf v_set_f(float x) { return vdupq_n_f32(x); }
+static inline vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
+static inline vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
+static inline vf v_lesser(vf a, vf b) { return vminq_f32(a, b); }
+static inline vi v_bits(vf x) { return vreinterpretq_s32_f32(x); }
+static inline vf v_from_bits(vi x) { return vreinterpretq_f32_s32(x); }
+static inline vi v_round(vf x) { return vcvtnq_s32_f32(x); }
 
-static inline vi neon_set_i(int32_t x) { return vdupq_n_s32(x); }
-static inline vi neon_load_i(const int32_t *p) { return vld1q_s32(p); }
-static inline void neon_store_i(int32_t *p, vi x) { vst1q_s32(p, x); }
-static inline vi neon_and(vi a, vi b) { return vandq_s32(a, b); }
-static inline vi neon_or(vi a, vi b) { return vorrq_s32(a, b); }
-static inline vi neon_xor(vi a, vi b) { return veorq_s32(a, b); }
-static inline vi neon_add_i(vi a, vi b) { return vaddq_s32(a, b); }
-static inline vi neon_sub_i(vi a, vi b) { return vsubq_s32(a, b); }
-static inline vi neon_shift_down(vi a, int32_t n) {
+static inline vi v_set_i(int32_t x) { return vdupq_n_s32(x); }
+static inline vi v_load_i(const int32_t *p) { return vld1q_s32(p); }
+static inline void v_store_i(int32_t *p, vi x) { vst1q_s32(p, x); }
+static inline vi v_and(vi a, vi b) { return vandq_s32(a, b); }
+static inline vi v_or(vi a, vi b) { return vorrq_s32(a, b); }
+static inline vi v_xor(vi a, vi b) { return veorq_s32(a, b); }
+static inline vi v_add_i(vi a, vi b) { return vaddq_s32(a, b); }
+static inline vi v_sub_i(vi a, vi b) { return vsubq_s32(a, b); }
+static inline vi v_shift_down(vi a, int32_t n) {
     return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n)));
 }
-static inline vi neon_shift_up(vi a, int32_t n) { return vshlq_s32(a, vdupq_n_s32(n)); }
-static inline vf neon_to_float(vi a) { return vcvtq_f32_s32(a); }
-static inline vi neon_max(vi a, vi b) { return vmaxq_s32(a, b); }
+static inline vi v_shift_up(vi a, int32_t n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+static inline vf v_to_float(vi a) { return vcvtq_f32_s32(a); }
+static inline vi v_max(vi a, vi b) { return vmaxq_s32(a, b); }
 /* a, or 0 in lanes where x is NaN */
-static inline vi neon_if_number(vf x, vi a) {
+static inline vi v_if_number(vf x, vi a) {
     return vandq_s32(a, vreinterpretq_s32_u32(vceqq_f32(x, x)));
 }
-static inline int32_t neon_largest(vi a) { return vmaxvq_s32(a); }
+static inline int32_t v_largest(vi a) { return vmaxvq_s32(a); }
 
 /* p[k] = max(p[k], the largest lane of most[k]); pairwise operations transpose by themselves */
-static inline void neon_raise_4(int32_t *p, const vi most[4]) {
+static inline void v_raise_4(int32_t *p, const vi most[4]) {
     vi all = vpmaxq_s32(vpmaxq_s32(most[0], most[1]), vpmaxq_s32(most[2], most[3]));
     vst1q_s32(p, vmaxq_s32(vld1q_s32(p), all));
 }
 
 /* The same of pairs: in the upper half of each number the largest 16 bits of all. */
-static inline void neon_raise_4_pairs(int32_t *p, const vi most[4]) {
+static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) {
     int16x8_t a = vpmaxq_s16(vreinterpretq_s16_s32(most[0]), vreinterpretq_s16_s32(most[1]));
     int16x8_t b = vpmaxq_s16(vreinterpretq_s16_s32(most[2]), vreinterpretq_s16_s32(most[3]));
     int16x8_t all = vpmaxq_s16(a, b);
@@ -95,19 +93,19 @@ static inline void neon_raise_4_pairs(int32_t *p, const vi most[4]) {
     vst1q_s32(p, vmaxq_s32(vld1q_s32(p), four));
 }
 
-static inline vi neon_load_bytes(const uint8_t *p) {
+static inline vi v_load_bytes(const uint8_t *p) {
     uint16x8_t halves = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(p))));
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(halves)));
 }
 
 /* The low half of each lane. */
-static inline void neon_store_halves(uint16_t *p, vi x, int stream) {
+static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     (void)stream;
     vst1_u8((uint8_t *)p, vreinterpret_u8_s16(vmovn_s32(x)));
 }
 
 /* The upper halves of the lanes of two vectors. */
-static inline void neon_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
+static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
     (void)stream;
     vst1q_u8((uint8_t *)p,
              vreinterpretq_u8_s16(vuzp2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))));
@@ -116,10 +114,8 @@ static inline void neon_store_upper_halves(uint16_t *p, vi a, vi b, int stream) 
 /* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
  * full. */
 typedef uint8x16x2_t vt;
-static inline vt neon_load_table(const uint16_t table[16]) {
-    return vld2q_u8((const uint8_t *)table);
-}
-static inline void neon_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
+static inline vt v_load_table(const uint16_t table[16]) { return vld2q_u8((const uint8_t *)table); }
+static inline void v_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
     (void)stream;
     uint8x8_t x = vld1_u8(codes);
     uint8x8x2_t bytes = {{vqtbl1_u8(table.val[0], x), vqtbl1_u8(table.val[1], x)}};
@@ -127,7 +123,7 @@ static inline void neon_look_up(uint16_t *p, vt table, const uint8_t *codes, int
 }
 
 /* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
-static inline vf neon_float_numbers(const uint8_t *codes, const caq_decoding *from) {
+static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     uint16x4_t x = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(codes)))));
     uint16x4_t magnitude = vand_u16(x, vdup_n_u16((uint16_t)(from->sign - 1)));
     uint16x4_t sign = vshl_u16(veor_u16(x, magnitude), vdup_n_s16((int16_t)(from->sign_up - 16)));
@@ -138,15 +134,19 @@ static inline vf neon_float_numbers(const uint8_t *codes, const caq_decoding *fr
     return vmulq_f32(number, vdupq_n_f32(from->half_gain));
 }
 
-/* Each lane clipped to 0 .. largest, plus offset. Narrowing saturates. */
-static inline int16x8_t narrow(vi a, vi b) { return vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)); }
-static inline uint8x8_t finish_codes(int16x8_t codes, const caq_encoding *to) {
-    uint8x8_t clipped = vmin_u8(vqmovun_s16(codes), vdup_n_u8(to->largest));
-    return vadd_u8(clipped, vdup_n_u8(to->offset));
+/* A step's codes as bytes. Narrowing clips to 0 .. 255. */
+typedef uint8x16_t vb;
+static inline uint8x8_t narrow(vi a, vi b) {
+    return vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)));
 }
-static inline void neon_store_codes(uint8_t *p, vi codes, const caq_encoding *to) {
-    uint8x8_t bytes = finish_codes(narrow(codes, codes), to);
-    store_32(p, vget_lane_u32(vreinterpret_u32_u8(bytes), 0));
+static inline vb b_narrow(const vi codes[VECTORS]) {
+    return vcombine_u8(narrow(codes[0], codes[1]), narrow(codes[2], codes[3]));
+}
+static inline vb b_set(uint8_t x) { return vdupq_n_u8(x); }
+static inline vb b_lesser(vb a, vb b) { return vminq_u8(a, b); }
+static inline vb b_add(vb a, vb b) { return vaddq_u8(a, b); }
+static inline void b_store_vector(uint8_t *p, vb bytes) {
+    store_32(p, vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 0));
 }
 
 /* Two 4-bit codes, or four 2-bit ones, in one byte. */
@@ -159,9 +159,7 @@ static inline uint8x16_t join_2_bits(uint8x16x4_t c) {
     return join_4_bits(halves);
 }
 
-static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS], const caq_encoding *to) {
-    uint8x16_t all = vcombine_u8(finish_codes(narrow(codes[0], codes[1]), to),
-                                 finish_codes(narrow(codes[2], codes[3]), to));
+static inline void b_store_step(uint8_t *p, vb all, const caq_encoding *to) {
     if (to->halvings == 0) {
         vst1q_u8(p, all);
         return;
@@ -176,7 +174,7 @@ static inline void neon_store_step(uint8_t *p, const vi codes[VECTORS], const ca
     store_32(p, vgetq_lane_u32(vreinterpretq_u32_u8(join_2_bits(quarters)), 0));
 }
 
-static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
+static void pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
     size_t i = 0;
     for (; bits == 4 && i + 16 <= bytes; i += 16)
         vst1q_u8(packed + i, join_4_bits(vld2q_u8(codes + 2 * i)));
@@ -186,7 +184,7 @@ static void neon_pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t
 }
 
 /* A step's codes, one per byte: as they are, or in the buffer. */
-static inline const uint8_t *neon_step_codes(const uint8_t *codes, int halvings, uint8_t *buffer) {
+static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings, uint8_t *buffer) {
     if (!halvings)
         return codes;
     uint8x8_t packed =
@@ -198,7 +196,7 @@ static inline const uint8_t *neon_step_codes(const uint8_t *codes, int halvings,
     return buffer;
 }
 
-static void neon_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
+static void unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
     size_t i = 0;
     for (; i + 16 <= bytes; i += 16) {
         uint8x16_t x = vld1q_u8(packed + i);
@@ -215,37 +213,37 @@ static void neon_unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint
     caq_portable_kernels[CAQ_F32].unpack(packed + i, bytes - i, bits, codes + i * (8 / bits));
 }
 
-static inline vf neon_sub(vf a, vf b) { return vsubq_f32(a, b); }
-static inline vf neon_div(vf a, vf b) { return vdivq_f32(a, b); }
-static inline vf neon_greater(vf a, vf b) { return vmaxq_f32(a, b); }
-static inline vi neon_round_large(vf x) { return vcvtnq_s32_f32(x); }
-static inline vf neon_if_above(vf a, vf b, vf yes, vf no) {
+static inline vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
+static inline vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
+static inline vf v_greater(vf a, vf b) { return vmaxq_f32(a, b); }
+static inline vi v_round_large(vf x) { return vcvtnq_s32_f32(x); }
+static inline vf v_if_above(vf a, vf b, vf yes, vf no) {
     return vbslq_f32(vcgtq_f32(a, b), yes, no);
 }
-static inline vi neon_pair(vi low, vi high) { return vsliq_n_s32(low, high, 16); }
-static inline vi neon_scale_pairs(vi a, vi b) {
+static inline vi v_pair(vi low, vi high) { return vsliq_n_s32(low, high, 16); }
+static inline vi v_scale_pairs(vi a, vi b) {
     return vreinterpretq_s32_s16(vqrdmulhq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
-static inline vi neon_mul_pairs(vi a, vi b) {
+static inline vi v_mul_pairs(vi a, vi b) {
     return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
-static inline vi neon_clip_pairs(vi a, vi lowest, vi highest) {
+static inline vi v_clip_pairs(vi a, vi lowest, vi highest) {
     int16x8_t raised = vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(lowest));
     return vreinterpretq_s32_s16(vminq_s16(raised, vreinterpretq_s16_s32(highest)));
 }
-static inline vi neon_dot_pairs(vi a, vi b) {
+static inline vi v_dot_pairs(vi a, vi b) {
     int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
     return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
 }
 
 /* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
-static inline void neon_interleave(vf a, vf b, vf to[2]) {
+static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[0] = vzip1q_f32(a, b);
     to[1] = vzip2q_f32(a, b);
 }
 
-#include "../level_template.h"
+#include "../templates/level.h"
 
-const caq_kernels caq_neon_kernels[CAQ_SOURCES] = CAQ_KERNEL_TABLE(neon);
+const caq_kernels caq_neon_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;
 
 #endif

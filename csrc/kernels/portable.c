@@ -1,0 +1,188 @@
+/*
+ * portable.c - the kernels in C alone, on one lane
+ */
+#include "kernels.h"
+
+/* Arm's MVE flushes subnormals in vectors of floats, which clang would make of the loops. */
+#if defined(__clang__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define NO_MVE_FLOATS
+#pragma clang attribute push(__attribute__((target("no-mve.fp"))), apply_to = function)
+#endif
+
+#include "../float_bits.h"
+#include "../unaligned.h"
+
+#define LANES 1
+#define VECTORS 1
+#define REGISTERS 0
+#define TARGET
+#define PUBLISH NULL
+
+typedef float vf;
+typedef int32_t vi;
+
+static inline vf v_load_f32(const uint32_t *p) { return float_from_bits(load_32(p)); }
+static inline vf v_load_f16(const uint16_t *p) { return float_from_f16(load_16(p)); }
+static inline vf v_load_bf16(const uint16_t *p) { return float_from_bf16(load_16(p)); }
+
+/* One number of 16 bits, in the upper half. */
+static inline vi v_load_pairs(const uint16_t *p) { return (vi)((uint32_t)load_16(p) << 16); }
+
+/* Nothing goes past the caches. */
+static inline void v_store_f32(uint32_t *p, vf x, int stream) {
+    (void)stream;
+    store_32(p, float_bits(x));
+}
+static inline void v_store_f16(uint16_t *p, vf x, int stream) {
+    (void)stream;
+    store_16(p, f16_from_float(x));
+}
+
+static inline vf v_set_f(float x) { return x; }
+static inline vf v_add(vf a, vf b) { return a + b; }
+static inline vf v_mul(vf a, vf b) { return a * b; }
+static inline vf v_lesser(vf a, vf b) { return a < b ? a : b; }
+static inline vi v_bits(vf x) { return (vi)float_bits(x); }
+static inline vf v_from_bits(vi x) { return float_from_bits((uint32_t)x); }
+
+/* Round half even; |x| < 2^22. The adder's last place is 1. The bound keeps compilers from fusing the
+ * product that x is into the addition. */
+static inline vi v_round(vf x) {
+    return (vi)(float_bits(v_lesser(x, 0x1p22f) + 0x1.8p23f) - float_bits(0x1.8p23f));
+}
+
+static inline vi v_set_i(int32_t x) { return x; }
+static inline vi v_load_i(const int32_t *p) { return *p; }
+static inline void v_store_i(int32_t *p, vi x) { *p = x; }
+static inline vi v_and(vi a, vi b) { return a & b; }
+static inline vi v_or(vi a, vi b) { return a | b; }
+static inline vi v_xor(vi a, vi b) { return a ^ b; }
+static inline vi v_add_i(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
+static inline vi v_sub_i(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
+static inline vi v_shift_down(vi a, int32_t n) { return (vi)((uint32_t)a >> n); }
+static inline vi v_shift_up(vi a, int32_t n) { return (vi)((uint32_t)a << n); }
+static inline vf v_to_float(vi a) { return (float)a; }
+static inline vi v_min(vi a, vi b) { return a < b ? a : b; }
+static inline vi v_max(vi a, vi b) { return a > b ? a : b; }
+static inline vi v_max_pairs(vi a, vi b) { return v_max(a, b); }
+/* a, or 0 in lanes where x is NaN */
+static inline vi v_if_number(vf x, vi a) { return x == x ? a : 0; }
+static inline int32_t v_largest(vi a) { return a; }
+
+/* p[k] = max(p[k], the largest lane of most[k]), for four numbers */
+static inline void v_raise_4(int32_t *p, const vi most[4]) {
+    for (size_t k = 0; k < 4; k++)
+        p[k] = v_max(p[k], most[k]);
+}
+
+/* One number is in the upper half already. */
+static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) { v_raise_4(p, most); }
+
+static inline vi v_load_bytes(const uint8_t *p) { return *p; }
+static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings, uint8_t *buffer) {
+    (void)halvings;
+    (void)buffer;
+    return codes;
+}
+
+/* The numbers that codes of floating point stand for. Codes of one binade are equally spaced; those of
+ * subnormals go on with the spacing of the smallest normal binade: a number is a count of steps, 2^mantissa
+ * fewer for each binade below. No binary32 is subnormal on the way, which some processors are slow with. */
+static inline vf v_float_numbers(const uint8_t *code, const caq_decoding *from) {
+    uint32_t sign = (uint32_t)(*code & from->sign) << from->sign_up;
+    int32_t magnitude = *code & (from->sign - 1);
+    int32_t binade = v_max(magnitude & -from->first, from->first);
+    int32_t count = magnitude + from->first - binade;
+    uint32_t step = ((uint32_t)binade << from->lacking) + (uint32_t)from->rebias;
+    uint32_t number = float_bits((float)count * float_from_bits(step));
+    /* with all exponent bits it is the infinity or NaN that the code stands for */
+    uint32_t special = select_bits(magnitude > from->last, 0x7F800000, 0);
+    return float_from_bits(number | special | sign);
+}
+
+/* The low half of each lane. */
+static inline void v_store_halves(uint16_t *p, vi x, int stream) {
+    (void)stream;
+    store_16(p, (uint16_t)x);
+}
+
+/* A step's codes as bytes. Narrowing raises what is below 0; b_lesser() lowers what is above 255. */
+typedef int32_t vb;
+static inline vb b_narrow(const vi codes[VECTORS]) { return v_max(codes[0], 0); }
+static inline vb b_set(uint8_t x) { return x; }
+static inline vb b_lesser(vb a, vb b) { return v_min(a, b); }
+static inline vb b_add(vb a, vb b) { return a + b; }
+static inline void b_store_vector(uint8_t *p, vb bytes) { *p = (uint8_t)bytes; }
+static inline void b_store_step(uint8_t *p, vb bytes, const caq_encoding *to) {
+    (void)to;
+    b_store_vector(p, bytes);
+}
+
+static void pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed) {
+    if (bits == 4) {
+        for (size_t i = 0; i < bytes; i++, codes += 2)
+            packed[i] = (uint8_t)((codes[0] & 15) | codes[1] << 4);
+        return;
+    }
+    for (size_t i = 0; i < bytes; i++, codes += 4)
+        packed[i] =
+            (uint8_t)((codes[0] & 3) | (codes[1] & 3) << 2 | (codes[2] & 3) << 4 | codes[3] << 6);
+}
+
+static void unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes) {
+    for (size_t i = 0; i < bytes; i++)
+        for (unsigned shift = 0; shift < 8; shift += bits)
+            *codes++ = (uint8_t)(((unsigned)packed[i] >> shift) & ((1u << bits) - 1));
+}
+
+static inline vf v_sub(vf a, vf b) { return a - b; }
+static inline vf v_div(vf a, vf b) { return a / b; }
+static inline vf v_greater(vf a, vf b) { return a > b ? a : b; }
+
+/* Round half even; 0 <= x <= 2^30. The bound is there as in v_round(). */
+static inline vi v_round_large(vf x) {
+    x = v_lesser(x, 0x1p30f);
+    int32_t whole = (int32_t)x;
+    float rest = x - (float)whole;
+    return whole + (rest > 0.5f || (rest == 0.5f && whole % 2));
+}
+
+/* a > b ? yes : no, lane by lane */
+static inline vf v_if_above(vf a, vf b, vf yes, vf no) { return a > b ? yes : no; }
+
+/* Two 16-bit integers in a lane. */
+static inline vi v_pair(vi low, vi high) {
+    return (vi)(((uint32_t)low & 0xFFFF) | (uint32_t)high << 16);
+}
+static inline int32_t low_of(vi pair) { return (int16_t)pair; }
+static inline int32_t high_of(vi pair) { return (int16_t)((uint32_t)pair >> 16); }
+
+/* a * b / 2^15, halves rounded up */
+static inline vi v_scale_pairs(vi a, vi b) {
+    return v_pair((low_of(a) * low_of(b) + (1 << 14)) >> 15,
+                  (high_of(a) * high_of(b) + (1 << 14)) >> 15);
+}
+/* a * b, which fits into 16 bits */
+static inline vi v_mul_pairs(vi a, vi b) {
+    return v_pair(low_of(a) * low_of(b), high_of(a) * high_of(b));
+}
+static inline vi v_clip_pairs(vi a, vi lowest, vi highest) {
+    vi low = v_min(v_max(low_of(a), low_of(lowest)), low_of(highest));
+    vi high = v_min(v_max(high_of(a), high_of(lowest)), high_of(highest));
+    return v_pair(low, high);
+}
+/* The sum of both products, in 32 bits. */
+static inline vi v_dot_pairs(vi a, vi b) { return low_of(a) * low_of(b) + high_of(a) * high_of(b); }
+
+static inline void v_interleave(vf a, vf b, vf to[2]) {
+    to[0] = a;
+    to[1] = b;
+}
+
+#include "../templates/level.h"
+
+const caq_kernels caq_portable_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;
+
+#ifdef NO_MVE_FLOATS
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,16 @@
+/*
+ * parameters.h - stored scales and zero points, as numbers in a tile
+ */
+#ifndef PARAMETERS_H
+#define PARAMETERS_H
+
+#include "geometry.h"
+
+/* The scales of a piece's blocks as binary32. */
+void caq_load_scales(const caq_job *job, const uint8_t *scales, caq_piece piece, float *to);
+
+/* Fill the tile with what encoders need of a piece's blocks. */
+void caq_load_parameters(const caq_job *job, const caq_piece *piece, const void *scales,
+                         const uint8_t *zero_points, caq_tile *tile);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * level.h - all that is built for an instruction set
+ *
+ * Included at the end of each file of kernels/, which has set
+ *
+ *   LANES       lanes of a vector
+ *   VECTORS     vectors that are taken together, one step
+ *   REGISTERS   vector registers
+ *   TARGET      attributes of functions that use the instruction set
+ *   PUBLISH     the function `publish` of caq_kernels, or NULL
+ *   vf, vi, vb  vectors of binary32 numbers, of 32-bit integers, and the bytes of a step
+ *   vt          a table of 16 numbers of 16 bits, for levels of several lanes
+ *   v_...()     operations on vectors, b_...() operations on bytes
+ */
+#include "../float_bits.h"
+#include "../kernels/kernels.h"
+#include "../search/search.h"
+#include "../tile.h"
+#include "../unaligned.h"
+
+#include "from_codes.h"
+#include "scales.h"
+#include "score.h"
+#include "to_codes.h"
+
+#define SOURCE f32
+#define ELEMENT uint32_t
+#include "source_type.h"
+
+#define SOURCE f16
+#define ELEMENT uint16_t
+#include "source_type.h"
+
+#define SOURCE bf16
+#define ELEMENT uint16_t
+#include "source_type.h"
+
+/* The rows of a level's table: one set of kernels per source type, in the order of caq_source. Compilers
+ * drop those that the build shall not have. */
+#define KERNELS_OF_SOURCE(source, has)                                                             \
+    {.absmax = (has) ? reduce_absmax_##source : NULL,                                              \
+     .range = (has) && CAQ_WITH_ASYMMETRIC ? reduce_range_##source : NULL,                         \
+     .find_scales = find_scales,                                                                   \
+     .encode_integer = (has) && HAS_INTEGERS ? encode_integer_##source : NULL,                     \
+     .encode_float = (has) && HAS_FLOATS ? encode_float_##source : NULL,                           \
+     .publish = PUBLISH,                                                                           \
+     .step = LANES > 1 ? VECTORS * LANES : 0,                                                      \
+     .registers = REGISTERS,                                                                       \
+     .pack = pack,                                                                                 \
+     .unpack = unpack,                                                                             \
+     .widen = (has) ? widen_##source : NULL,                                                       \
+     .decode = (has) ? decode_##source : NULL,                                                     \
+     .lanes = LANES,                                                                               \
+     .take_lanes = CAQ_WITH_MSE ? take_lanes : NULL,                                               \
+     .score = CAQ_WITH_MSE ? score : NULL,                                                         \
+     .errors = CAQ_WITH_MSE ? errors : NULL,                                                       \
+     .round_found = CAQ_WITH_MSE ? round_found : NULL,                                             \
+     .store_scales = CAQ_WITH_MSE ? store_scales : NULL}
+#define KERNELS_OF_LEVEL                                                                           \
+    {KERNELS_OF_SOURCE(f32, CAQ_WITH_F32 || HAS_FLOATS), KERNELS_OF_SOURCE(f16, CAQ_WITH_F16),     \
+     KERNELS_OF_SOURCE(bf16, CAQ_WITH_BF16)}

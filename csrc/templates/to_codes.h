@@ -1,0 +1,43 @@
+/*
+ * to_codes.h - from scaled weights to codes: the rules of codes.h, by vectors
+ *
+ * Included once per instruction set.
+ */
+
+/* Integers: round(w * reciprocal) + zero. Halves are rounded to even. The product is less than twice as large as
+ * the largest code, and a number is the same clipped to integers before it is rounded as behind, so that the
+ * clip can wait until codes are bytes. */
+TARGET static inline vi code_integer(vf w, vf reciprocal, vi zero, const caq_encoding *to) {
+    (void)to;
+    return v_add_i(v_round(v_mul(w, reciprocal)), zero);
+}
+
+/* Integers: clip to 0 .. largest, and add the offset. Narrowing clips to 0 .. 255 already. */
+TARGET static inline vb bytes_integer(const vi codes[VECTORS], const caq_encoding *to) {
+    vb clipped = b_lesser(b_narrow(codes), b_set(to->largest));
+    return b_add(clipped, b_set(to->offset));
+}
+
+/* Floating point. Codes of one binade are equally spaced; those of subnormals go on with the spacing of the
+ * smallest normal binade. Adding the number whose last place is that step rounds to steps, half to even, and
+ * leaves their count in the last places; 2^mantissa of them for each binade below. */
+TARGET static inline vi code_float(vf w, vf reciprocal, vi zero, const caq_encoding *to) {
+    (void)zero;
+    vi bits = v_bits(v_mul(w, reciprocal));
+    vf magnitude = v_from_bits(v_and(bits, v_set_i(INT32_MAX)));
+    magnitude = v_lesser(magnitude, v_set_f(to->saturation));
+    vi binade = v_and(v_bits(magnitude), v_set_i(0x7F800000));
+    binade = v_max(binade, v_set_i(to->smallest));
+    vi adder = v_add_i(binade, v_set_i(to->adder));
+    vi sum = v_bits(v_add(magnitude, v_from_bits(adder)));
+    vi below = v_sub_i(binade, v_set_i(to->smallest));
+    vi code = v_add_i(v_sub_i(sum, adder), v_shift_down(below, to->dropped));
+    vi sign = v_and(bits, v_set_i(INT32_MIN));
+    return v_or(code, v_shift_down(sign, to->sign_down));
+}
+
+/* Floating point: codes are 0 .. 255 already. */
+TARGET static inline vb bytes_float(const vi codes[VECTORS], const caq_encoding *to) {
+    (void)to;
+    return b_narrow(codes);
+}
