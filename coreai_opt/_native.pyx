@@ -341,3 +341,6 @@ cdef class _Work:
 
     cdef const uint8_t *element(self, size_t index) noexcept nogil:
         return &self.weight[index * (<size_t>self.weight.shape[0] // self.job.elements)]
+
+
+include "_native_tables.pxi"

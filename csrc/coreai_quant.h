@@ -344,8 +344,6 @@ size_t caq_scratch_size(const caq_job *job);
  *     status = caq_find_tables(&job, 0, job.tables, weight, tables, scratch);
  *     status = caq_table_encode(&job, 0, job.elements, weight, tables, packed, scratch);
  */
-struct caq_table_kernels;
-
 /* A weight's shape and tables, digested. Read the sizes; leave the rest alone. */
 typedef struct caq_table_job {
     size_t elements;           /* of the whole tensor */
@@ -357,7 +355,7 @@ typedef struct caq_table_job {
 
     caq_source source;
     unsigned bits;
-    const struct caq_table_kernels *kernels;
+    const struct caq_kernels *kernels;
     size_t run; /* elements in a row that share a table */
 } caq_table_job;
 

@@ -23,13 +23,17 @@ Sums of integers are integers. All else is arithmetic of binary64 in the order w
 fused operations, which is what the C library does.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .blocks import from_rows, scale_shape, to_rows
 from .formats import NumpyDType
+from .quantize import check_finite
 
 Array = npt.NDArray[Any]
 F32, F64 = np.float32, np.float64
@@ -57,16 +61,84 @@ STRIDE = 8
 """Of the best last boundaries those of every 8th edge bound those of the edges between."""
 
 
-def find_table(weights: Array, bits: int, dtype: NumpyDType) -> Array:
+def palettize(
+    weight: Array, bits: int, block_sizes: Sequence[int]
+) -> tuple[npt.NDArray[np.uint8], Array]:
+    """Find the tables of a weight, and the indices into them.
+
+    Args:
+        weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16.
+        bits: of an index: 1, 2, 3, 4, 6 or 8.
+        block_sizes: a block's length along each axis; 0 stands for the whole axis. Each block has a
+            table.
+
+    Returns:
+        ``(packed, table)``: the indices, packed; the tables in the weight's dtype, in the shape of
+        :func:`blocks.scale_shape` with one more axis, 2**bits long.
+
+    Raises:
+        ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
+    """
+    blocks = scale_shape(weight.shape, block_sizes)
+    check_finite(weight)
+    tables = np.array([find_table(group, bits) for group in to_rows(weight, blocks)])
+    tables = tables.reshape(*blocks, -1)
+    return encode(weight, tables), tables
+
+
+def encode(weight: Array, tables: Array) -> npt.NDArray[np.uint8]:
+    """Return the packed indices of the entries that are nearest to a weight's elements.
+
+    Args:
+        weight: finite, float32, float16 or bfloat16.
+        tables: one for each block, as :func:`palettize` returns them, or any that ascend.
+    """
+    *blocks, entries = tables.shape
+    rows = zip(to_rows(weight, blocks), tables.reshape(-1, entries), strict=True)
+    indices = np.array([nearest(group, table) for group, table in rows])
+    return pack(from_rows(indices, weight.shape, blocks), entries.bit_length() - 1)
+
+
+def decode(
+    packed: npt.NDArray[np.uint8], tables: Array, shape: tuple[int, ...], dtype: NumpyDType
+) -> Array:
+    """Decode what :func:`palettize` returned: an array of ``shape`` and ``dtype``.
+
+    Entries are rounded to ``dtype``, to nearest even.
+    """
+    *blocks, entries = tables.shape
+    rows = to_rows(unpack(packed, entries.bit_length() - 1, shape), blocks)
+    found = np.take_along_axis(tables.reshape(-1, entries), rows, axis=1)
+    return from_rows(found, shape, blocks).astype(dtype)
+
+
+def pack(indices: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Pack indices flat, in C order, the first in the lowest bits; they may cross bytes.
+
+    Only the last byte is padded, with zeros.
+    """
+    each = np.unpackbits(indices.reshape(-1, 1), axis=1, bitorder="little", count=bits)
+    return np.packbits(each, bitorder="little")
+
+
+def unpack(
+    packed: npt.NDArray[np.uint8], bits: int, shape: tuple[int, ...]
+) -> npt.NDArray[np.uint8]:
+    """Unpack indices: the inverse of :func:`pack`, an array of ``shape``."""
+    count = math.prod(shape)
+    each = np.unpackbits(packed, bitorder="little", count=count * bits).reshape(count, bits)
+    return np.packbits(each, axis=1, bitorder="little").reshape(shape)
+
+
+def find_table(weights: Array, bits: int) -> Array:
     """Return the best table for a group of weights.
 
     Args:
         weights: the group, 1-D, not empty, float32, float16 or bfloat16, finite.
         bits: of an index.
-        dtype: of the table.
 
     Returns:
-        2**bits numbers of ``dtype``, ascending.
+        2**bits numbers of the weights' dtype, ascending.
     """
     shift = _shift(weights)
     counts, sums = _points(weights, shift)
@@ -75,7 +147,7 @@ def find_table(weights: Array, bits: int, dtype: NumpyDType) -> Array:
     masses, moments = _prefix(counts), _prefix(sums - center * counts)
     bounds = np.array([0, *_best_path(masses, moments, entries), len(counts)])
     means = np.diff(moments[bounds]) / np.diff(masses[bounds]) + F64(center)
-    table = np.ldexp(means, -shift).astype(F32).astype(dtype)
+    table = np.ldexp(means, -shift).astype(F32).astype(weights.dtype)
     return np.concatenate([table, np.repeat(table[-1:], (1 << bits) - entries)])
 
 
@@ -137,18 +209,20 @@ def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
 def _grid(masses: Array, moments: Array, most: int) -> Array:
     """Return at most ``most`` + 1 edges, with the first and the last; all if there are no more.
 
-    From one to the next it is as far as to any other: a third of the way in points, a third in weights
-    and a third in what they weigh in x.
+    They are where one of three ways has got on by a step: through the points, their weights or their x.
+    Each takes a third of the steps.
     """
     points = len(masses) - 1
     if points <= most:
         return np.arange(points + 1)
     means = np.diff(moments) / np.diff(masses)
     third = F64(most) / F64(3)
-    steps = np.arange(points) * (third / F64(points))
-    steps = steps + masses[:-1] * (third / masses[-1])
-    steps = steps + (means - means[0]) * (third / (means[-1] - means[0]))
-    steps = steps.astype(np.int64)
+    ways = (
+        np.arange(points) * (third / F64(points)),
+        masses[:-1] * (third / masses[-1]),
+        (means - means[0]) * (third / (means[-1] - means[0])),
+    )
+    steps = sum(way.astype(np.int64) for way in ways)
     begins = np.flatnonzero(steps[1:] != steps[:-1]) + 1
     return np.concatenate([[0], begins, [points]])
 

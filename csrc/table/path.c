@@ -5,13 +5,15 @@
  */
 #include "path.h"
 
+#if CAQ_WITH_TABLES
+
 #define ENTRIES 256
 #define UNSETTLED 0xFFFF
 #define NONE (-1.0 / 0.0)
 
-/* What is worked with, all of it scratch. Arrays of numbers go on for STRIDE more. */
-typedef struct search {
-    const caq_table_kernels *kernels;
+/* What is worked with, all of it scratch. Arrays of numbers go on for CAQ_ENDS more. */
+typedef struct path_search {
+    const caq_kernels *kernels;
     size_t edges;                       /* room of arrays */
     double *masses, *moments;           /* before each edge, and */
     double *back_masses, *back_moments; /* the same seen from the last edge */
@@ -19,7 +21,7 @@ typedef struct search {
     double *forth[2], *back[2];         /* the most that is gained up to each edge */
     uint16_t *lasts;                    /* where last clusters begin, by number and edge */
     uint32_t *places, *rough;           /* edges as points */
-} search;
+} path_search;
 
 /* The best paths from one end to each edge. */
 typedef struct half_path {
@@ -38,19 +40,19 @@ static size_t edges_of(size_t points, size_t clusters) {
 
 size_t caq_path_scratch_size(size_t points, size_t clusters) {
     size_t edges = edges_of(points, clusters);
-    size_t numbers = 9 * (edges + STRIDE);
+    size_t numbers = 9 * (edges + CAQ_ENDS);
     size_t words = edges + EDGES_PER_ENTRY * clusters + 1;
     size_t lasts = clusters > 2 ? (clusters - 2) * (edges + 1) : 0;
     return numbers * sizeof(double) + (words + 1) / 2 * 8 + (lasts + 3) / 4 * 8;
 }
 
-static search carve(const caq_table_kernels *kernels, size_t points, size_t clusters,
-                    void *scratch) {
-    search it = {.kernels = kernels, .edges = edges_of(points, clusters)};
+static path_search carve(const caq_kernels *kernels, size_t points, size_t clusters,
+                         void *scratch) {
+    path_search it = {.kernels = kernels, .edges = edges_of(points, clusters)};
     double *next = scratch;
     double **arrays[9] = {&it.masses,   &it.moments,  &it.back_masses, &it.back_moments, &it.needed,
                           &it.forth[0], &it.forth[1], &it.back[0],     &it.back[1]};
-    for (size_t i = 0; i < 9; i++, next += it.edges + STRIDE)
+    for (size_t i = 0; i < 9; i++, next += it.edges + CAQ_ENDS)
         *arrays[i] = next;
     it.places = (uint32_t *)(void *)next;
     it.rough = it.places + it.edges;
@@ -59,39 +61,43 @@ static search carve(const caq_table_kernels *kernels, size_t points, size_t clus
     return it;
 }
 
-static double gain_of(const point *points, size_t first, size_t end) {
+static double gain_of(const caq_point *points, size_t first, size_t end) {
     double moment = points[end].before.moment - points[first].before.moment;
     return moment * moment / (points[end].before.mass - points[first].before.mass);
 }
 
-static double mean_of(const point *points, size_t i) {
+static double mean_of(const caq_point *points, size_t i) {
     return (points[i + 1].before.moment - points[i].before.moment) /
            (points[i + 1].before.mass - points[i].before.mass);
 }
 
 /* Choose at most most + 1 edges. Returns how many, less one. */
-static size_t make_grid(const point *points, size_t count, size_t most, uint32_t *edges) {
+static size_t make_grid(const caq_point *points, size_t count, size_t most, uint32_t *edges) {
     size_t end = 0;
     edges[0] = 0;
+    if (count <= most) {
+        for (size_t i = 1; i <= count; i++)
+            edges[i] = (uint32_t)i;
+        return count;
+    }
     double third = (double)most / 3.0, per_point = third / (double)count;
-    double per_mass = third / points[count].before.mass;
-    double start = mean_of(points, 0);
+    double per_mass = third / points[count].before.mass, start = mean_of(points, 0);
     double per_x = third / (mean_of(points, count - 1) - start);
     int64_t before = 0;
-    for (size_t i = 0; i < count && count > most; i++) {
-        double way = (double)i * per_point + points[i].before.mass * per_mass;
-        int64_t step = (int64_t)(way + (mean_of(points, i) - start) * per_x);
+    for (size_t i = 0; i < count; i++) {
+        int64_t step = (int64_t)((double)i * per_point);
+        step += (int64_t)(points[i].before.mass * per_mass);
+        step += (int64_t)((mean_of(points, i) - start) * per_x);
         if (i > 0 && step != before)
             edges[++end] = (uint32_t)i;
         before = step;
     }
-    for (size_t i = 1; i < count && count <= most; i++)
-        edges[++end] = (uint32_t)i;
     edges[++end] = (uint32_t)count;
     return end;
 }
 
-static void take_edges(search *it, const point *points, const uint32_t *edges, size_t end) {
+static void take_edges(path_search *it, const caq_point *points, const uint32_t *edges,
+                       size_t end) {
     for (size_t i = 0; i <= end; i++) {
         it->masses[i] = points[edges[i]].before.mass;
         it->moments[i] = points[edges[i]].before.moment;
@@ -100,27 +106,27 @@ static void take_edges(search *it, const point *points, const uint32_t *edges, s
         it->back_masses[i] = -it->masses[end - i];
         it->back_moments[i] = -it->moments[end - i];
     }
-    for (size_t i = end + 1; i <= end + STRIDE; i++) /* some number, so that none is undefined */
+    for (size_t i = end + 1; i <= end + CAQ_ENDS; i++) /* some number, so that none is undefined */
         it->masses[i] = it->moments[i] = it->back_masses[i] = it->back_moments[i] = 0;
 }
 
 /* From the gains of `count` - 1 clusters, up to the edge `reach`, to those of `count`. Returns the furthest
  * edge. */
-static size_t one_more(const search *it, const edges *among, const double *before, size_t reach,
-                       size_t count, double *after, uint16_t *lasts) {
+static size_t one_more(const path_search *it, const caq_edges *among, const double *before,
+                       size_t reach, size_t count, double *after, uint16_t *lasts) {
     size_t ends = among->end - count + 1, furthest = ends - 1;
     /* by ends from the first one on that so many clusters reach */
     double *gains = after + count;
     const double *needed = it->needed + count;
     uint16_t *last = lasts + count;
-    for (size_t u = 0; u < ends; u += STRIDE)
+    for (size_t u = 0; u < ends; u += CAQ_ENDS)
         last[u] = UNSETTLED;
     last[0] = (uint16_t)(count - 1);
-    gains[0] = before[count - 1] + gain_between(among, count - 1, count);
-    size_t stride = STRIDE;
+    gains[0] = before[count - 1] + caq_gain_between(among, count - 1, count);
+    size_t stride = CAQ_ENDS;
     while (2 * stride < ends)
         stride *= 2;
-    for (; stride >= STRIDE; stride /= 2)
+    for (; stride >= CAQ_ENDS; stride /= 2)
         for (size_t u = stride; u <= furthest; u += 2 * stride) {
             size_t high = at_most(count + u - 1, reach);
             if (u + stride < ends && last[u + stride] != UNSETTLED)
@@ -130,14 +136,14 @@ static size_t one_more(const search *it, const edges *among, const double *befor
             if (gains[u] < needed[u])
                 furthest = u - 1;
         }
-    for (size_t u = 0; u < furthest; u += STRIDE) {
-        size_t high = reach, above = u + STRIDE;
-        double found[STRIDE];
-        uint32_t firsts[STRIDE];
+    for (size_t u = 0; u < furthest; u += CAQ_ENDS) {
+        size_t high = reach, above = u + CAQ_ENDS;
+        double found[CAQ_ENDS];
+        uint32_t firsts[CAQ_ENDS];
         if (above < ends && last[above] != UNSETTLED)
             high = at_most(high, last[above]);
         it->kernels->best_lasts(among, before, last[u], high, count + u + 1, found, firsts);
-        for (size_t lane = 0; lane < STRIDE - 1 && u + 1 + lane <= furthest; lane++) {
+        for (size_t lane = 0; lane < CAQ_ENDS - 1 && u + 1 + lane <= furthest; lane++) {
             gains[u + 1 + lane] = found[lane];
             last[u + 1 + lane] = (uint16_t)firsts[lane];
             if (found[lane] < needed[u + 1 + lane])
@@ -147,13 +153,13 @@ static size_t one_more(const search *it, const edges *among, const double *befor
     return count + furthest;
 }
 
-static half_path find_half(const search *it, const edges *among, size_t clusters, double known,
-                           double *gains[2], uint16_t *lasts) {
+static half_path find_half(const path_search *it, const caq_edges *among, size_t clusters,
+                           double known, double *gains[2], uint16_t *lasts) {
     size_t end = among->end, furthest = 1;
     double possible = 0;
     for (size_t j = 0; j <= end; j++) {
         if (j > 0)
-            possible += gain_between(among, j - 1, j);
+            possible += caq_gain_between(among, j - 1, j);
         it->needed[j] = possible;
     }
     known -= possible * MARGIN;
@@ -161,9 +167,9 @@ static half_path find_half(const search *it, const edges *among, size_t clusters
         it->needed[j] = known - (possible - it->needed[j]);
     double *now = gains[0], *next = gains[1];
     now[0] = 0;
-    now[1] = gain_between(among, 0, 1);
+    now[1] = caq_gain_between(among, 0, 1);
     for (size_t j = 2; j <= end; j++) {
-        now[j] = gain_between(among, 0, j);
+        now[j] = caq_gain_between(among, 0, j);
         if (now[j] < it->needed[j])
             break;
         furthest = j;
@@ -183,10 +189,11 @@ static size_t last_of(const half_path *half, size_t count, size_t end) {
 }
 
 /* The best path over the edges that were taken, as edges, and what it gains. */
-static double path_over(search *it, size_t end, size_t clusters, double known, uint32_t *path) {
+static double path_over(path_search *it, size_t end, size_t clusters, double known,
+                        uint32_t *path) {
     size_t first_half = clusters / 2, other_half = clusters - first_half;
-    edges from_first = {it->masses, it->moments, end};
-    edges from_last = {it->back_masses, it->back_moments, end};
+    caq_edges from_first = {it->masses, it->moments, end};
+    caq_edges from_last = {it->back_masses, it->back_moments, end};
     half_path forth = find_half(it, &from_first, first_half, known, it->forth, it->lasts);
     half_path back = find_half(it, &from_last, other_half, known, it->back,
                                it->lasts + (first_half - 1) * (end + 1));
@@ -214,7 +221,7 @@ static double path_over(search *it, size_t end, size_t clusters, double known, u
 
 /* The best path over points that are up to CANDIDATES / 2 of its own steps away from a path. Returns
  * whether it is another. */
-static int path_near(const point *points, size_t count, size_t clusters, const uint32_t *steps,
+static int path_near(const caq_point *points, size_t count, size_t clusters, const uint32_t *steps,
                      uint32_t *path) {
     size_t boundaries = clusters - 1;
     uint32_t places[ENTRIES][CANDIDATES];
@@ -281,9 +288,9 @@ static size_t join(uint32_t *places, size_t end, const uint32_t *more, size_t mo
     return joined - 1; /* both end with the number of points */
 }
 
-void caq_best_path(const caq_table_kernels *kernels, const point *points, size_t count,
+void caq_best_path(const caq_kernels *kernels, const caq_point *points, size_t count,
                    size_t clusters, uint32_t *path, void *scratch) {
-    search it = carve(kernels, count, clusters, scratch);
+    path_search it = carve(kernels, count, clusters, scratch);
     size_t rough_end = make_grid(points, count, EDGES_PER_ENTRY * clusters, it.rough);
     take_edges(&it, points, it.rough, rough_end);
     double known = path_over(&it, rough_end, clusters, NONE, path);
@@ -316,3 +323,5 @@ void caq_best_path(const caq_table_kernels *kernels, const point *points, size_t
             return;
     }
 }
+
+#endif

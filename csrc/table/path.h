@@ -4,17 +4,18 @@
 #ifndef PATH_H
 #define PATH_H
 
-#include "table.h"
+#include "../kernels/kernels.h"
+#include "edges.h"
 
 /* First counts of weights and sums of their integers, then sums of all before a point. */
-typedef union point {
+typedef union caq_point {
     struct {
         int64_t count, sum;
     } of;
     struct {
         double mass, moment;
     } before;
-} point;
+} caq_point;
 
 /* The constants of reference/tables.py. */
 #define MOST_POINTS 65535
@@ -36,7 +37,7 @@ size_t caq_path_scratch_size(size_t points, size_t clusters);
  * path: clusters - 1 numbers, ascending.
  * scratch: caq_path_scratch_size() bytes, aligned to 8.
  */
-void caq_best_path(const caq_table_kernels *kernels, const point *points, size_t count,
+void caq_best_path(const caq_kernels *kernels, const caq_point *points, size_t count,
                    size_t clusters, uint32_t *path, void *scratch);
 
 #endif

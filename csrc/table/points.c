@@ -9,6 +9,8 @@
 #include "../float_bits.h"
 #include "../unaligned.h"
 
+#if CAQ_WITH_TABLES
+
 #define DIGITS 30     /* most binary digits of an integer */
 #define SUM_DIGITS 61 /* of such that a sum of two for each weight has no more than 63 */
 #define DROPPED 8     /* last bits of binary32 that are not told apart */
@@ -26,17 +28,17 @@ size_t caq_most_points(caq_source source, size_t weights) {
 }
 
 size_t caq_points_scratch_size(caq_source source, size_t weights) {
-    size_t points = (caq_most_points(source, weights) + 1) * sizeof(point);
+    size_t points = (caq_most_points(source, weights) + 1) * sizeof(caq_point);
     if (source != CAQ_F32)
         return points + NUMBERS * sizeof(uint32_t);
     if (weights > FEW)
-        return (2 * MAGNITUDES + 2) * sizeof(point);
+        return (2 * MAGNITUDES + 2) * sizeof(caq_point);
     return points + (2 * weights + 2 * RADIX + 1) / 2 * 8;
 }
 
 /* Points that are being added, in ascending order. */
 typedef struct adder {
-    point *points;
+    caq_point *points;
     size_t count;
     int64_t weights, sum;
     int has_zero; /* whether the last point is that of 0 */
@@ -50,19 +52,19 @@ static void add_point(adder *to, int64_t count, int64_t sum, int is_zero) {
         return;
     }
     to->has_zero = is_zero;
-    point *added = to->points + to->count++;
+    caq_point *added = to->points + to->count++;
     added->of.count = count;
     added->of.sum = sum;
 }
 
 /* From the points' own sums to those before them. */
-static void sum_up(const adder *from, group *to) {
+static void sum_up(const adder *from, caq_group *to) {
     to->points = from->points;
     to->count = from->count;
     to->center = round_double((double)from->sum / (double)from->weights);
     int64_t center = (int64_t)to->center, mass = 0, moment = 0;
     for (size_t i = 0; i < from->count; i++) {
-        point *here = from->points + i;
+        caq_point *here = from->points + i;
         int64_t count = here->of.count, sum = here->of.sum - center * count;
         here->before.mass = (double)mass;
         here->before.moment = (double)moment;
@@ -95,7 +97,7 @@ static float widen(caq_source source, uint32_t bits) {
 
 /* Weights of 16 bits. */
 static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t runs, size_t run,
-                                size_t stride, group *to, void *scratch) {
+                                size_t stride, caq_group *to, void *scratch) {
     const uint32_t infinite = source == CAQ_F16 ? 0x7C00 : 0x7F80, sign = 0x8000;
     uint32_t *counts = scratch;
     for (size_t i = 0; i < NUMBERS; i++)
@@ -111,7 +113,7 @@ static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t
         largest--;
     to->shift = shift_of(runs * run, float_bits(widen(source, largest)));
     double scale = power_of_two(to->shift);
-    adder all = {.points = (point *)(void *)(counts + NUMBERS)};
+    adder all = {.points = (caq_point *)(void *)(counts + NUMBERS)};
     for (uint32_t i = 0; i <= 2 * largest + 1; i++) {
         uint32_t number = i <= largest ? sign | (largest - i) : i - largest - 1;
         if (counts[number]) {
@@ -161,8 +163,8 @@ static void sort(uint32_t *keys[2], size_t count, uint32_t *places) {
 }
 
 /* A small group of binary32. */
-static void sort_numbers(const uint8_t *weight, size_t runs, size_t run, size_t stride, group *to,
-                         void *scratch) {
+static void sort_numbers(const uint8_t *weight, size_t runs, size_t run, size_t stride,
+                         caq_group *to, void *scratch) {
     size_t weights = runs * run;
     adder all = {.points = scratch};
     uint32_t *first = (uint32_t *)(void *)(all.points + weights + 1);
@@ -184,8 +186,8 @@ static void sort_numbers(const uint8_t *weight, size_t runs, size_t run, size_t 
 
 /* A large group of binary32: a counter for each number of the digits that count, in ascending order. */
 static void count_digits(const uint8_t *weight, size_t runs, size_t run, size_t stride,
-                         uint32_t largest, group *to, void *scratch) {
-    point *counters = scratch, *zero = counters + MAGNITUDES;
+                         uint32_t largest, caq_group *to, void *scratch) {
+    caq_point *counters = scratch, *zero = counters + MAGNITUDES;
     uint32_t top = largest >> DROPPED, below = top < MAGNITUDES ? 0 : top - MAGNITUDES;
     double scale = power_of_two(to->shift);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
@@ -195,7 +197,7 @@ static void count_digits(const uint8_t *weight, size_t runs, size_t run, size_t 
             uint32_t bits = load_32(weight + 4 * (r * stride + i));
             int64_t x = (int64_t)integer_of(float_from_bits(bits), scale);
             int64_t magnitude = (int64_t)((bits & 0x7FFFFFFF) >> DROPPED) - below;
-            point *counter = zero + (x > 0 ? magnitude : x < 0 ? -magnitude : 0);
+            caq_point *counter = zero + (x > 0 ? magnitude : x < 0 ? -magnitude : 0);
             counter->of.count++;
             counter->of.sum += x;
         }
@@ -207,7 +209,7 @@ static void count_digits(const uint8_t *weight, size_t runs, size_t run, size_t 
 }
 
 caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
-                           size_t stride, group *to, void *scratch) {
+                           size_t stride, caq_group *to, void *scratch) {
     if (source != CAQ_F32)
         return count_numbers(source, weight, runs, run, stride, to, scratch);
     uint32_t largest = find_largest(weight, runs, run, stride);
@@ -220,3 +222,5 @@ caq_status caq_find_points(caq_source source, const void *weight, size_t runs, s
         sort_numbers(weight, runs, run, stride, to, scratch);
     return CAQ_OK;
 }
+
+#endif

@@ -14,12 +14,12 @@ size_t caq_most_points(caq_source source, size_t weights);
 size_t caq_points_scratch_size(caq_source source, size_t weights);
 
 /* What the points of a group are, in units of 2^-shift. */
-typedef struct group {
-    size_t count;  /* of points */
-    int shift;     /* weights become integers when they are multiplied by 2^shift */
-    double center; /* what has been taken off these */
-    point *points; /* sums before each, and of all */
-} group;
+typedef struct caq_group {
+    size_t count;      /* of points */
+    int shift;         /* weights become integers when they are multiplied by 2^shift */
+    double center;     /* what has been taken off these */
+    caq_point *points; /* sums before each, and of all */
+} caq_group;
 
 /*
  * Sort and sum up the weights of a group.
@@ -30,7 +30,7 @@ typedef struct group {
  * Returns CAQ_OK or CAQ_NOT_FINITE.
  */
 caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
-                           size_t stride, group *to, void *scratch);
+                           size_t stride, caq_group *to, void *scratch);
 
 /* 2^n, for a normal number. */
 static inline double power_of_two(int n) {

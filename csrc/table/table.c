@@ -1,38 +1,30 @@
 /*
  * table.c - look-up tables: jobs, entries, indices
  */
-#include "table.h"
-
 #include "../float_bits.h"
-#include "../kernels.h"
+#include "../kernels/kernels.h"
+#include "../target.h"
 #include "../unaligned.h"
 #include "path.h"
 #include "points.h"
+
+#if CAQ_WITH_TABLES
 
 #define CHUNK 4096    /* codes that are found before they are packed, a multiple of 8 */
 #define NUMBERS 65536 /* of 16 bits */
 #define LONG_RUN 2048 /* weights of 16 bits for which a code is noted down for each number */
 #define MOST_ENTRIES 256
-
-static const caq_table_kernels *kernels_of(caq_level level) {
-#ifdef HAVE_X86
-    if (level == CAQ_AVX2)
-        return &caq_avx2_table_kernels;
-    if (level == CAQ_AVX512)
-        return &caq_avx512_table_kernels;
-#endif
-    (void)level;
-    return &caq_portable_table_kernels;
-}
-
-static size_t size_of(caq_source source) { return source == CAQ_F32 ? 4 : 2; }
+#define FEW_ENTRIES 16 /* of tables that kernels keep in registers */
+#define SHORT_RUN 32   /* weights for which it takes less time to do without */
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+/* Bounds between the entries of a table, with infinities behind them. */
+static size_t bounds_of(size_t entries) { return entries < FEW_ENTRIES ? FEW_ENTRIES : entries; }
+
 caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits, size_t rank,
                               const size_t *shape, const size_t *block_sizes, caq_level level) {
-    if ((unsigned)source >= CAQ_SOURCES || rank < 1 || bits < 1 || bits > 8 || bits == 5 ||
-        bits == 7)
+    if (!has_source(source) || rank < 1 || bits < 1 || bits > 8 || bits == 5 || bits == 7)
         return CAQ_BAD_ARGUMENT;
     if (!caq_has_level(level))
         return CAQ_BAD_LEVEL;
@@ -53,14 +45,14 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
             it.run = size;
         }
     }
-    it.kernels = kernels_of(level);
+    it.kernels = caq_kernels_of[level] + source;
     it.packed_size = (it.elements * bits + 7) / 8;
     size_t weights = it.elements / it.tables, points = caq_most_points(source, weights);
-    if (weights > UINT32_MAX)
+    if ((uint64_t)weights > UINT32_MAX)
         return CAQ_BAD_ARGUMENT;
     it.scratch_size =
         caq_points_scratch_size(source, weights) + caq_path_scratch_size(points, it.entries);
-    it.index_scratch_size = it.tables * it.entries * sizeof(float) + NUMBERS + CHUNK + 8;
+    it.index_scratch_size = it.tables * bounds_of(it.entries) * sizeof(float) + NUMBERS + CHUNK;
     *job = it;
     return CAQ_OK;
 }
@@ -79,7 +71,7 @@ static float round_to(caq_source source, float x) {
 static caq_status find_table(const caq_table_job *job, const uint8_t *weight, float *table,
                              void *scratch) {
     size_t weights = job->elements / job->tables;
-    group all;
+    caq_group all;
     caq_status status = caq_find_points(job->source, weight, weights / job->run, job->run,
                                         job->run * job->tables, &all, scratch);
     if (status != CAQ_OK)
@@ -100,7 +92,7 @@ static caq_status find_table(const caq_table_job *job, const uint8_t *weight, fl
             table[k] = table[k - 1];
             continue;
         }
-        const point *first = all.points + path[k], *end = all.points + path[k + 1];
+        const caq_point *first = all.points + path[k], *end = all.points + path[k + 1];
         double mean =
             (end->before.moment - first->before.moment) / (end->before.mass - first->before.mass) +
             all.center;
@@ -114,7 +106,7 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
     if (first > job->tables || count > job->tables - first)
         return CAQ_BAD_ARGUMENT;
     for (size_t t = first; t < first + count; t++) {
-        const uint8_t *start = (const uint8_t *)weight + t * job->run * size_of(job->source);
+        const uint8_t *start = (const uint8_t *)weight + t * job->run * source_size(job->source);
         caq_status status = find_table(job, start, tables + t * job->entries, scratch);
         if (status != CAQ_OK)
             return status;
@@ -137,7 +129,8 @@ static float half_way(float a, float b) {
 /* What a weight must be above to have the next entry or a later one. */
 static void find_bounds(const float *table, size_t entries, float *bounds) {
     const float infinity = float_from_bits(0x7F800000);
-    bounds[entries - 1] = infinity;
+    for (size_t k = entries - 1; k < bounds_of(entries); k++)
+        bounds[k] = infinity;
     for (size_t k = entries - 1; k-- > 0;)
         bounds[k] = table[k] == table[k + 1] ? bounds[k + 1] : half_way(table[k], table[k + 1]);
 }
@@ -213,7 +206,7 @@ static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
 }
 
 /* count codes, with zeros behind them up to a multiple of 8 */
-static void pack(const uint8_t *codes, size_t count, unsigned bits, uint8_t *packed) {
+static void pack_indices(const uint8_t *codes, size_t count, unsigned bits, uint8_t *packed) {
     for (size_t i = 0; i < count; i += 8, packed += bits) {
         size_t bytes = (smaller(count - i, 8) * bits + 7) / 8;
         store_bytes(packed, bytes, squeeze(load_bytes(codes + i, 8), bits));
@@ -228,19 +221,20 @@ caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count
         return CAQ_BAD_ARGUMENT;
     const uint8_t *weights = weight;
     float *bounds = scratch;
-    uint8_t *notes = (uint8_t *)(bounds + job->tables * job->entries), *codes = notes + NUMBERS;
+    uint8_t *notes = (uint8_t *)(bounds + job->tables * bounds_of(job->entries)),
+            *codes = notes + NUMBERS;
     for (size_t t = 0; t < job->tables; t++)
-        find_bounds(tables + t * job->entries, job->entries, bounds + t * job->entries);
+        find_bounds(tables + t * job->entries, job->entries, bounds + t * bounds_of(job->entries));
     size_t noted = job->tables; /* which table notes are of */
     for (size_t done = 0; done < count;) {
         size_t chunk = smaller(count - done, CHUNK);
         for (size_t i = 0, part; i < chunk; i += part) {
             size_t element = first + done + i, table = element / job->run % job->tables;
-            const float *own = bounds + table * job->entries;
-            const uint8_t *from = weights + element * size_of(job->source);
+            const float *own = bounds + table * bounds_of(job->entries);
+            const uint8_t *from = weights + element * source_size(job->source);
             part = smaller(chunk - i, job->run - element % job->run);
-            if (part >= 32 && job->entries == FEW_ENTRIES) {
-                job->kernels->indices[job->source](from, part, own, codes + i);
+            if (part >= SHORT_RUN && job->entries <= FEW_ENTRIES) {
+                job->kernels->count_below(from, part, own, codes + i);
             } else if (job->source != CAQ_F32 && job->run >= LONG_RUN) {
                 if (noted != table)
                     note_indices(job->source, own, job->entries, notes);
@@ -253,7 +247,7 @@ caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count
         }
         for (size_t i = chunk; i % 8; i++)
             codes[i] = 0;
-        pack(codes, chunk, job->bits, packed + (first + done) / 8 * job->bits);
+        pack_indices(codes, chunk, job->bits, packed + (first + done) / 8 * job->bits);
         done += chunk;
     }
     return CAQ_OK;
@@ -274,7 +268,7 @@ caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count
     if (first > job->elements || count > job->elements - first || (unsigned)target >= CAQ_SOURCES)
         return CAQ_BAD_ARGUMENT;
     uint8_t *to = weight, numbers[MOST_ENTRIES * 4], codes[CHUNK];
-    size_t size = size_of(target), end = first + count, current = job->tables;
+    size_t size = source_size(target), end = first + count, current = job->tables;
     for (size_t start = first / 8 * 8; start < end; start += CHUNK) {
         size_t chunk = smaller(end - start, CHUNK), skipped = start < first ? first - start : 0;
         for (size_t i = 0; i < chunk; i += 8) {
@@ -307,3 +301,5 @@ caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count
     }
     return CAQ_OK;
 }
+
+#endif

@@ -10,14 +10,18 @@
  *   PUBLISH     the function `publish` of caq_kernels, or NULL
  *   vf, vi, vb  vectors of binary32 numbers, of 32-bit integers, and the bytes of a step
  *   vt          a table of 16 numbers of 16 bits, for levels of several lanes
- *   v_...()     operations on vectors, b_...() operations on bytes
+ *   DOUBLES     lanes of vd, a vector of binary64 numbers
+ *   v16         a table of 16 binary32 numbers
+ *   v_...()     operations on vectors, b_...() operations on bytes, d_...() operations on vd
  */
 #include "../float_bits.h"
 #include "../kernels/kernels.h"
 #include "../search/search.h"
+#include "../table/edges.h"
 #include "../tile.h"
 #include "../unaligned.h"
 
+#include "best_last.h"
 #include "from_codes.h"
 #include "scales.h"
 #include "score.h"
@@ -55,7 +59,10 @@
      .score = CAQ_WITH_MSE ? score : NULL,                                                         \
      .errors = CAQ_WITH_MSE ? errors : NULL,                                                       \
      .round_found = CAQ_WITH_MSE ? round_found : NULL,                                             \
-     .store_scales = CAQ_WITH_MSE ? store_scales : NULL}
+     .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
+     .best_last = CAQ_WITH_TABLES ? best_last : NULL,                                              \
+     .best_lasts = CAQ_WITH_TABLES ? best_lasts : NULL,                                            \
+     .count_below = (has) && CAQ_WITH_TABLES ? count_below_##source : NULL}
 #define KERNELS_OF_LEVEL                                                                           \
     {KERNELS_OF_SOURCE(f32, CAQ_WITH_F32 || HAS_FLOATS), KERNELS_OF_SOURCE(f16, CAQ_WITH_F16),     \
      KERNELS_OF_SOURCE(bf16, CAQ_WITH_BF16)}

@@ -140,6 +140,8 @@ TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
 }
 #include "decode.h"
 
+#include "count_below.h"
+
 #undef KERNEL
 #undef STEP
 #undef IS_HALF
