@@ -43,9 +43,11 @@ FEW = 1 << 20
 
 EDGES_PER_ENTRY = 8
 MOST_POINTS = (1 << 16) - 1
+FINE_EDGES_PER_ENTRY = 512
 MOST_EDGES = 1 << 15
 """Boundaries are at first looked for among so many edges for each entry, to know what a good path
-gains; then between any two points, or where there are more than MOST_POINTS among MOST_EDGES."""
+gains; then between any two points, or where there are more than MOST_POINTS among so many edges for
+each entry, and at the most."""
 
 MARGIN = F64(2.0**-36)
 """An end is left out only if it is worse by this part of Σ x², which is more than rounding adds up to."""
@@ -191,7 +193,8 @@ def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
         return path
     edges = np.arange(points + 1)
     if points > MOST_POINTS:
-        edges = np.union1d(_grid(masses, moments, MOST_EDGES), rough)
+        most = min(FINE_EDGES_PER_ENTRY * clusters, MOST_EDGES)
+        edges = np.union1d(_grid(masses, moments, most), rough)
     where, _ = _path_over(masses[edges], moments[edges], clusters, known)
     path = edges[where]
     if len(edges) == points + 1:
@@ -234,6 +237,8 @@ def _path_over(
 
     The first half of the clusters is looked for from the first edge on, the other half from the
     last edge back, and the boundary between them where both halves gain most, the first of equals.
+    What all points could gain, each a cluster of its own, is what is left to gain behind an end. An
+    end from where no path can gain what is known is left out, and so are all edges behind it.
 
     Args:
         masses, moments: sums before each edge.
@@ -241,8 +246,12 @@ def _path_over(
         known: what a path is known to gain.
     """
     end = len(masses) - 1
-    forth = _half_path(masses, moments, clusters // 2, known)
-    back = _half_path(-masses[::-1], -moments[::-1], clusters - clusters // 2, known)
+    ends = np.arange(1, end + 1)
+    possible = np.concatenate([[0], np.cumsum(_gain(masses, moments, ends - 1, ends))])
+    known = known - possible[-1] * MARGIN
+    needed = known - (possible[-1] - possible), known - possible[::-1]
+    forth = _half_path(masses, moments, clusters // 2, needed[0])
+    back = _half_path(-masses[::-1], -moments[::-1], clusters - clusters // 2, needed[1])
     middle = np.arange(end - back.furthest, forth.furthest + 1)
     middle = middle[(middle >= clusters // 2) & (middle <= end - (clusters - clusters // 2))]
     gains = forth.gains[middle] + back.gains[end - middle]
@@ -273,20 +282,21 @@ class _HalfPath:
         return np.array(path[:0:-1], int)
 
 
-def _half_path(masses: Array, moments: Array, clusters: int, known: np.float64) -> _HalfPath:
+def _half_path(masses: Array, moments: Array, clusters: int, needed: Array) -> _HalfPath:
     """Return the best paths of so many clusters.
 
-    What all points could gain, each a cluster of its own, is what is left to gain behind an end. An
-    end from where no path can gain what is known is left out, and so are all edges behind it.
+    Args:
+        masses, moments: sums before each edge.
+        clusters: how many, at least 1.
+        needed: what a path must gain to each end; ends behind the first that gains less are left out.
     """
     ends = np.arange(1, len(masses))
-    possible = np.concatenate([[0], np.cumsum(_gain(masses, moments, ends - 1, ends))])
-    needed = (known - possible[-1] * MARGIN) - (possible[-1] - possible)
     gains = np.concatenate([[0], _gain(masses, moments, np.zeros_like(ends), ends)])
+    last = np.zeros(len(masses), np.int64)
     furthest = _before_first(gains[2:] < needed[2:], 1)
     lasts = []
     for count in range(2, clusters + 1):
-        gains, last, furthest = _one_more(masses, moments, gains, furthest, needed, count)
+        gains, last, furthest = _one_more(masses, moments, gains, last, furthest, needed, count)
         lasts.append(last)
     return _HalfPath(gains, furthest, lasts)
 
@@ -297,17 +307,24 @@ def _before_first(out: Array, start: int) -> int:
 
 
 def _one_more(
-    masses: Array, moments: Array, before: Array, reach: int, needed: Array, count: int
+    masses: Array,
+    moments: Array,
+    before: Array,
+    last_before: Array,
+    reach: int,
+    needed: Array,
+    count: int,
 ) -> tuple[Array, Array, int]:
     """Return the largest gains of ``count`` clusters, where the last begins, and the furthest end.
 
-    The last cluster begins at the first of equals, and never earlier when its end moves up, so that
-    ends for which it is known bound it for those between: first every 2**n-th is looked for, from the
-    first end on, then those half way, down to strides of ``STRIDE``, and then all others.
+    The last cluster begins at the first of equals. It never begins earlier than that of a cluster less
+    with the same end, nor than that of an earlier end, so that ends for which it is known bound it for
+    those between: first every 2**n-th is looked for, from the first end on, then those half way, down
+    to strides of ``STRIDE``, and then all others.
 
     Args:
         masses, moments: sums before each edge.
-        before: the largest gains of a cluster less.
+        before, last_before: the largest gains of a cluster less, and where the last begins.
         reach: the furthest end of these.
         needed: what a path must gain to each end; ends behind the first that gains less are left out.
         count: of clusters.
@@ -321,6 +338,9 @@ def _one_more(
     def settle(which: Array, stride: int) -> int:
         below, above = which // stride * stride, which // stride * stride + stride
         low, high = last[below], np.minimum(ends[which] - 1, reach)
+        bounded = low.copy()
+        bounded[ends[which] <= reach] = last_before[ends[which][ends[which] <= reach]]
+        low = np.maximum(low, bounded) if stride > STRIDE else low
         known = above < len(settled)
         known[known] = settled[above[known]]
         high[known] = np.minimum(high[known], last[above[known]])

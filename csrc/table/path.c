@@ -17,7 +17,7 @@ typedef struct path_search {
     size_t edges;                       /* room of arrays */
     double *masses, *moments;           /* before each edge, and */
     double *back_masses, *back_moments; /* the same seen from the last edge */
-    double *needed;                     /* what a path must gain up to each edge */
+    double *needed, *back_needed;       /* what a path must gain up to each edge */
     double *forth[2], *back[2];         /* the most that is gained up to each edge */
     uint16_t *lasts;                    /* where last clusters begin, by number and edge */
     uint32_t *places, *rough;           /* edges as points */
@@ -40,7 +40,7 @@ static size_t edges_of(size_t points, size_t clusters) {
 
 size_t caq_path_scratch_size(size_t points, size_t clusters) {
     size_t edges = edges_of(points, clusters);
-    size_t numbers = 9 * (edges + CAQ_ENDS);
+    size_t numbers = 10 * (edges + CAQ_ENDS);
     size_t words = edges + EDGES_PER_ENTRY * clusters + 1;
     size_t lasts = clusters > 2 ? (clusters - 2) * (edges + 1) : 0;
     return numbers * sizeof(double) + (words + 1) / 2 * 8 + (lasts + 3) / 4 * 8;
@@ -50,9 +50,10 @@ static path_search carve(const caq_kernels *kernels, size_t points, size_t clust
                          void *scratch) {
     path_search it = {.kernels = kernels, .edges = edges_of(points, clusters)};
     double *next = scratch;
-    double **arrays[9] = {&it.masses,   &it.moments,  &it.back_masses, &it.back_moments, &it.needed,
-                          &it.forth[0], &it.forth[1], &it.back[0],     &it.back[1]};
-    for (size_t i = 0; i < 9; i++, next += it.edges + CAQ_ENDS)
+    double **arrays[10] = {&it.masses,  &it.moments,     &it.back_masses, &it.back_moments,
+                           &it.needed,  &it.back_needed, &it.forth[0],    &it.forth[1],
+                           &it.back[0], &it.back[1]};
+    for (size_t i = 0; i < 10; i++, next += it.edges + CAQ_ENDS)
         *arrays[i] = next;
     it.places = (uint32_t *)(void *)next;
     it.rough = it.places + it.edges;
@@ -113,12 +114,14 @@ static void take_edges(path_search *it, const caq_point *points, const uint32_t 
 /* From the gains of `count` - 1 clusters, up to the edge `reach`, to those of `count`. Returns the furthest
  * edge. */
 static size_t one_more(const path_search *it, const caq_edges *among, const double *before,
-                       size_t reach, size_t count, double *after, uint16_t *lasts) {
+                       size_t reach, size_t count, const double *needed_to, double *after,
+                       uint16_t *lasts) {
     size_t ends = among->end - count + 1, furthest = ends - 1;
     /* by ends from the first one on that so many clusters reach */
     double *gains = after + count;
-    const double *needed = it->needed + count;
+    const double *needed = needed_to + count;
     uint16_t *last = lasts + count;
+    const uint16_t *last_before = last - (among->end + 1); /* if there are 2 clusters before */
     for (size_t u = 0; u < ends; u += CAQ_ENDS)
         last[u] = UNSETTLED;
     last[0] = (uint16_t)(count - 1);
@@ -128,11 +131,13 @@ static size_t one_more(const path_search *it, const caq_edges *among, const doub
         stride *= 2;
     for (; stride >= CAQ_ENDS; stride /= 2)
         for (size_t u = stride; u <= furthest; u += 2 * stride) {
-            size_t high = at_most(count + u - 1, reach);
+            size_t low = last[u - stride], high = at_most(count + u - 1, reach);
+            if (count > 2 && count + u <= reach)
+                low = at_least(low, last_before[u]);
             if (u + stride < ends && last[u + stride] != UNSETTLED)
                 high = at_most(high, last[u + stride]);
-            last[u] = (uint16_t)it->kernels->best_last(among, before, last[u - stride], high,
-                                                       count + u, &gains[u]);
+            last[u] =
+                (uint16_t)it->kernels->best_last(among, before, low, high, count + u, &gains[u]);
             if (gains[u] < needed[u])
                 furthest = u - 1;
         }
@@ -154,33 +159,42 @@ static size_t one_more(const path_search *it, const caq_edges *among, const doub
 }
 
 static half_path find_half(const path_search *it, const caq_edges *among, size_t clusters,
-                           double known, double *gains[2], uint16_t *lasts) {
+                           const double *needed, double *gains[2], uint16_t *lasts) {
     size_t end = among->end, furthest = 1;
-    double possible = 0;
-    for (size_t j = 0; j <= end; j++) {
-        if (j > 0)
-            possible += caq_gain_between(among, j - 1, j);
-        it->needed[j] = possible;
-    }
-    known -= possible * MARGIN;
-    for (size_t j = 0; j <= end; j++)
-        it->needed[j] = known - (possible - it->needed[j]);
     double *now = gains[0], *next = gains[1];
     now[0] = 0;
     now[1] = caq_gain_between(among, 0, 1);
     for (size_t j = 2; j <= end; j++) {
         now[j] = caq_gain_between(among, 0, j);
-        if (now[j] < it->needed[j])
+        if (now[j] < needed[j])
             break;
         furthest = j;
     }
     for (size_t count = 2; count <= clusters; count++) {
-        furthest = one_more(it, among, now, furthest, count, next, lasts + (count - 2) * (end + 1));
+        furthest = one_more(it, among, now, furthest, count, needed, next,
+                            lasts + (count - 2) * (end + 1));
         double *swapped = now;
         now = next;
         next = swapped;
     }
     return (half_path){now, furthest, clusters, end + 1, lasts};
+}
+
+/* What paths must gain up to each edge, from either side, to gain what is known. */
+static void find_needed(const path_search *it, const caq_edges *among, double known) {
+    double possible = 0,
+           *possible_to = it->back_needed; /* seen from the last edge, as needed there */
+    size_t end = among->end;
+    for (size_t j = 0; j <= end; j++) {
+        if (j > 0)
+            possible += caq_gain_between(among, j - 1, j);
+        possible_to[end - j] = possible;
+    }
+    known -= possible * MARGIN;
+    for (size_t j = 0; j <= end; j++)
+        it->needed[j] = known - (possible - possible_to[end - j]);
+    for (size_t j = 0; j <= end; j++)
+        it->back_needed[j] = known - possible_to[j];
 }
 
 /* The last cluster of `count` that end at an edge. */
@@ -194,8 +208,9 @@ static double path_over(path_search *it, size_t end, size_t clusters, double kno
     size_t first_half = clusters / 2, other_half = clusters - first_half;
     caq_edges from_first = {it->masses, it->moments, end};
     caq_edges from_last = {it->back_masses, it->back_moments, end};
-    half_path forth = find_half(it, &from_first, first_half, known, it->forth, it->lasts);
-    half_path back = find_half(it, &from_last, other_half, known, it->back,
+    find_needed(it, &from_first, known);
+    half_path forth = find_half(it, &from_first, first_half, it->needed, it->forth, it->lasts);
+    half_path back = find_half(it, &from_last, other_half, it->back_needed, it->back,
                                it->lasts + (first_half - 1) * (end + 1));
     double best = NONE;
     size_t middle = 0;
@@ -298,7 +313,8 @@ void caq_best_path(const caq_kernels *kernels, const caq_point *points, size_t c
         return;
     size_t end = count;
     if (count > MOST_POINTS) {
-        end = make_grid(points, count, MOST_EDGES, it.places);
+        size_t most = at_most(FINE_EDGES_PER_ENTRY * clusters, MOST_EDGES);
+        end = make_grid(points, count, most, it.places);
         end = join(it.places, end, it.rough, rough_end, (uint32_t *)(void *)it.needed);
     } else
         for (size_t i = 0; i <= count; i++)

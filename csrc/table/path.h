@@ -19,6 +19,7 @@ typedef union caq_point {
 
 /* The constants of reference/tables.py. */
 #define MOST_POINTS 65535
+#define FINE_EDGES_PER_ENTRY 512
 #define MOST_EDGES 32768
 #define EDGES_PER_ENTRY 8
 #define MARGIN 0x1p-36

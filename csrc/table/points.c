@@ -2,11 +2,12 @@
  * points.c - from the weights of a group to sorted points
  *
  * Weights of 16 bits are counted, one counter for each number that there is; so are those of large groups
- * of binary32, by their first digits. Smaller groups of binary32 are sorted.
+ * of binary32, by their first digits. Smaller groups are sorted.
  */
 #include "points.h"
 
 #include "../float_bits.h"
+#include "../target.h"
 #include "../unaligned.h"
 
 #if CAQ_WITH_TABLES
@@ -15,7 +16,9 @@
 #define SUM_DIGITS 61 /* of such that a sum of two for each weight has no more than 63 */
 #define DROPPED 8     /* last bits of binary32 that are not told apart */
 #define NUMBERS 65536 /* of 16 bits */
-#define RADIX 2048    /* for sorting 32 bits, 11 at a time */
+#define SORTED 16384  /* weights of 16 bits that are sorted faster than counted */
+#define RADIX_BITS 11
+#define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
 #define INFINITE 0x7F800000
 
 /* Numbers of binary32 that a large group tells apart, but for their sign and 0: those with one of the
@@ -27,13 +30,17 @@ size_t caq_most_points(caq_source source, size_t weights) {
     return weights < most ? weights : most;
 }
 
+static int is_sorted(caq_source source, size_t weights) {
+    return weights <= (source == CAQ_F32 ? FEW : SORTED);
+}
+
 size_t caq_points_scratch_size(caq_source source, size_t weights) {
     size_t points = (caq_most_points(source, weights) + 1) * sizeof(caq_point);
-    if (source != CAQ_F32)
-        return points + NUMBERS * sizeof(uint32_t);
-    if (weights > FEW)
+    if (is_sorted(source, weights))
+        return points + (2 * weights + RADIX + 1) / 2 * 8;
+    if (source == CAQ_F32)
         return (2 * MAGNITUDES + 2) * sizeof(caq_point);
-    return points + (2 * weights + 2 * RADIX + 1) / 2 * 8;
+    return points + NUMBERS * sizeof(uint32_t);
 }
 
 /* Points that are being added, in ascending order. */
@@ -92,6 +99,8 @@ static double integer_of(float weight, double scale) {
 }
 
 static float widen(caq_source source, uint32_t bits) {
+    if (source == CAQ_F32)
+        return float_from_bits(bits);
     return source == CAQ_F16 ? float_from_f16((uint16_t)bits) : float_from_bf16((uint16_t)bits);
 }
 
@@ -105,9 +114,11 @@ static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t
     for (size_t r = 0; r < runs; r++)
         for (size_t i = 0; i < run; i++)
             counts[load_16(weight + 2 * (r * stride + i))]++;
+    uint32_t not_finite = 0;
     for (uint32_t i = infinite; i < sign; i++)
-        if (counts[i] || counts[sign | i])
-            return CAQ_NOT_FINITE;
+        not_finite |= counts[i] | counts[sign | i];
+    if (not_finite)
+        return CAQ_NOT_FINITE;
     uint32_t largest = infinite - 1;
     while (largest > 0 && !counts[largest] && !counts[sign | largest])
         largest--;
@@ -137,17 +148,22 @@ static uint32_t find_largest(const uint8_t *weight, size_t runs, size_t run, siz
     return largest;
 }
 
-/* Unsigned integers that order as numbers do, and back. */
-static uint32_t order_of(uint32_t bits) { return bits ^ (0x80000000 | (0u - (bits >> 31))); }
-static uint32_t number_of(uint32_t order) {
-    return order ^ (order >> 31 ? 0x80000000 : 0xFFFFFFFF);
+/* Unsigned integers that order as numbers of so many bits do, and back. */
+static uint32_t order_of(uint32_t bits, unsigned width) {
+    bits <<= 32 - width;
+    return (bits ^ (0x80000000 | (0u - (bits >> 31)))) >> (32 - width);
+}
+static uint32_t number_of(uint32_t order, unsigned width) {
+    order <<= 32 - width;
+    return (order ^ (order >> 31 ? 0x80000000 : 0xFFFFFFFF)) >> (32 - width);
 }
 
-/* Sort ascending, by 11 bits, then 11 and 10 more; the result is in keys[1]. */
-static void sort(uint32_t *keys[2], size_t count, uint32_t *places) {
-    for (unsigned pass = 0, shift = 0; pass < 3; pass++, shift += 11) {
-        const uint32_t *from = keys[pass % 2];
-        uint32_t *to = keys[1 - pass % 2], place = 0;
+/* Sort ascending keys[0] of so many bits, 11 of them at a time. Returns which of keys the result is in. */
+static unsigned sort(uint32_t *keys[2], size_t count, unsigned width, uint32_t *places) {
+    unsigned now = 0;
+    for (unsigned shift = 0; shift < width; shift += RADIX_BITS, now = 1 - now) {
+        const uint32_t *from = keys[now];
+        uint32_t *to = keys[1 - now], place = 0;
         for (size_t i = 0; i < RADIX; i++)
             places[i] = 0;
         for (size_t i = 0; i < count; i++)
@@ -160,34 +176,50 @@ static void sort(uint32_t *keys[2], size_t count, uint32_t *places) {
         for (size_t i = 0; i < count; i++)
             to[places[(from[i] >> shift) % RADIX]++] = from[i];
     }
+    return now;
 }
 
-/* A small group of binary32. */
-static void sort_numbers(const uint8_t *weight, size_t runs, size_t run, size_t stride,
-                         caq_group *to, void *scratch) {
-    size_t weights = runs * run;
+/* A small group. */
+static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t runs, size_t run,
+                               size_t stride, caq_group *to, void *scratch) {
+    size_t weights = runs * run, size = source_size(source);
+    unsigned width = (unsigned)(8 * size);
     adder all = {.points = scratch};
-    uint32_t *first = (uint32_t *)(void *)(all.points + weights + 1);
+    uint32_t *first = (uint32_t *)(void *)(all.points + caq_most_points(source, weights) + 1);
     uint32_t *keys[2] = {first, first + weights}, *places = first + 2 * weights;
     for (size_t r = 0, k = 0; r < runs; r++)
-        for (size_t i = 0; i < run; i++)
-            keys[0][k++] = order_of(load_32(weight + 4 * (r * stride + i)));
-    sort(keys, weights, places);
+        for (size_t i = 0; i < run; i++) {
+            const uint8_t *p = weight + size * (r * stride + i);
+            keys[0][k++] = order_of(size == 2 ? load_16(p) : load_32(p), width);
+        }
+    const uint32_t *sorted = keys[sort(keys, weights, width, places)];
+    uint32_t lowest = float_bits(widen(source, number_of(sorted[0], width))) & 0x7FFFFFFF;
+    uint32_t highest =
+        float_bits(widen(source, number_of(sorted[weights - 1], width))) & 0x7FFFFFFF;
+    uint32_t largest = lowest > highest ? lowest : highest;
+    if (largest >= INFINITE)
+        return CAQ_NOT_FINITE;
+    to->shift = shift_of(weights, largest);
     double scale = power_of_two(to->shift);
     for (size_t i = 0, same; i < weights; i += same) {
         same = 1;
-        while (i + same < weights && keys[1][i + same] == keys[1][i])
+        while (i + same < weights && sorted[i + same] == sorted[i])
             same++;
-        int64_t x = (int64_t)integer_of(float_from_bits(number_of(keys[1][i])), scale);
+        int64_t x = (int64_t)integer_of(widen(source, number_of(sorted[i], width)), scale);
         add_point(&all, (int64_t)same, (int64_t)same * x, x == 0);
     }
     sum_up(&all, to);
+    return CAQ_OK;
 }
 
 /* A large group of binary32: a counter for each number of the digits that count, in ascending order. */
-static void count_digits(const uint8_t *weight, size_t runs, size_t run, size_t stride,
-                         uint32_t largest, caq_group *to, void *scratch) {
+static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, size_t stride,
+                               caq_group *to, void *scratch) {
     caq_point *counters = scratch, *zero = counters + MAGNITUDES;
+    uint32_t largest = find_largest(weight, runs, run, stride);
+    if (largest >= INFINITE)
+        return CAQ_NOT_FINITE;
+    to->shift = shift_of(runs * run, largest);
     uint32_t top = largest >> DROPPED, below = top < MAGNITUDES ? 0 : top - MAGNITUDES;
     double scale = power_of_two(to->shift);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
@@ -206,21 +238,16 @@ static void count_digits(const uint8_t *weight, size_t runs, size_t run, size_t 
         if (counters[i].of.count)
             add_point(&all, counters[i].of.count, counters[i].of.sum, counters + i == zero);
     sum_up(&all, to);
+    return CAQ_OK;
 }
 
 caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
                            size_t stride, caq_group *to, void *scratch) {
-    if (source != CAQ_F32)
-        return count_numbers(source, weight, runs, run, stride, to, scratch);
-    uint32_t largest = find_largest(weight, runs, run, stride);
-    if (largest >= INFINITE)
-        return CAQ_NOT_FINITE;
-    to->shift = shift_of(runs * run, largest);
-    if (runs * run > FEW)
-        count_digits(weight, runs, run, stride, largest, to, scratch);
-    else
-        sort_numbers(weight, runs, run, stride, to, scratch);
-    return CAQ_OK;
+    if (is_sorted(source, runs * run))
+        return sort_numbers(source, weight, runs, run, stride, to, scratch);
+    if (source == CAQ_F32)
+        return count_digits(weight, runs, run, stride, to, scratch);
+    return count_numbers(source, weight, runs, run, stride, to, scratch);
 }
 
 #endif

@@ -206,8 +206,16 @@ static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
 }
 
 /* count codes, with zeros behind them up to a multiple of 8 */
-static void pack_indices(const uint8_t *codes, size_t count, unsigned bits, uint8_t *packed) {
-    for (size_t i = 0; i < count; i += 8, packed += bits) {
+static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t count,
+                         uint8_t *packed) {
+    unsigned bits = job->bits;
+    size_t i = 0;
+    if (bits == 2 || bits == 4) {
+        job->kernels->pack(codes, count / 8 * bits, bits, packed);
+        i = count / 8 * 8;
+        packed += i / 8 * bits;
+    }
+    for (; i < count; i += 8, packed += bits) {
         size_t bytes = (smaller(count - i, 8) * bits + 7) / 8;
         store_bytes(packed, bytes, squeeze(load_bytes(codes + i, 8), bits));
     }
@@ -247,7 +255,7 @@ caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count
         }
         for (size_t i = chunk; i % 8; i++)
             codes[i] = 0;
-        pack_indices(codes, chunk, job->bits, packed + (first + done) / 8 * job->bits);
+        pack_indices(job, codes, chunk, packed + (first + done) / 8 * job->bits);
         done += chunk;
     }
     return CAQ_OK;
