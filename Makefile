@@ -17,12 +17,13 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage quality \
+.PHONY: help dev amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage quality \
 	third-opinion check format lint types c-format c-warnings size wheel sdist clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
 	@echo "make example-sentences  a PyTorch network to Core AI, quantized by budget (docs/whole-models.md)"
+	@echo "make dev     an environment to work in: .venv/bin/pytest builds what has changed (CONTRIBUTING.md)"
 	@echo "make test    run every test on the installed package (PYTEST_ARGS='-n auto')"
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
@@ -43,6 +44,16 @@ help:
 
 demo: .venv-demo/installed
 	.venv-demo/bin/python examples/demo.py
+
+# An editable install: Python is read from this folder, and tests/conftest.py builds the extension again
+# when C or Cython has changed. The build's own packages are in it, so that nothing is compiled twice.
+dev: .venv/installed
+
+.venv/installed: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'cython>=3.1'
+	.venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test,lint]'
+	touch $@
 
 # PyTorch is in an environment of its own: what quantizes and runs the result does without.
 SENTENCES = build/sentence_embedding
@@ -100,7 +111,7 @@ coverage:
 	cd build/coverage && venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test]'
 	cd build/coverage && COVERAGE=1 venv/bin/python setup.py --quiet build_ext --inplace --force
 	cp build/coverage/build/coverage/coreai_opt/_native.c build/coverage/coreai_opt
-	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/test_packaging.py \
+	cd build/coverage && venv/bin/coverage run -m pytest $(PYTEST_ARGS) --ignore tests/project/test_packaging.py \
 		--ignore tests/csrc --ignore tests/faults/test_interrupts.py
 	cd build/coverage && venv/bin/coverage combine --quiet
 	cd build/coverage && venv/bin/coverage report
@@ -109,7 +120,7 @@ coverage:
 # QUALITY_ARGS='NAME=FILE' adds a program's largest weight, or that of a .safetensors file if the
 # environment has that package.
 quality: .venv-test/installed
-	.venv-test/bin/python -P tests/array/optimum.py $(QUALITY_ARGS)
+	.venv-test/bin/python -P tests/support/optimum.py $(QUALITY_ARGS)
 
 # In the same environment as the benchmark's; without it, these tests are skipped in `make test`.
 third-opinion: .venv-test/installed
@@ -185,6 +196,6 @@ sdist: .venv-build/installed
 	touch $@
 
 clean:
-	rm -rf .venv-demo .venv-convert .venv-test .venv-sanitize .venv-check .venv-docs .venv-build \
+	rm -rf .venv .venv-demo .venv-convert .venv-test .venv-sanitize .venv-check .venv-docs .venv-build \
 		.venv-bench-* build dist *.egg-info coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

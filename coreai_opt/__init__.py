@@ -5,6 +5,14 @@
 """
 
 import sys
+from importlib.util import find_spec
+
+if find_spec("coreai_opt.reference") is None:
+    raise ImportError(
+        "coreai_opt cannot be imported from its source tree: the reference and the native module "
+        "are put into the package when it is installed. Leave this folder to use the installed "
+        "package, or run `make dev` and use .venv/bin/python, which works here as well."
+    )
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.quantize import quantize_array
@@ -12,7 +20,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation import output_comparison, weight_error
 from coreai_opt.evaluation.output_comparison import OutputComparison
 from coreai_opt.evaluation.weight_error import WeightError
-from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError, BackendMismatchError
 from coreai_opt.planning import plan
 from coreai_opt.planning.plan import Choice, FrontierPoint, QuantizationPlan
 from coreai_opt.reports import QuantizationReport, records
@@ -21,8 +29,11 @@ from coreai_opt.settings import rules_file
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import dump_rules, load_rules
+from coreai_opt.settings.settings import Settings
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
     "BackendMismatchError",
     "Choice",
     "CompressionGranularity",
@@ -36,6 +47,7 @@ __all__ = [
     "QuantizationReport",
     "QuantizedArray",
     "Rule",
+    "Settings",
     "Status",
     "WeightError",
     "WeightRecord",

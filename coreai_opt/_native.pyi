@@ -13,7 +13,7 @@ def quantize(
     symmetric: bool,
     block_sizes: Sequence[int],
     e8m0_scale: bool,
-    mse: bool = False,
+    observer: str = "minmax",
     importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any]]: ...
@@ -26,4 +26,7 @@ def dequantize(
     *,
     num_threads: int,
 ) -> None: ...
+
+LEVEL_VARIABLE: str
+
 def level() -> str: ...

@@ -112,8 +112,8 @@ def describe_format(name):
     return caq_describe_format(<caq_format><int>_FORMATS.index(name))
 
 
-def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bint mse=False,
-             importance=None, size_t num_threads):
+def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
+             observer="minmax", importance=None, size_t num_threads):
     """Quantize as ``reference.quantize`` does, in C.
 
     Args:
@@ -122,8 +122,8 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
         symmetric: the scheme.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two.
-        mse: search for better scales than MINMAX's.
-        importance: with ``mse``, what each element's squared error counts, float32, finite, >= 0,
+        observer: how scales are found: ``"minmax"`` or ``"mse"``.
+        importance: with ``"mse"``, what each element's squared error counts, float32, finite, >= 0,
             of the weight's rank and along each axis as long as that or 1; None if all count the
             same.
         num_threads: threads to use at the most; small arrays take fewer.
@@ -137,6 +137,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale, bi
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
+    cdef bint mse = observer == "mse"
     cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
     _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)

@@ -5,8 +5,8 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
 
     formats    what a code can be: bits, ranges, element types
     blocks     which elements of a weight share a scale
-    scales     from the elements of a block to its scale and zero point
-    search     from there to better ones
+    minmax     from the elements of a block to its scale and zero point: the observer MINMAX
+    mse        from there to better ones: the observer MSE
     codes      from an element and its scale to a code, and back
     packing    codes into bytes, and back
     quantize   all of it together

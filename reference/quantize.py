@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import scales
+from . import minmax, mse
 from .blocks import from_rows, scale_shape, split_axes, to_rows
 from .codes import decode, encode_float, encode_integer, reciprocal, widen
 from .formats import Format
 from .packing import pack, unpack
-from .search import best_scales
 
 Array = npt.NDArray[Any]
+
+OBSERVERS = {"minmax": minmax, "mse": mse}
+"""How scales are found, by name: modules with ``find_scales`` and ``lowest_code``."""
 
 
 def check_finite(weight: Array) -> None:
@@ -32,7 +34,7 @@ def quantize(
     symmetric: bool,
     block_sizes: Sequence[int],
     e8m0_scale: bool,
-    mse: bool = False,
+    observer: str = "minmax",
     importance: npt.NDArray[np.float32] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
     """Quantize ``weight`` by the contract.
@@ -43,8 +45,8 @@ def quantize(
         symmetric: the scheme; floating-point formats are symmetric.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
         e8m0_scale: store scales as powers of two (floating-point formats only).
-        mse: search for better scales than MINMAX's.
-        importance: with ``mse``, what each element's squared error counts: finite, >= 0, of the
+        observer: how scales are found: a name in ``OBSERVERS``.
+        importance: with ``"mse"``, what each element's squared error counts: finite, >= 0, of the
             weight's rank and along each axis as long as that or 1; None if all count the same.
 
     Returns:
@@ -58,21 +60,19 @@ def quantize(
     shape = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
     blocks = to_rows(widen(weight), shape)
-    scale, zero_point = _minmax(blocks, format, symmetric, e8m0_scale, weight.dtype)
-    if mse:
-        if importance is not None:
-            importance = to_rows(np.broadcast_to(importance, weight.shape), shape)
-        scale, zero_point = best_scales(
-            blocks,
-            scale,
-            zero_point,
-            format,
-            symmetric=symmetric,
-            dtype=weight.dtype,
-            importance=importance,
-        )
+    if importance is not None:
+        importance = to_rows(np.broadcast_to(importance, weight.shape), shape)
+    scale, zero_point = OBSERVERS[observer].find_scales(
+        blocks,
+        format,
+        symmetric=symmetric,
+        e8m0_scale=e8m0_scale,
+        dtype=weight.dtype,
+        importance=importance,
+    )
+    lowest = OBSERVERS[observer].lowest_code(format)
     codes, zero_point = _encode(
-        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, mse
+        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, lowest
     )
     return (
         pack(from_rows(codes, weight.shape, shape).astype(format.code_dtype), format),
@@ -96,31 +96,14 @@ def dequantize(
     return decoded.reshape(shape)
 
 
-def _minmax(
-    blocks: Array, format: Format, symmetric: bool, e8m0_scale: bool, dtype: np.dtype[Any]
-) -> tuple[Array, Array]:
-    """MINMAX's scales and zero points: 0 or, asymmetric, unsigned codes in float32."""
-    if not symmetric:
-        lo = np.minimum(blocks.min(axis=1), np.float32(0))
-        hi = np.maximum(blocks.max(axis=1), np.float32(0))
-        scale = scales.asymmetric_scales(lo, hi, format, dtype)
-        return scale, scales.zero_points(lo, scale, format)
-    absmax = np.abs(blocks).max(axis=1)
-    find_scales = scales.e8m0_scales if e8m0_scale else scales.float_scales
-    if format.is_int:
-        find_scales = scales.symmetric_scales
-    return find_scales(absmax, format, dtype), np.zeros_like(absmax)
-
-
 def _encode(
-    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool, mse: bool
+    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool, lowest: int
 ) -> tuple[Array, Array]:
-    """Codes and zero points as they are stored."""
+    """Codes and zero points as they are stored; ``lowest`` is the least symmetric integer code."""
     if not format.is_int:
         return encode_float(blocks * reciprocal(scale), format), zero_point
     if symmetric:
         # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
-        lowest = format.searched_min if mse else -format.symmetric_max
         highest = format.symmetric_max
         offset = 0 if format.is_signed_int else -lowest
     else:

@@ -1,6 +1,34 @@
-"""The option ``--long``, and what is said of tests that could not run for want of a tool."""
+"""What concerns every test: building what has changed, ``--long``, and tools that are missing."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Build the extension of an editable install where a source of it is newer than it is.
+
+    Nothing is imported from the package before, so that the tests see what was built.
+    """
+    is_worker = hasattr(config, "workerinput")
+    installed = find_spec("coreai_opt")
+    is_editable = installed is not None and installed.origin == str(
+        ROOT / "coreai_opt" / "__init__.py"
+    )
+    if is_editable and not is_worker and _sources_changed():
+        build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+        subprocess.run(build, cwd=ROOT, check=True)
+
+
+def _sources_changed() -> bool:
+    sources = [ROOT / "setup.py", *ROOT.glob("coreai_opt/*.pyx"), *ROOT.glob("csrc/**/*.[ch]")]
+    built = [module.stat().st_mtime for module in ROOT.glob("coreai_opt/_native.*.so")]
+    return not built or max(source.stat().st_mtime for source in sources) > min(built)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,7 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt import reference
-from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.exceptions import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendMismatchError,
+    NotInstalledError,
+)
 from coreai_opt.reference import Format
 from coreai_opt.settings.spec import QuantizationSpec
 
@@ -46,7 +51,7 @@ def parse_backend(backend: object) -> Backend:
     """Return the function that quantizes behind a backend's name.
 
     Raises:
-        TypeError, ValueError, ImportError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
     """
     implementations = {"native": _run_native, "reference": _reference, "validate": _validate}
     return implementations[_choose(backend)]
@@ -56,7 +61,7 @@ def parse_decoder(backend: object) -> Decoder:
     """Return the function that decodes behind a backend's name.
 
     Raises:
-        TypeError, ValueError, ImportError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
     """
     implementations = {
         "native": _decode_native,
@@ -70,9 +75,9 @@ def _choose(backend: object) -> str:
     """Return which of "native", "reference" and "validate" a backend's name stands for now.
 
     Raises:
-        TypeError, ValueError: ``backend`` (or the environment variable) names none, or
+        ArgumentTypeError, ArgumentError: ``backend`` (or the environment variable) names none, or
             ``COREAI_OPT_ISA`` no instruction set.
-        ImportError: it needs the native module, which did not load.
+        NotInstalledError: it needs the native module, which did not load.
     """
     name = _parse_name("backend", backend)
     if name == "auto":
@@ -83,19 +88,22 @@ def _choose(backend: object) -> str:
     if name == "reference":
         return name
     if _native is None:
-        raise ImportError(
+        raise NotInstalledError(
             f"backend {name!r} needs the native module, which did not load: {_why_not_native}"
         )
-    _native.level()  # what is wrong with COREAI_OPT_ISA is an error now, not one for each weight
+    try:
+        _native.level()
+    except ValueError as error:  # now, not for each weight
+        raise ArgumentError(_native.LEVEL_VARIABLE, str(error)) from None
     return "native" if name == "auto" else name
 
 
 def _parse_name(argument: str, value: object) -> str:
     message = f"{argument} must be one of {', '.join(map(repr, BACKENDS))}; got {value!r}"
     if not isinstance(value, str):
-        raise TypeError(message)
+        raise ArgumentTypeError(argument, message)
     if value not in BACKENDS:
-        raise ValueError(message)
+        raise ArgumentError(argument, message)
     return value
 
 
@@ -120,7 +128,7 @@ def _reference(
         symmetric=spec.symmetric,
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
-        mse=spec.mse,
+        observer=spec.observer,
         importance=importance,
     )
 
@@ -138,7 +146,7 @@ def _run_native(
         symmetric=spec.symmetric,
         block_sizes=block_sizes,
         e8m0_scale=spec.e8m0_scale,
-        mse=spec.mse,
+        observer=spec.observer,
         importance=importance,
         num_threads=num_threads,
     )

@@ -6,13 +6,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
+from coreai_opt.settings.enums import Observer
 from coreai_opt.settings.spec import QuantizationSpec
 
 
 def check_observer(importance: object, specs: Iterable[QuantizationSpec]) -> None:
-    """Raise ValueError if there is an importance, but no observer that looks at it."""
-    if importance is not None and not any(spec.mse for spec in specs):
-        raise ValueError('importance must be None unless observer is "mse": MINMAX does not use it')
+    """Raise ArgumentError if there is an importance, but no observer that looks at it."""
+    if importance is not None and not any(spec.observer is Observer.MSE for spec in specs):
+        raise ArgumentError(
+            "importance",
+            Argument("importance"),
+            " must be ",
+            Value(None),
+            " unless ",
+            Argument("observer"),
+            ' is "mse": MINMAX does not use it',
+        )
 
 
 def parse_importance(
@@ -26,32 +36,40 @@ def parse_importance(
         shape: of the weight; each axis of the importance must be as long, or 1.
 
     Raises:
-        TypeError, ValueError: it is none.
+        ArgumentTypeError, ArgumentError: it is none.
     """
     values = parse_numbers(argument, importance)
     fits = values.ndim == len(shape) and all(
         n in {1, length} for n, length in zip(values.shape, shape, strict=True)
     )
     if not fits:
-        raise ValueError(
+        raise ArgumentError(
+            argument,
             f"{argument} must have the weight's rank, and along each axis its length or 1: "
-            f"got {values.shape} for shape {tuple(shape)}"
+            f"got {values.shape} for shape {tuple(shape)}",
         )
     return values
 
 
 def parse_numbers(argument: str, importance: object) -> npt.NDArray[np.float32]:
-    """Do the same for any shape."""
+    """Return an importance of any shape as a C-contiguous float32 array.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: it is none.
+    """
     if not isinstance(importance, np.ndarray) or not np.issubdtype(importance.dtype, np.floating):
         got: Any = getattr(importance, "dtype", type(importance).__name__)
-        raise TypeError(f"{argument} must be a numpy array of floating-point numbers; got {got}")
+        raise ArgumentTypeError(
+            argument, f"{argument} must be a numpy array of floating-point numbers; got {got}"
+        )
     with np.errstate(over="ignore", under="ignore"):
         values = np.ascontiguousarray(importance, np.float32).reshape(importance.shape)
     allowed = np.isfinite(values) & (values >= 0)
     if not allowed.all():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(allowed)), values.shape))
-        raise ValueError(
+        raise ArgumentError(
+            argument,
             f"{argument} is {importance[index]} at index {index}; "
-            "it must be >= 0 and finite in float32"
+            "it must be >= 0 and finite in float32",
         )
     return values

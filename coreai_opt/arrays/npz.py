@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import InputError
+
 __all__ = ["load_arrays"]
 
 Array = npt.NDArray[Any]
@@ -29,7 +31,7 @@ def load_arrays(path: Path) -> dict[str, Array]:
     """Return the arrays of an ``.npz`` file by name.
 
     Raises:
-        ValueError: it is no such file, or damaged.
+        InputError: it is no such file, or damaged.
         OSError: it cannot be opened.
     """
     with path.open("rb") as file:
@@ -37,4 +39,4 @@ def load_arrays(path: Path) -> dict[str, Array]:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except _DAMAGE as error:
-            raise ValueError(f"{path} is no .npz file of arrays ({error})") from error
+            raise InputError(f"{path} is no .npz file of arrays ({error})") from error

@@ -10,10 +10,12 @@ from coreai_opt.arrays import backends
 from coreai_opt.arrays.importance import check_observer, parse_importance
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.reference import WEIGHT_DTYPES
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.settings.arguments import parse_int
 from coreai_opt.settings.enums import DType, Observer, QScheme
+from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.spec import QuantizationSpec, parse_spec
 
 
@@ -58,7 +60,8 @@ def quantize_array(
         ValueError: a NaN or infinity in ``weight``; the message has the first index.
         BackendMismatchError: ``backend="validate"`` found a difference.
     """
-    spec = parse_spec(dtype, qscheme, scale_dtype, observer)
+    settings = Settings(dtype=dtype, qscheme=qscheme, scale_dtype=scale_dtype, observer=observer)
+    spec = parse_spec(settings)
     weight = _parse_weight(weight)
     sizes = _parse_block_sizes(block_sizes, weight.shape)
     check_observer(importance, [spec])
@@ -91,22 +94,33 @@ def quantize_parsed(
 
 def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if not isinstance(weight, np.ndarray):
-        raise TypeError(f"weight must be a numpy array; got {type(weight).__name__}")
+        raise ArgumentTypeError(
+            "weight", f"weight must be a numpy array; got {type(weight).__name__}"
+        )
     native = weight.dtype.newbyteorder("=")
     if native not in WEIGHT_DTYPES:
         allowed = ", ".join(str(dtype) for dtype in WEIGHT_DTYPES)
-        raise TypeError(f"weight must be of one of the dtypes {allowed}; got {weight.dtype}")
+        raise ArgumentTypeError(
+            "weight", f"weight must be of one of the dtypes {allowed}; got {weight.dtype}"
+        )
     if weight.ndim == 0 or weight.size == 0:
-        raise ValueError(f"weight must have at least one axis and one element; got {weight.shape}")
+        raise ArgumentError(
+            "weight", f"weight must have at least one axis and one element; got {weight.shape}"
+        )
     # A plain, native-endian view or copy; only arrays that are not contiguous are copied.
     return np.ascontiguousarray(weight, dtype=native)
 
 
 def _parse_block_sizes(block_sizes: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(block_sizes, (str, bytes)) or not isinstance(block_sizes, (Sequence, np.ndarray)):
-        raise TypeError(f"block_sizes must be a sequence of ints; got {block_sizes!r}")
+        raise ArgumentTypeError(
+            "block_sizes", f"block_sizes must be a sequence of ints; got {block_sizes!r}"
+        )
     sizes = tuple(
         parse_int(f"block_sizes[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
     )
-    scale_shape(shape, sizes)
+    try:
+        scale_shape(shape, sizes)
+    except ValueError as error:
+        raise ArgumentError("block_sizes", str(error)) from None
     return sizes

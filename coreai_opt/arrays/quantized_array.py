@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays import backends, memory
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, Format, unpack
 from coreai_opt.reference.formats import FORMATS
 from coreai_opt.settings.enums import DType
@@ -92,12 +93,12 @@ class QuantizedArray:
 
 
 def _check_stored(stored: QuantizedArray, format: Format) -> None:
-    """Raise ValueError naming the first attribute that does not fit the shape and the format."""
+    """Raise ArgumentError naming the first attribute that does not fit the shape and the format."""
     shape, blocks = stored.shape, stored.scale.shape
     if len(blocks) != len(shape) or any(
         count < 1 or n < 1 or n % count for n, count in zip(shape, blocks, strict=True)
     ):
-        raise ValueError(f"scale must have a shape that divides {shape}; got {blocks}")
+        raise ArgumentError("scale", f"scale must have a shape that divides {shape}; got {blocks}")
     scale_dtypes = [stored.weight_dtype] if format.is_int or format.bits == 8 else []
     scale_dtypes += [] if format.is_int else [E8M0]
     size = (format.packed_size(math.prod(shape)),)
@@ -108,20 +109,23 @@ def _check_stored(stored: QuantizedArray, format: Format) -> None:
     ):
         if array.dtype not in dtypes or array.shape != wanted:
             allowed = " or ".join(map(str, dtypes))
-            raise ValueError(
-                f"{name} must be {allowed} of shape {wanted}; got {array.dtype} of {array.shape}"
+            raise ArgumentError(
+                name,
+                f"{name} must be {allowed} of shape {wanted}; got {array.dtype} of {array.shape}",
             )
 
 
 def _check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any], ...]) -> None:
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy array; got {type(out).__name__}")
+        raise ArgumentTypeError("out", f"out must be a numpy array; got {type(out).__name__}")
     if out.dtype not in WEIGHT_DTYPES:
         allowed = ", ".join(str(dtype) for dtype in WEIGHT_DTYPES)
-        raise TypeError(f"out must be of one of the dtypes {allowed}; got {out.dtype}")
+        raise ArgumentTypeError(
+            "out", f"out must be of one of the dtypes {allowed}; got {out.dtype}"
+        )
     if out.shape != shape:
-        raise ValueError(f"out must be of shape {shape}; got {out.shape}")
+        raise ArgumentError("out", f"out must be of shape {shape}; got {out.shape}")
     if not (out.flags.c_contiguous and out.flags.writeable):
-        raise ValueError("out must be C-contiguous and writeable")
+        raise ArgumentError("out", "out must be C-contiguous and writeable")
     if any(np.may_share_memory(out, part) for part in parts):
-        raise ValueError("out must not share memory with what is decoded")
+        raise ArgumentError("out", "out must not share memory with what is decoded")

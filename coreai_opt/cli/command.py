@@ -11,11 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from coreai_opt._version import __version__
-from coreai_opt.cli import compare, completion, dequantize, inspect, quantize
+from coreai_opt.cli import compare, completion, dequantize, inspect, messages, quantize
 from coreai_opt.cli.console import StdoutError, flush_stdout, open_closed_streams
-from coreai_opt.cli.messages import for_command
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
-from coreai_opt.exceptions import BackendMismatchError, QualityError
+from coreai_opt.exceptions import (
+    ArgumentTypeError,
+    BackendMismatchError,
+    CoreAIError,
+    InputError,
+    NotInstalledError,
+    QualityError,
+)
 
 EXIT_QUALITY = 1
 EXIT_INTERRUPTED = 130
@@ -23,16 +29,16 @@ EXIT_INTERRUPTED = 130
 EXIT_READER_LEFT = 141
 """What a shell reports for a process whose output nobody reads any more: 128 + SIGPIPE."""
 
-# What the layers below raise for input, files and options that cannot be used. Anything else is a
-# defect of this package and keeps its traceback.
-EXPECTED_ERRORS = (
+# What input, files and options that cannot be used end in. Anything else is a defect of this
+# package and keeps its traceback.
+_EXPECTED_ERRORS = (
+    ArgumentTypeError,
     BackendMismatchError,
-    ImportError,
+    CoreAIError,
+    InputError,
     MemoryError,
+    NotInstalledError,
     OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
 )
 
 _EXAMPLES = """\
@@ -93,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StdoutError as error:
         if error.reader_left:
             return EXIT_READER_LEFT
-        say("error", for_command(error))
+        say("error", messages.of_error(error))
         return EXIT_ERROR
 
 
@@ -107,8 +113,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except QualityError as error:
         say("error", str(error))
         return EXIT_QUALITY
-    except EXPECTED_ERRORS as error:
-        say("error", for_command(error))
+    except _EXPECTED_ERRORS as error:
+        say("error", messages.of_error(error))
         return EXIT_ERROR
     except KeyboardInterrupt:
         say("error", "interrupted")
@@ -153,4 +159,4 @@ class _OneLineHandler(logging.Handler):
     """Log records as single lines on what ``sys.stderr`` is now (the progress bar replaces it)."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(record.levelname.lower(), for_command(record.getMessage()))
+        say(record.levelname.lower(), messages.of_record(record))

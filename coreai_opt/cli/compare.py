@@ -2,22 +2,22 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import (
-    print_comparisons,
-    stdout,
-)
 from coreai_opt.cli.parser import (
     Subcommands,
     decibels,
     int_at_least,
 )
-from coreai_opt.coreai_utils import compare_programs
+from coreai_opt.cli.running import add_function, print_outputs, sizes_of
 from coreai_opt.evaluation.output_comparison import check_quality
 from coreai_opt.program.assets import (
     load_asset,
 )
+
+if TYPE_CHECKING:
+    from coreai_opt.program.functions import Sizes
 
 _COMPARE_EXAMPLES = """\
 examples:
@@ -28,6 +28,10 @@ examples:
   on recorded ones, in a script that must fail if it is worse than 30 dB:
     coreai-opt compare model.aimodel int8.aimodel --inputs inputs.npz \\
         --min-sqnr 30
+
+  one function of several, on 128 tokens:
+    coreai-opt compare model.aimodel int8.aimodel --function extend \\
+        --size input_ids=128 --size position_ids=128
 
 exit codes:
   0; 1 if an output has less SQNR than --min-sqnr; 2 after an error"""
@@ -54,8 +58,9 @@ def add_parser(commands: Subcommands) -> None:
         metavar="FILE.npz",
         help="an array for each input, by name, as numpy.savez writes them, or of several samples "
         "(default: random; floats are normal, integers rows of the table that they select from or "
-        "else 1, booleans true)",
+        "else 1, booleans true); also for states, which start as zeros otherwise",
     )
+    add_function(inputs)
     inputs.add_argument(
         "--seed",
         type=int_at_least(0),
@@ -76,13 +81,22 @@ def _run(options: argparse.Namespace) -> None:
         options.reference,
         options.other,
         inputs=options.inputs,
+        function=options.function,
+        sizes=sizes_of(options.sizes),
         seed=options.seed,
         min_sqnr=options.min_sqnr,
     )
 
 
 def compare(
-    reference: Path, other: Path, *, inputs: Path | None, seed: int, min_sqnr: float | None
+    reference: Path,
+    other: Path,
+    *,
+    inputs: Path | None,
+    function: str | None,
+    sizes: "Sizes",
+    seed: int,
+    min_sqnr: float | None,
 ) -> None:
     """Run two assets on the same inputs, and print how far their outputs are from each other.
 
@@ -90,18 +104,19 @@ def compare(
         reference: the asset to compare with.
         other: the asset to judge.
         inputs: an ``.npz`` file with an array for each input; None for random ones.
+        function: the name of the function to run; None for the only one.
+        sizes: lengths of dimensions that are not fixed.
         seed: of the random ones.
         min_sqnr: the SQNR in dB that each output must have, or None.
 
     Raises:
         QualityError: an output has less.
-        ValueError: an asset or a file that cannot be read, or that does not fit.
+        InputError: an asset or a file that cannot be read, or that does not fit.
     """
     assets = load_asset(reference), load_asset(other)
     arrays = None if inputs is None else load_arrays(inputs)
-    comparisons = compare_programs(*assets, arrays, seed=seed)
-    print_comparisons(
-        stdout(), "random inputs" if inputs is None else f"inputs {inputs}", comparisons
+    comparisons = print_outputs(
+        *assets, inputs=inputs, arrays=arrays, function=function, sizes=sizes, seed=seed
     )
     if min_sqnr is not None:
         check_quality(comparisons, min_sqnr)

@@ -22,6 +22,7 @@ from coreai_opt.program.assets import (
     check_space,
     load_asset,
     replacing,
+    save_asset,
 )
 
 logger = logging.getLogger("coreai_opt")
@@ -62,7 +63,7 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
         force: whether ``output`` may exist.
 
     Raises:
-        ValueError: a path that cannot be used; ``output`` is untouched.
+        InputError: a path that cannot be used; ``output`` is untouched.
     """
     from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
 
@@ -74,7 +75,7 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     after = count_weights(program, 0)
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
-        program.save_asset(path, metadata=asset.metadata)
+        save_asset(program, path, asset)
         size_after = asset_bytes(path)
     dequantized = before.quantized - after.quantized
     if not dequantized:

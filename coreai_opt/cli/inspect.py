@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coreai_opt.cli.console import (
     print_table,
@@ -15,6 +16,11 @@ from coreai_opt.cli.parser import (
 from coreai_opt.program.assets import (
     load_asset,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from coreai_opt.program.ir import AIProgram
 
 _INSPECT_EXAMPLES = """\
 examples:
@@ -30,7 +36,9 @@ def add_parser(commands: Subcommands) -> None:
     parser = commands.add_parser(
         "inspect",
         help="list the weights of an asset",
-        description="List the weights of IN that can be quantized, and those that are already.",
+        description="List the functions of IN, with what they take and return as --inputs, "
+        "--function and --size need it, the weights that can be quantized, and those that are "
+        "already.",
         epilog=_INSPECT_EXAMPLES,
     )
     parser.set_defaults(run=_run, needs_core_ai=True)
@@ -43,20 +51,22 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def inspect(source: Path, *, threshold: int) -> None:
-    """Print the weights of the asset ``source``: those to quantize, and those that are quantized.
+    """Print the functions of the asset ``source``, its weights, and those that are quantized.
 
     Args:
         source: the asset.
         threshold: weights with at most this many elements are not listed.
 
     Raises:
-        ValueError: it is no asset that can be read.
+        InputError: it is no asset that can be read.
     """
     from coreai_opt.program.weights import find_quantized, find_weights  # noqa: PLC0415  # imports Core AI
 
     program = load_asset(source).program
     weights, quantized = find_weights(program, threshold), find_quantized(program)
     console = stdout()
+    _print_functions(console, program)
+    console.print()
     print_table(
         console,
         f"{len(weights)} weights can be quantized",
@@ -91,5 +101,22 @@ def inspect(source: Path, *, threshold: int) -> None:
                 q.location,
             )
             for q in quantized
+        ),
+    )
+
+
+def _print_functions(console: "Console", program: "AIProgram") -> None:
+    from coreai_opt.program.ir import functions  # noqa: PLC0415  # imports Core AI
+
+    found = functions(program)
+    print_table(
+        console,
+        f"{len(found)} function{'' if len(found) == 1 else 's'} can be run",
+        ("function", "kind", "name", "dtype", "shape"),
+        (
+            (name, kind, port.name, port.dtype or port.type, f"({', '.join(port.sizes)})")
+            for name, signature in found.items()
+            for kind, ports in zip(("input", "state", "output"), signature, strict=True)
+            for port in ports
         ),
     )

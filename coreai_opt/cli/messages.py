@@ -1,44 +1,75 @@
-"""Messages of the Python API in the words of the command line.
+"""Errors and warnings in the words of the command line.
 
 The API says ``qscheme must be QScheme.SYMMETRIC``; who typed ``--qscheme asymmetric`` should read
 ``--qscheme must be symmetric``.
 """
 
-import re
+import logging
+from enum import StrEnum
 
-from coreai_opt.cli.console import StdoutError
-from coreai_opt.settings.settings import SETTINGS
+from coreai_opt.cli.parser import option_of
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Message, Value
 
-_OPTIONS = {name: f"--{name.replace('_', '-')}" for name in (*SETTINGS, "importance", "min_sqnr")}
+__all__ = ["of_error", "of_record"]
 
-_MEMBERS = re.compile(r"<\w+\.\w+: '(\w+)'>|\b(?:DType|QScheme|CompressionGranularity)\.(\w+)")
-_ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})(?:=\"?([^\s,\".]+)\"?| (?=(?:must|is) ))")
-_RULE = re.compile(r"\brule \d+:")
-
-
-def for_command(error: BaseException | str) -> str:
-    """Return what an error, or a warning, has to say to who typed a command.
-
-    Enum members become their values and arguments the options of that name, but for what is said
-    about a rule: its keys have the names of arguments.
-    """
-    message = _MEMBERS.sub(lambda found: found[1] or found[2].lower(), _text(error))
-    if _RULE.search(message):
-        return message
-    return _ARGUMENT.sub(_option, message).replace("must be None", "must be left out")
+_OPTIONS = {
+    "num_threads": "--threads",
+    "sizes": "--size",
+    "target_bytes": "--target-size",
+    "weight_num_threshold": "--threshold",
+}
+"""Options that have another name than the argument of the Python API."""
 
 
-def _option(found: re.Match[str]) -> str:
-    return f"{_OPTIONS[found[1]]} {found[2] or ''}"
-
-
-def _text(error: BaseException | str) -> str:
-    if isinstance(error, str):
-        return error
+def of_error(error: BaseException) -> str:
+    """Return what an error has to say to who typed a command."""
+    if isinstance(error, (ArgumentError, ArgumentTypeError)):
+        return _worded(error.message)
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
         return f"{error.filename}: {error.strerror}"
-    # Core AI says "failed to persist …" and keeps why (a full disk, say) in the cause.
-    is_told = isinstance(error, StdoutError)
-    cause = f": {error.__cause__}" if error.__cause__ and not is_told else ""
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{error}{cause}{notes}" if str(error) else type(error).__name__
+    return f"{error}{notes}" if str(error) else type(error).__name__
+
+
+def of_record(record: logging.LogRecord) -> str:
+    """Return what a warning has to say to who typed a command."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    worded = (_worded(a) if isinstance(a, Message) else a for a in arguments)
+    return str(record.msg) % tuple(worded)
+
+
+def _worded(message: Message) -> str:
+    """Return a message with options for arguments, but for those of a rule, which has keys."""
+    if message.place:
+        return f"{message.place}: {''.join(map(_as_key, message.parts))}"
+    return "".join(map(_as_option, message.parts))
+
+
+def _as_option(part: str | Argument | Value) -> str:
+    match part:
+        case Argument(name, None):
+            return _option(name)
+        case Argument(name, Value(value)):
+            return f"{_option(name)} {_plain(value)}"
+        case Value(None):
+            return "left out"
+        case _:
+            return _as_key(part)
+
+
+def _as_key(part: str | Argument | Value) -> str:
+    match part:
+        case Argument(name, Value(value)):
+            return f"{name}={_plain(value)}"
+        case Value(value):
+            return _plain(value)
+        case _:
+            return str(part)
+
+
+def _option(name: str) -> str:
+    return _OPTIONS.get(name) or option_of(name)
+
+
+def _plain(value: object) -> str:
+    return value.value if isinstance(value, StrEnum) else repr(value)

@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from coreai_opt.exceptions import InputError
+
 __all__ = [
     "EXIT_ERROR",
     "PROGRAM",
     "Parser",
     "Subcommands",
+    "UsageError",
     "add_force",
     "add_output",
     "add_source",
     "add_threshold",
     "decibels",
     "int_at_least",
+    "option_of",
     "say",
 ]
 
@@ -28,6 +32,15 @@ EXIT_ERROR = 2
 def say(kind: str, message: str) -> None:
     """Print a line for the person at the keyboard; whatever it holds, it stays one line."""
     print(f"{PROGRAM}: {kind}: {' '.join(message.split())}", file=sys.stderr)
+
+
+class UsageError(InputError):
+    """Options that cannot be given, or not together."""
+
+
+def option_of(name: str) -> str:
+    """Return the option that stands for an argument of the Python API."""
+    return f"--{name.replace('_', '-')}"
 
 
 class _Formatter(argparse.HelpFormatter):

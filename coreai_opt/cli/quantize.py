@@ -4,7 +4,7 @@ import argparse
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,6 @@ from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import (
     change,
-    print_comparisons,
     print_frontier,
     progress_bar,
     stdout,
@@ -22,14 +21,17 @@ from coreai_opt.cli.console import (
 )
 from coreai_opt.cli.parser import (
     Subcommands,
+    UsageError,
     add_force,
     add_output,
     add_source,
     add_threshold,
     decibels,
     int_at_least,
+    option_of,
 )
-from coreai_opt.coreai_utils import compare_programs, quantize_weights
+from coreai_opt.cli.running import add_function, print_outputs, sizes_of
+from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
@@ -39,17 +41,18 @@ from coreai_opt.program.assets import (
     check_space,
     load_asset,
     replacing,
+    save_asset,
     write_text,
 )
-from coreai_opt.reference import FORMATS
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.records import WeightRecord
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
+from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
 
 if TYPE_CHECKING:
-    from coreai_opt.evaluation.output_comparison import Array
+    from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.program.weights import Counts
 
@@ -107,53 +110,14 @@ def add_parser(commands: Subcommands) -> None:
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--dtype",
-        choices=list(FORMATS),
-        metavar="FORMAT",
-        help="%(choices)s; with --rules it may be left out: weights that no rule matches are kept",
-    )
-    group.add_argument(
-        "--granularity",
-        choices=[g.value for g in CompressionGranularity if g is not _REFUSED_GRANULARITY],
-        metavar="WHICH",
-        help="which elements of a weight share a scale: %(choices)s "
-        f"(default: {CompressionGranularity.PER_CHANNEL})",
-    )
-    group.add_argument(
-        "--block-size",
-        type=int_at_least(1),
-        metavar="N",
-        help="input channels that share a scale with per_block (default: 32)",
-    )
-    group.add_argument(
-        "--indivisible",
-        choices=[choice.value for choice in Indivisible],
-        metavar="WHAT",
-        help="weights whose input channels the block size does not divide: skip leaves them as "
-        "they are, fit takes the largest block size below that does "
-        f"(default: {Indivisible.SKIP})",
-    )
-    group.add_argument(
-        "--qscheme",
-        choices=[scheme.value for scheme in QScheme],
-        metavar="SCHEME",
-        help=f"%(choices)s (default: {QScheme.SYMMETRIC}); floating-point formats are symmetric",
-    )
-    group.add_argument(
-        "--scale-dtype",
-        choices=[DType.FP8_E8M0FNU.value],
-        metavar="FORMAT",
-        help="%(choices)s: scales of FP8 are powers of two (default: the weight's dtype)",
-    )
-    group.add_argument(
-        "--observer",
-        choices=[observer.value for observer in Observer],
-        metavar="HOW",
-        help="how scales are found: minmax takes them from the largest weight, mse searches for "
-        "those with the least squared error, which is slower "
-        f"(default: {Observer.MINMAX})",
-    )
+    for name, description in describe():
+        group.add_argument(
+            option_of(name),
+            type=str if description.choices else int_at_least(1),
+            choices=description.choices or None,
+            metavar=description.metavar,
+            help=description.help,
+        )
     group.add_argument(
         "--importance",
         type=Path,
@@ -169,8 +133,7 @@ def _add_rules(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE.toml",
         help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
-        "and keep or any of dtype, qscheme, granularity, block_size, scale_dtype, observer, "
-        "indivisible; the last that matches counts",
+        f"and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
     )
     add_threshold(group)
 
@@ -206,6 +169,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    """Add what is written, and what is done to see what came of it."""
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -224,6 +188,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help="run IN and the result on Core AI's runtime and print how far their outputs are "
         "apart, on --inputs or on random ones",
     )
+    add_function(group)
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
@@ -267,19 +232,18 @@ def _size(text: str) -> int:
     return int(Fraction(match[1]) * size)
 
 
-_REFUSED_GRANULARITY = CompressionGranularity.PER_GROUPED_CHANNEL
-
-
 def _run(options: argparse.Namespace) -> None:
     quantize(
         options.source,
         options.output,
-        dtype=options.dtype,
+        settings=Settings.among(options),
         rules=options.rules,
         importance=options.importance,
         target_size=options.target_size,
         min_sqnr=options.min_sqnr,
         inputs=options.inputs,
+        function=options.function,
+        sizes=sizes_of(options.sizes),
         plan_out=options.plan_out,
         report=options.report,
         dry_run=options.dry_run,
@@ -288,12 +252,6 @@ def _run(options: argparse.Namespace) -> None:
         force=options.force,
         backend=options.backend,
         num_threads=options.num_threads,
-        qscheme=options.qscheme,
-        granularity=options.granularity,
-        block_size=options.block_size,
-        scale_dtype=options.scale_dtype,
-        observer=options.observer,
-        indivisible=options.indivisible,
     )
 
 
@@ -334,12 +292,14 @@ def quantize(
     source: Path,
     output: Path | None,
     *,
-    dtype: str | None,
+    settings: Settings,
     rules: Path | None,
     importance: Path | None,
     target_size: int | None,
     min_sqnr: float | None,
     inputs: Path | None,
+    function: str | None,
+    sizes: "Sizes",
     plan_out: Path | None,
     report: Path | None,
     dry_run: bool,
@@ -348,7 +308,6 @@ def quantize(
     force: bool,
     backend: str,
     num_threads: int | None,
-    **settings: Any,
 ) -> None:
     """Write a copy of the asset ``source``, its weights quantized, to ``output``, and sum it up.
 
@@ -356,33 +315,37 @@ def quantize(
         source: the asset to read; may be ``output``, with ``force``.
         output: the asset to write. It appears, or changes, only when it is complete. None with
             ``dry_run``.
-        dtype: as in ``quantize_weights``.
-        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; with it, ``dtype``
-            may be None.
+        settings: what was said about how to quantize weights; with ``rules`` or a goal it need not
+            have a ``dtype``.
+        rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; or None.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         target_size, min_sqnr, plan_out: see :class:`Goal`.
         inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
             ``verify``.
         report: where to write a report: .html, .json or .md.
         dry_run: print what would become of each weight, and write no asset.
+        function: the name of the function to run for that; None for the only one.
+        sizes: lengths of dimensions that are not fixed.
         verify: run both programs and print how far their outputs are apart, before it is written.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
         backend, num_threads: as in ``quantize_weights``.
-        settings: further arguments of ``quantize_weights``; None for its defaults.
 
     Raises:
-        ValueError, TypeError: an option or a path that cannot be used; ``output`` is untouched.
+        InputError, ArgumentTypeError: an option or a path that cannot be used; ``output`` is
+            untouched.
     """
     from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
 
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     goal = Goal(target_size, min_sqnr, plan_out)
-    _check_goal(goal, dtype, {"rules": rules, "importance": importance, **given})
+    _check_goal(goal, settings, rules, importance)
     if inputs is not None and not goal.option and not verify:
-        raise ValueError("--inputs needs --target-size, --min-sqnr or --verify")
-    if "block_size" in given and given.get("granularity") != CompressionGranularity.PER_BLOCK:
-        raise ValueError("--block-size needs --granularity per_block")
+        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
+    if (function is not None or sizes) and inputs is None and not verify:
+        raise UsageError("--function and --size need --verify or --inputs, which run the program")
+    per_block = CompressionGranularity.PER_BLOCK
+    if settings.block_size is not None and settings.granularity != per_block:
+        raise UsageError("--block-size needs --granularity per_block")
     if report is not None:
         _check_file("--report", report, tuple(_REPORTS))
     destination = _check_output(output, dry_run=dry_run, force=force)
@@ -398,28 +361,34 @@ def quantize(
         "num_threads": num_threads,
     }
     if goal.option:
-        overrides = _choose(program, size, goal, arrays, work)
+        overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
     before = count_weights(program, threshold)
     records = QuantizationReport(source.name)
     with _progress(before.weights, records if dry_run or report else None) as progress:
         quantize_weights(
             program,
-            dtype,
+            **vars(DEFAULTS.merge(settings)),
             overrides=overrides,
             importance=numbers,
             in_place=True,
             progress=progress,
-            **given,
             **work,
         )
     if verify:
-        _verify(source, program, arrays)
+        print_outputs(
+            load_asset(source),
+            program,
+            inputs=inputs,
+            arrays=arrays,
+            function=function,
+            sizes=sizes,
+        )
     after = count_weights(program, threshold)
     with ExitStack() as outputs:
         if destination is not None:
             check_space(destination, size - before.nbytes + after.nbytes)
             path = outputs.enter_context(replacing(destination, force=force))
-            program.save_asset(path, metadata=asset.metadata)
+            save_asset(program, path, asset)
             _check_size(path, goal.target_size)
             size_after = asset_bytes(path)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
@@ -433,32 +402,29 @@ def quantize(
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
 
 
-def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> None:
-    """Check that there is one way to find formats, and that no option is without effect.
-
-    Args:
-        goal: the goal.
-        dtype: the option.
-        others: other options that say what weights become, by name; None if not given.
-    """
+def _check_goal(
+    goal: Goal, settings: Settings, rules: Path | None, importance: Path | None
+) -> None:
+    """Check that there is one way to find formats, and that no option is without effect."""
     if not goal.option:
-        if dtype is None and others["rules"] is None:
-            raise ValueError(
+        if settings.dtype is None and rules is None:
+            raise UsageError(
                 "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
                 "a format for each weight"
             )
         if goal.plan_out is not None:
-            raise ValueError("--plan-out needs --target-size or --min-sqnr")
+            raise UsageError("--plan-out needs --target-size or --min-sqnr")
         return
     if None not in {goal.target_size, goal.min_sqnr}:
-        raise ValueError(f"{goal.option} cannot be given together: leave one out")
-    for name, value in {"dtype": dtype, **others}.items():
-        if value is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(
-                f"{option} has no place beside {goal.option}, which chooses formats itself: leave "
-                "one out, or edit what --plan-out writes and give it as --rules"
-            )
+        raise UsageError(f"{goal.option} cannot be given together: leave one out")
+    files = {"--rules": rules, "--importance": importance}
+    useless = [option for option, file in files.items() if file is not None]
+    useless += map(option_of, settings.said())
+    if useless:
+        raise UsageError(
+            f"{useless[0]} has no place beside {goal.option}, which chooses formats itself: leave "
+            "one out, or edit what --plan-out writes and give it as --rules"
+        )
     check_goal(goal.target_size, goal.min_sqnr)
     if goal.plan_out is not None:
         _check_file("--plan-out", goal.plan_out, (".toml",))
@@ -466,13 +432,13 @@ def _check_goal(goal: Goal, dtype: str | None, others: dict[str, object]) -> Non
 
 def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix not in suffixes:
-        raise ValueError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
+        raise UsageError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
     if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
     if path.is_dir():
-        raise ValueError(f"{option} must be a file; {path} is a folder")
+        raise UsageError(f"{option} must be a file; {path} is a folder")
     if any(folder.suffix == SUFFIX for folder in path.absolute().parents):
-        raise ValueError(f"{option} must not be in a model asset, as {path} is")
+        raise UsageError(f"{option} must not be in a model asset, as {path} is")
 
 
 def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
@@ -480,7 +446,7 @@ def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | 
     if dry_run:
         return None
     if output is None:
-        raise ValueError("OUT.aimodel is needed, or --dry-run to write nothing")
+        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
     check_destination(output, force=force)
     return output
 
@@ -489,13 +455,12 @@ def _choose(
     program: "AIProgram",
     size: int,
     goal: Goal,
-    inputs: Mapping[str, "Array"] | None,
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, inputs=inputs, **work)
+    weights = measure_weights(program, **work)
     if not weights:
-        raise ValueError(
+        raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
@@ -504,7 +469,7 @@ def _choose(
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
     if goal.target_size is not None and goal.target_size < least:
-        raise ValueError(
+        raise UsageError(
             f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
             f"file takes about {least:,} bytes"
         )
@@ -515,7 +480,7 @@ def _choose(
     )
     if goal.plan_out is not None:
         write_text(goal.plan_out, plan.to_toml())
-    of = "the weights" if inputs is None else "the outputs, about"
+    of = "the weights" if work["inputs"] is None else "the outputs, about"
     print_frontier(stdout(), plan, rest, f"SQNR of {of}")
     return plan.rules
 
@@ -535,16 +500,10 @@ def _progress(
         yield call if callbacks else None
 
 
-def _verify(source: Path, program: "AIProgram", inputs: Mapping[str, "Array"] | None) -> None:
-    """Run the original and the quantized program, and print how far their outputs are apart."""
-    what = "Outputs on random inputs" if inputs is None else "Outputs on --inputs"
-    print_comparisons(stdout(), what, compare_programs(load_asset(source), program, inputs))
-
-
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
-        raise ValueError(
+        raise UsageError(
             f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
             f"{size - target:,} less"
         )

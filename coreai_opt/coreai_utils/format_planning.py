@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.planning.plan import QuantizationPlan, check_goal, make_plan
 from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.checked import CheckedSettings, check_settings
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
-from coreai_opt.settings.settings import SETTINGS, Settings, parse_settings
+from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
 
 if TYPE_CHECKING:
     from typing import Any
@@ -20,32 +23,24 @@ if TYPE_CHECKING:
     from coreai_opt.planning.plan import PlannedWeight
     from coreai_opt.program.ir import AIProgram
 
-_DEFAULTS = {
-    "qscheme": QScheme.SYMMETRIC,
-    "granularity": CompressionGranularity.PER_CHANNEL,
-    "block_size": 32,
-    "scale_dtype": None,
-    "observer": Observer.MINMAX,
-    "indivisible": Indivisible.SKIP,
-}
-"""The settings of ``quantize_weights`` that a candidate need not give."""
+_PER_CHANNEL = Settings(granularity=CompressionGranularity.PER_CHANNEL, observer=Observer.MSE)
+_BLOCKS_OF_32 = Settings(
+    granularity=CompressionGranularity.PER_BLOCK,
+    block_size=32,
+    observer=Observer.MSE,
+    indivisible=Indivisible.FIT,
+)
+_BLOCKS_OF_16 = replace(_BLOCKS_OF_32, block_size=16)
 
-_PER_CHANNEL = {"granularity": CompressionGranularity.PER_CHANNEL, "observer": Observer.MSE}
-_FINE = {
-    "granularity": CompressionGranularity.PER_BLOCK,
-    "observer": Observer.MSE,
-    "indivisible": Indivisible.FIT,
-}
-
-CANDIDATES: tuple[Mapping[str, Any], ...] = (
-    {"dtype": DType.INT2, **_FINE, "block_size": 32},
-    {"dtype": DType.INT2, **_FINE, "block_size": 16},
-    {"dtype": DType.INT4, **_PER_CHANNEL},
-    {"dtype": DType.INT4, **_FINE, "block_size": 32},
-    {"dtype": DType.UINT4, "qscheme": QScheme.ASYMMETRIC, **_FINE, "block_size": 32},
-    {"dtype": DType.UINT4, "qscheme": QScheme.ASYMMETRIC, **_FINE, "block_size": 16},
-    {"dtype": DType.INT8, **_PER_CHANNEL},
-    {"dtype": DType.INT8, **_FINE, "block_size": 32},
+CANDIDATES: tuple[Settings, ...] = (
+    replace(_BLOCKS_OF_32, dtype=DType.INT2),
+    replace(_BLOCKS_OF_16, dtype=DType.INT2),
+    replace(_PER_CHANNEL, dtype=DType.INT4),
+    replace(_BLOCKS_OF_32, dtype=DType.INT4),
+    replace(_BLOCKS_OF_32, dtype=DType.UINT4, qscheme=QScheme.ASYMMETRIC),
+    replace(_BLOCKS_OF_16, dtype=DType.UINT4, qscheme=QScheme.ASYMMETRIC),
+    replace(_PER_CHANNEL, dtype=DType.INT8),
+    replace(_BLOCKS_OF_32, dtype=DType.INT8),
 )
 """What is tried for each weight unless told: 2, 4 and 8 bits, from coarse scales to fine ones."""
 
@@ -60,8 +55,9 @@ def plan_quantization(
     *,
     target_bytes: int | None = None,
     min_sqnr: float | None = None,
-    candidates: Sequence[Mapping[str, Any]] = CANDIDATES,
+    candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
+    function: str | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -78,7 +74,7 @@ def plan_quantization(
     Its noise is above that of the best plan of its size by less than one weight's step to its next
     better candidate; with ``min_sqnr`` the same holds of its size.
 
-    ``quantize_weights(program, None, overrides=measure.rules)`` carries it out, with the same
+    ``quantize_weights(program, None, overrides=plan.rules)`` carries it out, with the same
     ``weight_num_threshold``.
 
     Args:
@@ -86,12 +82,14 @@ def plan_quantization(
         target_bytes: bytes that its weights may take together in a saved program. The other
             constants and the program itself come on top.
         min_sqnr: instead, the SQNR in dB that the plan must have, >= 0.
-        candidates: settings of ``quantize_weights``, as mappings from its arguments ``dtype``,
-            ``qscheme``, ``granularity``, ``block_size``, ``scale_dtype``, ``observer`` and
-            ``indivisible``. That a weight is kept is always a candidate; one that a weight cannot
-            have, e.g. because of its block size, is none for it.
+        candidates: settings: :class:`~coreai_opt.Settings`, or mappings with its attributes. What
+            one does not say is as ``quantize_weights`` has it by default. That a weight is kept is
+            always a candidate; one that a weight cannot have, e.g. because of its block size, is
+            none for it.
         inputs: what to run the program on: an array for each input, by name; arrays of one axis
-            more than the inputs hold one sample per index of the first.
+            more than the inputs hold one sample per index of the first. States may be given as
+            well; those that are not start as zeros.
+        function: the name of the function to run; None for the only one there is.
         weight_num_threshold: only constants with more elements than this are planned.
         backend, num_threads: as for ``quantize_weights``.
 
@@ -106,6 +104,7 @@ def plan_quantization(
         coreai_program,
         candidates=candidates,
         inputs=inputs,
+        function=function,
         weight_num_threshold=weight_num_threshold,
         backend=backend,
         num_threads=num_threads,
@@ -116,8 +115,9 @@ def plan_quantization(
 def measure_weights(
     coreai_program: AIProgram,
     *,
-    candidates: Sequence[Mapping[str, Any]] = CANDIDATES,
+    candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
+    function: str | None,
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,
@@ -126,44 +126,49 @@ def measure_weights(
     formats = _parse_candidates(candidates)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
-    probes = [parse_settings({**_DEFAULTS, "dtype": dtype}) for dtype in _PROBES]
+    probes = [check_settings(replace(DEFAULTS, dtype=dtype)) for dtype in _PROBES]
 
     from coreai_opt.planning import measure  # noqa: PLC0415  # imports Core AI
     from coreai_opt.program import ir, quantize  # noqa: PLC0415  # imports Core AI
 
     ir.check_program(coreai_program)
     work = quantize.Work(run, threads, measure=True)
-    return measure.measure_candidates(coreai_program, threshold, formats, inputs, probes, work=work)
+    return measure.measure_candidates(
+        coreai_program, threshold, formats, inputs, probes, function=function, work=work
+    )
 
 
-def _parse_candidates(candidates: object) -> list[tuple[Mapping[str, Any], Settings]]:
+def _parse_candidates(candidates: object) -> list[tuple[Settings, CheckedSettings]]:
+    """Return each candidate in full, as a rule has it, and checked."""
     if isinstance(candidates, str) or not isinstance(candidates, Sequence):
-        raise TypeError(
-            f"candidates must be a sequence of mappings; got {type(candidates).__name__}"
+        raise ArgumentTypeError(
+            "candidates",
+            f"candidates must be a sequence of mappings; got {type(candidates).__name__}",
         )
-    formats: list[tuple[Mapping[str, Any], Settings]] = []
+    parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = _parse_candidate(number, candidate)
-        formats.append((_as_rule(candidate), settings))
-    return formats
+        settings = DEFAULTS.merge(_parse_candidate(number, candidate))
+        try:
+            checked = check_settings(settings)
+        except (ArgumentError, ArgumentTypeError) as error:
+            raise error.within(f"candidate {number}") from None
+        if checked.granularity is not CompressionGranularity.PER_BLOCK:
+            settings = replace(settings, block_size=None)  # a rule may not have one
+        parsed.append((settings, checked))
+    return parsed
 
 
 def _parse_candidate(number: int, candidate: object) -> Settings:
+    if isinstance(candidate, Settings):
+        return candidate
     if not isinstance(candidate, Mapping):
-        raise TypeError(f"candidate {number} must be a mapping of settings; got {candidate!r}")
+        raise ArgumentTypeError(
+            "candidates", f"candidate {number} must be a mapping of settings; got {candidate!r}"
+        )
     unknown = [key for key in candidate if key not in SETTINGS]
     if unknown or "dtype" not in candidate:
         wrong = f"has the unknown key {unknown[0]!r}" if unknown else "has no dtype"
-        raise ValueError(f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}")
-    try:
-        return parse_settings({**_DEFAULTS, **candidate})
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"candidate {number}: {error}") from None
-
-
-def _as_rule(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings of a candidate that matter, so that a call's do not change what it is."""
-    settings = {**_DEFAULTS, **candidate}
-    if settings["granularity"] != CompressionGranularity.PER_BLOCK:
-        del settings["block_size"]
-    return {key: value for key, value in settings.items() if value is not None}
+        raise ArgumentError(
+            "candidates", f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}"
+        )
+    return Settings(**candidate)

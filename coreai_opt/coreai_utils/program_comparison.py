@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from coreai_opt.evaluation.output_comparison import Array
+    from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIModelAsset, AIProgram
 
 
@@ -21,39 +22,50 @@ def compare_programs(
     inputs: Mapping[str, Array] | None = None,
     *,
     seed: int = 0,
+    function: str | None = None,
+    sizes: Sizes | None = None,
 ) -> list[OutputComparison]:
     """Run two programs on Core AI's runtime and compare what comes out.
 
-    Both run their graph ``main``, once for each sample. Programs are saved to a temporary folder
-    for that, which assets need not be.
+    Both run one function, once for each sample, and start from the same states each time. Programs
+    are saved to a temporary folder for that, which assets need not be.
 
     Args:
         reference: the program to compare with, e.g. the one that was quantized.
-        program: the other, with inputs and outputs of the same names and shapes.
+        program: the other; what its function takes and returns has the same names and shapes.
         inputs: one array per input, by name; arrays of one axis more than the inputs hold one
             sample per index of the first. Made up unless given: floats are normal then, integers
             that select rows of a table, such as the ids of tokens, uniform over its rows, other
-            integers 1 and booleans true.
+            integers 1 and booleans true. States, such as a cache of keys and values, may be given
+            as well; those that are not start as zeros.
         seed: of the inputs that are made up.
+        function: the name of the function; None for the only one there is.
+        sizes: of inputs that are made up, and of states that start as zeros, the length of each
+            dimension that is not fixed, by name: ``{"input_ids": 32}``, or, for one that has two,
+            ``{"image": (224, 320)}``; 32 where it is not given.
 
     Returns:
         SQNR, cosine, largest error and top-1 agreement of each output, by name; of several samples
         all together, along a first axis.
 
     Raises:
-        ValueError: names or shapes of inputs or outputs differ, or the inputs are not theirs.
+        ValueError: names or shapes of inputs, states or outputs differ, or the inputs are not
+            theirs; or there are several functions and none is named.
         RuntimeError: what the runtime says when it fails.
         ImportError: Core AI is not there.
     """
-    from coreai_opt.program import runtime  # noqa: PLC0415  # imports Core AI: half a second
+    from coreai_opt.program import functions, runtime  # noqa: PLC0415  # imports Core AI
     from coreai_opt.program.inputs import random_inputs, split_samples  # noqa: PLC0415
 
     original = runtime.program_of(reference)
-    runtime.check_same_signature(original, runtime.program_of(program))
+    functions.check_same_signature(original, runtime.program_of(program), function)
     if inputs is None:
-        inputs = random_inputs(original, seed)
-    samples = split_samples(original, inputs)
-    outputs = (runtime.run_samples(run, samples) for run in (reference, program))
+        inputs = random_inputs(original, seed, function=function, sizes=sizes)
+    samples, states = split_samples(original, inputs, function=function)
+    outputs = (
+        runtime.run_samples(run, samples, function=function, states=states, sizes=sizes)
+        for run in (reference, program)
+    )
     return compare_outputs(*map(_together, outputs))
 
 

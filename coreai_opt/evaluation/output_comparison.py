@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.exceptions import QualityError
+from coreai_opt.exceptions import InputError, QualityError
 
 __all__ = ["OutputComparison", "check_quality", "compare_outputs", "sqnr_db"]
 
@@ -53,10 +53,10 @@ def compare_outputs(
         one comparison per output, by name.
 
     Raises:
-        ValueError: names or shapes differ.
+        InputError: names or shapes differ.
     """
     if reference.keys() != outputs.keys():
-        raise ValueError(f"outputs differ: {sorted(reference)} and {sorted(outputs)}")
+        raise InputError(f"outputs differ: {sorted(reference)} and {sorted(outputs)}")
     return [_compare(name, reference[name], outputs[name]) for name in sorted(reference)]
 
 
@@ -86,7 +86,7 @@ def sqnr_db(reference: Array, approximation: Array) -> float:
 
 def _compare(name: str, reference: Array, output: Array) -> OutputComparison:
     if reference.shape != output.shape:
-        raise ValueError(f"shapes of output {name!r} differ: {reference.shape}, {output.shape}")
+        raise InputError(f"shapes of output {name!r} differ: {reference.shape}, {output.shape}")
     r, y = np.asarray(reference, np.float64), np.asarray(output, np.float64)
     top1 = _top1(r, y)
     if not (np.isfinite(r).all() and np.isfinite(y).all()):

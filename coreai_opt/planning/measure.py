@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays.quantize import quantize_parsed
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 from coreai_opt.program.channel_axes import Blocks, weight_blocks
 from coreai_opt.program.exclusive import alone_with
@@ -20,6 +21,7 @@ from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
 
 Array = npt.NDArray[Any]
-Format = tuple[Mapping[str, Any], Settings]
+Format = tuple[Settings, CheckedSettings]
 """What a candidate is: its settings as a rule has them, and checked."""
 
 
@@ -35,7 +37,7 @@ class _Item(NamedTuple):
     """A weight, or several that are identical, and what candidates make of it."""
 
     weights: list[Weight]
-    measured: list[tuple[Mapping[str, Any], int, WeightError]]
+    measured: list[tuple[Settings, int, WeightError]]
 
 
 def measure_candidates(
@@ -43,8 +45,9 @@ def measure_candidates(
     weight_num_threshold: int,
     formats: Sequence[Format],
     inputs: Mapping[str, Array] | None,
-    probes: Sequence[Settings],
+    probes: Sequence[CheckedSettings],
     *,
+    function: str | None,
     work: Work,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
@@ -57,14 +60,15 @@ def measure_candidates(
         formats: the formats.
         inputs: what to run the program on to see how much each weight matters; None for all alike.
         probes: what a weight is quantized to for that; the first that leaves an error.
+        function: the function to run; None for the only one there is.
         work: how to do it.
 
     Raises:
-        ValueError: ``inputs`` are not the program's, or its outputs on them are not finite.
+        InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
         RuntimeError: another thread is at work on the program.
     """
     with alone_with(program):
-        runs = None if inputs is None else _Runs(program, inputs)
+        runs = None if inputs is None else _Runs(program, inputs, function)
         items = _measure(find_weights(program, weight_num_threshold), formats, work)
         if runs is None:
             shares = _shares(items)
@@ -87,7 +91,7 @@ def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -
     return list(items.values())
 
 
-def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
+def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
     try:
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
     except ValueError:  # a block size that does not divide
@@ -96,7 +100,7 @@ def _blocks(weight: Weight, settings: Settings) -> Blocks | None:
 
 def _candidates(
     array: Array, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
-) -> Iterator[tuple[Mapping[str, Any], int, WeightError]]:
+) -> Iterator[tuple[Settings, int, WeightError]]:
     threads = work.num_threads
     for (given, settings), found in zip(formats, blocks, strict=True):
         if found is None:
@@ -112,7 +116,7 @@ def _candidates(
 
 def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
-    kept = Candidate({"keep": True}, stored_bytes(weight.op), math.inf, 0.0)
+    kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
         Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
         for given, nbytes, error in item.measured
@@ -139,19 +143,25 @@ class _Runs:
     """What a program computes from samples, to see what becomes of that.
 
     Raises:
-        ValueError: the samples are not the program's, or its outputs on them are not finite.
+        InputError: the samples are not the program's, or its outputs on them are not finite.
     """
 
-    def __init__(self, program: AIProgram, inputs: Mapping[str, Array]) -> None:
+    def __init__(
+        self, program: AIProgram, inputs: Mapping[str, Array], function: str | None
+    ) -> None:
         self.program = program
-        self._samples = split_samples(program, inputs)
-        self._outputs = run_samples(program, self._samples)
+        self._function = function
+        self._samples, self._states = split_samples(program, inputs, function=function)
+        self._outputs = self._run(program)
         if not all(np.isfinite(y).all() for run in self._outputs for y in run.values()):
-            raise ValueError("the program's outputs on inputs hold a NaN or infinity")
+            raise InputError("the program's outputs on inputs hold a NaN or infinity")
+
+    def _run(self, program: AIProgram) -> list[dict[str, Array]]:
+        return run_samples(program, self._samples, function=self._function, states=self._states)
 
     def noise(self, program: AIProgram) -> float:
         """Return Σ (y' - y)² / Σ y² of each output, all samples together, and of that the mean."""
-        probed = run_samples(program, self._samples)
+        probed = self._run(program)
         ratios = []
         for name in self._outputs[0]:
             signal = [np.asarray(run[name], np.float64) for run in self._outputs]
@@ -163,7 +173,7 @@ class _Runs:
         return float(np.mean(ratios))
 
 
-def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Work) -> float:
+def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], work: Work) -> float:
     """Return noise / signal of the outputs per noise / signal of a weight."""
     if not item.measured:
         return 0.0  # it is kept
@@ -176,7 +186,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[Settings], work: Wor
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):
-                raise ValueError(
+                raise InputError(
                     f"the outputs on inputs hold a NaN or infinity when {item.weights[0].name} is "
                     "quantized, so there is no telling how much it matters: give other inputs"
                 )

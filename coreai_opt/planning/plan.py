@@ -1,15 +1,17 @@
 """Plans: which of several formats each weight of a program is to have."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from coreai_opt.evaluation.weight_error import decibels
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.planning.knapsack import Option, frontier, select
 from coreai_opt.settings.arguments import parse_int
-from coreai_opt.settings.rules import Rule
+from coreai_opt.settings.rules import Rule, rule_for
 from coreai_opt.settings.rules_file import dump_rules
+from coreai_opt.settings.settings import Settings
 
 __all__ = [
     "Candidate",
@@ -26,13 +28,13 @@ class Candidate(NamedTuple):
     """What one candidate would make of one weight.
 
     Attributes:
-        settings: what a rule says that asks for it.
+        settings: what a rule says that asks for it; None keeps the weight.
         nbytes: bytes that the weight would take in a saved program.
         sqnr_db: SQNR of the weight in dB; infinity if it is kept.
         cost: what it adds to the plan's noise / signal.
     """
 
-    settings: Mapping[str, Any]
+    settings: Settings | None
     nbytes: int
     sqnr_db: float
     cost: float
@@ -127,15 +129,21 @@ def _describe(choice: Choice) -> str:
 
 
 def check_goal(target_bytes: object, min_sqnr: object) -> None:
-    """Raise ValueError or TypeError, naming the argument, unless one of the two is a goal."""
+    """Raise ArgumentError or ArgumentTypeError unless one of the two is a goal."""
     if (target_bytes is None) == (min_sqnr is None):
-        raise ValueError("one of target_bytes and min_sqnr must be given, and not both")
+        raise ArgumentError(
+            "target_bytes", "one of target_bytes and min_sqnr must be given, and not both"
+        )
     if target_bytes is not None:
         parse_int("target_bytes", target_bytes, least=0)
     elif isinstance(min_sqnr, bool) or not isinstance(min_sqnr, (int, float)):
-        raise TypeError(f"min_sqnr must be a number of dB; got {min_sqnr!r}")
+        raise ArgumentTypeError(
+            "min_sqnr", Argument("min_sqnr"), f" must be a number of dB; got {min_sqnr!r}"
+        )
     elif not (math.isfinite(min_sqnr) and min_sqnr >= 0):
-        raise ValueError(f"min_sqnr must be finite and >= 0; got {min_sqnr!r}")
+        raise ArgumentError(
+            "min_sqnr", Argument("min_sqnr"), f" must be finite and >= 0; got {min_sqnr!r}"
+        )
 
 
 def make_plan(
@@ -159,9 +167,10 @@ def make_plan(
     if target_bytes is not None:
         least = sum(weight.least_nbytes for weight in weights)
         if target_bytes < least:
-            raise ValueError(
+            raise ArgumentError(
+                "target_bytes",
                 f"target_bytes {target_bytes:,} cannot be reached: with these candidates the "
-                f"weights take at least {least:,} bytes"
+                f"weights take at least {least:,} bytes",
             )
         picks = select(by_size, target_bytes).picks
     else:
@@ -172,7 +181,7 @@ def make_plan(
     chosen = _point(weights, picks)
     return QuantizationPlan(
         tuple(
-            Choice(name, w.shape, Rule(name=name, **c.settings), c.nbytes, c.sqnr_db)
+            Choice(name, w.shape, rule_for(name, c.settings), c.nbytes, c.sqnr_db)
             for w, c in _chosen(weights, picks)
             for name in w.names
         ),

@@ -20,8 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from coreai_opt.exceptions import CoreAIError, InputError
+
 if TYPE_CHECKING:
-    from coreai_opt.program.ir import AIModelAsset
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
 
 SUFFIX = ".aimodel"
 _PROGRAM = "main.mlirb"
@@ -45,24 +47,38 @@ def load_asset(path: Path) -> AIModelAsset:
         path: the asset's folder.
 
     Raises:
-        ValueError: there is no asset there, or it is damaged, or Core AI cannot open it.
+        InputError: there is no asset there, or it is damaged, or Core AI cannot open it.
     """
     from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
 
     if not path.is_dir():
-        raise ValueError(f"{path} {_what_is_there(path)}")
+        raise InputError(f"{path} {_what_is_there(path)}")
     _check_is_utf8(path)
     has_digest = _check_program(path)
     try:
         asset = AIModelAsset.load(path)
         asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
     except RuntimeError as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is damaged: its metadata cannot be read ({error}); {_ANEW}"
         ) from None
     if not (has_digest and _has_producer(path)):
         _check_opens(path)
     return asset
+
+
+def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
+    """Write a program to ``path``, with the metadata of the asset ``like``.
+
+    Raises:
+        CoreAIError: Core AI could not, and why, for instance because the disk is full.
+    """
+    try:
+        program.save_asset(path, metadata=like.metadata)
+    except RuntimeError as error:
+        # Core AI says "failed to persist …" and keeps why in the cause.
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        raise CoreAIError(f"{error}{cause}") from error
 
 
 def asset_bytes(path: Path) -> int:
@@ -78,15 +94,15 @@ def check_destination(path: Path, *, force: bool) -> None:
         force: whether what stands there may be replaced.
 
     Raises:
-        ValueError: it cannot, and why.
+        InputError: it cannot, and why.
     """
     if path.suffix != SUFFIX:
-        raise ValueError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
+        raise InputError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
     _check_is_utf8(path)
     if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+        raise InputError(f"there is no folder {path.parent} to write {path.name} to: make it first")
     if os.path.lexists(path) and not force:
-        raise ValueError(f"{path} exists; use --force to replace it")
+        raise InputError(f"{path} exists; use --force to replace it")
     _check_holds_nothing_else(path)
 
 
@@ -98,11 +114,11 @@ def check_space(path: Path, size: int) -> None:
         size: bytes it will take.
 
     Raises:
-        ValueError: it has not.
+        InputError: it has not.
     """
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        raise ValueError(
+        raise InputError(
             f"{path} needs {size:,} bytes; {free:,} bytes are free: make room, or write to another "
             "disk"
         )
@@ -129,7 +145,7 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
 
     Raises:
         OSError: it cannot be moved there; without ``force`` also where there is an asset by now.
-        ValueError: by now there are other files in what would be replaced.
+        InputError: by now there are other files in what would be replaced.
     """
     with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
         new = Path(staging, path.name)
@@ -180,18 +196,18 @@ _ANEW = "copy it, or convert the model, once more"
 
 
 def _check_is_utf8(path: Path) -> None:
-    """Raise ValueError for a path on which Core AI 1.0.0b3 ends the process."""
+    """Raise InputError for a path on which Core AI 1.0.0b3 ends the process."""
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:
-        raise ValueError(
+        raise InputError(
             f"Core AI cannot use the path {path.absolute()}, which is not UTF-8: rename what it "
             "goes through"
         ) from None
 
 
 def _check_holds_nothing_else(path: Path) -> None:
-    """Raise ValueError where replacing an asset would remove files that are not part of it.
+    """Raise InputError where replacing an asset would remove files that are not part of it.
 
     Of a symbolic link only the link is replaced.
     """
@@ -204,7 +220,7 @@ def _check_holds_nothing_else(path: Path) -> None:
     )
     if others:
         more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
-        raise ValueError(
+        raise InputError(
             f"{path} holds {', '.join(others[:3])}{more}, which is no part of a model asset and "
             "would be lost if it were replaced: move that elsewhere, or write to another path"
         )
@@ -223,16 +239,16 @@ def _check_program(path: Path) -> bool:
     """Check the program against its digest, and return whether there is one."""
     program = path / _PROGRAM
     if not program.is_file():
-        raise ValueError(f"{path} is not a model asset: it holds no {_PROGRAM}")
+        raise InputError(f"{path} is not a model asset: it holds no {_PROGRAM}")
     digest = path / _DIGEST
     with program.open("rb") as file:
         if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
-            raise ValueError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
+            raise InputError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
         file.seek(0)
         if not digest.is_file():
             return False
         if hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
-            raise ValueError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
+            raise InputError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
     return True
 
 
@@ -251,11 +267,11 @@ _OPEN = (
 
 
 def _check_opens(path: Path) -> None:
-    """Raise ValueError where Core AI ends the process that opens the program, which is another."""
+    """Raise InputError where Core AI ends the process that opens the program, which is another."""
     command = [sys.executable, "-P", "-c", _OPEN, str(path)]
     opened = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
     if opened.returncode < 0:
-        raise ValueError(
+        raise InputError(
             f"Core AI cannot open {path}, which is damaged or was written by coreai-core 1.0.0b1: "
             f"{_ANEW}"
         )

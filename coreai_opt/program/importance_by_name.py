@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.importance import parse_numbers
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.program.channel_axes import input_axis
 from coreai_opt.program.weights import Weight
 
@@ -24,17 +25,19 @@ def match_importance(
         TypeError, ValueError: a name that is no weight's, or an array that does not fit its weight.
     """
     if not isinstance(importance, Mapping):
-        raise TypeError(
+        raise ArgumentTypeError(
+            "importance",
             "importance must be a mapping from names of weights to arrays; "
-            f"got {type(importance).__name__}"
+            f"got {type(importance).__name__}",
         )
     by_name = {weight.name: weight for weight in weights}
     for name in importance:
         if name not in by_name:
             near = difflib.get_close_matches(str(name), by_name, cutoff=0)
-            raise ValueError(
+            raise ArgumentError(
+                "importance",
                 f"importance names {name!r}, which is no weight that can be quantized; "
-                f"near it: {', '.join(map(repr, near)) or 'none'}"
+                f"near it: {', '.join(map(repr, near)) or 'none'}",
             )
     return {name: _fit(value, by_name[name]) for name, value in importance.items()}
 
@@ -44,11 +47,14 @@ def _fit(value: object, weight: Weight) -> npt.NDArray[np.float32]:
     argument = f"importance[{weight.name!r}]"
     numbers, axis = parse_numbers(argument, value), input_axis(weight)
     if axis >= len(weight.shape):
-        raise ValueError(f"{argument}: a weight of shape {weight.shape} has no input channels")
+        raise ArgumentError(
+            argument, f"{argument}: a weight of shape {weight.shape} has no input channels"
+        )
     if numbers.shape != (weight.shape[axis],):
-        raise ValueError(
+        raise ArgumentError(
+            argument,
             f"{argument} must have one number for each input channel, shape "
-            f"({weight.shape[axis]},): axis {axis} of {weight.shape}; got shape {numbers.shape}"
+            f"({weight.shape[axis]},): axis {axis} of {weight.shape}; got shape {numbers.shape}",
         )
     shape = [1] * len(weight.shape)
     shape[axis] = -1

@@ -6,18 +6,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import InputError
 from coreai_opt.program import ir
+from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
 from coreai_opt.program.ir import AIProgram, Op, Port, Value
-from coreai_opt.program.runtime import GRAPH
 from coreai_opt.program.weights import GATHER
 
 __all__ = ["random_inputs", "split_samples"]
 
 Array = npt.NDArray[Any]
 
+_GATHER_ALONG_AXIS = "coreai.gather_along_axis"
+_GET_SHAPE = "coreai.get_shape"
 
-def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
-    """Make up an array for every input of a program's graph ``main``.
+
+def random_inputs(
+    program: AIProgram,
+    seed: int = 0,
+    *,
+    function: str | None = None,
+    sizes: Sizes | None = None,
+) -> dict[str, Array]:
+    """Make up an array for every input of a function of a program.
 
     Floats are normal with standard deviation 1. Integers that select rows of a table, as the ids of
     tokens do, are uniform over its rows; other integers are 1 and booleans true, as in a mask that
@@ -26,46 +36,58 @@ def random_inputs(program: AIProgram, seed: int = 0) -> dict[str, Array]:
     Args:
         program: the program.
         seed: the same numbers come from the same seed.
+        function: the name of the function; None for the only one there is.
+        sizes: of inputs the length of each dimension that is not fixed, by name; 32 where it is not
+            given.
 
     Raises:
-        ValueError: an input has dimensions that are not fixed, or is no array of numbers.
+        InputError: there is no such function, an input of it is no array of numbers, or sizes are
+            not those of its dimensions.
     """
+    name, signature = find_function(program, function)
+    check_sizes(signature, sizes)
     rng = np.random.default_rng(seed)
-    values = ir.graph_inputs(program, GRAPH)
+    values = ir.function_inputs(program, name)
     return {
-        port.name: _random(port, values[port.name], rng)
-        for port in ir.signature(program, GRAPH).inputs
+        port.name: _random(port, fixed_shape(port, sizes), values[port.name], rng)
+        for port in signature.inputs
     }
 
 
-def split_samples(program: AIProgram, inputs: Mapping[str, Array]) -> list[dict[str, Array]]:
-    """Return samples for a program's graph ``main``, of inputs that hold one or several.
+def split_samples(
+    program: AIProgram, arrays: Mapping[str, Array], *, function: str | None = None
+) -> tuple[list[dict[str, Array]], dict[str, Array]]:
+    """Return samples for a function of a program, and what its states start as.
 
     Args:
         program: the program.
-        inputs: an array for each input, by name. If all have one axis more than their input, they
-            hold a sample for each index of the first.
+        arrays: an array for each input, by name, and for states that do not start as zeros. If
+            those for inputs all have one axis more than their input, they hold a sample for each
+            index of the first; states are of all samples.
+        function: the name of the function; None for the only one there is.
 
     Raises:
-        ValueError: they hold different numbers of samples, or none.
+        InputError: they hold different numbers of samples, or none.
     """
-    ranks = {port.name: len(port.shape) for port in ir.signature(program, GRAPH).inputs}
-    if not all(array.ndim == ranks.get(name, -1) + 1 for name, array in inputs.items()):
-        return [dict(inputs)]  # run_program says what is wrong with them, if anything is
+    _, signature = find_function(program, function)
+    names = {port.name for port in signature.states}
+    states = {name: array for name, array in arrays.items() if name in names}
+    inputs = {name: array for name, array in arrays.items() if name not in names}
+    ranks = {port.name: len(port.shape) for port in signature.inputs}
+    if not inputs or not all(
+        array.ndim == ranks.get(name, -1) + 1 for name, array in inputs.items()
+    ):
+        return [inputs], states  # run_samples says what is wrong with them, if anything is
     counts = {name: len(array) for name, array in inputs.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise ValueError(f"inputs must hold the same number of samples, at least 1; got {counts}")
+        raise InputError(f"inputs must hold the same number of samples, at least 1; got {counts}")
     count = next(iter(counts.values()))
-    return [{name: array[i] for name, array in inputs.items()} for i in range(count)]
+    return [{name: array[i] for name, array in inputs.items()} for i in range(count)], states
 
 
-def _random(port: Port, value: Value, rng: np.random.Generator) -> Array:
-    if port.dtype is None or None in port.shape:
-        raise ValueError(
-            f"input {port} is no array of a fixed shape, so none can be made up: give inputs "
-            "(--inputs FILE.npz)"
-        )
-    shape = [size or 0 for size in port.shape]
+def _random(port: Port, shape: Sequence[int], value: Value, rng: np.random.Generator) -> Array:
+    if port.dtype is None:
+        raise InputError(f"input {port} is no array of numbers, so none can be made up")
     if np.issubdtype(port.dtype, np.integer):
         rows = min(_rows_of_tables(value), default=0)
         fixed = np.ones(shape, port.dtype)
@@ -80,19 +102,25 @@ def _rows_of_tables(value: Value) -> Iterator[int]:
     pending, seen = [value], {value}
     while pending:
         for op, operand in ir.uses(pending.pop()):
-            if op.name == GATHER and operand == 1:
+            if operand == 1 and op.name in {GATHER, _GATHER_ALONG_AXIS}:
                 yield from _indexed_axes(op)
-                continue
-            results = {result for result in op.results if _is_integer(result)} - seen
-            pending += results
-            seen |= results
+            elif op.name != _GET_SHAPE:  # which is of no element
+                results = {result for result in op.results if _is_integer(result)} - seen
+                pending += results
+                seen |= results
 
 
 def _indexed_axes(gather: Op) -> Sequence[int]:
-    table, indices = (ir.static_tensor(gather.operands[operand]) for operand in range(2))
-    return table.shape[: indices.shape[-1]] if table and indices else ()
+    table = ir.static_tensor(gather.operands[0])
+    if table is None:
+        return ()
+    if gather.name == _GATHER_ALONG_AXIS:
+        axis = ir.operand_constant(gather, 2)
+        return () if axis is None else (table.shape[ir.read_integers(axis)],)
+    indices = ir.port("", gather.operands[1].type).shape
+    return table.shape[: indices[-1]] if indices and indices[-1] is not None else ()
 
 
 def _is_integer(value: Value) -> bool:
-    tensor = ir.static_tensor(value)
-    return tensor is not None and tensor.element.startswith(("si", "ui"))
+    dtype = ir.port("", value.type).dtype
+    return dtype is not None and np.issubdtype(dtype, np.integer)

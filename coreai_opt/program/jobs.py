@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.exceptions import InputError
 from coreai_opt.program.channel_axes import Meanings, axis_meanings
 from coreai_opt.program.importance_by_name import match_importance
 from coreai_opt.program.names import consumers
 from coreai_opt.program.weights import Weight
-from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.enums import CompressionGranularity, Observer
 from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
-from coreai_opt.settings.settings import Settings
 
 
 class Job(NamedTuple):
@@ -28,7 +29,7 @@ class Job(NamedTuple):
     """
 
     weight: Weight
-    settings: Settings | None
+    settings: CheckedSettings | None
     rules: tuple[int, ...] = ()
     importance: npt.NDArray[np.float32] | None = None
     meanings: Meanings | None = None
@@ -40,7 +41,7 @@ class Job(NamedTuple):
 
 def make_jobs(
     weights: Sequence[Weight],
-    settings: Settings | None,
+    settings: CheckedSettings | None,
     rules: Sequence[ParsedRule],
     importance: object,
 ) -> list[Job]:
@@ -53,7 +54,8 @@ def make_jobs(
         importance: the argument.
 
     Raises:
-        TypeError, ValueError: ``importance`` does not fit the weights, or a rule matches none.
+        ArgumentTypeError, InputError: ``importance`` does not fit the weights, or a rule matches
+            none.
     """
     jobs = [Job(weight, settings) for weight in weights]
     if rules:
@@ -63,7 +65,7 @@ def make_jobs(
         found = match_importance(importance, weights)
         jobs = [
             job._replace(importance=found.get(job.weight.name))
-            if job.settings is not None and job.settings.spec.mse
+            if job.settings is not None and job.settings.spec.observer is Observer.MSE
             else job
             for job in jobs
         ]
@@ -74,7 +76,7 @@ def make_jobs(
     ]
 
 
-def _has_channels(settings: Settings | None) -> bool:
+def _has_channels(settings: CheckedSettings | None) -> bool:
     return settings is not None and settings.granularity is not CompressionGranularity.PER_TENSOR
 
 
@@ -96,7 +98,7 @@ def _check_all_match(rules: Sequence[ParsedRule], jobs: Sequence[Job]) -> None:
     used = {number for job in jobs for number in job.rules}
     for number, (rule, _) in enumerate(rules, 1):
         if number not in used:
-            raise ValueError(f"rule {number} matches no weight{_near(rule, jobs)}")
+            raise InputError(f"rule {number} matches no weight{_near(rule, jobs)}")
 
 
 def _near(rule: Rule, jobs: Sequence[Job]) -> str:

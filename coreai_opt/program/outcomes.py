@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation.weight_error import WeightError
+from coreai_opt.exceptions import Message
 from coreai_opt.program.channel_axes import Blocks
 from coreai_opt.program.forms.blockwise import saved_bytes
 from coreai_opt.program.jobs import Job
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import Observer, QScheme
+from coreai_opt.settings.enums import QScheme
 
 
 class Quantized(NamedTuple):
@@ -34,12 +35,12 @@ class Left(NamedTuple):
     Attributes:
         status: that it is.
         reason: why.
-        advice: what can be done about that; or empty.
+        advice: what can be done about that.
     """
 
     status: Status
     reason: str
-    advice: str = ""
+    advice: Message | None = None
 
 
 def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
@@ -55,7 +56,7 @@ def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
         granularity=str(outcome.blocks.granularity),
         block_size=outcome.blocks.block_size,
         scale_dtype=array.scale.dtype.name,
-        observer=str(Observer.MSE if spec.mse else Observer.MINMAX),
+        observer=str(spec.observer),
         nbytes_after=saved_bytes(array),
         error=outcome.error,
         seconds=outcome.seconds,

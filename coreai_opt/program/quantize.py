@@ -16,7 +16,7 @@ from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.quantize import quantize_parsed
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
-from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.forms.blockwise import replace_constant
@@ -25,9 +25,9 @@ from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import DType
+from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.enums import DType, Indivisible
 from coreai_opt.settings.rules import ParsedRule
-from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.spec import QuantizationSpec
 
 logger = logging.getLogger("coreai_opt")
@@ -61,7 +61,7 @@ as all else about them.
 def quantize_program(
     program: AIProgram,
     weight_num_threshold: int,
-    settings: Settings | None,
+    settings: CheckedSettings | None,
     rules: Sequence[ParsedRule],
     importance: object,
     *,
@@ -116,7 +116,7 @@ def _wait_for(weight: Weight, outcome: Callable[[], Quantized | Left]) -> Quanti
     except BackendMismatchError as error:
         raise BackendMismatchError(f"{weight}: {error}") from error
     if isinstance(became, Left) and became.status is Status.SKIPPED:
-        advice = f"; {became.advice}" if became.advice else ""
+        advice = became.advice or ""
         logger.warning("%s is left as it is: %s%s", weight, became.reason, advice)
     return became
 
@@ -207,10 +207,11 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
     return _Read(array, settings.spec, blocks, job.importance, seconds)
 
 
-def _advice(error: IndivisibleError, settings: Settings) -> str:
+def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
     if settings.spec.format.name == DType.FP4_E2M1FN:
-        return "MXFP4 has no other blocks, a rule can give it another format"
-    return f'indivisible="fit" takes {error.fitting}'
+        return Message("; MXFP4 has no other blocks, a rule can give it another format")
+    fit = Argument("indivisible", Value(Indivisible.FIT, '"fit"'))
+    return Message("; ", fit, f" takes {error.fitting}")
 
 
 def _quantize(read: _Read, work: Work) -> Quantized | Left:

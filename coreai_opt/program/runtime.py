@@ -15,77 +15,78 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.program.ir import (
-    AIModelAsset,
-    AIProgram,
-    NDArray,
-    Port,
-    Signature,
-    read_output,
-    signature,
-)
+from coreai_opt.exceptions import CoreAIError, InputError
+from coreai_opt.program import ir
+from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
+from coreai_opt.program.ir import AIModelAsset, AIProgram, NDArray, Port, Signature
 from coreai_opt.reference import WEIGHT_DTYPES
 
-__all__ = ["GRAPH", "check_same_signature", "program_of", "run_program", "run_samples"]
+__all__ = ["program_of", "run_program", "run_samples"]
 
 Array = npt.NDArray[Any]
 
-GRAPH = "main"
-"""The graph that is run: the one that converted programs have."""
 _FLOATS = (*WEIGHT_DTYPES, np.dtype(np.float64))
 
 
-def run_program(program: AIProgram | AIModelAsset, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run a program's graph ``main`` once on Core AI's runtime; see :func:`run_samples`."""
-    return run_samples(program, [inputs])[0]
+def run_program(
+    program: AIProgram | AIModelAsset,
+    inputs: Mapping[str, Array],
+    *,
+    function: str | None = None,
+    states: Mapping[str, Array] | None = None,
+    sizes: Sizes | None = None,
+) -> dict[str, Array]:
+    """Run a function of a program once on Core AI's runtime; see :func:`run_samples`."""
+    return run_samples(program, [inputs], function=function, states=states, sizes=sizes)[0]
 
 
 def run_samples(
-    program: AIProgram | AIModelAsset, samples: Sequence[Mapping[str, Array]]
+    program: AIProgram | AIModelAsset,
+    samples: Sequence[Mapping[str, Array]],
+    *,
+    function: str | None = None,
+    states: Mapping[str, Array] | None = None,
+    sizes: Sizes | None = None,
 ) -> list[dict[str, Array]]:
-    """Run a program's graph ``main`` on Core AI's runtime, once for each sample.
+    """Run a function of a program on Core AI's runtime, once for each sample.
 
-    What native code writes to stderr while the graph is loaded is dropped: the runtime logs it.
+    Each run starts from the same states: what one leaves in them is not there for the next. What
+    native code writes to stderr while the function is loaded is dropped: the runtime logs it.
 
     Args:
         program: a program, which is saved to a temporary folder for this, or an asset.
         samples: of each, one array per input, by name, of its shape. Other dtypes are converted:
             floats to floats, rounded, and integers to integers where they fit.
+        function: the name of the function; None for the only one there is.
+        states: what states start as, by name, like inputs; those that are not given are zeros.
+        sizes: of states that are zeros the length of each dimension that is not fixed, by name; 32
+            where it is not given.
 
     Returns:
         of each sample the outputs by name, sorted; copies.
 
     Raises:
-        ValueError: inputs that the program does not take as they are, or a program that has some
-            the runtime cannot be given; the message names the input.
-        RuntimeError: what the runtime says when it fails, e.g. of an index out of range.
+        InputError: a function, inputs, states or sizes that the program does not take as they are,
+            or a function that takes or returns what this cannot give or read; the message names it.
+        CoreAIError: what the runtime says when it fails, e.g. of an index out of range.
     """
-    ports = signature(program_of(program), GRAPH).inputs
-    arrays = [_matching(ports, sample) for sample in samples]
+    name, signature = find_function(program_of(program), function)
+    _check_can_be_run(signature)
+    check_sizes(signature, sizes)
+    arrays = [_matching("input", signature.inputs, sample) for sample in samples]
+    started = _started(signature.states, states or {}, sizes)
     _wait_at_exit()
     with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
         # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-        return thread.submit(lambda: asyncio.run(_run(asset, arrays))).result()
+        try:
+            return thread.submit(lambda: asyncio.run(_run(asset, name, arrays, started))).result()
+        except RuntimeError as error:
+            raise CoreAIError(str(error)) from error
 
 
 def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
     """Return the program itself, given it or an asset."""
     return program.program if isinstance(program, AIModelAsset) else program
-
-
-def check_same_signature(reference: AIProgram, other: AIProgram) -> None:
-    """Raise ValueError where names or shapes of inputs or outputs of the graph ``main`` differ."""
-    signatures = signature(reference, GRAPH), signature(other, GRAPH)
-    for what, ports, others in zip(Signature._fields, *signatures, strict=True):
-        if _shapes(ports) != _shapes(others):
-            raise ValueError(
-                f"the {what} of the two programs differ: "
-                f"{', '.join(map(str, ports))} and {', '.join(map(str, others))}"
-            )
-
-
-def _shapes(ports: tuple[Port, ...]) -> dict[str, tuple[int | None, ...]]:
-    return {port.name: port.shape for port in ports}
 
 
 @contextmanager
@@ -110,16 +111,22 @@ def _wait_at_exit() -> None:
 
 
 async def _run(
-    asset: AIModelAsset, samples: Sequence[Mapping[str, Array]]
+    asset: AIModelAsset,
+    name: str,
+    samples: Sequence[Mapping[str, Array]],
+    states: Mapping[str, Array],
 ) -> list[dict[str, Array]]:
     async with asset.executable() as model:
         with _quiet_stderr():
-            function = model.load_function(GRAPH)
+            function = model.load_function(name)
         results = []
         for sample in samples:
-            outputs = await function({name: NDArray(array) for name, array in sample.items()})
+            inputs = {name: NDArray(array) for name, array in sample.items()}
+            # Copied, because the function changes them.
+            kept = {name: NDArray(array.copy()) for name, array in states.items()}
+            outputs = await function(inputs, kept)
             # Copied before the next run, which may use their memory.
-            results.append({name: read_output(y) for name, y in sorted(outputs.items())})
+            results.append({name: ir.read_output(y) for name, y in sorted(outputs.items())})
         return results
 
 
@@ -135,39 +142,70 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(own)
 
 
-def _matching(ports: tuple[Port, ...], inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what the runtime takes for ``inputs``: it would end the process on some arrays."""
-    takes = "; the program takes " + ", ".join(map(str, ports))
-    for name in inputs.keys() - {port.name for port in ports}:
-        raise ValueError(f"the program has no input {name!r}{takes}")
+def _check_can_be_run(signature: Signature) -> None:
+    """Raise InputError for what this package cannot give the runtime, or read of it."""
+    kinds = ("input", "state", "output")
+    ports = [(k, port) for k, of in zip(kinds, signature, strict=True) for port in of]
+    for kind, port in ports:
+        if port.dtype is None:
+            raise InputError(
+                f"{kind} {port.name!r} of the program is no array of numbers: {port.type}"
+            )
+        if port.is_interleaved:
+            raise InputError(
+                f"{kind} {port.name!r} of the program, {port.type}, is interleaved in memory: Core "
+                "AI's runtime takes no array for it, so the function runs on devices alone"
+            )
+        if not port.shape and kind != "output":
+            raise InputError(
+                f"{kind} {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "
+                "process when it is given one"
+            )
+
+
+def _matching(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> dict[str, Array]:
+    """Return what the runtime takes for ``given``: it would end the process on some arrays."""
+    arrays = _known(kind, ports, given)
     for port in ports:
-        if port.name not in inputs:
-            raise ValueError(f"there is no array for input {port.name!r}{takes}")
-    return {port.name: _converted(port, np.asarray(inputs[port.name])) for port in ports}
+        if port.name not in arrays:
+            raise InputError(f"there is no array for {kind} {port.name!r}{_takes(kind, ports)}")
+    return {port.name: _converted(kind, port, arrays[port.name]) for port in ports}
 
 
-def _converted(port: Port, array: Array) -> Array:
-    _check_can_be_given(port)
+def _started(
+    ports: Sequence[Port], given: Mapping[str, Array], sizes: Sizes | None
+) -> dict[str, Array]:
+    """Return what states start as: zeros, where nothing is given."""
+    arrays = _known("state", ports, given)
+    return {
+        port.name: _converted("state", port, arrays[port.name])
+        if port.name in arrays
+        else np.zeros(fixed_shape(port, sizes), port.dtype)
+        for port in ports
+    }
+
+
+def _known(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> dict[str, Array]:
+    unknown = given.keys() - {port.name for port in ports}
+    if unknown:
+        raise InputError(f"the program has no {kind} {min(unknown)!r}{_takes(kind, ports)}")
+    return {name: np.asarray(array) for name, array in given.items()}
+
+
+def _takes(kind: str, ports: Sequence[Port]) -> str:
+    return f"; the program takes {', '.join(map(str, ports)) or f'no {kind}'}"
+
+
+def _converted(kind: str, port: Port, array: Array) -> Array:
     fits = len(array.shape) == len(port.shape) and all(
         wanted in {None, size} for size, wanted in zip(array.shape, port.shape, strict=True)
     )
     converted = _cast(array, port.dtype) if fits else None
     if converted is None:
-        raise ValueError(
-            f"input {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
+        raise InputError(
+            f"{kind} {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
         )
     return np.ascontiguousarray(converted)
-
-
-def _check_can_be_given(port: Port) -> None:
-    """Raise ValueError for an input that this package cannot give the runtime."""
-    if port.dtype is None:
-        raise ValueError(f"input {port.name!r} of the program is no array of numbers: {port.type}")
-    if not port.shape:
-        raise ValueError(
-            f"input {port.name!r} of the program has no dimensions; Core AI 1.0.0b3 ends the "
-            "process when it is given one"
-        )
 
 
 def _cast(array: Array, dtype: np.dtype[Any] | None) -> Array | None:

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
+
 _Member = TypeVar("_Member", bound=StrEnum)
 
 
@@ -21,8 +23,8 @@ def parse_member(
         complaint: how the message opens; ``Invalid <argument>`` unless told.
 
     Raises:
-        ValueError: a string that is no member's value.
-        TypeError: anything else.
+        ArgumentError: a string that is no member's value.
+        ArgumentTypeError: anything else.
     """
     if isinstance(value, enum):
         return value
@@ -33,10 +35,14 @@ def parse_member(
         except ValueError:
             pass
     allowed = ", ".join(repr(member.value) for member in enum)
-    error = ValueError if isinstance(value, str) else TypeError
+    error = ArgumentError if isinstance(value, str) else ArgumentTypeError
     raise error(
-        f"{complaint or f'Invalid {argument}'} {value!r}. "
-        f"{argument} must be a {enum.__name__} or one of the strings {allowed}."
+        argument,
+        f"{complaint or f'Invalid {argument}'} ",
+        Value(value),
+        ". ",
+        Argument(argument),
+        f" must be a {enum.__name__} or one of the strings {allowed}.",
     )
 
 
@@ -44,16 +50,16 @@ def parse_int(argument: str, value: object, *, least: int, alternative: str = ""
     """Return ``value`` as an int that is at least ``least``; numpy integers count, bool does not.
 
     Raises:
-        TypeError: not an integer.
-        ValueError: an integer, but too small.
+        ArgumentTypeError: not an integer.
+        ArgumentError: an integer, but too small.
     """
-    message = f"{argument} must be an int >= {least}{alternative}; got {value!r}"
+    message = (Argument(argument), f" must be an int >= {least}{alternative}; got {value!r}")
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(message)
+        raise ArgumentTypeError(argument, *message)
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # TypeError is what we are asking for
     except TypeError:
-        raise TypeError(message) from None
+        raise ArgumentTypeError(argument, *message) from None
     if number < least:
-        raise ValueError(message)
+        raise ArgumentError(argument, *message)
     return number

@@ -1,4 +1,4 @@
-"""The string enums of the public API, and the one way a user's value becomes a member.
+"""The string enums of the public API.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
 programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own. A

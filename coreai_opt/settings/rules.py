@@ -21,17 +21,19 @@ import fnmatch
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
-from coreai_opt.settings.settings import SETTINGS, Settings, parse_settings
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
+from coreai_opt.settings.checked import CheckedSettings, check_settings
+from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
 
-__all__ = ["ParsedRule", "Rule", "make_rule", "parse_rules"]
+__all__ = ["KEYS", "ParsedRule", "Rule", "make_rule", "parse_rules", "rule_for"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Settings):
     """A rule for some of a program's weights.
 
     It matches a weight if all do that are given of ``name``, ``consumer`` and ``shape``. Settings
@@ -54,13 +56,17 @@ class Rule:
     consumer: str | None = None
     shape: tuple[int | str, ...] | None = None
     keep: bool = False
-    dtype: DType | str | None = None
-    qscheme: QScheme | str | None = None
-    granularity: CompressionGranularity | str | None = None
-    block_size: int | None = None
-    scale_dtype: DType | str | None = None
-    observer: Observer | str | None = None
-    indivisible: Indivisible | str | None = None
+
+
+KEYS = (*(field.name for field in fields(Rule) if field.name not in SETTINGS), *SETTINGS)
+"""The keys of a rule in a file, in their order."""
+
+
+def rule_for(name: str, settings: Settings | None) -> Rule:
+    """Return the rule that gives the weight of this name these settings, or with None keeps it."""
+    if settings is None:
+        return Rule(name=name, keep=True)
+    return Rule(name=name, **settings.said())
 
 
 class ParsedRule(NamedTuple):
@@ -72,7 +78,7 @@ class ParsedRule(NamedTuple):
     """
 
     rule: Rule
-    settings: Settings | None
+    settings: CheckedSettings | None
 
     def matches(self, name: str, consumers: Iterable[str], shape: tuple[int, ...]) -> bool:
         """Return whether the rule is for the weight with this name, these consumers and shape."""
@@ -84,60 +90,73 @@ class ParsedRule(NamedTuple):
         )
 
 
-def parse_rules(overrides: object, arguments: Mapping[str, Any]) -> list[ParsedRule]:
+def parse_rules(overrides: object, call: Settings) -> list[ParsedRule]:
     """Check the argument ``overrides`` of ``quantize_weights``.
 
     Args:
         overrides: a sequence of :class:`Rule` or of mappings with its attributes.
-        arguments: the settings of the call, by name.
+        call: the settings of the call.
 
     Raises:
-        TypeError, ValueError: no such sequence; or what is wrong with a rule, which is named by its
-            number, the first being 1.
+        ArgumentError, ArgumentTypeError: no such sequence; or what is wrong with a rule, which is
+            named by its number, the first being 1.
     """
     if isinstance(overrides, (str, bytes)) or not isinstance(overrides, Sequence):
-        raise TypeError(f"overrides must be a sequence of rules; got {type(overrides).__name__}")
+        raise ArgumentTypeError(
+            "overrides",
+            Argument("overrides"),
+            f" must be a sequence of rules; got {type(overrides).__name__}",
+        )
     parsed = []
     for number, rule in enumerate(overrides, 1):
         try:
-            parsed.append(_parse_rule(rule, arguments))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"rule {number}: {error}") from None
+            parsed.append(_parse_rule(rule, call))
+        except (ArgumentError, ArgumentTypeError) as error:
+            raise error.within(f"rule {number}") from None
     return parsed
 
 
 def make_rule(table: object) -> Rule:
-    """Return the rule that a mapping with its attributes is, not checked yet."""
+    """Return the rule that a mapping with its attributes is, not checked yet.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: it is no mapping, or one with other keys.
+    """
     if not isinstance(table, Mapping):
-        raise TypeError(f"must be a table of keys and values; got {table!r}")
-    known = [field.name for field in fields(Rule)]
-    unknown = [key for key in table if key not in known]
+        raise ArgumentTypeError("rule", f"must be a table of keys and values; got {table!r}")
+    unknown = [key for key in table if key not in KEYS]
     if unknown:
-        raise ValueError(f"has the unknown key {unknown[0]!r}; keys are {', '.join(known)}")
-    shape = table.get("shape")
-    return Rule(**{**table, "shape": tuple(shape) if isinstance(shape, list) else shape})
+        raise ArgumentError(
+            "rule", f"has the unknown key {unknown[0]!r}; keys are {', '.join(KEYS)}"
+        )
+    rule = Rule(**table)
+    return replace(rule, shape=tuple(rule.shape)) if isinstance(rule.shape, list) else rule
 
 
-def _parse_rule(given: object, arguments: Mapping[str, Any]) -> ParsedRule:
+def _parse_rule(given: object, call: Settings) -> ParsedRule:
     rule = given if isinstance(given, Rule) else make_rule(given)
     if rule.name is None and rule.consumer is None and rule.shape is None:
-        raise ValueError("must have a name, a consumer or a shape to match")
-    for key in ("name", "consumer"):
-        _check_pattern(key, getattr(rule, key))
+        raise ArgumentError("name", "must have a name, a consumer or a shape to match")
+    _check_pattern("name", rule.name)
+    _check_pattern("consumer", rule.consumer)
     _check_shape(rule.shape)
     if not isinstance(rule.keep, bool):
-        raise TypeError(f"keep must be true or false; got {rule.keep!r}")
-    settings = {key: getattr(rule, key) for key in SETTINGS if getattr(rule, key) is not None}
-    if rule.keep == bool(settings):
-        raise ValueError(f"must have keep = true or settings ({', '.join(SETTINGS)}), not both")
-    return ParsedRule(rule, None if rule.keep else _settings(settings, arguments))
+        raise ArgumentTypeError("keep", f"keep must be true or false; got {rule.keep!r}")
+    if rule.keep == bool(rule.said()):
+        raise ArgumentError(
+            "keep", f"must have keep = true or settings ({', '.join(SETTINGS)}), not both"
+        )
+    return ParsedRule(rule, None if rule.keep else _settings(rule, call))
 
 
-def _settings(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> Settings:
-    of_dtype = {"qscheme": QScheme.SYMMETRIC, "scale_dtype": None} if "dtype" in given else {}
-    settings = parse_settings({**arguments, **of_dtype, **given})
-    if "block_size" in given and settings.granularity is not CompressionGranularity.PER_BLOCK:
-        raise ValueError(f"block_size needs granularity 'per_block'; it is {settings.granularity}")
+def _settings(rule: Rule, call: Settings) -> CheckedSettings:
+    if rule.dtype is not None:
+        call = replace(call, qscheme=DEFAULTS.qscheme, scale_dtype=DEFAULTS.scale_dtype)
+    settings = check_settings(call.merge(rule))
+    if rule.block_size is not None and settings.granularity is not CompressionGranularity.PER_BLOCK:
+        raise ArgumentError(
+            "block_size", f"block_size needs granularity 'per_block'; it is {settings.granularity}"
+        )
     return settings
 
 
@@ -145,23 +164,27 @@ def _check_pattern(key: str, pattern: object) -> None:
     if pattern is None:
         return
     if not isinstance(pattern, str):
-        raise TypeError(f"{key} must be a string; got {pattern!r}")
+        raise ArgumentTypeError(key, f"{key} must be a string; got {pattern!r}")
     if pattern.startswith(_REGEX):
         try:
             re.compile(pattern.removeprefix(_REGEX))
         except re.error as error:
-            raise ValueError(f"{key} {pattern!r} is no regular expression: {error}") from None
+            raise ArgumentError(
+                key, f"{key} {pattern!r} is no regular expression: {error}"
+            ) from None
 
 
 def _check_shape(shape: object) -> None:
     if shape is None:
         return
     if not isinstance(shape, tuple):
-        raise TypeError(f"shape must be a tuple, or a list in TOML; got {shape!r}")
+        raise ArgumentTypeError("shape", f"shape must be a tuple, or a list in TOML; got {shape!r}")
     for length in shape:
         is_number = isinstance(length, int) and not isinstance(length, bool)
         if not is_number and not (isinstance(length, str) and _LENGTHS.fullmatch(length)):
-            raise ValueError(f'shape has {length!r}; lengths are 64, "*", ">=64", ">64" and so on')
+            raise ArgumentError(
+                "shape", f'shape has {length!r}; lengths are 64, "*", ">=64", ">64" and so on'
+            )
 
 
 _REGEX = "re:"

@@ -1,89 +1,147 @@
-"""How to quantize a weight: arguments of ``quantize_weights``, checked."""
+"""``Settings``: how a weight is quantized. The one list of what can be said about that.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+Arguments, rules, plans and the options of the command are made of its fields. A new setting is a
+new field here, an argument of ``quantize_weights``, and the code that does what it says.
+"""
 
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Self
 
-from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible
-from coreai_opt.settings.spec import QuantizationSpec, parse_spec
+from coreai_opt.reference.formats import FORMATS
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 
-SETTINGS = (
-    "dtype",
-    "qscheme",
-    "granularity",
-    "block_size",
-    "scale_dtype",
-    "observer",
-    "indivisible",
-)
-"""The arguments of ``quantize_weights`` that may differ from weight to weight."""
-
-_MXFP4_BLOCK_SIZE = 32
-"""OCP MX v1.0 §5.2: elements that share a scale."""
+__all__ = ["DEFAULTS", "SETTINGS", "Description", "Settings", "describe"]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to quantize a weight.
+class Description:
+    """A setting in words, for the command.
 
     Attributes:
-        spec: what to turn it into.
-        granularity: which elements share a scale.
-        block_size: input channels that share a scale with PER_BLOCK, else 0.
-        fit: whether to take a smaller block size where this one does not divide the channels.
+        default: what counts where nobody says anything.
+        choices: what may be typed; empty for a whole number >= 1.
+        metavar: what stands for it in a usage line.
+        help: what it does; ``{default}`` stands for the default, ``%(choices)s`` for the choices.
     """
 
-    spec: QuantizationSpec
-    granularity: CompressionGranularity
-    block_size: int
-    fit: bool
+    default: object
+    choices: tuple[str, ...]
+    metavar: str
+    help: str
 
 
-def parse_settings(arguments: Mapping[str, Any]) -> Settings:
-    """Check arguments of ``quantize_weights`` and return what they ask for.
+def _description(
+    default: object, choices: tuple[str, ...], metavar: str, help: str
+) -> dict[str, Description]:
+    description = Description(default, choices, metavar, help.replace("{default}", str(default)))
+    return {_DESCRIPTION: description}
 
-    Args:
-        arguments: all of ``SETTINGS``.
 
-    Raises:
-        ValueError, TypeError: one that is not supported, alone or in this combination.
+def _values(*members: StrEnum) -> tuple[str, ...]:
+    return tuple(member.value for member in members)
+
+
+_DESCRIPTION = "description"
+_GRANULARITIES = [g for g in CompressionGranularity if g is not g.PER_GROUPED_CHANNEL]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is said about how to quantize a weight. None says nothing.
+
+    The fields are the arguments of ``quantize_weights``, and are checked when they are used.
     """
-    spec = parse_spec(
-        *(arguments[name] for name in ("dtype", "qscheme", "scale_dtype", "observer"))
+
+    dtype: DType | str | None = field(
+        default=None,
+        metadata=_description(
+            None,
+            tuple(FORMATS),
+            "FORMAT",
+            "%(choices)s; with --rules it may be left out: weights that no rule matches are kept",
+        ),
     )
-    granularity, block_size = _parse_granularity(
-        spec, arguments["granularity"], arguments["block_size"]
+    qscheme: QScheme | str | None = field(
+        default=None,
+        metadata=_description(
+            QScheme.SYMMETRIC,
+            _values(*QScheme),
+            "SCHEME",
+            "%(choices)s (default: {default}); floating-point formats are symmetric",
+        ),
     )
-    indivisible = parse_member(Indivisible, "indivisible", arguments["indivisible"])
-    fit = indivisible is Indivisible.FIT and spec.format.name != DType.FP4_E2M1FN
-    return Settings(spec, granularity, block_size, fit)
+    granularity: CompressionGranularity | str | None = field(
+        default=None,
+        metadata=_description(
+            CompressionGranularity.PER_CHANNEL,
+            _values(*_GRANULARITIES),
+            "WHICH",
+            "which elements of a weight share a scale: %(choices)s (default: {default})",
+        ),
+    )
+    block_size: int | None = field(
+        default=None,
+        metadata=_description(
+            32, (), "N", "input channels that share a scale with per_block (default: {default})"
+        ),
+    )
+    scale_dtype: DType | str | None = field(
+        default=None,
+        metadata=_description(
+            None,
+            _values(DType.FP8_E8M0FNU),
+            "FORMAT",
+            "%(choices)s: scales of FP8 are powers of two (default: the weight's dtype)",
+        ),
+    )
+    observer: Observer | str | None = field(
+        default=None,
+        metadata=_description(
+            Observer.MINMAX,
+            _values(*Observer),
+            "HOW",
+            "how scales are found: minmax takes them from the largest weight, mse searches for "
+            "those with the least squared error, which is slower (default: {default})",
+        ),
+    )
+    indivisible: Indivisible | str | None = field(
+        default=None,
+        metadata=_description(
+            Indivisible.SKIP,
+            _values(*Indivisible),
+            "WHAT",
+            "weights whose input channels the block size does not divide: skip leaves them as they "
+            "are, fit takes the largest block size below that does (default: {default})",
+        ),
+    )
+
+    @classmethod
+    def among(cls, attributes: object) -> "Settings":
+        """Return the settings that are among the attributes of something."""
+        return Settings(**{name: getattr(attributes, name) for name in SETTINGS})
+
+    def said(self) -> dict[str, Any]:
+        """Return what is said, by name."""
+        said = ((name, getattr(self, name)) for name in SETTINGS)
+        return {name: value for name, value in said if value is not None}
+
+    def merge(self, over: "Settings") -> Self:
+        """Return what ``over`` says, and of what it does not say what these settings do."""
+        return replace(self, **over.said())
 
 
-def _parse_granularity(
-    spec: QuantizationSpec, granularity: object, block_size: object
-) -> tuple[CompressionGranularity, int]:
-    """Check ``granularity``, and ``block_size`` where it matters, and return what they ask for."""
-    member = parse_member(CompressionGranularity, "granularity", granularity)
-    if spec.format.name == DType.FP4_E2M1FN:
-        _check_mxfp4(member, block_size)
-    if member is CompressionGranularity.PER_GROUPED_CHANNEL:
-        raise ValueError(
-            f"Invalid granularity {member!r}: quantization supports 'per_tensor', 'per_channel' "
-            "and 'per_block'."
-        )
-    if member is not CompressionGranularity.PER_BLOCK:
-        return member, 0
-    return member, parse_int("block_size", block_size, least=1)
+SETTINGS = tuple(field.name for field in fields(Settings))
+"""The names of all settings."""
 
 
-def _check_mxfp4(granularity: CompressionGranularity, block_size: object) -> None:
-    is_32 = isinstance(block_size, (int, np.integer)) and block_size == _MXFP4_BLOCK_SIZE
-    if granularity is not CompressionGranularity.PER_BLOCK or not is_32:
-        raise ValueError(
-            "DType.FP4_E2M1FN requires granularity=CompressionGranularity.PER_BLOCK and "
-            f"block_size={_MXFP4_BLOCK_SIZE}, which is what MXFP4 is, "
-            f"got granularity={granularity!r} and block_size={block_size!r}."
-        )
+def describe() -> Iterator[tuple[str, Description]]:
+    """Yield the name of each setting and its description."""
+    for described in fields(Settings):
+        yield described.name, described.metadata[_DESCRIPTION]
+
+
+_DEFAULTS: dict[str, Any] = {name: described.default for name, described in describe()}
+DEFAULTS = Settings(**_DEFAULTS)
+"""What counts where nobody says anything; there is no default ``dtype``."""

@@ -1,76 +1,103 @@
-"""The one validated description of a quantization, shared by the array and the program API."""
+"""``QuantizationSpec``: what codes and scales an array is turned into."""
 
 from dataclasses import dataclass
 
+from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.reference.formats import FORMATS, Format
 from coreai_opt.settings.arguments import parse_member
 from coreai_opt.settings.enums import DType, Observer, QScheme
+from coreai_opt.settings.settings import Settings
 
 
 @dataclass(frozen=True)
 class QuantizationSpec:
-    """What to turn weights into; which elements share a scale is said apart, weight by weight.
+    """What to turn an array into; which elements share a scale is said apart, array by array.
 
     Attributes:
         format: the format of the codes.
         symmetric: whether the scheme is symmetric (always so for floating-point formats).
         e8m0_scale: whether scales are stored as powers of two (E8M0), not in the weight's dtype.
-        mse: whether better scales than MINMAX's are searched for.
+        observer: how scales are found.
     """
 
     format: Format
     symmetric: bool
     e8m0_scale: bool
-    mse: bool
+    observer: Observer
 
 
-def parse_spec(
-    dtype: object, qscheme: object, scale_dtype: object, observer: object
-) -> QuantizationSpec:
-    """Check the user's arguments of these names and return what they ask for.
+def parse_spec(settings: Settings) -> QuantizationSpec:
+    """Check the settings that an array has, and return what they ask for.
 
     The messages open as coreai-opt's do, because programs written for it match them.
 
     Raises:
-        ValueError: a value that is not supported, alone or in this combination.
-        TypeError: a value of another type than the enum or ``str``.
+        ArgumentError: a value that is not supported, alone or in this combination.
+        ArgumentTypeError: a value of another type than the enum or ``str``.
     """
-    weight_dtype = parse_member(DType, "dtype", dtype, "Unsupported weight dtype")
-    scheme = parse_member(QScheme, "qscheme", qscheme)
-    mse = parse_member(Observer, "observer", observer) is Observer.MSE
-    if weight_dtype not in FORMATS:
-        raise ValueError(
-            f"Unsupported weight dtype {weight_dtype!r}. Valid weight dtypes: {sorted(FORMATS)}."
+    dtype = parse_member(DType, "dtype", settings.dtype, "Unsupported weight dtype")
+    scheme = parse_member(QScheme, "qscheme", settings.qscheme)
+    observer = parse_member(Observer, "observer", settings.observer)
+    if dtype not in FORMATS:
+        raise ArgumentError(
+            "dtype",
+            "Unsupported weight dtype ",
+            Value(dtype),
+            f". Valid weight dtypes: {sorted(FORMATS)}.",
         )
-    if scheme is QScheme.ASYMMETRIC and not weight_dtype.is_int():
-        raise ValueError(
-            f"Asymmetric quantization is not supported for FP dtype {weight_dtype!r}. "
-            "qscheme must be QScheme.SYMMETRIC for floating-point dtypes."
+    if scheme is QScheme.ASYMMETRIC and not dtype.is_int():
+        raise ArgumentError(
+            "qscheme",
+            "Asymmetric quantization is not supported for FP dtype ",
+            Value(dtype),
+            ". ",
+            Argument("qscheme"),
+            " must be ",
+            Value(QScheme.SYMMETRIC, "QScheme.SYMMETRIC"),
+            " for floating-point dtypes.",
         )
     # What it may be depends on dtype, so an unknown spelling is reported against that.
-    scale = None if scale_dtype is None else _parse_scale_dtype(weight_dtype, scale_dtype)
+    if settings.scale_dtype is not None:
+        _check_scale_dtype(dtype, settings.scale_dtype)
     return QuantizationSpec(
-        format=FORMATS[weight_dtype],
+        format=FORMATS[dtype],
         symmetric=scheme is QScheme.SYMMETRIC,
-        e8m0_scale=scale is not None or weight_dtype is DType.FP4_E2M1FN,
-        mse=mse,
+        e8m0_scale=settings.scale_dtype is not None or dtype is DType.FP4_E2M1FN,
+        observer=observer,
     )
 
 
-def _parse_scale_dtype(weight_dtype: DType, scale_dtype: object) -> DType:
-    if weight_dtype.is_int():
-        raise ValueError(
-            f"scale_dtype must be None for integer dtype {weight_dtype!r}, got {scale_dtype!r}."
+def _check_scale_dtype(dtype: DType, scale_dtype: object) -> None:
+    must_be_none = (Argument("scale_dtype"), " must be ", Value(None), " for ")
+    if dtype.is_int():
+        raise ArgumentError(
+            "scale_dtype",
+            *must_be_none,
+            "integer dtype ",
+            Value(dtype),
+            ", got ",
+            Value(scale_dtype),
+            ".",
         )
-    if weight_dtype is DType.FP4_E2M1FN:
-        raise ValueError(
-            f"scale_dtype must be None for FP4 dtype {weight_dtype!r} "
-            f"(its scales are always E8M0), got {scale_dtype!r}."
+    if dtype is DType.FP4_E2M1FN:
+        raise ArgumentError(
+            "scale_dtype",
+            *must_be_none,
+            "FP4 dtype ",
+            Value(dtype),
+            " (its scales are always E8M0), got ",
+            Value(scale_dtype),
+            ".",
         )
     scale = parse_member(DType, "scale_dtype", scale_dtype)
     if scale is not DType.FP8_E8M0FNU:
-        raise ValueError(
-            f"Invalid scale_dtype {scale!r} for FP8 weight dtype {weight_dtype!r}. "
-            "Valid scale dtypes: None (the weight's own), DType.FP8_E8M0FNU."
+        raise ArgumentError(
+            "scale_dtype",
+            "Invalid scale_dtype ",
+            Value(scale),
+            " for FP8 weight dtype ",
+            Value(dtype),
+            ". Valid scale dtypes: None (the weight's own), ",
+            Value(DType.FP8_E8M0FNU, "DType.FP8_E8M0FNU"),
+            ".",
         )
-    return scale

@@ -1,7 +1,7 @@
 /*
  * search.c - the observer MSE: walk over weights pass by pass, and turn sums into scales
  *
- * The C twin of reference/search.py.
+ * The C twin of reference/mse.py.
  */
 #include "search.h"
 #include "../float_bits.h"

@@ -17,7 +17,7 @@
 /* Elements of a lane in a panel, even. Sums over so many fit into 32 bits. */
 #define PANEL_DEPTH 128
 
-/* The scales that are tried for an integer format, see reference/search.py. */
+/* The scales that are tried for an integer format, see reference/mse.py. */
 typedef struct caq_grid {
     int32_t unit, first, dense, growth, reach, last;
 } caq_grid;
@@ -43,7 +43,7 @@ static inline float error_unit(const caq_job *job) {
     return format.mantissa && format.bits == 8 ? 0x1p16f : 0x1p14f;
 }
 
-/* In what parts of 1 importances count, see reference/search.py. Sums of terms with codes of 2 and 4 bits
+/* In what parts of 1 importances count, see reference/mse.py. Sums of terms with codes of 2 and 4 bits
  * fit into 32 bits: 2^7 · 2^14 · 15 of products, 2^7 · 2^11 · 15^2 of squares. Terms with codes of 8 bits
  * are at most 2^30, of products 2^8 · 2^14 · 255 and 2^6 · 4096 · 3584, of squares 2^14 · 255^2 and
  * 2^6 · 3584^2, and are summed up in halves. */

@@ -1,7 +1,7 @@
 /*
  * scales.h - from the statistics of a block to its scale and zero point
  *
- * The observer MINMAX; the C twin of reference/scales.py. A scale is held as the binary32 number that
+ * The observer MINMAX; the C twin of reference/minmax.py. A scale is held as the binary32 number that
  * its stored form stands for, since codes are computed from what is stored.
  *
  * Included once per instruction set. The loops pass over all blocks of a tile without branches that depend on the data, for compilers to vectorize.

@@ -4,7 +4,7 @@ import pytest
 
 from coreai_opt import _native
 
-from .corpus import instruction_sets
+from ..support.corpus import instruction_sets
 
 
 @pytest.fixture(params=["reference", *(f"native-{level}" for level in instruction_sets())])

@@ -13,7 +13,7 @@ from coreai_opt import BackendMismatchError, quantize_array
 from coreai_opt.arrays import backends
 from coreai_opt.arrays.threads import processors
 
-from .corpus import Spec, instruction_sets
+from ..support.corpus import Spec, instruction_sets
 
 WEIGHT = np.random.default_rng(0).normal(0, 0.02, (8, 64)).astype(np.float32)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from .corpus import (
+from ..support.corpus import (
     E4M3_E8M0,
     E5M2_E8M0,
     F16,
@@ -13,7 +13,7 @@ from .corpus import (
     Spec,
     corpus,
 )
-from .exact import POSITIVE_CODES
+from ..support.exact import POSITIVE_CODES
 
 ROWS = Layout((92, 19), (1, 0))
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from .corpus import (
+from ..support.corpus import (
     ASYMMETRIC_SPECS,
     SPECS,
     SYMMETRIC_SPECS,
@@ -14,7 +14,7 @@ from .corpus import (
     DTypeLike,
     Spec,
 )
-from .exact import BINARY32, CODE_FORMATS, WEIGHT_FORMATS, Binary, clip, nearest
+from ..support.exact import BINARY32, CODE_FORMATS, WEIGHT_FORMATS, Binary, clip, nearest
 
 BITS = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "int8": 8, "uint8": 8}
 

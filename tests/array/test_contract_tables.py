@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from .corpus import (
+from ..support.corpus import (
     BF16,
     E4M3_E8M0,
     E5M2_E8M0,

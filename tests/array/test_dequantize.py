@@ -13,7 +13,7 @@ from coreai_opt import BackendMismatchError, QuantizedArray, _native, quantize_a
 from coreai_opt.arrays import backends
 from coreai_opt.reference import FORMATS
 
-from .corpus import (
+from ..support.corpus import (
     BF16,
     F16,
     F32,
@@ -28,8 +28,8 @@ from .corpus import (
     corpus,
     instruction_sets,
 )
-from .stored_bytes import any_bytes, scale_dtypes
-from .test_differential_hypothesis import layouts
+from ..support.stored_bytes import any_bytes, scale_dtypes
+from ..support.strategies import layouts
 
 STORED = Spec("int4").quantize(
     np.linspace(-1, 1, 8 * 64, dtype=F32).reshape(8, 64), (1, 32), "auto"

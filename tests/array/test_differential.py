@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray, _native
+from coreai_opt import _native
 
-from .corpus import (
+from ..support.corpus import (
     LAYOUTS,
     SEARCHED_SPECS,
     SPECS,
@@ -21,14 +21,7 @@ from .corpus import (
     instruction_sets,
     random_finite_bits,
 )
-
-
-def assert_same_bytes(got: QuantizedArray, want: QuantizedArray) -> None:
-    for name in ("packed", "scale", "zero_point"):
-        a, b = getattr(got, name), getattr(want, name)
-        assert (a.dtype, a.shape) == (b.dtype, b.shape), name
-        assert a.tobytes() == b.tobytes(), name
-    assert (got.shape, got.dtype, got.weight_dtype) == (want.shape, want.dtype, want.weight_dtype)
+from ..support.same_bytes import assert_same_bytes
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)

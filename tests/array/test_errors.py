@@ -14,7 +14,7 @@ from coreai_opt.evaluation import weight_error
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.settings.enums import DType
 
-from .corpus import F16, F32, SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec
+from ..support.corpus import F16, F32, SPECS, WEIGHT_DTYPES, Array, DTypeLike, Layout, Spec
 
 LAYOUTS = (
     Layout((33,), (0,)),

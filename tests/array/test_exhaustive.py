@@ -15,7 +15,7 @@ from coreai_opt import QuantizedArray
 from coreai_opt.reference import FORMATS
 from coreai_opt.settings.enums import DType
 
-from .corpus import (
+from ..support.corpus import (
     BF16,
     E8M0_SPECS,
     F16,
@@ -31,8 +31,8 @@ from .corpus import (
     from_bits,
     instruction_sets,
 )
-from .exact import POSITIVE_CODES, nearest_codes
-from .test_differential import assert_same_bytes
+from ..support.exact import POSITIVE_CODES, nearest_codes
+from ..support.same_bytes import assert_same_bytes
 
 EVERY_PATTERN = np.arange(1 << 16)
 

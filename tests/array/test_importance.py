@@ -7,7 +7,7 @@ import pytest
 
 from coreai_opt import _native
 
-from .corpus import (
+from ..support.corpus import (
     F32,
     LAYOUTS,
     MSE_SPECS,
@@ -21,9 +21,9 @@ from .corpus import (
     corpus,
     instruction_sets,
 )
-from .optimum import FORMATS, Format, least_error
-from .test_differential import assert_same_bytes
-from .test_search import LONG, block_errors, same_bytes, spread
+from ..support.optimum import FORMATS, Format, least_error
+from ..support.same_bytes import assert_same_bytes, same_bytes
+from ..support.searched import LONG, block_errors, spread
 
 
 def uneven(shape: Any, sigma: float = 1.5, seed: int = 1) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from .corpus import F32, SPECS, Layout, Spec, corpus
+from ..support.corpus import F32, SPECS, Layout, Spec, corpus
 
 BITS = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "fp4_e2m1fn": 4}
 

@@ -6,9 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt import DType, QScheme, quantize_array
+from coreai_opt import ArgumentError, ArgumentTypeError, DType, QScheme, quantize_array
 
-from .corpus import WEIGHT_DTYPES, DTypeLike
+from ..support.corpus import WEIGHT_DTYPES, DTypeLike
 
 WEIGHT = np.ones((4, 6), np.float32)
 H = np.ones((1, 6), np.float32)
@@ -90,7 +90,8 @@ BAD_ARGUMENTS: list[tuple[str, Any, type[Exception], list[str]]] = [
 def test_bad_argument(argument: str, value: Any, error: type[Exception], texts: list[str]) -> None:
     with pytest.raises(error) as caught:
         quantize_array(**{**GOOD, argument: value})
-    assert type(caught.value) is error
+    assert isinstance(caught.value, ArgumentError | ArgumentTypeError)
+    assert caught.value.argument.partition("[")[0] == argument
     for text in texts:
         assert text in str(caught.value)
 
@@ -140,7 +141,7 @@ BAD_IMPORTANCES: list[tuple[Any, type[Exception], list[str]]] = [
 def test_bad_importance(importance: Any, error: type[Exception], texts: list[str]) -> None:
     with pytest.raises(error, match=r"^importance ") as caught:
         quantize_array(**GOOD, observer="mse", importance=importance)
-    assert type(caught.value) is error
+    assert isinstance(caught.value, ArgumentError | ArgumentTypeError)
     for text in texts:
         assert text in str(caught.value)
 

@@ -1,13 +1,11 @@
 """The observer MSE: worked examples, what must not matter to it, and that it never does harm."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray, _native
+from coreai_opt import _native
 
-from .corpus import (
+from ..support.corpus import (
     BF16,
     E4M3_E8M0,
     E5M2_E8M0,
@@ -18,7 +16,6 @@ from .corpus import (
     SEARCHED_SPECS,
     SPECS,
     WEIGHT_DTYPES,
-    Array,
     DTypeLike,
     Layout,
     Spec,
@@ -26,26 +23,8 @@ from .corpus import (
     corpus,
     instruction_sets,
 )
-from .test_differential import assert_same_bytes
-
-
-def spread(shape: Any, dtype: DTypeLike, seed: int = 0) -> Array:
-    """Weights with outliers, which are worth clipping."""
-    return np.random.default_rng(seed).standard_t(3, size=shape).astype(dtype)
-
-
-def same_bytes(got: QuantizedArray, want: QuantizedArray) -> bool:
-    names = ("packed", "scale", "zero_point")
-    return all(getattr(got, n).tobytes() == getattr(want, n).tobytes() for n in names)
-
-
-def block_errors(
-    weight: Array, result: QuantizedArray, numbers: Array, importance: Array | float = 1.0
-) -> Array:
-    """Σ h·(w - w')² of each block in float64."""
-    difference = weight.astype(np.float64) - result.dequantize().astype(np.float64)
-    return np.bincount(numbers.ravel(), (importance * difference**2).ravel())
-
+from ..support.same_bytes import assert_same_bytes, same_bytes
+from ..support.searched import LONG, block_errors, spread
 
 # INT2 has the codes -2 .. 1. MINMAX's scale is absmax = 4, and all the 2s become 0.
 OUTLIER_2 = [4, *[2] * 12]
@@ -211,18 +190,6 @@ def test_what_is_too_small_or_large_is_left_to_minmax(spec: Spec, backend: str) 
             got, want = (s.quantize(weight, sizes, backend) for s in (mse, spec))
             assert got.scale.tobytes() == want.scale.tobytes()
             assert got.dequantize().tobytes() == want.dequantize().tobytes()
-
-
-# Longer than what the kernels hold at a time, on either side of it, along both axes.
-LONG = (
-    Layout((3, 5000), (1, 0)),
-    Layout((70, 300), (0, 0)),
-    Layout((2, 2050), (1, 1025)),
-    *(Layout((3, 2 * n), (1, n)) for n in (126, 127, 128, 129)),
-    *(Layout((n, 21), (0, 1)) for n in (127, 128, 129, 257, 1000)),
-    Layout((64, 100), (32, 5)),
-    Layout((64, 60), (2, 20)),
-)
 
 
 @pytest.mark.parametrize("layout", LONG, ids=str)

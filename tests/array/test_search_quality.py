@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from .corpus import Spec
-from .optimum import (
+from ..support.corpus import Spec
+from ..support.optimum import (
     FORMATS,
     GRANULARITIES,
     Format,

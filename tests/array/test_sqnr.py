@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from .corpus import (
+from ..support.corpus import (
     E4M3_E8M0,
     E5M2_E8M0,
     F32,

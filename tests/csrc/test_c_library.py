@@ -21,7 +21,7 @@ import pytest
 from coreai_opt import _native, reference
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format
 
-from .targets import TARGETS
+from ..support.targets import TARGETS
 
 # In the order of coreai_quant.h.
 FORMAT_NAMES = list(FORMATS)
@@ -61,7 +61,7 @@ class Job:
             symmetric=self.symmetric,
             block_sizes=self.block_sizes,
             e8m0_scale=self.e8m0_scale,
-            mse=self.mse,
+            observer="mse" if self.mse else "minmax",
         )
         return b"".join(part.tobytes() for part in parts)
 

@@ -12,7 +12,7 @@ from coreai_opt import _native, reference
 from coreai_opt.reference import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from coreai_opt.reference.blocks import scale_shape
 
-from .targets import TARGETS
+from ..support.targets import TARGETS
 from .test_c_library import (
     FORMAT_NAMES,
     LAYOUTS,

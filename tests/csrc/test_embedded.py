@@ -19,7 +19,7 @@ import coreai_opt
 from coreai_opt import reference
 from coreai_opt.reference import FORMATS
 
-from .targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS
+from ..support.targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS
 from .test_c_library import PORTABLE, Job, targets, weights
 
 EXAMPLES = ROOT / "examples" / "embedded"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .targets import TARGETS
+from ..support.targets import TARGETS
 
 HERE = Path(__file__).parent
 INPUTS = 5000

@@ -18,7 +18,7 @@ import coreai_opt
 from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
 from coreai_opt.program import quantize as program_quantize
 
-from ..program.programs import text, two_layers, weight_values
+from ..support.programs import text, two_layers, weight_values
 
 PACKAGE = str(Path(coreai_opt.__file__).parent)
 

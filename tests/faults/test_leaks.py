@@ -17,7 +17,7 @@ import pytest
 from coreai_opt import _native, quantize_array
 from coreai_opt.reference import FORMATS
 
-from ..program.programs import random_weight
+from ..support.programs import random_weight
 
 WEIGHT = random_weight((96, 128))
 NOT_FINITE = np.full((96, 128), np.nan, np.float32)
@@ -127,7 +127,7 @@ print(*sizes)
 @IN_QUARANTINE
 def test_programs(how: str, kept: int) -> None:
     """A program is freed whole. A copy's 1 MiB of codes is, with the program it was made from."""
-    folder = Path(__file__).parents[1] / "program"
+    folder = Path(__file__).parents[1] / "support"
     command = [sys.executable, "-c", PROGRAMS, str(folder), how]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     sizes = [int(size) for size in run.stdout.split()]

@@ -17,7 +17,7 @@ from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reports.records import WeightRecord
 
-from ..program.programs import text, two_layers, weight_values
+from ..support.programs import text, two_layers, weight_values
 
 
 @pytest.fixture(autouse=True)

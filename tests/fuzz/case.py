@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from ..array.corpus import (
+from ..support.corpus import (
     MSE_SPECS,
     SPECS,
     WEIGHT_DTYPES,

@@ -13,7 +13,7 @@ import numpy as np
 
 from coreai_opt import DType, QScheme
 
-from ..array.corpus import (
+from ..support.corpus import (
     KINDS,
     MSE_SPECS,
     SPECS,

@@ -280,7 +280,7 @@ class Case:
                 symmetric=self.symmetric,
                 block_sizes=self.layout.block_sizes,
                 e8m0_scale=self.e8m0_scale,
-                mse=self.mse,
+                observer="mse" if self.mse else "minmax",
                 importance=importance(self.layout) if self.weighed else None,
                 **more,
             )

@@ -8,7 +8,7 @@ import pytest
 
 from coreai_opt import _native
 
-from ..csrc.targets import TARGETS
+from ..support.targets import TARGETS
 from .corpus import LAYOUTS, Case, Layout, cases, read_table, table
 
 THREADS = range(1, 9)

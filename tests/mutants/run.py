@@ -95,8 +95,8 @@ FIGURES = ("tests/array/test_budget.py", "tests/array/test_errors.py", "tests/te
 FILES = (
     "tests/faults/test_output.py",
     "tests/faults/test_damaged_assets.py",
-    "tests/test_cli.py",
-    "tests/test_cli_plan.py",
+    "tests/cli/test_cli.py",
+    "tests/cli/test_cli_plan.py",
 )
 PROGRAM = ("tests/program", "tests/faults/test_other_threads.py")
 PLAN = ("tests/program/test_plan.py", "tests/faults/test_other_threads.py")

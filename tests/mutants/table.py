@@ -1116,7 +1116,7 @@ _SEARCH = (
         ),
     ),
     *_mutants(
-        "reference/search.py",
+        "reference/mse.py",
         (
             "reference-search-grid",
             "first=22, dense=40",
@@ -1231,7 +1231,7 @@ _REFERENCE = (
         ),
     ),
     *_mutants(
-        "reference/scales.py",
+        "reference/minmax.py",
         (
             "reference-epsilon",
             "_usable(absmax / largest,",
@@ -1306,19 +1306,22 @@ _REFERENCE = (
         ),
     ),
     *_mutants(
-        "reference/quantize.py",
+        "reference/minmax.py",
         (
             "reference-range-has-zero",
-            "np.minimum(blocks.min(axis=1), np.float32(0))",
+            "np.minimum(blocks.min(axis=1), F32(0))",
             "blocks.min(axis=1)",
             "an asymmetric range includes zero",
         ),
         (
             "reference-clip-bound",
-            "if mse else -format.symmetric_max",
-            "if mse else -format.symmetric_max - 1",
+            "return -format.symmetric_max",
+            "return -format.symmetric_max - 1",
             "symmetric codes are clipped to -Q",
         ),
+    ),
+    *_mutants(
+        "reference/quantize.py",
         (
             "reference-shift",
             "return codes + offset, zero_point + offset",
@@ -1514,10 +1517,10 @@ _FILES = (
         (
             "report-after-asset",
             "            path = outputs.enter_context(replacing(destination, force=force))\n"
-            "            program.save_asset(path, metadata=asset.metadata)\n"
+            "            save_asset(program, path, asset)\n"
             "            _check_size(path, goal.target_size)\n",
             "            with replacing(destination, force=force) as path:\n"
-            "                program.save_asset(path, metadata=asset.metadata)\n"
+            "                save_asset(program, path, asset)\n"
             "                _check_size(path, goal.target_size)\n",
             "an asset stays where its report cannot be written",
         ),
@@ -1709,10 +1712,10 @@ _PROGRAMS = (
         ),
     ),
     *_mutants(
-        "coreai_opt/settings/settings.py",
+        "coreai_opt/settings/checked.py",
         (
             "fit-mxfp4",
-            "indivisible is Indivisible.FIT and spec.format.name != DType.FP4_E2M1FN",
+            "indivisible is Indivisible.FIT and not _is_mxfp4(spec)",
             "indivisible is Indivisible.FIT",
             "MXFP4 has blocks of 32 and no others",
         ),
@@ -1757,8 +1760,8 @@ _PROGRAMS = (
         ),
         (
             "rest-of-the-call",
-            "parse_settings({**arguments, **of_dtype, **given})",
-            "parse_settings({**arguments, **given})",
+            "    if rule.dtype is not None:\n        call",
+            "    if False:\n        call",
             "a dtype brings its own scheme and scale dtype",
         ),
         (
@@ -1769,8 +1772,8 @@ _PROGRAMS = (
         ),
         (
             "keep-and-settings",
-            "if rule.keep == bool(settings):",
-            "if not rule.keep and not settings:",
+            "if rule.keep == bool(rule.said()):",
+            "if not rule.keep and not rule.said():",
             "a rule either keeps or has settings",
         ),
     ),
@@ -1959,8 +1962,8 @@ _PLANS = (
         "coreai_opt/coreai_utils/format_planning.py",
         (
             "plan-settings-of-the-call",
-            "settings = {**_DEFAULTS, **candidate}\n    if",
-            'settings = {"granularity": "per_channel", "block_size": 32, **candidate}\n    if',
+            "DEFAULTS.merge(_parse_candidate(number, candidate))",
+            "_parse_candidate(number, candidate)",
             "a plan's rules leave nothing to the call",
         ),
     ),
@@ -2085,8 +2088,8 @@ _REPORTS = (
         ),
         (
             "options-ignored",
-            "        if value is not None:\n            option",
-            '        if name == "dtype" and value is not None:\n            option',
+            "    useless += map(option_of, settings.said())\n",
+            "    useless += [option_of(name) for name in settings.said() if name == 'dtype']\n",
             "an option that would do nothing is refused",
         ),
     ),

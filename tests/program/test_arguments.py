@@ -17,7 +17,7 @@ from coreai_opt.coreai_utils import (
 )
 from coreai_opt.program.weights import find_weights
 
-from .programs import all_stored, matmul_program, random_weight, text
+from ..support.programs import all_stored, matmul_program, random_weight, text
 
 GRANULARITY = CompressionGranularity
 PER_BLOCK = GRANULARITY.PER_BLOCK

@@ -17,7 +17,7 @@ from coreai_opt.program.channel_axes import weight_blocks
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reference import FORMATS as REFERENCE_FORMATS
 
-from .programs import Array, all_stored, operand_constants, run
+from ..support.programs import Array, all_stored, operand_constants, run
 
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 

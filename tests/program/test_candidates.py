@@ -30,7 +30,7 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import HUGE, find_quantized, find_weights
 
-from .programs import (
+from ..support.programs import (
     F32,
     all_stored,
     convolution,

@@ -25,7 +25,7 @@ from coreai_opt.program import ir
 from coreai_opt.program.channel_axes import ChannelAxes, channel_axes, weight_blocks
 from coreai_opt.program.weights import find_weights
 
-from .programs import (
+from ..support.programs import (
     F32,
     convolution,
     linear,

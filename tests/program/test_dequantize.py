@@ -27,7 +27,8 @@ from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
 
-from .programs import (
+from ..support.every_kind import BLOCKS, SPECS, assert_equal_outputs, every_kind, feed, weights_of
+from ..support.programs import (
     F32,
     Array,
     all_stored,
@@ -40,7 +41,6 @@ from .programs import (
     two_layers,
     weight_values,
 )
-from .test_runtime import BLOCKS, SPECS, assert_equal_outputs, every_kind, feed, weights_of
 
 SHAPE = (64, 5)
 

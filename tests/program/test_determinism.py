@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from coreai.authoring import AIModelAsset
 
-from .programs import all_stored
+from ..support.programs import all_stored
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 

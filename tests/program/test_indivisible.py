@@ -14,7 +14,7 @@ from coreai_opt.program.channel_axes import weight_blocks
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reports.records import WeightRecord
 
-from .programs import (
+from ..support.programs import (
     F32,
     make_program,
     matmul_program,

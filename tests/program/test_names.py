@@ -27,7 +27,7 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from .programs import F32, linear, make_graph, make_program, random_weight
+from ..support.programs import F32, linear, make_graph, make_program, random_weight
 
 LAYERS = ((8, 8), (8, 8), (8, 6), (6, 8), (8, 8))
 

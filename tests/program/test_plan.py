@@ -19,7 +19,7 @@ from coreai_opt.program.assets import asset_bytes
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.settings.rules_file import load_rules
 
-from .programs import F32, all_stored, make_program, random_weight, text
+from ..support.programs import F32, all_stored, layers, make_program, random_weight, text
 
 if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
@@ -33,20 +33,6 @@ CANDIDATES: list[dict[str, Any]] = [
 ]
 LAYERS = ((32, 48), (48, 40), (40, 16))
 """Blocks of 16 do not divide the input channels of the last one."""
-
-
-def layers(*weights: Any) -> AIProgram:
-    """A program of matmuls by these weights, one after the other."""
-
-    def body(x: Value) -> Any:
-        for weight in weights:
-            x = broadcasting_batch_matmul(x, constant(weight))
-        return (x,)
-
-    first, last = weights[0], weights[-1]
-    return make_program(
-        body, {"x": ((3, len(first)), first.dtype)}, {"y": ((3, last.shape[1]), last.dtype)}
-    )
 
 
 def three_layers() -> AIProgram:

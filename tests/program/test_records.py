@@ -14,7 +14,7 @@ from coreai_opt.program import quantize as quantize_module
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reports.records import Status, WeightRecord
 
-from .programs import matmul_program, random_weight, text, two_layers, weight_values
+from ..support.programs import matmul_program, random_weight, text, two_layers, weight_values
 
 
 def records_of(program: AIProgram, dtype: str = "int4", **options: Any) -> list[WeightRecord]:

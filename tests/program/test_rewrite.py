@@ -21,7 +21,7 @@ from coreai_opt.program.ir import Buffer, read_constant, tensors
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
 
-from .programs import (
+from ..support.programs import (
     F32,
     all_stored,
     make_program,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from coreai.authoring import AIProgram, Value, broadcasting_batch_matmul, gather_nd
+from coreai.authoring import Value, gather_nd
 from coreai.authoring.constant import constant
 
 from coreai_opt import Rule
@@ -15,23 +15,21 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.settings.rules_file import dump_rules, load_rules
 
-from .programs import F32, linear, make_program, random_weight, text, weight_values
+from ..support.programs import (
+    F32,
+    LINEAR,
+    RIGHT,
+    TABLE,
+    linear,
+    make_program,
+    random_weight,
+    text,
+    three_kinds,
+    weight_values,
+)
 
 if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
-
-TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)
-
-
-def three_kinds() -> AIProgram:
-    """A table of embeddings, a linear layer through a transpose, and a matmul."""
-
-    def body(rows: Value) -> Any:
-        x = gather_nd(constant(random_weight(TABLE)), rows)
-        x = linear(x, constant(random_weight(LINEAR, seed=1)))
-        return (broadcasting_batch_matmul(x, constant(random_weight(RIGHT, seed=2))),)
-
-    return make_program(body, {"rows": ((4, 1), np.int32)}, {"y": ((4, 16), F32)})
 
 
 def quantize(*rules: Rule | Mapping[str, Any], dtype: str | None = "int8", **options: Any) -> Any:

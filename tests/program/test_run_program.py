@@ -14,10 +14,10 @@ from coreai.authoring import AIProgram, broadcasting_batch_matmul, gather_nd
 from coreai.authoring.constant import constant
 
 from coreai_opt.program import ir
-from coreai_opt.program.runtime import GRAPH, run_program
+from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import WEIGHT_DTYPES
 
-from .programs import F32, make_program, matmul_program, random_weight
+from ..support.programs import F32, make_program, matmul_program, random_weight
 
 WEIGHT = random_weight((4, 5))
 X = random_weight((3, 4), seed=1)
@@ -73,7 +73,7 @@ def test_dimensions_that_are_not_fixed() -> None:
         {"x": ((-1, 4), F32)},
         {"y": ((-1, 5), F32)},
     )
-    assert str(ir.signature(program, GRAPH).inputs[0]) == "x: float32 [?, 4]"
+    assert str(ir.functions(program)["main"].inputs[0]) == "x: float32 [?, 4]"
     for rows in (1, 9):
         x = random_weight((rows, 4))
         np.testing.assert_allclose(run_program(program, {"x": x})["y"], x @ WEIGHT, rtol=1e-5)
@@ -116,18 +116,6 @@ def test_an_input_without_dimensions_is_refused() -> None:
 def test_what_the_runtime_refuses_is_said() -> None:
     with pytest.raises(RuntimeError, match=r"Index 9 is out of range"):
         run_program(two_outputs(), {"x": X, "rows": np.full((6, 1), 9)})
-
-
-def test_a_program_without_main_is_named() -> None:
-    from coreai.authoring import Module
-
-    from .programs import make_graph
-
-    module = Module.create()
-    with module._block_context():
-        make_graph(lambda x: (x,), {"x": ((2,), F32)}, {"y": ((2,), F32)}, provided_name="other")
-    with pytest.raises(ValueError, match=re.escape("no graph 'main'; it has ['other']")):
-        run_program(AIProgram(module), {})
 
 
 def test_runs_inside_an_event_loop(capfd: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from coreai_opt import quantize_array
 from coreai_opt.reference import FORMATS
-from coreai_opt.reference.scales import symmetric_scales
+from coreai_opt.reference.minmax import symmetric_scales
 
 Array = npt.NDArray[Any]
 F32 = np.dtype(np.float32)

@@ -9,9 +9,10 @@ from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.importance import check_observer
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.checked import check_settings
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.settings.rules import parse_rules
-from coreai_opt.settings.settings import parse_settings
+from coreai_opt.settings.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,17 +106,17 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
-    arguments = {
-        "dtype": dtype,
-        "qscheme": qscheme,
-        "granularity": granularity,
-        "block_size": block_size,
-        "scale_dtype": scale_dtype,
-        "observer": observer,
-        "indivisible": indivisible,
-    }
-    settings = None if dtype is None and overrides is not None else parse_settings(arguments)
-    rules = [] if overrides is None else parse_rules(overrides, arguments)
+    call = Settings(
+        dtype=dtype,
+        qscheme=qscheme,
+        granularity=granularity,
+        block_size=block_size,
+        scale_dtype=scale_dtype,
+        observer=observer,
+        indivisible=indivisible,
+    )
+    settings = None if dtype is None and overrides is not None else check_settings(call)
+    rules = [] if overrides is None else parse_rules(overrides, call)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
     run, threads = parse_backend(backend), parse_num_threads(num_threads)

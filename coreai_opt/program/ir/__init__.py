@@ -10,7 +10,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     core_ai     Core AI itself; the only module that imports it
     tensors     element types, and types of tensors
     ops         ops, who uses them, and what they use
-    signatures  inputs and outputs of graphs
+    signatures  what can be run: inputs, states and outputs of graphs
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
@@ -36,7 +36,14 @@ from coreai_opt.program.ir.ops import (
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
-from coreai_opt.program.ir.signatures import Port, Signature, graph_inputs, read_output, signature
+from coreai_opt.program.ir.signatures import (
+    Port,
+    Signature,
+    function_inputs,
+    functions,
+    port,
+    read_output,
+)
 from coreai_opt.program.ir.tensors import (
     Op,
     Tensor,
@@ -67,18 +74,19 @@ __all__ = [
     "Value",
     "check_program",
     "element_type",
-    "graph_inputs",
+    "function_inputs",
+    "functions",
     "graph_name",
     "location_text",
     "operand_constant",
     "operations",
     "origin",
+    "port",
     "read_constant",
     "read_integers",
     "read_output",
     "read_packed",
     "replace",
-    "signature",
     "static_tensor",
     "stored_bytes",
     "tensor_of",

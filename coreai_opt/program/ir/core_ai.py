@@ -1,5 +1,7 @@
 """Core AI itself. No other module of the package imports it."""
 
+from coreai_opt.exceptions import ArgumentTypeError, NotInstalledError
+
 try:
     from coreai._compiler import ir as mlir
     from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import (
@@ -7,8 +9,11 @@ try:
     )
     from coreai.authoring import AIModelAsset, AIProgram
     from coreai.runtime import NDArray
+
+    # It must be imported after coreai.authoring.
+    from coreai._compiler.dialects.coreai import HandleType  # isort: skip
 except ImportError as error:
-    raise ImportError(
+    raise NotInstalledError(
         f"quantizing programs needs Core AI, which did not import ({error}): "
         "pip install coreai-core. It has wheels for Linux x86-64 (glibc 2.34 and newer) and macOS "
         "arm64, CPython 3.11 to 3.14. coreai_opt.quantize_array works without it."
@@ -17,6 +22,7 @@ except ImportError as error:
 __all__ = [
     "AIModelAsset",
     "AIProgram",
+    "HandleType",
     "NDArray",
     "check_program",
     "copy_constant_value_to_array",
@@ -25,9 +31,10 @@ __all__ = [
 
 
 def check_program(program: object, argument: str = "coreai_program") -> None:
-    """Raise TypeError if ``program``, the argument ``argument``, is no Core AI program."""
+    """Raise ArgumentTypeError if ``program``, the argument ``argument``, is no Core AI program."""
     if not isinstance(program, AIProgram):
-        raise TypeError(
+        raise ArgumentTypeError(
+            argument,
             f"{argument} must be a coreai.authoring.AIProgram, such as "
-            f"AIModelAsset.load(path).program; got {type(program).__name__}"
+            f"AIModelAsset.load(path).program; got {type(program).__name__}",
         )

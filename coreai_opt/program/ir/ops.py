@@ -47,20 +47,13 @@ def operand_constant(op: Op, operand: int) -> Op | None:
     return owner if getattr(owner, "name", None) == CONSTANT else None
 
 
-def find_graph(program: AIProgram, name: str) -> Op:
-    """Return the graph of this name.
-
-    Raises:
-        ValueError: the program has no such graph.
-    """
-    graphs = {
+def graphs(program: AIProgram) -> dict[str, Op]:
+    """Return the graphs of a program by name, in its order."""
+    return {
         mlir.StringAttr(op.attributes["sym_name"]).value: op.operation
         for op in program._module._mlir_module.body.operations
         if "sym_name" in op.attributes
     }
-    if name not in graphs:
-        raise ValueError(f"the program has no graph {name!r}; it has {sorted(graphs)}")
-    return graphs[name]
 
 
 def graph_name(op: Op) -> str:

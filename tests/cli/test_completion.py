@@ -11,7 +11,7 @@ import pytest
 from coreai_opt.cli.completion import SHELLS
 from coreai_opt.reference import FORMATS
 
-from .test_cli import failed, run
+from ..support.command import failed, run
 
 COMMANDS = {"quantize", "dequantize", "inspect", "compare", "completion"}
 CASES = {

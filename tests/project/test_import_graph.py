@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "coreai_opt"
+PACKAGE = Path(__file__).parents[2] / "coreai_opt"
 OUTSIDE = {"coreai_opt.reference"}
 
 

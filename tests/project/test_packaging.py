@@ -16,7 +16,7 @@ import pytest
 import coreai_opt
 import coreai_opt.reference
 
-TREE = Path(__file__).parents[1]
+TREE = Path(__file__).parents[2]
 BUILT = (".*", "build", "dist", "__pycache__", "*.so", "*.egg-info")
 """What is not part of the source; hidden files that are, are named below."""
 
@@ -40,7 +40,8 @@ def tree(tmp_path_factory) -> Path:
     # Links stay links: a working copy may have coreai_opt/reference as one.
     shutil.copytree(TREE, copy, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
     shutil.copytree(TREE / ".ci", copy / ".ci")
-    shutil.copy(TREE / ".clang-format", copy)
+    for hidden in (".clang-format", ".pre-commit-config.yaml"):
+        shutil.copy(TREE / hidden, copy)
     return copy
 
 
@@ -111,9 +112,30 @@ def test_metadata(wheel):
     assert about["License-Expression"] == "BSD-3-Clause"
 
 
+def _is_editable() -> bool:
+    origin = metadata.distribution("coreai-opt-native").read_text("direct_url.json")
+    return origin is not None and '"editable": true' in origin
+
+
+@pytest.mark.skipif(_is_editable(), reason="an editable install is of the source, as it should be")
 def test_the_installed_package_is_what_is_tested():
     assert metadata.version("coreai-opt-native") == coreai_opt.__version__
     for module in (coreai_opt, coreai_opt.reference):
         assert TREE not in Path(module.__file__).parents or ".venv" in module.__file__
     (script,) = metadata.entry_points(group="console_scripts", name="coreai-opt")
     assert script.value == "coreai_opt.cli:main"
+
+
+def test_the_source_tree_says_that_it_is_not_the_package(tree) -> None:
+    """Without ``site``, as where the package is installed but this folder comes first."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import coreai_opt"],
+        cwd=tree,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: coreai_opt cannot be imported from its source tree")
+    assert "make dev" in last

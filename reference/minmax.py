@@ -19,6 +19,47 @@ Array = npt.NDArray[Any]
 F32 = np.float32
 
 
+def find_scales(
+    blocks: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    e8m0_scale: bool,
+    dtype: NumpyDType,
+    importance: Array | None,
+) -> tuple[Array, Array]:
+    """Return the scale and the zero point of each block.
+
+    Args:
+        blocks: the elements of each block in a row, float32, finite.
+        format: the format of the codes.
+        symmetric: the scheme.
+        e8m0_scale: store scales as powers of two.
+        dtype: the weight's dtype.
+        importance: of no use here.
+
+    Returns:
+        scales in the dtype they are stored in; zero points in float32: 0 or, asymmetric, unsigned
+        codes.
+    """
+    del importance
+    if not symmetric:
+        lo = np.minimum(blocks.min(axis=1), F32(0))
+        hi = np.maximum(blocks.max(axis=1), F32(0))
+        scale = asymmetric_scales(lo, hi, format, dtype)
+        return scale, zero_points(lo, scale, format)
+    absmax = np.abs(blocks).max(axis=1)
+    scales_of = e8m0_scales if e8m0_scale else float_scales
+    if format.is_int:
+        scales_of = symmetric_scales
+    return scales_of(absmax, format, dtype), np.zeros_like(absmax)
+
+
+def lowest_code(format: Format) -> int:
+    """Return the least symmetric integer code: the largest with the sign changed."""
+    return -format.symmetric_max
+
+
 def symmetric_scales(absmax: Array, format: Format, dtype: NumpyDType) -> Array:
     """Scales of symmetric integer blocks: absmax / Q, rounded to ``dtype``.
 

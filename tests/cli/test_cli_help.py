@@ -7,12 +7,14 @@ import shutil
 import numpy as np
 import pytest
 
+from coreai_opt import DType
+from coreai_opt.cli import messages
 from coreai_opt.cli.command import make_parser
-from coreai_opt.cli.messages import for_command
+from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.program import assets
 from coreai_opt.program.weights import find_weights
 
-from .test_cli import MODEL, PER_BLOCK, failed, run
+from ..support.command import MODEL, PER_BLOCK, failed, run
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -147,15 +149,16 @@ def test_errors_say_what_can_be_done(arguments, words, tmp_path):
 
 
 def test_what_the_api_says_of_rules_keeps_the_names_of_their_keys():
-    message = "rule 2: scale_dtype must be None for integer dtype <DType.INT4: 'int4'>"
-    assert for_command(message) == "rule 2: scale_dtype must be None for integer dtype int4"
+    parts = (Argument("scale_dtype"), " must be ", Value(None), " for ", Value(DType.INT4))
+    error = ArgumentError("scale_dtype", *parts)
+    assert messages.of_error(error) == "--scale-dtype must be left out for int4"
+    of_rule = error.within("rule 2")
+    assert str(of_rule) == "rule 2: scale_dtype must be None for <DType.INT4: 'int4'>"
+    assert messages.of_error(of_rule) == "rule 2: scale_dtype must be None for int4"
 
 
 def test_an_error_without_words_is_named():
-    assert for_command(MemoryError()) == "MemoryError"
-    error = RuntimeError("failed to persist")
-    error.__cause__ = OSError("disk full")
-    assert for_command(error) == "failed to persist: disk full"
+    assert messages.of_error(MemoryError()) == "MemoryError"
 
 
 @pytest.mark.parametrize(

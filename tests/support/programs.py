@@ -21,6 +21,7 @@ from coreai.authoring import (
     broadcasting_batch_matmul,
     conv2d,
     conv_transpose2d,
+    gather_nd,
     graph,
     transpose,
 )
@@ -208,3 +209,31 @@ def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...
     from coreai_opt.program.weights import find_weights
 
     return [weight.shape for weight in find_weights(program, threshold)]
+
+
+TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)
+
+
+def three_kinds() -> AIProgram:
+    """A table of embeddings, a linear layer through a transpose, and a matmul."""
+
+    def body(rows: Value) -> Any:
+        x = gather_nd(constant(random_weight(TABLE)), rows)
+        x = linear(x, constant(random_weight(LINEAR, seed=1)))
+        return (broadcasting_batch_matmul(x, constant(random_weight(RIGHT, seed=2))),)
+
+    return make_program(body, {"rows": ((4, 1), np.int32)}, {"y": ((4, 16), F32)})
+
+
+def layers(*weights: Any) -> AIProgram:
+    """A program of matmuls by these weights, one after the other."""
+
+    def body(x: Value) -> Any:
+        for weight in weights:
+            x = broadcasting_batch_matmul(x, constant(weight))
+        return (x,)
+
+    first, last = weights[0], weights[-1]
+    return make_program(
+        body, {"x": ((3, len(first)), first.dtype)}, {"y": ((3, last.shape[1]), last.dtype)}
+    )

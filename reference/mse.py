@@ -16,9 +16,10 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from . import minmax
 from .codes import decode, encode_float, encode_integer, reciprocal, widen
-from .formats import E8M0, Format, NumpyDType
-from .scales import float_target, from_biased_exponents, round_scales
+from .formats import Format, NumpyDType
+from .minmax import float_target, from_biased_exponents, round_scales
 
 Array = npt.NDArray[Any]
 F32 = np.float32
@@ -115,30 +116,40 @@ class Blocks:
         return -zero_points, self.format.levels - zero_points
 
 
-def best_scales(
+def find_scales(
     weights: Array,
-    scales: Array,
-    zero_points: Array,
     format: Format,
     *,
     symmetric: bool,
+    e8m0_scale: bool,
     dtype: NumpyDType,
-    importance: Array | None = None,
+    importance: Array | None,
 ) -> tuple[Array, Array]:
     """Return scales and zero points that leave no more error than MINMAX's, block by block.
 
     Args:
-        weights: the elements of each block, float32, finite, of shape (blocks, elements).
-        scales: MINMAX's scales, one per block, in the dtype they are stored in.
-        zero_points: MINMAX's zero points, float32: 0 or, asymmetric, unsigned codes.
+        weights: the elements of each block in a row, float32, finite.
         format: the format of the codes.
         symmetric: the scheme.
+        e8m0_scale: store scales as powers of two.
         dtype: the weight's dtype.
         importance: what each element's squared error counts, float32, finite, >= 0, in the shape of
             ``weights``; None if all count the same.
+
+    Returns:
+        scales in the dtype they are stored in; zero points in float32: 0 or, asymmetric, unsigned
+        codes.
     """
+    scales, zero_points = minmax.find_scales(
+        weights,
+        format,
+        symmetric=symmetric,
+        e8m0_scale=e8m0_scale,
+        dtype=dtype,
+        importance=importance,
+    )
     blocks = _searchable(weights, format, symmetric, dtype, importance)
-    if scales.dtype == E8M0:
+    if e8m0_scale:
         # Of all exponents the best is less than 0.01 dB better than MINMAX's with FP8.
         steps = (-1, 1) if format.bits == 4 else ()
         biased = scales.view(np.uint8).astype(np.int64)
@@ -156,6 +167,11 @@ def best_scales(
         zero_points = np.where(better, candidate[1], zero_points)
         least = np.where(better, errors, least)
     return scales, zero_points
+
+
+def lowest_code(format: Format) -> int:
+    """Return the least symmetric integer code: there is one more below zero, but of 8 bits."""
+    return format.searched_min
 
 
 def _searchable(

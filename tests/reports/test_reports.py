@@ -20,8 +20,7 @@ from coreai_opt.program import ir
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reports.records import Status, WeightRecord
 
-from .program.programs import matmul_program, random_weight
-from .program.test_rules import LINEAR, RIGHT, TABLE, three_kinds
+from ..support.programs import LINEAR, RIGHT, TABLE, matmul_program, random_weight, three_kinds
 
 HOSTILE = "<script>alert(1)</script>|`a`|[red]b[/red] **c** &amp; \\|d $e$ <img src=x>\n# f"
 """What a name would do harm as, if HTML, Markdown or rich took it for theirs."""

@@ -8,7 +8,7 @@ import pytest
 from coreai_opt.coreai_utils import compare_programs
 from coreai_opt.program.assets import load_asset
 
-from .test_cli import MODEL, failed, quantize, run
+from ..support.command import MODEL, failed, quantize, run
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "sentence_embedding" / "evaluate.py"
 CREPE = EXAMPLES / "crepe_tiny_f16.aimodel"
 SENTENCES = {

@@ -14,9 +14,8 @@ from coreai_opt.program import assets
 from coreai_opt.program.assets import asset_bytes, load_asset
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from .program.programs import all_stored, random_weight
-from .program.test_plan import layers
-from .test_cli import MODEL, contents, failed, quantize, run
+from ..support.command import MODEL, contents, failed, quantize, run
+from ..support.programs import all_stored, layers, random_weight
 
 SIZE = asset_bytes(MODEL)
 SAMPLE = np.load(MODEL.with_suffix(".npz"))["in_x"]

@@ -23,12 +23,9 @@ from coreai_opt.program import assets
 from coreai_opt.program.channel_axes import input_axis
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from .program.programs import all_stored
+from ..support.command import COMMAND, MODEL, PER_BLOCK, contents, failed, quantize, run
+from ..support.programs import all_stored
 
-COMMAND = Path(sys.executable).with_name("coreai-opt")
-MODEL = Path(__file__).parents[1] / "examples" / "crepe_tiny_f16.aimodel"
-
-PER_BLOCK = ("--granularity", "per_block")
 MSE = ("--dtype", "int4", "--observer", "mse")
 FORMATS = {
     "int2": (7, ()),
@@ -42,29 +39,6 @@ FORMATS = {
     "fp8_e5m2": (7, ("--scale-dtype", "fp8_e8m0fnu")),
 }
 """How many of the seven weights can be quantized with which options; see the demo."""
-
-
-def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, **options
-    )
-
-
-def quantize(source: Path, output: Path, *options: object, **more: object):
-    return run("quantize", source, output, *options, **more)
-
-
-def failed(result: subprocess.CompletedProcess[str]) -> str:
-    """Return the message of a command that failed as it should: one line, exit code 2."""
-    assert result.returncode == 2, result
-    assert result.stdout == ""
-    assert result.stderr.startswith("coreai-opt: error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr.removeprefix("coreai-opt: error: ").rstrip("\n")
-
-
-def contents(asset: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in asset.iterdir()}
 
 
 def formats(asset: Path) -> list[str]:
@@ -474,3 +448,14 @@ def test_without_core_ai_the_error_says_what_to_install():
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "pip install coreai-core" in failed(result)
+
+
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError, ValueError])
+def test_a_defect_keeps_its_traceback(output, monkeypatch, error):
+    def fail(*arguments: object, **options: object) -> None:
+        raise error("a defect")
+
+    monkeypatch.setattr(quantize_command, "quantize_weights", fail)
+    with pytest.raises(error, match="a defect"):
+        cli.main(["quantize", str(MODEL), str(output), "--dtype", "int4"])
+    assert not output.exists()

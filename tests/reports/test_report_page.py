@@ -21,7 +21,7 @@ from coreai_opt import QuantizationReport, Rule
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program.assets import load_asset
 
-MODEL = Path(__file__).parents[1] / "examples" / "crepe_tiny_f16.aimodel"
+MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(

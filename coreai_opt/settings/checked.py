@@ -1,0 +1,86 @@
+"""Settings that were checked, in the types that the work needs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreai_opt.exceptions import Argument, ArgumentError, Value
+from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible
+from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.spec import QuantizationSpec, parse_spec
+
+_MXFP4_BLOCK_SIZE = 32
+"""OCP MX v1.0 §5.2: elements that share a scale."""
+
+
+@dataclass(frozen=True)
+class CheckedSettings:
+    """How to quantize a weight.
+
+    Attributes:
+        spec: what to turn it into.
+        granularity: which elements share a scale.
+        block_size: input channels that share a scale with PER_BLOCK, else 0.
+        fit: whether to take a smaller block size where this one does not divide the channels.
+    """
+
+    spec: QuantizationSpec
+    granularity: CompressionGranularity
+    block_size: int
+    fit: bool
+
+
+def check_settings(settings: Settings) -> CheckedSettings:
+    """Check settings of which nothing is left unsaid, and return what they ask for.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: one is not supported, alone or in this combination.
+    """
+    spec = parse_spec(settings)
+    granularity, block_size = _parse_granularity(spec, settings)
+    indivisible = parse_member(Indivisible, "indivisible", settings.indivisible)
+    fit = indivisible is Indivisible.FIT and not _is_mxfp4(spec)
+    return CheckedSettings(spec, granularity, block_size, fit)
+
+
+def _is_mxfp4(spec: QuantizationSpec) -> bool:
+    return spec.format.name == DType.FP4_E2M1FN
+
+
+def _parse_granularity(
+    spec: QuantizationSpec, settings: Settings
+) -> tuple[CompressionGranularity, int]:
+    """Return the granularity, and the block size where that matters."""
+    member = parse_member(CompressionGranularity, "granularity", settings.granularity)
+    if _is_mxfp4(spec):
+        _check_mxfp4(member, settings.block_size)
+    if member is CompressionGranularity.PER_GROUPED_CHANNEL:
+        raise ArgumentError(
+            "granularity",
+            "Invalid granularity ",
+            Value(member),
+            ": quantization supports 'per_tensor', 'per_channel' and 'per_block'.",
+        )
+    if member is not CompressionGranularity.PER_BLOCK:
+        return member, 0
+    return member, parse_int("block_size", settings.block_size, least=1)
+
+
+def _check_mxfp4(granularity: CompressionGranularity, block_size: object) -> None:
+    is_32 = isinstance(block_size, (int, np.integer)) and block_size == _MXFP4_BLOCK_SIZE
+    per_block = CompressionGranularity.PER_BLOCK
+    if granularity is not per_block or not is_32:
+        raise ArgumentError(
+            "granularity" if granularity is not per_block else "block_size",
+            Value(DType.FP4_E2M1FN, "DType.FP4_E2M1FN"),
+            " requires ",
+            Argument("granularity", Value(per_block, "CompressionGranularity.PER_BLOCK")),
+            " and ",
+            Argument("block_size", Value(_MXFP4_BLOCK_SIZE)),
+            ", which is what MXFP4 is, got ",
+            Argument("granularity", Value(granularity)),
+            " and ",
+            Argument("block_size", Value(block_size)),
+            ".",
+        )
