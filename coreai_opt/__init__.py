@@ -15,6 +15,8 @@ if find_spec("coreai_opt.reference") is None:
     )
 
 from coreai_opt._version import __version__
+from coreai_opt.arrays.palettize import palettize_array
+from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import quantize_array
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation import output_comparison, weight_error
@@ -42,6 +44,7 @@ __all__ = [
     "Indivisible",
     "Observer",
     "OutputComparison",
+    "PalettizedArray",
     "QScheme",
     "QuantizationPlan",
     "QuantizationReport",
@@ -54,6 +57,7 @@ __all__ = [
     "__version__",
     "dump_rules",
     "load_rules",
+    "palettize_array",
     "quantize_array",
 ]
 

@@ -14,8 +14,8 @@ cdef extern from "coreai_quant.h" nogil:
                                 const float *, caq_source, void *)
 
 
-def palettize(weight, unsigned bits, *, block_sizes, size_t num_threads):
-    """Find tables and indices as ``reference.tables.palettize`` does, in C.
+def find_tables(weight, unsigned bits, block_sizes, *, size_t num_threads):
+    """Find tables as ``reference.tables.find_tables`` does, in C.
 
     Args:
         weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
@@ -23,9 +23,6 @@ def palettize(weight, unsigned bits, *, block_sizes, size_t num_threads):
         block_sizes: a block's length along each axis; 0 stands for the whole axis. Blocks are
             shorter than the axis along one axis at the most.
         num_threads: threads to use at the most; small arrays take fewer.
-
-    Returns:
-        ``(packed, table)`` as the reference returns them, byte for byte.
 
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
@@ -37,14 +34,15 @@ def palettize(weight, unsigned bits, *, block_sizes, size_t num_threads):
     if work.find(num_threads) == CAQ_NOT_FINITE:
         check_finite(weight)
         raise RuntimeError("weight was changed, by another thread, while it was palettized")
-    return work.encode(weight.size, num_threads), tables.astype(weight.dtype)
+    return tables.astype(weight.dtype)
 
 
-def table_encode(weight, tables, *, size_t num_threads):
-    """Find indices as ``reference.tables.encode`` does, in C, for blocks as :func:`palettize` has them.
+def encode_table(weight, tables, *, size_t num_threads):
+    """Find indices as ``reference.tables.encode`` does, in C, for such blocks as
+    :func:`find_tables` has.
 
     Args:
-        weight: as for :func:`palettize`, finite.
+        weight: as for :func:`find_tables`, finite.
         tables: one for each block, ascending.
         num_threads: threads to use at the most; small arrays take fewer.
     """
@@ -55,7 +53,7 @@ def table_encode(weight, tables, *, size_t num_threads):
     return work.encode(weight.size, num_threads)
 
 
-def table_decode(packed, tables, out, *, size_t num_threads):
+def decode_table(packed, tables, out, *, size_t num_threads):
     """Decode as ``reference.tables.decode`` does, in C, into ``out``.
 
     Args:

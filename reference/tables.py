@@ -63,29 +63,25 @@ STRIDE = 8
 """Of the best last boundaries those of every 8th edge bound those of the edges between."""
 
 
-def palettize(
-    weight: Array, bits: int, block_sizes: Sequence[int]
-) -> tuple[npt.NDArray[np.uint8], Array]:
-    """Find the tables of a weight, and the indices into them.
+def find_tables(weight: Array, bits: int, block_sizes: Sequence[int]) -> Array:
+    """Find the best table for each block of a weight.
 
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16.
         bits: of an index: 1, 2, 3, 4, 6 or 8.
-        block_sizes: a block's length along each axis; 0 stands for the whole axis. Each block has a
-            table.
+        block_sizes: a block's length along each axis; 0 stands for the whole axis.
 
     Returns:
-        ``(packed, table)``: the indices, packed; the tables in the weight's dtype, in the shape of
-        :func:`blocks.scale_shape` with one more axis, 2**bits long.
+        the tables in the weight's dtype, in the shape of :func:`blocks.scale_shape` with one more
+        axis, 2**bits long.
 
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
     blocks = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
-    tables = np.array([find_table(group, bits) for group in to_rows(weight, blocks)])
-    tables = tables.reshape(*blocks, -1)
-    return encode(weight, tables), tables
+    tables = [find_table(group, bits) for group in to_rows(weight, blocks)]
+    return np.array(tables).reshape(*blocks, -1)
 
 
 def encode(weight: Array, tables: Array) -> npt.NDArray[np.uint8]:
@@ -93,7 +89,7 @@ def encode(weight: Array, tables: Array) -> npt.NDArray[np.uint8]:
 
     Args:
         weight: finite, float32, float16 or bfloat16.
-        tables: one for each block, as :func:`palettize` returns them, or any that ascend.
+        tables: one for each block, as :func:`find_tables` returns them, or any that ascend.
     """
     *blocks, entries = tables.shape
     rows = zip(to_rows(weight, blocks), tables.reshape(-1, entries), strict=True)
@@ -104,14 +100,15 @@ def encode(weight: Array, tables: Array) -> npt.NDArray[np.uint8]:
 def decode(
     packed: npt.NDArray[np.uint8], tables: Array, shape: tuple[int, ...], dtype: NumpyDType
 ) -> Array:
-    """Decode what :func:`palettize` returned: an array of ``shape`` and ``dtype``.
+    """Decode what :func:`encode` returned: an array of ``shape`` and ``dtype``.
 
-    Entries are rounded to ``dtype``, to nearest even.
+    Entries are rounded to ``dtype``, to nearest even; what does not fit becomes an infinity.
     """
     *blocks, entries = tables.shape
     rows = to_rows(unpack(packed, entries.bit_length() - 1, shape), blocks)
     found = np.take_along_axis(tables.reshape(-1, entries), rows, axis=1)
-    return from_rows(found, shape, blocks).astype(dtype)
+    with np.errstate(over="ignore"):
+        return from_rows(found, shape, blocks).astype(dtype)
 
 
 def pack(indices: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:

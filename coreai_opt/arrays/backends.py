@@ -51,27 +51,27 @@ def parse_backend(backend: object) -> Backend:
     """Return the function that quantizes behind a backend's name.
 
     Raises:
-        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`choose_backend`.
     """
     implementations = {"native": _run_native, "reference": _reference, "validate": _validate}
-    return implementations[_choose(backend)]
+    return implementations[choose_backend(backend)]
 
 
 def parse_decoder(backend: object) -> Decoder:
     """Return the function that decodes behind a backend's name.
 
     Raises:
-        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`_choose`.
+        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`choose_backend`.
     """
     implementations = {
         "native": _decode_native,
         "reference": _decode_reference,
         "validate": _decode_validate,
     }
-    return implementations[_choose(backend)]
+    return implementations[choose_backend(backend)]
 
 
-def _choose(backend: object) -> str:
+def choose_backend(backend: object) -> str:
     """Return which of "native", "reference" and "validate" a backend's name stands for now.
 
     Raises:
@@ -165,11 +165,11 @@ def _validate(
     codes = (
         reference.unpack(packed, spec.format, weight.shape) for packed in (result[0], expected[0])
     )
-    _compare(f"codes of a {what}", *codes)
+    compare_bytes(f"codes of a {what}", *codes)
     for part, got, want in zip(
         ("packed bytes", "scale", "zero point"), result, expected, strict=True
     ):
-        _compare(f"{part} of a {what}", got, want)
+        compare_bytes(f"{part} of a {what}", got, want)
     return result
 
 
@@ -188,10 +188,11 @@ def _decode_validate(stored: Quantized, format: Format, out: Array, num_threads:
     # Only bytes that quantize() never writes decode to NaN, and which NaN is not specified.
     unspecified = np.isnan(out) & np.isnan(expected)
     expected[unspecified] = out[unspecified]
-    _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
+    compare_bytes(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
 
 
-def _compare(what: str, got: Array, want: Array) -> None:
+def compare_bytes(what: str, got: Array, want: Array) -> None:
+    """Raise BackendMismatchError, naming the first difference, unless arrays are the same bytes."""
     if (got.shape, got.dtype) != (want.shape, want.dtype):
         raise BackendMismatchError(
             f"{what}: native has {got.dtype}{got.shape}, reference {want.dtype}{want.shape}"

@@ -62,8 +62,8 @@ def quantize_array(
     """
     settings = Settings(dtype=dtype, qscheme=qscheme, scale_dtype=scale_dtype, observer=observer)
     spec = parse_spec(settings)
-    weight = _parse_weight(weight)
-    sizes = _parse_block_sizes(block_sizes, weight.shape)
+    weight = parse_weight(weight)
+    sizes = parse_block_sizes(block_sizes, weight.shape)
     check_observer(importance, [spec])
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
@@ -92,7 +92,12 @@ def quantize_parsed(
     )
 
 
-def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a weight as a plain array, C-contiguous and in native byte order.
+
+    Raises:
+        TypeError, ValueError: it is none, has another dtype, no axis or no element.
+    """
     if not isinstance(weight, np.ndarray):
         raise ArgumentTypeError(
             "weight", f"weight must be a numpy array; got {type(weight).__name__}"
@@ -111,16 +116,28 @@ def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(weight, dtype=native)
 
 
-def _parse_block_sizes(block_sizes: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
+def parse_block_sizes(
+    block_sizes: Sequence[int], shape: tuple[int, ...], argument: str = "block_sizes"
+) -> tuple[int, ...]:
+    """Return block sizes as a tuple of ints that fit a shape.
+
+    Args:
+        block_sizes: a block's length along each axis, which must divide it; 0 stands for the axis.
+        shape: of the weight.
+        argument: what to call them in messages.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
     if isinstance(block_sizes, (str, bytes)) or not isinstance(block_sizes, (Sequence, np.ndarray)):
         raise ArgumentTypeError(
-            "block_sizes", f"block_sizes must be a sequence of ints; got {block_sizes!r}"
+            argument, f"{argument} must be a sequence of ints; got {block_sizes!r}"
         )
     sizes = tuple(
-        parse_int(f"block_sizes[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
+        parse_int(f"{argument}[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
     )
     try:
         scale_shape(shape, sizes)
     except ValueError as error:
-        raise ArgumentError("block_sizes", str(error)) from None
+        raise ArgumentError(argument, str(error)) from None
     return sizes

@@ -87,7 +87,7 @@ class QuantizedArray:
         if out is None:
             out = memory.empty(self.shape, self.weight_dtype)
         else:
-            _check_out(out, self.shape, parts)
+            check_out(out, self.shape, parts)
         decode(parts, format, out, threads)
         return out
 
@@ -115,7 +115,8 @@ def _check_stored(stored: QuantizedArray, format: Format) -> None:
             )
 
 
-def _check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any], ...]) -> None:
+def check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any], ...]) -> None:
+    """Raise TypeError or ValueError if ``out`` cannot take what is decoded from ``parts``."""
     if not isinstance(out, np.ndarray):
         raise ArgumentTypeError("out", f"out must be a numpy array; got {type(out).__name__}")
     if out.dtype not in WEIGHT_DTYPES:
