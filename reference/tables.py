@@ -4,10 +4,9 @@ The best table has the least Σ(w - w')². Its entries are the means of clusters
 runs of the sorted weights, so what is looked for are the boundaries between runs: a shortest path,
 found by dynamic programming (Wu 1991; Grønlund et al. 2017). In the order of the work:
 
-    integers   A weight w becomes x, the integer nearest to w · 2**shift. The largest |x| has 30
-               binary digits, fewer in groups of more than 2**31 weights, so that every sum of x
-               fits into 63 and does not depend on its order. Only the means are made from x;
-               indices are found from w itself.
+    integers   A weight w becomes x, the integer nearest to w · 2**shift. The largest |x| has DIGITS
+               binary digits, or fewer, so that every sum of x fits into 63 and does not depend on
+               its order. Only the means are made from x; indices are found from w itself.
     points     Equal weights are one point: how many there are, and the sum of their x. So are all
                weights whose x is 0. Of float32 in groups of more than FEW weights those are one
                point that agree in sign, exponent and 15 digits of the significand.
@@ -40,6 +39,9 @@ F32, F64 = np.float32, np.float64
 
 FEW = 1 << 20
 """Float32 weights of larger groups are told apart by their first 16 digits only."""
+
+DIGITS, DIGITS_OF_MANY = 40, 30
+"""Digits of the largest x; the second in such larger groups of float32."""
 
 EDGES_PER_ENTRY = 8
 MOST_POINTS = (1 << 16) - 1
@@ -152,7 +154,9 @@ def find_table(weights: Array, bits: int) -> Array:
 
 def _shift(weights: Array) -> int:
     """The exponent of the 2**shift that weights are multiplied by."""
-    digits = min(30, 61 - int(weights.size).bit_length())
+    is_large = weights.dtype == F32 and weights.size > FEW
+    most = DIGITS_OF_MANY if is_large else DIGITS
+    digits = min(most, 61 - int(weights.size).bit_length())
     return digits - int(np.frexp(np.abs(weights.astype(F32)).max())[1])
 
 

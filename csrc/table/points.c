@@ -12,18 +12,19 @@
 
 #if CAQ_WITH_TABLES
 
-#define DIGITS 30     /* most binary digits of an integer */
-#define SUM_DIGITS 61 /* of such that a sum of two for each weight has no more than 63 */
-#define DROPPED 8     /* last bits of binary32 that are not told apart */
-#define NUMBERS 65536 /* of 16 bits */
-#define SORTED 16384  /* weights of 16 bits that are sorted faster than counted */
+#define DIGITS 40         /* most binary digits of an integer */
+#define DIGITS_OF_MANY 30 /* of weights that are counted by their first digits */
+#define SUM_DIGITS 61     /* of such that a sum of two for each weight has no more than 63 */
+#define DROPPED 8         /* last bits of binary32 that are not told apart */
+#define NUMBERS 65536     /* of 16 bits */
+#define SORTED 16384      /* weights of 16 bits that are sorted faster than counted */
 #define RADIX_BITS 11
 #define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
 #define INFINITE 0x7F800000
 
 /* Numbers of binary32 that a large group tells apart, but for their sign and 0: those with one of the
  * exponents of weights that do not become 0. */
-#define MAGNITUDES ((DIGITS + 2) << (23 - DROPPED))
+#define MAGNITUDES ((DIGITS_OF_MANY + 2) << (23 - DROPPED))
 
 size_t caq_most_points(caq_source source, size_t weights) {
     size_t most = source != CAQ_F32 ? NUMBERS : weights > FEW ? 2 * MAGNITUDES + 1 : weights;
@@ -82,8 +83,8 @@ static void sum_up(const adder *from, caq_group *to) {
     from->points[from->count].before.moment = (double)moment;
 }
 
-/* The shift for so many weights, the largest of which has these bits. */
-static int shift_of(size_t weights, uint32_t largest) {
+/* The shift for so many weights, the largest of which has these bits, and at most so many digits. */
+static int shift_of(size_t weights, uint32_t largest, int most) {
     union {
         double number;
         uint64_t bits;
@@ -91,7 +92,7 @@ static int shift_of(size_t weights, uint32_t largest) {
     int digits = SUM_DIGITS, exponent = (int)(pun.bits >> 52) - 1022;
     for (; weights; weights /= 2)
         digits--;
-    return (digits < DIGITS ? digits : DIGITS) - (largest ? exponent : 0);
+    return (digits < most ? digits : most) - (largest ? exponent : 0);
 }
 
 static double integer_of(float weight, double scale) {
@@ -122,7 +123,7 @@ static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t
     uint32_t largest = infinite - 1;
     while (largest > 0 && !counts[largest] && !counts[sign | largest])
         largest--;
-    to->shift = shift_of(runs * run, float_bits(widen(source, largest)));
+    to->shift = shift_of(runs * run, float_bits(widen(source, largest)), DIGITS);
     double scale = power_of_two(to->shift);
     adder all = {.points = (caq_point *)(void *)(counts + NUMBERS)};
     for (uint32_t i = 0; i <= 2 * largest + 1; i++) {
@@ -199,7 +200,7 @@ static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t 
     uint32_t largest = lowest > highest ? lowest : highest;
     if (largest >= INFINITE)
         return CAQ_NOT_FINITE;
-    to->shift = shift_of(weights, largest);
+    to->shift = shift_of(weights, largest, DIGITS);
     double scale = power_of_two(to->shift);
     for (size_t i = 0, same; i < weights; i += same) {
         same = 1;
@@ -219,7 +220,7 @@ static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, s
     uint32_t largest = find_largest(weight, runs, run, stride);
     if (largest >= INFINITE)
         return CAQ_NOT_FINITE;
-    to->shift = shift_of(runs * run, largest);
+    to->shift = shift_of(runs * run, largest, DIGITS_OF_MANY);
     uint32_t top = largest >> DROPPED, below = top < MAGNITUDES ? 0 : top - MAGNITUDES;
     double scale = power_of_two(to->shift);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
