@@ -28,7 +28,7 @@ help:
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
-	@echo "make mutants   break rules one at a time, see that a test fails each time (docs/mutants.md)"
+	@echo "make mutants   break rules one at a time, see that a test fails each time (MUTANTS=NAME)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
 	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
 	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
@@ -94,7 +94,7 @@ sanitize: .venv-sanitize/installed
 		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
 
 mutants: .venv-test/installed
-	.venv-test/bin/python tests/mutants/run.py $(MUTANTS)
+	.venv-test/bin/python -m tests.mutants.run $(MUTANTS)
 
 # In a copy with an extension built in place, because C's counters stand beside the objects and Cython's
 # lines in the C file beside the source. Packaging is left out, and so are the builds of the C library

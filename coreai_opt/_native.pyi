@@ -17,6 +17,16 @@ def quantize(
     importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any]]: ...
+def encode(
+    weight: npt.NDArray[Any],
+    scale: npt.NDArray[Any],
+    zero_point: npt.NDArray[Any],
+    format: Format,
+    *,
+    symmetric: bool,
+    observer: str,
+    num_threads: int,
+) -> npt.NDArray[np.uint8]: ...
 def dequantize(
     packed: npt.NDArray[np.uint8],
     scale: npt.NDArray[Any],

@@ -187,6 +187,57 @@ def _repeated(importance, shape):
     return np.ascontiguousarray(spanned).reshape(-1), math.prod(shape[axes.stop :])
 
 
+def encode(weight, scale, zero_point, format, *, bint symmetric, observer, size_t num_threads):
+    """Encode as ``reference.encode`` does, in C.
+
+    Args:
+        weight: C-contiguous array in native byte order, not empty, finite, float32, float16 or
+            bfloat16.
+        scale, zero_point: C-contiguous, as ``quantize`` returns them, of one element per block.
+        format: the format of the codes.
+        symmetric: the scheme.
+        observer: ``"minmax"`` or ``"mse"``, whose codes may be used.
+        num_threads: threads to use at the most; small arrays take fewer.
+
+    Returns:
+        the packed codes, byte for byte those of the reference.
+    """
+    sizes = [n // blocks for n, blocks in zip(weight.shape, scale.shape, strict=True)]
+    work = _Encoding(*(part.reshape(-1).view(np.uint8) for part in (weight, scale, zero_point)))
+    _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, sizes, scale.dtype == E8M0,
+             observer == "mse", 1)
+    packed = memory.empty(work.job.packed_size, np.uint8)
+    work.packed = packed
+    cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // <size_t>SMALLEST_SHARE))
+    # Parts begin at bytes of their own.
+    bounds = [work.job.elements * i // threads // 8 * 8 for i in range(threads)]
+    in_parallel(work.encode, [*bounds, work.job.elements])
+    return packed
+
+
+cdef class _Encoding:
+    """One array to be encoded with given scales and its buffers, shared by the threads that do it."""
+
+    cdef caq_job job
+    cdef const uint8_t[::1] weight, scale, zero_point
+    cdef uint8_t[::1] packed
+
+    def __init__(self, const uint8_t[::1] weight, const uint8_t[::1] scale,
+                 const uint8_t[::1] zero_point):
+        self.weight, self.scale, self.zero_point = weight, scale, zero_point
+
+    cpdef int encode(self, size_t first, size_t end) except -1:
+        """Encode the elements first .. end - 1 without the GIL."""
+        cdef uint8_t[::1] scratch = np.empty(MSE_SCRATCH_SIZE, np.uint8)
+        cdef size_t start = first * (<size_t>self.weight.shape[0] // self.job.elements)
+        cdef caq_status status
+        with nogil:
+            status = caq_encode(&self.job, first, end - first, &self.weight[start], &self.scale[0],
+                                &self.zero_point[0], &self.packed[0], &scratch[0])
+        assert status == CAQ_OK, status
+        return status
+
+
 def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
     """Decode as ``reference.dequantize`` does, in C, into ``out``.
 

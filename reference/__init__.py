@@ -10,11 +10,13 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
     codes      from an element and its scale to a code, and back
     packing    codes into bytes, and back
     quantize   all of it together
+    tables     another way: look-up tables, and which of their entries is nearest
 """
 
+from . import tables
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
-from .quantize import check_finite, dequantize, quantize
+from .quantize import check_finite, dequantize, encode, find_scales, quantize
 
 __all__ = [
     "E8M0",
@@ -23,7 +25,10 @@ __all__ = [
     "Format",
     "check_finite",
     "dequantize",
+    "encode",
+    "find_scales",
     "pack",
     "quantize",
+    "tables",
     "unpack",
 ]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 
@@ -54,12 +55,10 @@ def to_rows(array: npt.NDArray[Any], blocks: Sequence[int]) -> npt.NDArray[Any]:
     return split.transpose(axes).reshape(math.prod(blocks), -1)
 
 
-def from_rows(
-    rows: npt.NDArray[Any], shape: Sequence[int], blocks: Sequence[int]
-) -> npt.NDArray[Any]:
-    """Return the array of ``shape`` that :func:`to_rows` took apart."""
+def to_elements(of_blocks: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Return what each element's block has, such as its scale, as an array of ``shape``."""
+    blocks = of_blocks.shape
     lengths = [length // count for length, count in zip(shape, blocks, strict=True)]
-    split = rows.reshape(*blocks, *lengths)
-    rank = len(lengths)
-    axes = [axis for pair in zip(range(rank), range(rank, 2 * rank), strict=True) for axis in pair]
-    return split.transpose(axes).reshape(shape)
+    per_block = of_blocks.reshape([n for count in blocks for n in (count, 1)])
+    pairs = [n for pair in zip(blocks, lengths, strict=True) for n in pair]
+    return np.broadcast_to(per_block, pairs).reshape(shape)

@@ -1,5 +1,6 @@
 """From an element and its stored scale to a code, and back."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,38 @@ Array = npt.NDArray[Any]
 F32 = np.float32
 
 
+@dataclass(frozen=True)
+class CodeRange:
+    """The codes that a weight may have, as they are stored.
+
+    Attributes:
+        format: their format.
+        lowest, highest: the least and the largest code of an integer format.
+        offset: what stored integers are above those that scales and zero points are found for:
+            symmetric ones around 0, asymmetric ones from 0 on.
+    """
+
+    format: Format
+    lowest: int = 0
+    highest: int = 0
+    offset: int = 0
+
+    @classmethod
+    def of(cls, format: Format, *, symmetric: bool, lowest_symmetric: int) -> "CodeRange":
+        """Return the codes of a format by a scheme; an observer has the least symmetric code."""
+        if not format.is_int:
+            return cls(format)
+        if symmetric:
+            # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
+            lowest, highest = lowest_symmetric, format.symmetric_max
+            offset = 0 if format.is_signed_int else -lowest
+        else:
+            # INT is UINT shifted down by half the range.
+            lowest, highest = 0, format.levels
+            offset = -(1 << (format.bits - 1)) if format.is_signed_int else 0
+        return cls(format, lowest + offset, highest + offset, offset)
+
+
 def widen(array: Array) -> Array:
     """Return ``array`` in float32, which holds every weight, scale and code exactly."""
     return array.astype(F32)
@@ -19,6 +52,17 @@ def widen(array: Array) -> Array:
 def reciprocal(scales: Array) -> Array:
     """Return r = 1 / scale in float32: elements are multiplied by it, not divided by scale."""
     return F32(1) / widen(scales)
+
+
+def encode(weights: Array, scales: Array, zero_points: Array, codes: CodeRange) -> Array:
+    """The codes nearest to ``weights`` at stored scales and zero points, as they are stored.
+
+    The three arrays must broadcast together.
+    """
+    if not codes.format.is_int:
+        return encode_float(widen(weights) * reciprocal(scales), codes.format)
+    stored = encode_integer(weights, scales, widen(zero_points), codes.lowest, codes.highest)
+    return stored.astype(codes.format.code_dtype)
 
 
 def encode_integer(

@@ -1,4 +1,4 @@
-"""A whole weight: find each block's scale and zero point, encode, pack."""
+"""A whole weight: find each block's scale and zero point, encode, pack; and the way back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import minmax, mse
-from .blocks import from_rows, scale_shape, split_axes, to_rows
-from .codes import decode, encode_float, encode_integer, reciprocal, widen
+from .blocks import scale_shape, split_axes, to_elements, to_rows
+from .codes import CodeRange, decode, widen
+from .codes import encode as encode_nearest
 from .formats import Format
 from .packing import pack, unpack
 
@@ -57,6 +58,30 @@ def quantize(
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
     """
+    scale, zero_point = find_scales(
+        weight,
+        format,
+        symmetric=symmetric,
+        block_sizes=block_sizes,
+        e8m0_scale=e8m0_scale,
+        observer=observer,
+        importance=importance,
+    )
+    packed = encode(weight, scale, zero_point, format, symmetric=symmetric, observer=observer)
+    return packed, scale, zero_point
+
+
+def find_scales(
+    weight: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    block_sizes: Sequence[int],
+    e8m0_scale: bool,
+    observer: str = "minmax",
+    importance: npt.NDArray[np.float32] | None = None,
+) -> tuple[Array, Array]:
+    """Return ``(scale, zero_point)`` of :func:`quantize`, whose arguments and errors these are."""
     shape = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
     blocks = to_rows(widen(weight), shape)
@@ -70,15 +95,40 @@ def quantize(
         dtype=weight.dtype,
         importance=importance,
     )
-    lowest = OBSERVERS[observer].lowest_code(format)
-    codes, zero_point = _encode(
-        blocks, scale[:, np.newaxis], zero_point[:, np.newaxis], format, symmetric, lowest
+    stored = zero_point + _code_range(format, symmetric, observer).offset
+    return scale.reshape(shape), stored.astype(format.code_dtype).reshape(shape)
+
+
+def encode(
+    weight: Array,
+    scale: Array,
+    zero_point: Array,
+    format: Format,
+    *,
+    symmetric: bool,
+    observer: str = "minmax",
+) -> npt.NDArray[np.uint8]:
+    """Round every element of a weight to the nearest code at given scales, and pack the codes.
+
+    Args:
+        weight: array of rank >= 1, not empty, finite, of dtype float32, float16 or bfloat16.
+        scale: one per block, of the weight's dtype or float8_e8m0fnu, with finite reciprocals. The
+            lengths of its axes divide those of ``weight``.
+        zero_point: one code per block, as :func:`find_scales` returns them for this scheme.
+        format: the format of the codes.
+        symmetric: the scheme.
+        observer: whose codes may be used: with MSE there is one more below zero.
+
+    Returns:
+        flat uint8 codes as Core AI stores them.
+    """
+    codes = encode_nearest(
+        weight,
+        to_elements(scale, weight.shape),
+        to_elements(zero_point, weight.shape),
+        _code_range(format, symmetric, observer),
     )
-    return (
-        pack(from_rows(codes, weight.shape, shape).astype(format.code_dtype), format),
-        scale.reshape(shape),
-        zero_point.reshape(shape).astype(format.code_dtype),
-    )
+    return pack(codes, format)
 
 
 def dequantize(
@@ -96,19 +146,6 @@ def dequantize(
     return decoded.reshape(shape)
 
 
-def _encode(
-    blocks: Array, scale: Array, zero_point: Array, format: Format, symmetric: bool, lowest: int
-) -> tuple[Array, Array]:
-    """Codes and zero points as they are stored; ``lowest`` is the least symmetric integer code."""
-    if not format.is_int:
-        return encode_float(blocks * reciprocal(scale), format), zero_point
-    if symmetric:
-        # UINT stores INT's code above the lowest, so it decodes to exactly what INT does.
-        highest = format.symmetric_max
-        offset = 0 if format.is_signed_int else -lowest
-    else:
-        # INT is UINT shifted down by half the range.
-        lowest, highest = 0, format.levels
-        offset = -(1 << (format.bits - 1)) if format.is_signed_int else 0
-    codes = encode_integer(blocks, scale, zero_point, lowest, highest)
-    return codes + offset, zero_point + offset
+def _code_range(format: Format, symmetric: bool, observer: str) -> CodeRange:
+    lowest = OBSERVERS[observer].lowest_code(format)
+    return CodeRange.of(format, symmetric=symmetric, lowest_symmetric=lowest)

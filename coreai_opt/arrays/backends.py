@@ -1,16 +1,13 @@
-"""The two implementations behind one call, and the validator that runs both.
+"""The two implementations behind one protocol, and the validator that runs both.
 
-A backend is a function ``(weight, spec, block_sizes, importance, num_threads) -> (packed, scale,
-zero_point)`` on checked arguments and C-contiguous arrays; what it returns is described in
-``reference/quantize.py``. A decoder is a function ``(quantized, format, out, num_threads)``
-that decodes what a backend returned into ``out``; all are checked and C-contiguous.
+All that a backend is given has been checked, and arrays are C-contiguous.
 """
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,10 +33,56 @@ else:
 logger = logging.getLogger("coreai_opt")
 
 Array = npt.NDArray[Any]
-Quantized = tuple[npt.NDArray[np.uint8], Array, Array]
+Packed = npt.NDArray[np.uint8]
+Parameters = tuple[Array, Array]
+"""The scale and the zero point of each block, see ``reference/quantize.py``."""
+Quantized = tuple[Packed, Array, Array]
+"""Packed codes, then the scale and the zero point of each block."""
 Importance = npt.NDArray[np.float32] | None
-Backend = Callable[[Array, QuantizationSpec, tuple[int, ...], Importance, int], Quantized]
-Decoder = Callable[[Quantized, Format, Array, int], None]
+
+
+class Backend(Protocol):
+    """What an implementation can do; ``reference/quantize.py`` says what comes out."""
+
+    def quantize(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Quantized:
+        """Find scales and zero points, and encode with them."""
+
+    def find_scales(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Parameters:
+        """Find scales and zero points."""
+
+    def encode(
+        self, weight: Array, parameters: Parameters, spec: QuantizationSpec, num_threads: int
+    ) -> Packed:
+        """Round a finite weight to nearest with given parameters, and pack the codes."""
+
+    def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+        """Decode into ``out``."""
+
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """Find the best look-up table of each block, see ``reference/tables.py``."""
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """Find the nearest entries of tables that ascend, and pack their indices."""
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """Decode indices into ``out``."""
+
 
 ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
 """Names the backend that "auto" stands for."""
@@ -48,37 +91,18 @@ BACKENDS = ("auto", "native", "reference", "validate")
 
 
 def parse_backend(backend: object) -> Backend:
-    """Return the function that quantizes behind a backend's name.
-
-    Raises:
-        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`choose_backend`.
-    """
-    implementations = {"native": _run_native, "reference": _reference, "validate": _validate}
-    return implementations[choose_backend(backend)]
-
-
-def parse_decoder(backend: object) -> Decoder:
-    """Return the function that decodes behind a backend's name.
-
-    Raises:
-        ArgumentTypeError, ArgumentError, NotInstalledError: see :func:`choose_backend`.
-    """
-    implementations = {
-        "native": _decode_native,
-        "reference": _decode_reference,
-        "validate": _decode_validate,
-    }
-    return implementations[choose_backend(backend)]
-
-
-def choose_backend(backend: object) -> str:
-    """Return which of "native", "reference" and "validate" a backend's name stands for now.
+    """Return the backend of this name.
 
     Raises:
         ArgumentTypeError, ArgumentError: ``backend`` (or the environment variable) names none, or
             ``COREAI_OPT_ISA`` no instruction set.
         NotInstalledError: it needs the native module, which did not load.
     """
+    return _BACKENDS[_choose(backend)]
+
+
+def _choose(backend: object) -> str:
+    """Return which of "native", "reference" and "validate" a backend's name stands for now."""
     name = _parse_name("backend", backend)
     if name == "auto":
         name = _parse_name(ENVIRONMENT_VARIABLE, os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
@@ -115,84 +139,259 @@ def _warn_native_missing() -> None:
     )
 
 
-def _reference(
-    weight: Array,
-    spec: QuantizationSpec,
-    block_sizes: tuple[int, ...],
-    importance: Importance,
-    num_threads: int,
-) -> Quantized:
-    return reference.quantize(
-        weight,
-        spec.format,
-        symmetric=spec.symmetric,
-        block_sizes=block_sizes,
-        e8m0_scale=spec.e8m0_scale,
-        observer=spec.observer,
-        importance=importance,
-    )
+class ReferenceBackend:
+    """The numpy reference: slow, and what the others are checked against."""
+
+    def quantize(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Quantized:
+        """See :class:`Backend`."""
+        return reference.quantize(
+            weight,
+            spec.format,
+            symmetric=spec.symmetric,
+            block_sizes=block_sizes,
+            e8m0_scale=spec.e8m0_scale,
+            observer=spec.observer,
+            importance=importance,
+        )
+
+    def find_scales(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Parameters:
+        """See :class:`Backend`."""
+        return reference.find_scales(
+            weight,
+            spec.format,
+            symmetric=spec.symmetric,
+            block_sizes=block_sizes,
+            e8m0_scale=spec.e8m0_scale,
+            observer=spec.observer,
+            importance=importance,
+        )
+
+    def encode(
+        self, weight: Array, parameters: Parameters, spec: QuantizationSpec, num_threads: int
+    ) -> Packed:
+        """See :class:`Backend`."""
+        return reference.encode(
+            weight, *parameters, spec.format, symmetric=spec.symmetric, observer=spec.observer
+        )
+
+    def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
+
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """See :class:`Backend`."""
+        return reference.tables.find_tables(weight, bits, block_sizes)
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """See :class:`Backend`."""
+        return reference.tables.encode(weight, tables)
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        out[...] = reference.tables.decode(packed, tables, out.shape, out.dtype)
 
 
-def _run_native(
-    weight: Array,
-    spec: QuantizationSpec,
-    block_sizes: tuple[int, ...],
-    importance: Importance,
-    num_threads: int,
-) -> Quantized:
-    return _native.quantize(
-        weight,
-        spec.format,
-        symmetric=spec.symmetric,
-        block_sizes=block_sizes,
-        e8m0_scale=spec.e8m0_scale,
-        observer=spec.observer,
-        importance=importance,
-        num_threads=num_threads,
-    )
+class NativeBackend:
+    """The C kernels."""
+
+    def quantize(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Quantized:
+        """See :class:`Backend`."""
+        return _native.quantize(
+            weight,
+            spec.format,
+            symmetric=spec.symmetric,
+            block_sizes=block_sizes,
+            e8m0_scale=spec.e8m0_scale,
+            observer=spec.observer,
+            importance=importance,
+            num_threads=num_threads,
+        )
+
+    def find_scales(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Parameters:
+        """See :class:`Backend`. C encodes each tile as it finds its scales; codes are dropped."""
+        _, scale, zero_point = self.quantize(weight, spec, block_sizes, importance, num_threads)
+        return scale.copy(), zero_point  # the scale shares memory with the codes
+
+    def encode(
+        self, weight: Array, parameters: Parameters, spec: QuantizationSpec, num_threads: int
+    ) -> Packed:
+        """See :class:`Backend`."""
+        return _native.encode(
+            weight,
+            *parameters,
+            spec.format,
+            symmetric=spec.symmetric,
+            observer=spec.observer,
+            num_threads=num_threads,
+        )
+
+    def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        _native.dequantize(*stored, format, out, num_threads=num_threads)
+
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """See :class:`Backend`."""
+        return _native.find_tables(weight, bits, block_sizes, num_threads=num_threads)
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """See :class:`Backend`."""
+        return _native.encode_table(weight, tables, num_threads=num_threads)
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        _native.decode_table(packed, tables, out, num_threads=num_threads)
 
 
-def _validate(
-    weight: Array,
-    spec: QuantizationSpec,
-    block_sizes: tuple[int, ...],
-    importance: Importance,
-    num_threads: int,
-) -> Quantized:
-    result = _run_native(weight, spec, block_sizes, importance, num_threads)
-    expected = _reference(weight, spec, block_sizes, importance, num_threads)
-    what = f"{weight.dtype} weight of shape {weight.shape} as {spec.format.name}"
-    codes = (
-        reference.unpack(packed, spec.format, weight.shape) for packed in (result[0], expected[0])
-    )
-    compare_bytes(f"codes of a {what}", *codes)
-    for part, got, want in zip(
-        ("packed bytes", "scale", "zero point"), result, expected, strict=True
-    ):
-        compare_bytes(f"{part} of a {what}", got, want)
-    return result
+class ValidatingBackend:
+    """Runs two backends, compares every byte, and returns what the first one did.
+
+    Args:
+        native: the first.
+        expected: the second.
+
+    Every method raises BackendMismatchError where the two differ.
+    """
+
+    def __init__(self, native: Backend, expected: Backend) -> None:
+        self._native, self._expected = native, expected
+
+    def quantize(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Quantized:
+        """See :class:`Backend`."""
+        arguments = weight, spec, block_sizes, importance, num_threads
+        packed, *parameters = got = self._native.quantize(*arguments)
+        expected_packed, *expected = self._expected.quantize(*arguments)
+        _compare_codes(weight, spec, packed, expected_packed)
+        _compare_parameters(weight, spec, parameters, expected)
+        return got
+
+    def find_scales(
+        self,
+        weight: Array,
+        spec: QuantizationSpec,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Parameters:
+        """See :class:`Backend`."""
+        arguments = weight, spec, block_sizes, importance, num_threads
+        got = self._native.find_scales(*arguments)
+        _compare_parameters(weight, spec, got, self._expected.find_scales(*arguments))
+        return got
+
+    def encode(
+        self, weight: Array, parameters: Parameters, spec: QuantizationSpec, num_threads: int
+    ) -> Packed:
+        """See :class:`Backend`."""
+        got = self._native.encode(weight, parameters, spec, num_threads)
+        expected = self._expected.encode(weight, parameters, spec, num_threads)
+        _compare_codes(weight, spec, got, expected)
+        return got
+
+    def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        expected = np.empty_like(out)
+        self._native.decode(stored, format, out, num_threads)
+        self._expected.decode(stored, format, expected, num_threads)
+        # Only bytes that no quantization writes decode to NaN, and which NaN is not specified.
+        unspecified = np.isnan(out) & np.isnan(expected)
+        expected[unspecified] = out[unspecified]
+        _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
+
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """See :class:`Backend`."""
+        got = self._native.find_tables(weight, bits, block_sizes, num_threads)
+        expected = self._expected.find_tables(weight, bits, block_sizes, num_threads)
+        _compare(f"tables of {1 << bits} entries of a {_describe_weight(weight)}", got, expected)
+        return got
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """See :class:`Backend`."""
+        got = self._native.encode_table(weight, tables, num_threads)
+        expected = self._expected.encode_table(weight, tables, num_threads)
+        _compare(f"packed indices of a {_describe_weight(weight)}", got, expected)
+        return got
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        expected = np.empty_like(out)
+        self._native.decode_table(packed, tables, out, num_threads)
+        self._expected.decode_table(packed, tables, expected, num_threads)
+        _compare(f"{_describe_weight(out)} decoded from look-up tables", out, expected)
 
 
-def _decode_reference(stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
-    out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
+_NATIVE, _REFERENCE = NativeBackend(), ReferenceBackend()
+_BACKENDS: dict[str, Backend] = {
+    "native": _NATIVE,
+    "reference": _REFERENCE,
+    "validate": ValidatingBackend(_NATIVE, _REFERENCE),
+}
 
 
-def _decode_native(stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
-    _native.dequantize(*stored, format, out, num_threads=num_threads)
+def _compare_codes(weight: Array, spec: QuantizationSpec, got: Packed, want: Packed) -> None:
+    """Compare packed codes: by the element that differs, and then all bytes."""
+    of = f"of a {_describe(weight, spec)}"
+    codes = (reference.unpack(packed, spec.format, weight.shape) for packed in (got, want))
+    _compare(f"codes {of}", *codes)
+    _compare(f"packed bytes {of}", got, want)
 
 
-def _decode_validate(stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
-    expected = np.empty_like(out)
-    _decode_native(stored, format, out, num_threads)
-    _decode_reference(stored, format, expected, num_threads)
-    # Only bytes that quantize() never writes decode to NaN, and which NaN is not specified.
-    unspecified = np.isnan(out) & np.isnan(expected)
-    expected[unspecified] = out[unspecified]
-    compare_bytes(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
+def _compare_parameters(
+    weight: Array, spec: QuantizationSpec, got: Sequence[Array], want: Sequence[Array]
+) -> None:
+    for part, ours, theirs in zip(("scale", "zero point"), got, want, strict=True):
+        _compare(f"{part} of a {_describe(weight, spec)}", ours, theirs)
 
 
-def compare_bytes(what: str, got: Array, want: Array) -> None:
-    """Raise BackendMismatchError, naming the first difference, unless arrays are the same bytes."""
+def _describe(weight: Array, spec: QuantizationSpec) -> str:
+    return f"{_describe_weight(weight)} as {spec.format.name}"
+
+
+def _describe_weight(weight: Array) -> str:
+    return f"{weight.dtype} weight of shape {weight.shape}"
+
+
+def _compare(what: str, got: Array, want: Array) -> None:
     if (got.shape, got.dtype) != (want.shape, want.dtype):
         raise BackendMismatchError(
             f"{what}: native has {got.dtype}{got.shape}, reference {want.dtype}{want.shape}"

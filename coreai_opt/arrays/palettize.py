@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import memory
+from coreai_opt.arrays.backends import Backend, parse_backend
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize_array
-from coreai_opt.arrays.table_backends import TableBackend, parse_table_backend
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference.blocks import scale_shape, split_axes
@@ -76,7 +76,7 @@ def palettize_array(
     scale_sizes = None
     if scale_block_sizes is not None:
         scale_sizes = parse_block_sizes(scale_block_sizes, weight.shape, "scale_block_sizes")
-    chosen, threads = parse_table_backend(backend), parse_num_threads(num_threads)
+    chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
     return palettize_parsed(weight, bits, sizes, lut, scale_sizes, chosen, threads)
 
 
@@ -86,7 +86,7 @@ def palettize_parsed(
     block_sizes: tuple[int, ...],
     lut_dtype: DType | None,
     scale_block_sizes: tuple[int, ...] | None,
-    backend: TableBackend,
+    backend: Backend,
     num_threads: int,
 ) -> PalettizedArray:
     """Do what :func:`palettize_array` does, for arguments that have been checked."""
@@ -108,12 +108,12 @@ def palettize_parsed(
         table, zero_point = quantized.codes(), int(quantized.zero_point.flat[0])
         scale = own if scale is None else scale * own
     if scale is None:
-        packed = backend.encode(weight, table, num_threads)
+        packed = backend.encode_table(weight, table, num_threads)
     else:
         scale = round_scales(scale.astype(np.float32), weight.dtype)
         table = table if lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
-        packed = backend.encode(_divide(weight, scale), entries, num_threads)
+        packed = backend.encode_table(_divide(weight, scale), entries, num_threads)
     return PalettizedArray(
         packed=packed,
         shape=weight.shape,

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import memory
+from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.quantized_array import check_out
-from coreai_opt.arrays.table_backends import parse_table_backend
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference import tables
 from coreai_opt.reference.blocks import split_axes
 from coreai_opt.reference.codes import decode
@@ -79,7 +80,7 @@ class PalettizedArray:
             BackendMismatchError: ``backend="validate"`` found a difference.
         """
         self._check()
-        chosen, threads = parse_table_backend(backend), parse_num_threads(num_threads)
+        chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
         packed, table = np.ascontiguousarray(self.packed), np.ascontiguousarray(self.table)
         if out is None:
             out = memory.empty(self.shape, self.weight_dtype)
@@ -87,10 +88,10 @@ class PalettizedArray:
             parts = (packed, table) if self.scale is None else (packed, table, self.scale)
             check_out(out, self.shape, parts)
         if self.scale is None:
-            chosen.decode(packed, table, out, threads)
+            chosen.decode_table(packed, table, out, threads)
             return out
         entries = memory.empty(self.shape, np.float32)
-        chosen.decode(packed, table, entries, threads)
+        chosen.decode_table(packed, table, entries, threads)
         blocks = self.scale.shape
         per_block = [n for count in blocks for n in (count, 1)]
         scaled = decode(
@@ -103,20 +104,22 @@ class PalettizedArray:
         return out
 
     def _check(self) -> None:
-        """Raise ValueError naming the first attribute that does not fit the shape."""
+        """Raise ArgumentError naming the first attribute that does not fit the shape."""
         *blocks, entries = self.table.shape
         _check_blocks("table", tuple(blocks), self.shape)
         if entries not in {2, 4, 8, 16, 64, 256}:
-            raise ValueError(
-                f"table must have 2, 4, 8, 16, 64 or 256 entries; got {self.table.shape}"
+            raise ArgumentError(
+                "table",
+                f"table must have 2, 4, 8, 16, 64 or 256 entries; got {self.table.shape}",
             )
         if self.scale is not None:
             _check_blocks("scale", self.scale.shape, self.shape)
         size = (-(-math.prod(self.shape) * self.n_bits // 8),)
         if self.packed.dtype != np.uint8 or self.packed.shape != size:
-            raise ValueError(
+            raise ArgumentError(
+                "packed",
                 f"packed must be uint8 of shape {size}; "
-                f"got {self.packed.dtype} of {self.packed.shape}"
+                f"got {self.packed.dtype} of {self.packed.shape}",
             )
 
 
@@ -124,4 +127,4 @@ def _check_blocks(name: str, blocks: tuple[int, ...], shape: tuple[int, ...]) ->
     if len(blocks) != len(shape) or any(
         count < 1 or n < 1 or n % count for n, count in zip(shape, blocks, strict=True)
     ):
-        raise ValueError(f"{name} must have counts of blocks that divide {shape}; got {blocks}")
+        raise ArgumentError(name, f"{name} must have counts of blocks that divide {shape}; got {blocks}")

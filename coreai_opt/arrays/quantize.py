@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays import backends
 from coreai_opt.arrays.importance import check_observer, parse_importance
+from coreai_opt.arrays.methods import find_method
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
@@ -16,7 +17,7 @@ from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.settings.arguments import parse_int
 from coreai_opt.settings.enums import DType, Observer, QScheme
 from coreai_opt.settings.settings import Settings
-from coreai_opt.settings.spec import QuantizationSpec, parse_spec
+from coreai_opt.settings.spec import parse_spec
 
 
 def quantize_array(
@@ -68,28 +69,8 @@ def quantize_array(
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
-    return quantize_parsed(weight, spec, sizes, chosen, threads, importance=importance)
-
-
-def quantize_parsed(
-    weight: npt.NDArray[Any],
-    spec: QuantizationSpec,
-    block_sizes: tuple[int, ...],
-    backend: backends.Backend,
-    num_threads: int,
-    *,
-    importance: npt.NDArray[np.float32] | None,
-) -> QuantizedArray:
-    """Do what :func:`quantize_array` does, for arguments that have been checked."""
-    packed, scale, zero_point = backend(weight, spec, block_sizes, importance, num_threads)
-    return QuantizedArray(
-        packed=packed,
-        shape=weight.shape,
-        dtype=DType(spec.format.name),
-        weight_dtype=weight.dtype,
-        scale=scale,
-        zero_point=zero_point,
-    )
+    method = find_method(spec)
+    return method.quantize(weight, spec, sizes, chosen, threads, importance=importance)
 
 
 def parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

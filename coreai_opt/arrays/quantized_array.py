@@ -77,7 +77,7 @@ class QuantizedArray:
         """
         format = FORMATS[self.dtype]
         _check_stored(self, format)
-        decode = backends.parse_decoder(backend)
+        decode = backends.parse_backend(backend).decode
         threads = parse_num_threads(num_threads)
         parts = (
             np.ascontiguousarray(self.packed),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays.quantize import quantize_parsed
+from coreai_opt.arrays.methods import find_method
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
@@ -106,7 +106,7 @@ def _candidates(
         if found is None:
             continue
         try:
-            quantized = quantize_parsed(
+            quantized = find_method(settings.spec).quantize(
                 array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
         except ValueError:  # a weight that is not finite

@@ -39,8 +39,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    monkeypatch.setattr(backends, "_run_native", spy("native", backends._run_native))
-    monkeypatch.setattr(backends, "_reference", spy("reference", backends._reference))
+    native, reference = backends.NativeBackend, backends.ReferenceBackend
+    monkeypatch.setattr(native, "quantize", spy("native", native.quantize))
+    monkeypatch.setattr(reference, "quantize", spy("reference", reference.quantize))
     return called
 
 
@@ -187,8 +188,9 @@ def _corrupt(
     monkeypatch: pytest.MonkeyPatch, corruption: Callable[[Any, Any, Any], Quantized]
 ) -> None:
     """Let the native backend return something else than it computed."""
-    honest = backends._run_native
-    monkeypatch.setattr(backends, "_run_native", lambda *args: corruption(*honest(*args)))
+    native = backends.NativeBackend
+    honest = native.quantize
+    monkeypatch.setattr(native, "quantize", lambda *args: corruption(*honest(*args)))
 
 
 def _mismatch(spec: Spec = Spec("int4")) -> str:  # noqa: B008  (a tuple)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from coreai_opt import BackendMismatchError, QuantizedArray, _native, quantize_array
 from coreai_opt.arrays import backends
+from coreai_opt.arrays.threads import in_parallel
 from coreai_opt.reference import FORMATS
 
 from ..support.corpus import (
@@ -152,7 +153,7 @@ def test_threads(name: str, layout: tuple[int, ...], monkeypatch: pytest.MonkeyP
 
     def recording(work: Any, bounds: list[int]) -> Any:
         parts.append(len(bounds) - 1)
-        return threads.in_parallel(work, bounds)
+        return in_parallel(work, bounds)
 
     monkeypatch.setattr(_native, "in_parallel", recording)
     rest = len(layout) - 1
@@ -238,28 +239,29 @@ def test_which_implementations_run(
     backend: str, run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[str] = []
-    for name in ("native", "reference"):
-        honest = getattr(backends, f"_decode_{name}")
+    implementations = {"native": backends.NativeBackend, "reference": backends.ReferenceBackend}
+    for name, implementation in implementations.items():
+        honest = implementation.decode
 
         def spy(*args: Any, name: str = name, honest: Any = honest) -> None:
             called.append(name)
             honest(*args)
 
-        monkeypatch.setattr(backends, f"_decode_{name}", spy)
+        monkeypatch.setattr(implementation, "decode", spy)
     STORED.dequantize(backend=backend)
     assert called == run
 
 
 def test_validate_reports_the_first_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = backends._decode_native
+    honest = backends.NativeBackend.decode
 
-    def corrupt(stored: Any, format: Any, out: Array, num_threads: int) -> None:
-        honest(stored, format, out, num_threads)
+    def corrupt(self: Any, stored: Any, format: Any, out: Array, num_threads: int) -> None:
+        honest(self, stored, format, out, num_threads)
         out[3, 9] = -out[3, 9]
         out[5, 1] = np.nan
 
     want = STORED.dequantize()[3, 9]
-    monkeypatch.setattr(backends, "_decode_native", corrupt)
+    monkeypatch.setattr(backends.NativeBackend, "decode", corrupt)
     with pytest.raises(BackendMismatchError) as caught:
         STORED.dequantize(backend="validate")
     for text in ("float32 decoded from int4", "index (3, 9)", f"native {-want}, reference {want}"):

@@ -345,12 +345,12 @@ def test_an_unknown_instruction_set_is_an_error_not_a_reason_to_skip(
 def test_a_mismatch_of_the_backends_is_raised_and_names_the_weight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def wrong(stored: Any, format: Any, out: Array, num_threads: int) -> None:
+    def wrong(self: Any, stored: Any, format: Any, out: Array, num_threads: int) -> None:
         out[...] = 1
 
     program = quantize_small(two_layers())
     (weight, _) = find_quantized(program)
-    monkeypatch.setattr(backends, "_decode_native", wrong)
+    monkeypatch.setattr(backends.NativeBackend, "decode", wrong)
     with pytest.raises(BackendMismatchError) as caught:
         dequantize_weights(program, backend="validate")
     assert str(caught.value).startswith(f"{weight}: ")

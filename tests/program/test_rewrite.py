@@ -14,6 +14,7 @@ from coreai.authoring import AIProgram, broadcasting_batch_matmul
 from coreai.authoring.constant import constant
 
 from coreai_opt import BackendMismatchError, quantize_array
+from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task
 from coreai_opt.coreai_utils import DType, QScheme, quantize_weights
 from coreai_opt.program import ir, quantize
@@ -302,7 +303,7 @@ def fail_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("where", "name", "call"),
     [
-        (quantize, "quantize_parsed", 2),
+        (nearest, "quantize", 2),
         (quantize, "read_constant", 2),
         (quantize, "replace_constant", 2),
         (ir.Builder, "constant", 3),
@@ -380,7 +381,7 @@ def test_a_mismatch_of_the_backends_is_raised_and_names_the_weight(
     def mismatch(*_: Any, **__: Any) -> Any:
         raise BackendMismatchError("codes differ first at index (0, 1)")
 
-    monkeypatch.setattr(quantize, "quantize_parsed", mismatch)
+    monkeypatch.setattr(nearest, "quantize", mismatch)
     program = two_layers()
     weight = find_weights(program, 0)[0]
     with pytest.raises(BackendMismatchError) as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from coreai_opt.arrays.backends import parse_decoder
+from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def dequantize_weights(
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is at work on ``program``.
     """
-    parse_decoder(backend)
+    parse_backend(backend)
     threads = parse_num_threads(num_threads)
 
     from coreai_opt.program import dequantize, ir  # noqa: PLC0415  # half a second
