@@ -24,13 +24,13 @@ fused operations, which is what the C library does.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .blocks import from_rows, scale_shape, to_rows
+from .blocks import scale_shape, split_axes, to_rows
 from .formats import NumpyDType
 from .quantize import check_finite
 
@@ -52,7 +52,7 @@ gains; then between any two points, or where there are more than MOST_POINTS amo
 each entry, and at the most."""
 
 MARGIN = F64(2.0**-36)
-"""An end is left out only if it is worse by this part of Σ x², which is more than rounding adds up to."""
+"""An end is left out only if it is worse by this part of Σ x²: more than rounding adds up to."""
 
 REFINEMENT = 4
 CANDIDATES = 16
@@ -96,7 +96,7 @@ def encode(weight: Array, tables: Array) -> npt.NDArray[np.uint8]:
     *blocks, entries = tables.shape
     rows = zip(to_rows(weight, blocks), tables.reshape(-1, entries), strict=True)
     indices = np.array([nearest(group, table) for group, table in rows])
-    return pack(from_rows(indices, weight.shape, blocks), entries.bit_length() - 1)
+    return pack(_from_rows(indices, weight.shape, blocks), entries.bit_length() - 1)
 
 
 def decode(
@@ -110,7 +110,7 @@ def decode(
     rows = to_rows(unpack(packed, entries.bit_length() - 1, shape), blocks)
     found = np.take_along_axis(tables.reshape(-1, entries), rows, axis=1)
     with np.errstate(over="ignore"):
-        return from_rows(found, shape, blocks).astype(dtype)
+        return _from_rows(found, shape, blocks).astype(dtype)
 
 
 def pack(indices: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
@@ -129,6 +129,16 @@ def unpack(
     count = math.prod(shape)
     each = np.unpackbits(packed, bitorder="little", count=count * bits).reshape(count, bits)
     return np.packbits(each, axis=1, bitorder="little").reshape(shape)
+
+
+def _from_rows(rows: Array, shape: Sequence[int], blocks: Sequence[int]) -> Array:
+    """Return the array of ``shape`` that :func:`blocks.to_rows` took apart."""
+    array = np.empty(shape, rows.dtype)
+    split = split_axes(array, blocks)
+    axes = (*range(0, split.ndim, 2), *range(1, split.ndim, 2))
+    in_order = split.transpose(axes)
+    in_order[...] = rows.reshape(in_order.shape)
+    return array
 
 
 def find_table(weights: Array, bits: int) -> Array:
@@ -161,7 +171,7 @@ def _shift(weights: Array) -> int:
 
 
 def _points(weights: Array, shift: int) -> tuple[Array, Array]:
-    """How many weights each point has, and the sum of their x, in ascending order of the weights."""
+    """How many weights each point has, and the sum of their x, the least weights first."""
     x = np.rint(np.ldexp(weights.astype(F64), shift)).astype(np.int64)
     keys = weights.astype(F32)
     if weights.dtype == F32 and weights.size > FEW:
@@ -184,7 +194,7 @@ def _gain(masses: Array, moments: Array, first: Array, end: Array) -> Array:
 
 
 def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
-    """Return the best boundaries between so many clusters, ascending: where all but the first begin."""
+    """Return the best boundaries between so many clusters: where all but the first begin."""
     points = len(masses) - 1
     if clusters in {1, points}:
         return np.arange(1, clusters)
@@ -213,8 +223,8 @@ def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
 def _grid(masses: Array, moments: Array, most: int) -> Array:
     """Return at most ``most`` + 1 edges, with the first and the last; all if there are no more.
 
-    They are where one of three ways has got on by a step: through the points, their weights or their x.
-    Each takes a third of the steps.
+    They are where one of three ways has got on by a step: in points, in weights or in x. Each way
+    takes a third of the steps.
     """
     points = len(masses) - 1
     if points <= most:
@@ -251,104 +261,108 @@ def _path_over(
     possible = np.concatenate([[0], np.cumsum(_gain(masses, moments, ends - 1, ends))])
     known = known - possible[-1] * MARGIN
     needed = known - (possible[-1] - possible), known - possible[::-1]
-    forth = _half_path(masses, moments, clusters // 2, needed[0])
-    back = _half_path(-masses[::-1], -moments[::-1], clusters - clusters // 2, needed[1])
-    middle = np.arange(end - back.furthest, forth.furthest + 1)
-    middle = middle[(middle >= clusters // 2) & (middle <= end - (clusters - clusters // 2))]
-    gains = forth.gains[middle] + back.gains[end - middle]
+    half, other_half = clusters // 2, clusters - clusters // 2
+    forth = _half_path(_Edges(masses, moments), half, needed[0])
+    back = _half_path(_Edges(-masses[::-1], -moments[::-1]), other_half, needed[1])
+    low = max(half, end - back.steps[-1].furthest)
+    middle = np.arange(low, min(forth.steps[-1].furthest, end - other_half) + 1)
+    gains = forth.steps[-1].gains[middle] + back.steps[-1].gains[end - middle]
     which = np.argmax(gains)
     first, rest = forth.trace(middle[which]), end - back.trace(end - middle[which])
     return np.array([*first, middle[which], *rest[::-1]]), gains[which]
 
 
-@dataclass(frozen=True)
-class _HalfPath:
+class _Edges(NamedTuple):
+    """Where clusters may begin and end: how many weights and what sum of x lie before each."""
+
+    masses: Array
+    moments: Array
+
+
+class _Step(NamedTuple):
     """The best paths from the first edge to others, with so many clusters.
 
     Attributes:
         gains: what they gain, by the edge that they end at.
+        lasts: where the last cluster begins, by the edge that it ends at.
         furthest: the last edge that is not left out.
-        lasts: for 2, 3, … clusters, where the last of them begins, by the edge that it ends at.
     """
 
     gains: Array
+    lasts: Array
     furthest: int
-    lasts: list[Array]
+
+
+class _HalfPath(NamedTuple):
+    """The best paths with 1, 2, 3, … clusters."""
+
+    steps: list[_Step]
 
     def trace(self, end: int) -> Array:
-        """Return the boundaries of the path to an edge, ascending."""
+        """Return the boundaries of the longest path to an edge, ascending."""
         path = [end]
-        for last in reversed(self.lasts):
-            path.append(last[path[-1]])
+        for step in reversed(self.steps[1:]):
+            path.append(step.lasts[path[-1]])
         return np.array(path[:0:-1], int)
 
 
-def _half_path(masses: Array, moments: Array, clusters: int, needed: Array) -> _HalfPath:
+def _half_path(edges: _Edges, clusters: int, needed: Array) -> _HalfPath:
     """Return the best paths of so many clusters.
 
     Args:
-        masses, moments: sums before each edge.
+        edges: where clusters begin and end.
         clusters: how many, at least 1.
-        needed: what a path must gain to each end; ends behind the first that gains less are left out.
+        needed: what a path must gain to each end. Ends behind the first that gains less are left
+            out.
     """
-    ends = np.arange(1, len(masses))
-    gains = np.concatenate([[0], _gain(masses, moments, np.zeros_like(ends), ends)])
-    last = np.zeros(len(masses), np.int64)
-    furthest = _before_first(gains[2:] < needed[2:], 1)
-    lasts = []
+    ends = np.arange(1, len(edges.masses))
+    gains = np.concatenate([[0], _gain(*edges, np.zeros_like(ends), ends)])
+    out = gains[2:] < needed[2:]
+    furthest = 1 + (int(np.argmax(out)) if out.any() else len(out))
+    steps = [_Step(gains, np.zeros(len(gains), np.int64), furthest)]
     for count in range(2, clusters + 1):
-        gains, last, furthest = _one_more(masses, moments, gains, last, furthest, needed, count)
-        lasts.append(last)
-    return _HalfPath(gains, furthest, lasts)
+        steps.append(_one_more(edges, steps[-1], needed, count))
+    return _HalfPath(steps)
 
 
-def _before_first(out: Array, start: int) -> int:
-    """Return the last place before the first that is out, where ``out`` starts behind ``start``."""
-    return start + (int(np.argmax(out)) if out.any() else len(out))
+def _one_more(edges: _Edges, before: _Step, needed: Array, count: int) -> _Step:
+    """Return the best paths of ``count`` clusters.
 
-
-def _one_more(
-    masses: Array,
-    moments: Array,
-    before: Array,
-    last_before: Array,
-    reach: int,
-    needed: Array,
-    count: int,
-) -> tuple[Array, Array, int]:
-    """Return the largest gains of ``count`` clusters, where the last begins, and the furthest end.
-
-    The last cluster begins at the first of equals. It never begins earlier than that of a cluster less
-    with the same end, nor than that of an earlier end, so that ends for which it is known bound it for
-    those between: first every 2**n-th is looked for, from the first end on, then those half way, down
-    to strides of ``STRIDE``, and then all others.
+    The last cluster begins at the first of equals. It never begins earlier than that of a cluster
+    less with the same end, nor than that of an earlier end, so that ends for which it is known
+    bound it for those between: first every 2**n-th is looked for, from the first end on, then those
+    half way, down to strides of ``STRIDE``, and then all others.
 
     Args:
-        masses, moments: sums before each edge.
-        before, last_before: the largest gains of a cluster less, and where the last begins.
-        reach: the furthest end of these.
-        needed: what a path must gain to each end; ends behind the first that gains less are left out.
+        edges: where clusters begin and end.
+        before: the best paths of a cluster less.
+        needed: as for :func:`_half_path`.
         count: of clusters.
     """
-    ends = np.arange(count, len(masses))
+    ends = np.arange(count, len(edges.masses))
     last = np.full(len(ends), count - 1)
+    settled = np.zeros(len(ends), bool)
     gains = np.zeros(len(ends))
-    gains[0] = before[count - 1] + _gain(masses, moments, count - 1, count)
+    gains[0] = before.gains[count - 1] + _gain(*edges, count - 1, count)
     furthest = len(ends) - 1
 
-    def settle(which: Array, stride: int) -> int:
-        below, above = which // stride * stride, which // stride * stride + stride
-        low, high = last[below], np.minimum(ends[which] - 1, reach)
-        bounded = low.copy()
-        bounded[ends[which] <= reach] = last_before[ends[which][ends[which] <= reach]]
-        low = np.maximum(low, bounded) if stride > STRIDE else low
-        known = above < len(settled)
+    def settle(which: Array, low: Array, stride: int) -> int:
+        """Settle these ends, and return the furthest of all that are not left out.
+
+        Args:
+            which: places in ``ends``.
+            low: where their last clusters begin at the earliest.
+            stride: what the places of ends are multiples of between which they lie.
+        """
+        above = which // stride * stride + stride
+        high = np.minimum(ends[which] - 1, before.furthest)
+        known = above < len(ends)
         known[known] = settled[above[known]]
         high[known] = np.minimum(high[known], last[above[known]])
         sizes = high - low + 1
         offsets = np.cumsum(sizes) - sizes
         first = np.arange(sizes.sum()) + np.repeat(low - offsets, sizes)
-        found = before[first] + _gain(masses, moments, first, np.repeat(ends[which], sizes))
+        found = before.gains[first] + _gain(*edges, first, np.repeat(ends[which], sizes))
         gains[which] = np.maximum.reduceat(found, offsets)
         is_best = np.flatnonzero(found == np.repeat(gains[which], sizes))
         last[which] = first[is_best[np.searchsorted(is_best, offsets)]]
@@ -360,21 +374,23 @@ def _one_more(
         settled[which[: first_out + 1]] = True
         return int(which[first_out]) - 1
 
-    settled = np.zeros(len(ends), bool)
     stride = STRIDE
     while 2 * stride < len(ends):
         stride *= 2
     while stride >= STRIDE:
         which = np.arange(stride, furthest + 1, 2 * stride)
+        low = last[which - stride]
+        known = ends[which] <= before.furthest
+        low[known] = np.maximum(low[known], before.lasts[ends[which[known]]])
         if len(which):
-            furthest = settle(which, 2 * stride)
+            furthest = settle(which, low, 2 * stride)
         stride //= 2
     which = np.arange(furthest + 1)
     which = which[which % STRIDE > 0]
     if len(which):
-        furthest = settle(which, STRIDE)
-    unused = np.zeros(count, int)
-    return np.concatenate([unused, gains]), np.concatenate([unused, last]), furthest + count
+        furthest = settle(which, last[which // STRIDE * STRIDE], STRIDE)
+    unused = np.zeros(count, np.int64)
+    return _Step(np.concatenate([unused, gains]), np.concatenate([unused, last]), furthest + count)
 
 
 def _path_near(masses: Array, moments: Array, path: Array, steps: Array) -> Array:
@@ -388,7 +404,7 @@ def _path_near(masses: Array, moments: Array, path: Array, steps: Array) -> Arra
     )
     best = _gain(masses, moments, np.zeros(CANDIDATES, int), places[0])
     lasts = []
-    for before, here in zip(places[:-1], places[1:], strict=True):
+    for before, here in pairwise(places):
         first, end = np.broadcast_arrays(before[:, np.newaxis], here)
         possible = first < end
         gains = np.full(first.shape, -np.inf)

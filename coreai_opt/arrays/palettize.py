@@ -80,7 +80,7 @@ def palettize_array(
     return palettize_parsed(weight, bits, sizes, lut, scale_sizes, chosen, threads)
 
 
-def palettize_parsed(
+def palettize_parsed(  # noqa: PLR0917  # what palettize_array takes, checked
     weight: npt.NDArray[Any],
     bits: int,
     block_sizes: tuple[int, ...],

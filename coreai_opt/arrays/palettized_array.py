@@ -1,4 +1,4 @@
-"""``PalettizedArray``: a weight as indices into look-up tables, without the program it comes from."""
+"""``PalettizedArray``: a weight as indices into look-up tables, without its program."""
 
 import math
 from dataclasses import dataclass
@@ -127,4 +127,6 @@ def _check_blocks(name: str, blocks: tuple[int, ...], shape: tuple[int, ...]) ->
     if len(blocks) != len(shape) or any(
         count < 1 or n < 1 or n % count for n, count in zip(shape, blocks, strict=True)
     ):
-        raise ArgumentError(name, f"{name} must have counts of blocks that divide {shape}; got {blocks}")
+        raise ArgumentError(
+            name, f"{name} must have counts of blocks that divide {shape}; got {blocks}"
+        )
