@@ -48,7 +48,7 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
     it.kernels = caq_kernels_of[level] + source;
     it.packed_size = (it.elements * bits + 7) / 8;
     size_t weights = it.elements / it.tables, points = caq_most_points(source, weights);
-    if ((uint64_t)weights > UINT32_MAX)
+    if (weights >> 16 > 0xFFFF)
         return CAQ_BAD_ARGUMENT;
     it.scratch_size =
         caq_points_scratch_size(source, weights) + caq_path_scratch_size(points, it.entries);
