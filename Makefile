@@ -17,7 +17,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help dev amalgamate bench demo example-sentences docs test fuzz fuzz-c sanitize mutants coverage quality \
+.PHONY: help dev amalgamate bench demo example-sentences docs pages test fuzz fuzz-c sanitize mutants coverage quality \
 	third-opinion check format lint types c-format c-warnings size wheel sdist clean
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
+	@echo "make pages   renew what docs/*.md quote from the package: help and names"
 	@echo "make docs    build the documentation into build/docs"
 	@echo "make bench   measure speed and memory, against peers from PyPI (BENCH_ARGS='--quick')"
 	@echo "make size    measure the C library on small processors, write the tables of docs/embedded.md"
@@ -127,10 +128,13 @@ third-opinion: .venv-test/installed
 	$(PYTHON) benchmarks/environments.py --peers-only --peers coreai_opt_apple
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest -rP tests/third_opinion
 
-# Of the installed package, whose command is run for its help. A warning is an error.
+# What the pages quote from the package: the command's help, and names of the Python API.
+pages: .venv-docs/installed
+	.venv-docs/bin/python -P docs/renew.py
+
+# Of the installed package. A warning is an error.
 docs: .venv-docs/installed
-	PATH="$(CURDIR)/.venv-docs/bin:$$PATH" COLUMNS=100 \
-		.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 
 # On the installed package, in an environment for each contender.
 bench:

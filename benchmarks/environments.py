@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 OURS = "ours"
-OUR_REQUIREMENTS = (f"{HERE.parent}[coreai]", "matplotlib")
+OUR_REQUIREMENTS = (f"{HERE.parent}[coreai]",)
 
 PEERS = {
     "coreai_opt_apple": ("coreai-opt==0.3.0", "coreai-core", "coreai-torch", "torch==2.13.0"),

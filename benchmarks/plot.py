@@ -1,62 +1,119 @@
-"""The array results as a picture."""
+"""Draw the array results of a page: ``python benchmarks/plot.py docs/benchmarks.md``.
 
+The picture has the figures of the page's first run, and lies beside it.
+"""
+
+import math
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
-from tables import AXES, NAMES
-from targets import peers_of
-
-PEERS = {
-    "coreai-opt": ("v", "tab:blue"),
-    "torchao": ("s", "tab:orange"),
-    "onnxruntime": ("^", "tab:green"),
-    "mlx": ("D", "tab:cyan"),
-    "ggml": ("P", "tab:purple"),
+MARKS = {
+    "floor": '<path d="M0-5V5" stroke="black" stroke-width="1.5"/>',
+    "ours": '<circle r="4" fill="#d62728"/>',
+    "coreai-opt": '<path d="M-3.5-3H3.5L0 4Z" fill="#1f77b4"/>',
+    "torchao": '<path d="M-3-3H3V3H-3Z" fill="#ff7f0e"/>',
+    "onnxruntime": '<path d="M-3.5 3H3.5L0-4Z" fill="#2ca02c"/>',
+    "mlx": '<path d="M-4 0L0-4L4 0L0 4Z" fill="#17becf"/>',
+    "ggml": '<path d="M-4 0H4M0-4V4" stroke="#9467bd" stroke-width="2.5"/>',
 }
-"""Markers and colours."""
+"""How each contender is drawn."""
+
+LABELS, PANEL, GAP, ROW = 190, 290, 20, 18
+"""Widths of the rows' names, of a panel and between panels, and the height of a row, in pixels."""
+TOP, BOTTOM = 30, 65
+"""Heights of what is above and below the rows."""
 
 
-def plot_arrays(arrays: dict[str, Any], path: Path) -> None:
-    """Draw the speed of every contender in every case, one panel for each source."""
-    mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same file for the same results
-    sources = list(dict.fromkeys(row["source"] for row in arrays["cases"]))
-    figure = Figure(figsize=(5.2 * len(sources), 8), layout="constrained")
-    panels = figure.subplots(1, len(sources), sharey=True, sharex=True, squeeze=False)[0]
-    for panel, source in zip(panels, sources, strict=True):
-        _draw(panel, source, [row for row in arrays["cases"] if row["source"] == source])
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.savefig(path, metadata={"Date": None})
+class Table(NamedTuple):
+    """The speeds from one source: for each case its name, and M weights/s by contender."""
+
+    source: str
+    cases: list[tuple[str, dict[str, float]]]
 
 
-def _draw(panel: Any, source: str, rows: list[dict[str, Any]]) -> None:
-    places = range(len(rows), 0, -1)
-    speeds = [_speeds(row) for row in rows]
-    panel.hlines(places, [s["ours"] for s in speeds], [s["floor"] for s in speeds], color="0.85")
-    _scatter(panel, places, speeds, "floor", marker="|", color="black", s=70)
-    _scatter(panel, places, speeds, "ours", marker="o", color="tab:red", s=45)
-    for peer, (marker, color) in PEERS.items():
-        _scatter(panel, places, speeds, peer, marker=marker, color=color, s=22, alpha=0.8)
-    panel.set_yticks(places, [f"{row['label']}, {AXES[row['axis']]}" for row in rows])
-    panel.set_xscale("log")
-    panel.set_title(source)
-    panel.set_xlabel("M weights/s, one thread")
-    panel.grid(axis="x", color="0.93")
-    panel.spines[["top", "right", "left"]].set_visible(False)
+def tables(page: str) -> Iterator[Table]:
+    """Yield the tables of array results of a page in Markdown."""
+    for source, table in re.findall(r"^\*\*(\w+), M weights/s\*\*\n\n((?:\|.*\n)+)", page, re.M):
+        head, _, *rows = ([c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines())
+        cells = [dict(zip(head, row, strict=True)) for row in rows]
+        yield Table(
+            source,
+            [
+                (
+                    f"{row['format']}, {row['axis']}",
+                    {name: float(row[name]) for name in MARKS if row.get(name)},
+                )
+                for row in cells
+            ],
+        )
 
 
-def _speeds(row: dict[str, Any]) -> dict[str, float]:
-    return {
-        NAMES.get(name, name): row["weights"] / row["seconds"][name] / 1e6
-        for name in ("floor", "ours", *peers_of(row))
-    }
+def draw(page: str) -> str:
+    """Return an SVG of the speed of every contender in every case, a panel for each source."""
+    found = _first_of_each_source(page)
+    speeds = [speed for table in found for _, case in table.cases for speed in case.values()]
+    low, high = math.floor(math.log10(min(speeds))), math.log10(max(speeds) * 1.1)
+    names = [name for name, _ in found[0].cases]
+    width = LABELS + len(found) * (PANEL + GAP)
+    bottom = TOP + ROW * len(names)
+
+    def place(speed: float) -> int:
+        return round((math.log10(speed) - low) / (high - low) * PANEL)
+
+    def panel(table: Table) -> Iterator[str]:
+        yield _text(PANEL // 2, 20, table.source, anchor="middle")
+        for power in range(low, math.floor(high) + 1):
+            x = place(10**power)
+            yield f'<path d="M{x} {TOP}V{bottom}" stroke="#ddd"/>'
+            yield _text(x, bottom + 15, f"{10**power}", anchor="middle")
+        for row, (_, case) in enumerate(table.cases):
+            y = TOP + ROW * row + 9
+            line = f'<path d="M{place(case["ours"])} {y}H{place(case["floor"])}" stroke="#bbb"/>'
+            yield line + "".join(_mark(n, place(case[n]), y) for n in reversed(case))
+
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + BOTTOM}" '
+            'font-family="sans-serif" font-size="12">',
+            f'<rect width="{width}" height="{bottom + BOTTOM}" fill="white"/>',
+            *(f'<defs><g id="{name}">{mark}</g></defs>' for name, mark in MARKS.items()),
+            *(_text(5, TOP + ROW * row + 13, name) for row, name in enumerate(names)),
+            *(
+                f'<g transform="translate({LABELS + (PANEL + GAP) * number})">\n'
+                + "\n".join(panel(table))
+                + "\n</g>"
+                for number, table in enumerate(found)
+            ),
+            _text(width // 2, bottom + 33, "M weights/s, one thread", anchor="middle"),
+            *(
+                _mark(name, LABELS + 110 * number, bottom + 51)
+                + _text(LABELS + 110 * number + 10, bottom + 55, name)
+                for number, name in enumerate(MARKS)
+            ),
+            "</svg>\n",
+        ]
+    )
 
 
-def _scatter(
-    panel: Any, places: range, speeds: list[dict[str, float]], name: str, **style: Any
-) -> None:
-    points = [(s[name], y) for s, y in zip(speeds, places, strict=True) if name in s]
-    panel.scatter([x for x, _ in points], [y for _, y in points], label=name, zorder=2, **style)
+def _first_of_each_source(page: str) -> list[Table]:
+    """Return the tables of the run that the page begins with."""
+    found: dict[str, Table] = {}
+    for table in tables(page):
+        found.setdefault(table.source, table)
+    return list(found.values())
+
+
+def _mark(name: str, x: int, y: int) -> str:
+    return f'<use href="#{name}" x="{x}" y="{y}"/>'
+
+
+def _text(x: int, y: int, text: str, *, anchor: str = "start") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.with_suffix(".svg").write_text(draw(file.read_text()))

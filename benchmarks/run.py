@@ -36,10 +36,6 @@ def main() -> None:
             results[part] = _run(part, Path(folder), quick=arguments.quick)
             arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     _print(results, missing)
-    if arguments.plot and "arrays" in results:
-        from plot import plot_arrays  # noqa: PLC0415  # matplotlib, only where it is wanted
-
-        plot_arrays(results["arrays"], arguments.plot)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -47,7 +43,6 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small and few: does it run at all?")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write")
-    parser.add_argument("--plot", type=Path, help="draw the array results into this file")
     return parser.parse_args()
 
 

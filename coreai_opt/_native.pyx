@@ -32,9 +32,16 @@ cdef extern from "coreai_quant.h" nogil:
         CAQ_PORTABLE
     ctypedef enum caq_status:
         CAQ_OK
-        CAQ_BAD_ARGUMENT
-        CAQ_BAD_LEVEL
+        CAQ_BAD_BLOCK_SIZE
         CAQ_NOT_FINITE
+    ctypedef struct caq_target:
+        caq_source source
+        caq_format format
+        caq_scheme scheme
+        caq_scale scale
+        caq_observer observer
+        caq_level level
+        size_t parts
     ctypedef struct caq_job:
         size_t elements, packed_size, scale_count, scale_size, units, granule
     ctypedef struct caq_format_info:
@@ -47,8 +54,8 @@ cdef extern from "coreai_quant.h" nogil:
         pass
     const size_t SCRATCH_SIZE "CAQ_SCRATCH_SIZE"
     const size_t MSE_SCRATCH_SIZE "CAQ_MSE_SCRATCH_SIZE"
-    caq_status caq_job_init(caq_job *, caq_source, caq_format, caq_scheme, caq_scale,
-                            caq_observer, size_t, const size_t *, const size_t *, size_t, caq_level)
+    caq_status caq_job_init(caq_job *, const caq_target *, size_t, const size_t *, const size_t *)
+    const char *caq_strerror(caq_status)
     caq_status caq_set_importance(caq_job *, const float *, size_t, size_t)
     caq_status caq_quantize(const caq_job *, size_t, size_t, const void *, uint8_t *, void *,
                             uint8_t *, void *)
@@ -290,18 +297,19 @@ cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, blo
     for axis in range(rank):
         shape[axis] = weight_shape[axis]
         sizes[axis] = block_sizes[axis]
-    status = caq_job_init(
-        job,
-        <caq_source><int>WEIGHT_DTYPES.index(dtype),
-        <caq_format><int>_FORMATS.index(format.name),
-        CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC,
-        CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT,
-        CAQ_MSE if mse else CAQ_MINMAX,
-        <size_t>rank, shape, sizes, threads,
-        <caq_level><int>_LEVELS.index(level()),
-    )
-    if status != CAQ_OK:
+    cdef caq_target target
+    target.source = <caq_source><int>WEIGHT_DTYPES.index(dtype)
+    target.format = <caq_format><int>_FORMATS.index(format.name)
+    target.scheme = CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC
+    target.scale = CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT
+    target.observer = CAQ_MSE if mse else CAQ_MINMAX
+    target.level = <caq_level><int>_LEVELS.index(level())
+    target.parts = threads
+    cdef caq_status status = caq_job_init(job, &target, <size_t>rank, shape, sizes)
+    if status == CAQ_BAD_BLOCK_SIZE:
         raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight_shape}")
+    if status != CAQ_OK:
+        raise ValueError(caq_strerror(status).decode())
     return 0
 
 

@@ -1,11 +1,13 @@
 /*
- * config.h - what a build of the library has
+ * config.h - the switches of a build
  *
- * All there is, unless the compiler is told otherwise, as by -DCAQ_WITH_FP8=0. caq_job_init() refuses what
- * is left out. -DCAQ_PORTABLE_ONLY=1 leaves out the instruction sets.
+ * A build has everything, unless the compiler is told to leave something out, as by -DCAQ_WITH_FP8=0.
+ * caq_job_init() refuses what is left out. -DCAQ_PORTABLE_ONLY=1 leaves out the instruction sets.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
+
+#include <stdint.h>
 
 #ifndef CAQ_WITH_INT2 /* INT2 and UINT2 */
 #define CAQ_WITH_INT2 1
@@ -29,7 +31,7 @@
 #define CAQ_WITH_MSE 1
 #endif
 #ifndef CAQ_WITH_TABLES /* look-up tables, which need binary64 */
-#define CAQ_WITH_TABLES 1
+#define CAQ_WITH_TABLES (UINTPTR_MAX > UINT32_MAX)
 #endif
 #ifndef CAQ_WITH_F32 /* weights of that type */
 #define CAQ_WITH_F32 1
@@ -42,6 +44,18 @@
 #endif
 #ifndef CAQ_PORTABLE_ONLY
 #define CAQ_PORTABLE_ONLY 0
+#endif
+
+/* The bytes depend on the order of operations, on rounded quotients, on the sign of zero and on NaNs. */
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||     \
+    defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "-ffast-math, -Ofast and what they stand for change the bytes: compile without them"
+#endif
+
+#ifdef __cplusplus
+#define STATIC_ASSERT static_assert
+#else
+#define STATIC_ASSERT _Static_assert
 #endif
 
 /* Conditions on these are constant, so compilers drop what is behind them. */

@@ -1,33 +1,35 @@
 /*
- * coreai_quant.h - quantize weights into the bytes that Core AI stores
+ * coreai_quant.h - quantize weights into the bytes that Core AI stores, and decode them
  *
- * This header is the contract of the C library; docs/numerics.md has the same rules with figures, and
- * reference/ has them as runnable numpy, which this library equals byte for byte.
+ * This header is the contract of the C library. docs/numerics.md has its rules with figures. reference/ has
+ * them as runnable numpy, and the library gives the reference's bytes.
  *
- * The library is C11 with nothing behind it: it allocates nothing, keeps no state, calls no function of
- * the C library, and needs IEEE 754 binary32 arithmetic in round-to-nearest mode with subnormals: on Arm
- * FPSCR as it is after reset (FZ, DN and RMode 0), on x86 neither FTZ nor DAZ.
+ *     caq_target target = {.source = CAQ_F16, .format = CAQ_INT4, .level = caq_best_level()};
+ *     size_t shape[] = {4096, 4096}, block_sizes[] = {1, 32};
+ *     caq_job job;
+ *     caq_status status = caq_job_init(&job, &target, 2, shape, block_sizes);
+ *     ... provide packed, scales, zero_points and scratch, whose sizes the job has ...
+ *     status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
+ *
+ * The library is C11. It allocates nothing, keeps no state and calls no function of the C library. It needs
+ * IEEE 754 binary32 arithmetic that rounds to nearest even and has subnormals: on Arm FZ, DN and RMode of FPSCR
+ * are 0, as they are after reset; on x86 FTZ and DAZ are off. Options like -ffast-math break its bytes, so that
+ * it does not compile with them.
  *
  * What holds for every function:
- *   re-entrant  any may run at any time, in threads and interrupts, also with the same job, which none but
- *               caq_job_init() and caq_set_importance() writes to.
- *   memory      all buffers belong to the caller, and what a call writes may overlap nothing else that it
- *               takes; inputs may overlap one another. Pointers are not checked for null. Sizes are those
- *               that are said, no byte before or behind is read or written.
- *   alignment   any for weights, packed codes, scales, zero points and codes; that of its type for all
- *               else; scratch as said.
- *   byte order  the machine's, for weights and scales of 2 and 4 bytes. Packed codes, E8M0 scales and zero
- *               points are bytes, the same everywhere.
- *   errors      but for CAQ_NOT_FINITE nothing has been written, save to the job of caq_job_init().
- *   building    a program and the library must agree on CAQ_TILE_BLOCKS and on the size of enums
- *               (-fshort-enums, which bare-metal Arm compilers have by default or have not).
- *
- *     caq_job job;
- *     size_t shape[] = {4096, 4096}, block_sizes[] = {1, 32};
- *     status = caq_job_init(&job, CAQ_F16, CAQ_INT4, CAQ_SYMMETRIC, CAQ_SCALE_AS_WEIGHT, CAQ_MINMAX,
- *                           2, shape, block_sizes, 1, caq_best_level());
- *     ... provide packed, scales, zero_points and scratch, see the sizes below ...
- *     status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
+ *   re-entrant  Any function may run at any time, in threads and in interrupts, with the same job too. Only
+ *               caq_job_init() and caq_set_importance() write to a job.
+ *   memory      All buffers belong to the caller. What a call writes may overlap nothing else that it takes;
+ *               its inputs may overlap one another. Pointers are not checked for null. No byte outside the
+ *               sizes given here is read or written.
+ *   alignment   Weights, packed codes, scales, zero points and codes may have any. Scratch has what is said
+ *               where it is described, and everything else that of its type.
+ *   byte order  Weights and scales of 2 and 4 bytes have the machine's. Packed codes, E8M0 scales and zero
+ *               points are bytes, and are the same everywhere.
+ *   errors      A call that returns another status than CAQ_OK or CAQ_NOT_FINITE has written nothing, except
+ *               that caq_job_init() may have written to its job.
+ *   building    The program and the library have to agree on CAQ_TILE_BLOCKS and on the size of enums, which
+ *               -fshort-enums changes; some bare-metal Arm compilers have that by default.
  */
 #ifndef COREAI_QUANT_H
 #define COREAI_QUANT_H
@@ -39,17 +41,26 @@
 extern "C" {
 #endif
 
-#define CAQ_VERSION "0.1.0"
+/* Functions of this header are all that a shared library exports, also where others are hidden. */
+#if defined(__GNUC__)
+#define CAQ_API __attribute__((visibility("default")))
+#else
+#define CAQ_API
+#endif
 
-/* Element type of the weight, and of its scales unless they are E8M0: IEEE 754 binary32, binary16, and
- * bfloat16, the upper half of a binary32. */
+/* The version of this header, and caq_version() that of the library, without an end of line. */
+#define CAQ_VERSION "0.1.0"
+CAQ_API const char *caq_version(void);
+
+/* Element type of a weight, and of its scales unless they are E8M0: IEEE 754 binary32, IEEE 754 binary16, and
+ * bfloat16, which is the upper half of a binary32. */
 typedef enum caq_source { CAQ_F32, CAQ_F16, CAQ_BF16 } caq_source;
 #define CAQ_SOURCES 3
 
 /*
- * Format of the codes. Codes of 2 and 4 bits are packed flat over the whole tensor in C order, the first
- * code in the lowest bits of the first byte; rows are not padded; unused bits of the last byte are zero.
- * Negative integer codes are two's complement in their bits.
+ * Format of the codes. Codes of 2 and 4 bits are packed over the whole tensor in C order, the first code in
+ * the lowest bits of the first byte. Rows are not padded. Unused bits of the last byte are zero. Negative
+ * integer codes are two's complement.
  *
  *   4 bits   byte i holds code 2i in bits 0 to 3 and code 2i + 1 in bits 4 to 7:
  *            INT4 codes 1, -2, 7 are the bytes E1 07
@@ -57,11 +68,11 @@ typedef enum caq_source { CAQ_F32, CAQ_F16, CAQ_BF16 } caq_source;
  *            INT2 codes 1, -1, 0, -2, 1 are the bytes 8D 01
  *   8 bits   byte i is code i
  *
- * Floating-point codes are from the highest bit down sign, exponent, significand:
+ * Floating-point codes have, from the highest bit down, a sign, an exponent and a significand:
  *
- *   FP4_E2M1FN  S EE M       0, 0.5, 1, 1.5, 2, 3, 4, 6 are 0 to 7; neither infinity nor NaN
- *   FP8_E4M3FN  S EEEE MMM   bias 7, largest 448 = 7E; 7F is NaN, there is no infinity
- *   FP8_E5M2    S EEEEE MM   bias 15, largest 57344 = 7B; 7C is infinity, 7D to 7F are NaN
+ *   FP4_E2M1FN  S EE M       codes 0 to 7 are 0, 0.5, 1, 1.5, 2, 3, 4, 6; there is no infinity and no NaN
+ *   FP8_E4M3FN  S EEEE MMM   bias 7; the largest number is 448 = 7E; 7F is NaN; there is no infinity
+ *   FP8_E5M2    S EEEEE MM   bias 15; the largest number is 57344 = 7B; 7C is infinity, 7D to 7F are NaN
  */
 typedef enum caq_format {
     CAQ_INT2,
@@ -76,15 +87,16 @@ typedef enum caq_format {
 } caq_format;
 #define CAQ_FORMATS 9
 
-/* How the zero point of an integer format is chosen; floating-point formats are symmetric. */
+/* How the zero point of an integer format is chosen. Floating-point formats are symmetric. */
 typedef enum caq_scheme { CAQ_SYMMETRIC, CAQ_ASYMMETRIC } caq_scheme;
 
-/* What scales are stored in: the weight's element type, or E8M0 (floating-point formats only; FP4 has
- * no other): byte e stands for 2^(e - 127), 255 for NaN. */
+/* What scales are stored in: the weight's element type, or E8M0, in which byte e stands for 2^(e - 127) and
+ * 255 for NaN. Integer formats have the former, FP4 has the latter, FP8 has either. */
 typedef enum caq_scale { CAQ_SCALE_AS_WEIGHT, CAQ_SCALE_E8M0 } caq_scale;
 
-/* How a block's scale is found: from its extremes, or from there on by a search for less squared error.
- * Searched symmetric integers of 2 and 4 bits have one code more below zero, and scales of either sign. */
+/* How the scale of a block is found. CAQ_MINMAX takes it from the block's extremes. CAQ_MSE starts there and
+ * searches for a scale with less squared error; its symmetric integers of 2 and 4 bits have one code more
+ * below zero, and scales of either sign. */
 typedef enum caq_observer { CAQ_MINMAX, CAQ_MSE } caq_observer;
 
 /* Instruction sets that the kernels are built for. All give the same bytes. */
@@ -93,41 +105,59 @@ typedef enum caq_level { CAQ_PORTABLE, CAQ_NEON, CAQ_AVX2, CAQ_AVX512 } caq_leve
 
 typedef enum caq_status {
     CAQ_OK = 0,
-    CAQ_BAD_ARGUMENT, /* a value out of its enum, a combination or a shape that is not allowed */
-    CAQ_BAD_LEVEL,    /* this build does not have the instruction set */
-    CAQ_NOT_FINITE    /* the weight has a NaN or an infinity; the outputs are unspecified */
+    CAQ_BAD_ARGUMENT, /* a value that is not in its enum, or not in this build, or out of its range */
+    CAQ_BAD_COMBINATION, /* a format with a scheme or a type of scales that it cannot have */
+    CAQ_BAD_SHAPE,       /* no axis, an empty axis, or more than the job can hold */
+    CAQ_BAD_BLOCK_SIZE,  /* a block size that does not divide its axis */
+    CAQ_BAD_LEVEL,       /* an instruction set that this build does not have */
+    CAQ_NOT_FINITE       /* the weight has a NaN or an infinity; the outputs are unspecified */
 } caq_status;
 
-/* Axes that are left when axes which blocks do not tell apart are merged. More than 16 would take a
- * tensor of at least 2^32 elements. */
+/* What a weight becomes, and how the work is done. Zero is the default of every member, except that format
+ * has none. */
+typedef struct caq_target {
+    caq_source source;     /* of the weight; default CAQ_F32 */
+    caq_format format;     /* of the codes */
+    caq_scheme scheme;     /* default CAQ_SYMMETRIC */
+    caq_scale scale;       /* default CAQ_SCALE_AS_WEIGHT */
+    caq_observer observer; /* default CAQ_MINMAX */
+    caq_level level;       /* one that caq_has_level() grants; default CAQ_PORTABLE */
+    size_t
+        parts; /* into how many parts the work should be cut at least, where it can be; default 1 */
+} caq_target;
+
+/* The most axes that a job can hold, after neighbouring axes that blocks do not tell apart have been merged. More
+ * than 16 take a tensor of at least 2^32 elements. */
 #define CAQ_MAX_AXES 16
 
-/* Blocks that are worked on together, a multiple of 8. Fewer take less scratch; blocks along an earlier
- * axis than the last are then read in shorter runs, which is slower where memory is far. */
+/* How many blocks are worked on together, a multiple of 8. A smaller number takes less scratch. It also makes the
+ * runs shorter in which blocks along an earlier axis than the last are read, which is slower where memory is
+ * far. */
 #ifndef CAQ_TILE_BLOCKS
 #define CAQ_TILE_BLOCKS 4096
 #endif
 
-/* Bytes of scratch that caq_quantize() needs, aligned to 4. */
+/* Bytes of scratch for jobs with CAQ_MINMAX, aligned to 4. */
 #define CAQ_SCRATCH_SIZE (24 * CAQ_TILE_BLOCKS + 1024)
 
-/* The same with CAQ_MSE, aligned to 8. */
+/* Bytes of scratch for jobs with CAQ_MSE, aligned to 8. */
 #define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 104 * 1024)
 
 struct caq_kernels;
 
 /*
- * A weight's shape, blocks and target, digested. Read the sizes; leave the rest alone.
- * The work is cut into units, which caq_quantize() takes in ranges. Ranges that start at multiples of
- * granule write to different bytes, so they may run at the same time.
+ * A weight's target, shape and blocks, digested. Callers read the first six members and leave the others alone.
+ *
+ * The work is cut into units, of which caq_quantize() takes a range. Ranges that start at multiples of granule
+ * write to different bytes, so that they may run at the same time.
  */
 typedef struct caq_job {
     size_t elements;    /* of the whole tensor */
-    size_t packed_size; /* bytes of the packed codes */
-    size_t scale_count; /* scales, and zero points, in C order of the blocks */
-    size_t scale_size;  /* bytes of one scale: 1, 2 or 4; a zero point is one byte */
+    size_t packed_size; /* bytes of all packed codes */
+    size_t scale_count; /* how many scales there are, and zero points, in C order of the blocks */
+    size_t scale_size;  /* bytes of a scale: 1, 2 or 4; a zero point is one byte */
     size_t units;       /* into how many units the work is cut */
-    size_t granule;     /* units which must stay together, see above */
+    size_t granule;     /* how many units have to stay together */
 
     caq_source source;
     caq_format format;
@@ -135,205 +165,217 @@ typedef struct caq_job {
     caq_scale scale;
     caq_observer observer;
     const struct caq_kernels *kernels;
-    size_t axes;                 /* merged axes, at least 1; the last one is contiguous */
+    size_t axes; /* merged axes, at least 1; elements of the last one are contiguous */
     size_t blocks[CAQ_MAX_AXES]; /* blocks along each merged axis */
     size_t length[CAQ_MAX_AXES]; /* elements of a block along each merged axis */
     size_t row;                  /* elements along the last merged axis */
-    size_t rows;                 /* rows that a block spans: product of length but for the last */
-    size_t tile;                 /* blocks of a row that are worked on together */
-    size_t tiles;                /* tiles of a row */
-    const float *importance;     /* null if all elements count the same, and see */
-    size_t importances, repeat;  /* caq_set_importance() */
+    size_t rows;  /* rows that a block spans: the product of length, without the last one */
+    size_t tile;  /* blocks of a row that are worked on together */
+    size_t tiles; /* tiles of a row */
+    const float *importance; /* of caq_set_importance(), or null if all elements count the same */
+    size_t importances, repeat; /* count and repeat of caq_set_importance() */
 } caq_job;
 
 /*
  * Prepare a job.
  *
- * rank, shape: the weight's shape, rank >= 1, no axis empty.
- * block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole axis.
- * parts: into how many parts at least the work should be cut, where it can be; else 1.
- * level: caq_best_level(), or another level that caq_has_level() grants. Ask once: the processor takes
- *        microseconds to answer in a virtual machine, so this function does not ask again.
+ * target: what the weight becomes. It is not needed after the call. Whether the processor has target->level is
+ *         not checked, because the answer takes microseconds in a virtual machine: ask caq_has_level() once.
+ * rank, shape: the weight's shape, with at least one axis and no empty one.
+ * block_sizes: the length of a block along each axis. It divides the axis; 0 stands for the whole axis.
  *
- * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
+ * Returns CAQ_OK or any status but CAQ_NOT_FINITE. The job can be used only after CAQ_OK.
  */
-caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
-                        caq_scale scale, caq_observer observer, size_t rank, const size_t *shape,
-                        const size_t *block_sizes, size_t parts, caq_level level);
+CAQ_API caq_status caq_job_init(caq_job *job, const caq_target *target, size_t rank,
+                                const size_t *shape, const size_t *block_sizes);
 
 /*
- * With CAQ_MSE, weigh squared errors: look for the scale with the least sum of importance * (w - w')^2.
- * Of a block only the ratios count; one whose importances are all zero is searched as if they were equal.
- * Equal ones give the bytes that none give. Call this after caq_job_init() and before the job is used.
+ * Let elements count differently with CAQ_MSE: the search looks for the scale with the least sum of
+ * importance * (w - w')^2 over a block. Only ratios within a block matter. A block whose importances are all
+ * zero is searched as if they were equal, and equal ones give the bytes that none give. Call this after
+ * caq_job_init() and before the job is used.
  *
- * importance: count numbers, finite and >= 0, which must stay as long as the job is used.
- * count, repeat: element e of the tensor has importance[e / repeat % count]. For one to each index of an
- *         axis, such as that of the input channels, count is its length and repeat is the product of the
- *         lengths of the axes behind it.
+ * importance: count numbers, finite and >= 0. They have to stay in memory as long as the job is used.
+ * count, repeat: element e of the tensor has importance[e / repeat % count]. If each index of one axis has an
+ *         importance, as input channels have, count is the length of that axis, and repeat is the product of
+ *         the lengths of the axes behind it.
  *
- * Returns CAQ_OK or CAQ_BAD_ARGUMENT (another observer, count * repeat does not divide the tensor, or a
- * number that is not allowed); the job is as it was then.
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT: the job has another observer, count * repeat does not divide the tensor,
+ * or a number is not allowed. The job has not changed then.
  */
-caq_status caq_set_importance(caq_job *job, const float *importance, size_t count, size_t repeat);
+CAQ_API caq_status caq_set_importance(caq_job *job, const float *importance, size_t count,
+                                      size_t repeat);
 
 /*
  * Quantize the units first .. first + count - 1.
  *
  * weight: the whole tensor in C order, any alignment.
- * packed: job->packed_size bytes, see caq_format; any alignment. Where it is 64, processors with
- *         vectors write more than a mebibyte past their caches, which is faster; so do decoders.
- * scales: job->scale_count scales of job->scale_size bytes each, in the machine's byte order, any
- *         alignment.
- * zero_points: job->scale_count codes, one byte each (sign-extended for INT2 and INT4). They are written
- *         for symmetric formats, too. A weight decodes to scale * (code - zero point).
- * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, or with CAQ_MSE CAQ_MSE_SCRATCH_SIZE aligned to 8, one for
- *         each call that runs at the same time.
+ * packed: job->packed_size bytes, any alignment. If it is aligned to 64, processors with vectors write more
+ *         than a mebibyte past their caches, which is faster. Output of caq_dequantize() is written likewise.
+ * scales: job->scale_count scales of job->scale_size bytes each, in the machine's byte order, any alignment.
+ * zero_points: job->scale_count codes, one byte each; those of INT2 and INT4 are sign-extended. They are
+ *         written for symmetric formats too. A weight decodes to scale * (code - zero point).
+ * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, or CAQ_MSE_SCRATCH_SIZE bytes aligned to 8 if the observer is
+ *         CAQ_MSE. Calls that run at the same time have scratch of their own.
  *
- * Returns CAQ_OK, CAQ_BAD_ARGUMENT (units out of range) or CAQ_NOT_FINITE: a NaN or an infinity is never
- * quantized, and finite weights of any magnitude give finite scales above zero.
+ * Returns CAQ_OK, CAQ_BAD_ARGUMENT if the units are out of range, or CAQ_NOT_FINITE. NaNs and infinities are
+ * never quantized, and finite weights of any magnitude give finite scales above zero.
  *
  * The rules of CAQ_MINMAX, for a block of elements w with absmax = max |w|, all in binary32 arithmetic:
- *   scale      symmetric integers absmax / Q, Q = 2^(bits - 1) - 1; asymmetric (hi - lo) / (2^bits - 1)
- *              with lo = min(0, min w), hi = max(0, max w); FP8 absmax / (largest code), for E5M2 of a
- *              CAQ_F16 weight absmax / 3584; E8M0 2^(floor(log2 absmax) - emax), one more where the
- *              significand of absmax is above 29/16, emax 2, 8, 15 for E2M1, E4M3, E5M2.
- *              Rounded to nearest even in the type it is stored in; a block of zeros has scale 1; below
- *              the smallest positive scale whose reciprocal is finite, that one (E8M0: 2^-127, CAQ_F16
- *              2^-24); while absmax would decode to an infinity of the weight's type, the type's
- *              largest number divided by absmax's code and rounded down, or the next smaller scale.
- *   zero point symmetric INT and FP 0, UINT Q; asymmetric round(-lo / scale) clipped to 0 .. 2^bits - 1,
- *              for INT less 2^(bits - 1).
- *   code       integers: round(w * (1 / scale)) + zero point, clipped: symmetric to zero point -Q .. Q,
- *              asymmetric to all that there is; halves round to even.
- *              FP: w * (1 / scale) clipped to the largest number, rounded to nearest even; the sign of
- *              zero is kept.
+ *
+ *   scale       of symmetric integers is absmax / Q, Q = 2^(bits - 1) - 1;
+ *               of asymmetric integers (hi - lo) / (2^bits - 1), lo = min(0, min w), hi = max(0, max w);
+ *               of FP8 absmax / (largest number), but absmax / 3584 for E5M2 of a CAQ_F16 weight;
+ *               in E8M0 2^(floor(log2 absmax) - emax), and twice that if the significand of absmax is above
+ *               29/16; emax is 2, 8, 15 for E2M1, E4M3, E5M2.
+ *               It is rounded to nearest even in the type it is stored in. Then three exceptions hold:
+ *               a block of zeros has scale 1;
+ *               a scale below the smallest positive one whose reciprocal is finite becomes that one, which in
+ *               E8M0 is 2^-127, and 2^-24 if the weight is CAQ_F16;
+ *               while absmax would decode to an infinity of the weight's type, the scale becomes the type's
+ *               largest number divided by the code of absmax and rounded down, or the next smaller scale if
+ *               that is less.
+ *   zero point  of symmetric INT and of FP is 0, of symmetric UINT Q;
+ *               of asymmetric UINT round(-lo / scale) clipped to 0 .. 2^bits - 1, and of asymmetric INT that
+ *               less 2^(bits - 1).
+ *   code        of integers is round(w * (1 / scale)) + zero point, halves rounded to even, clipped to
+ *               zero point - Q .. zero point + Q if symmetric, and to all codes if asymmetric;
+ *               of FP w * (1 / scale), clipped to the largest number and rounded to nearest even; the sign of
+ *               zero is kept.
  */
-caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
-                        uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch);
+CAQ_API caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
+                                uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch);
 
 /*
- * Decode the elements first .. first + count - 1 of the tensor, in C order: all of it, some rows, one
- * block, one element.
+ * Decode the elements first .. first + count - 1 of the tensor, in C order: all of it, some rows, one block, one
+ * element.
  *
- * packed, scales, zero_points: of the whole tensor, as caq_quantize() leaves them. Only what belongs to
- *         the elements is read.
- * target: the type to decode to; it need not be the one that was quantized.
- * weight: count elements of that type, any alignment. Calls that write to different places may run at
- *         the same time.
+ * packed, scales, zero_points: of the whole tensor, as caq_quantize() leaves them. Only what belongs to the
+ *         elements is read.
+ * to: the type to decode to, which may be another than the weight had.
+ * weight: count elements of that type, any alignment. Calls that write to different places may run at the same
+ *         time.
  * scratch: as for caq_quantize().
  *
- * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range, no such type).
+ * Returns CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range or this build does not have the type.
  *
- * An element is scale * (code - zero point), rounded to binary32 and then to the target, to nearest even
- * both times; for 16-bit targets the first is exact if the scale is of the same type or E8M0. What does
- * not fit becomes an infinity. The sign of zero is kept. Bytes that no caq_quantize() has written decode
- * as well: floating-point codes and scales that are an infinity or a NaN give one, which NaN is not
- * specified.
+ * An element is scale * (code - zero point), rounded to binary32 and then to the type, both times to nearest
+ * even. For 16-bit types the first rounding is exact if the scale has the same type or is E8M0. What does not
+ * fit becomes an infinity. The sign of zero is kept. Any bytes can be decoded, not only those of caq_quantize():
+ * floating-point codes and scales that are an infinity or a NaN give one, and which NaN is not specified.
  */
-caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
-                          const void *scales, const uint8_t *zero_points, caq_source target,
-                          void *weight, void *scratch);
+CAQ_API caq_status caq_dequantize(const caq_job *job, size_t first, size_t count,
+                                  const uint8_t *packed, const void *scales,
+                                  const uint8_t *zero_points, caq_source to, void *weight,
+                                  void *scratch);
 
-/* Blocks that are searched together, and scales that are tried in one pass, at the most. */
+/*
+ * Quantize a weight that is never in memory as a whole. Read it twice, each time in parts of any number of
+ * elements that come in any order: measure all parts, find the scales, encode all parts. The bytes are those of
+ * caq_quantize(). This is for tensors whose blocks end far from where they begin, like a matrix [in, out] with a
+ * scale for each column. Where some rows are whole blocks, caq_quantize() with a job for these rows is simpler:
+ * see docs/embedded.md.
+ *
+ * caq_scale_blocks() finds the scales of CAQ_MINMAX. caq_encode() also takes scales and zero points from
+ * elsewhere: any whose scale is positive and has a finite reciprocal.
+ *
+ * first, count: the elements of the part, in C order of the tensor.
+ * weight: count elements, any alignment.
+ * extents: 2 * job->scale_count numbers, which start as zeros. Parts that are measured at the same time have
+ *         extents of their own; joined, each number is the larger of the two.
+ * scales, zero_points, packed, scratch: as for caq_quantize().
+ *
+ * Parts may be encoded at the same time if they start at multiples of 8. Codes of other parts in the first and
+ * the last byte of a part are left alone. Bits behind the tensor's last code become zero with that code.
+ *
+ * Return CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range. caq_scale_blocks() returns CAQ_OK or
+ * CAQ_NOT_FINITE, after which the weight is not to be encoded.
+ */
+CAQ_API caq_status caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
+                               int32_t *extents);
+CAQ_API caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, void *scales,
+                                    uint8_t *zero_points, void *scratch);
+CAQ_API caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void *weight,
+                              const void *scales, const uint8_t *zero_points, uint8_t *packed,
+                              void *scratch);
+
+/* The most blocks that are searched together, and the most scales that are tried in one pass. */
 #define CAQ_LANES 16
 #define CAQ_CANDIDATES 192
 
-/* A search for better scales under way: read pass and passes, leave the rest alone. */
+/* A search for better scales that is under way. Callers read pass and passes and leave the rest alone. */
 typedef struct caq_search {
-    int32_t pass;          /* which pass over the weights comes next */
-    int32_t passes;        /* how many there are */
-    int32_t tries;         /* scales that are tried in a pass that scores them */
-    int32_t candidates;    /* scales that are looked at in this pass */
-    float gain[CAQ_LANES]; /* weights times this become integers; 0 where nothing is looked for */
-    float error_gain[CAQ_LANES];
-    float extent[CAQ_LANES];          /* absmax, or half of what lies between the extremes */
-    float scales[3][CAQ_LANES];       /* candidates whose errors are compared, and */
-    float zeros[3][CAQ_LANES];        /* their zero points; first MINMAX's, at last the best */
-    float score[CAQ_LANES];           /* the best score so far, a * a / b, */
-    float a[CAQ_LANES], b[CAQ_LANES]; /* its sums of x * code and code * code, */
-    float zero[CAQ_LANES];            /* and its zero point */
+    int32_t pass;                /* the pass over the weights that comes next */
+    int32_t passes;              /* how many there are */
+    int32_t tries;               /* scales that are tried in a pass that scores them */
+    int32_t candidates;          /* scales that are looked at in this pass */
+    float gain[CAQ_LANES];       /* what makes integers of weights; 0 where nothing is looked for */
+    float error_gain[CAQ_LANES]; /* what makes integers of errors */
+    float extent[CAQ_LANES];     /* absmax, or half of hi - lo if asymmetric */
+    float scales[3][CAQ_LANES];  /* candidates whose errors are compared: first that of
+                                                      CAQ_MINMAX, at last the best */
+    float zeros[3][CAQ_LANES];   /* the zero points of these */
+    float score[CAQ_LANES];      /* the best score so far: a * a / b */
+    float a[CAQ_LANES], b[CAQ_LANES]; /* its sums of x * code and of code * code */
+    float zero[CAQ_LANES];            /* its zero point */
     float turn_zero[CAQ_LANES];       /* the zero point of this pass */
-    int32_t lowest[CAQ_LANES], highest[CAQ_LANES]; /* codes less that, in pairs */
-    float most[CAQ_LANES];  /* the largest importance, or 1 where all are 0, and */
-    float least[CAQ_LANES]; /* 0, or 1 there: importances are raised to this before they are used */
+    int32_t lowest[CAQ_LANES],
+        highest[CAQ_LANES]; /* the ends of code - zero point, twice in 32 bits */
+    float most[CAQ_LANES];  /* the largest importance, or 1 where all are 0 */
+    float least[CAQ_LANES]; /* what importances are raised to: 0, or 1 where all are 0 */
 } caq_search;
 
-/* What a part of the weights adds to a pass. */
+/* What a part of the weight adds to a pass. */
 typedef struct caq_sums {
     int64_t a[CAQ_CANDIDATES], b[CAQ_CANDIDATES];
 } caq_sums;
 
 /*
- * A weight that is not at hand as a whole: read it twice, in parts of any number of elements that come
- * in any order. Measure all, find the scales, encode all. This is for tensors whose blocks end far from
- * where they begin, as matrices [in, out] with a scale for each column; where some rows make up whole
- * blocks, take caq_quantize() with a job for these rows instead, see docs/embedded.md. caq_scale_blocks()
- * finds the scales of CAQ_MINMAX; scales may come from elsewhere, too: caq_encode() takes any that are
- * positive with a finite reciprocal.
- *
- * first, count: the elements of the part, in C order of the tensor.
- * weight: count elements, any alignment.
- * extents: 2 * job->scale_count numbers, which start as zeros. Parts that are measured at the same time
- *         have extents of their own, which are joined by taking the larger of each two numbers.
- * Parts may be encoded at the same time if they start at multiples of 8. Codes that share a byte with a
- * part's are left alone; bits behind the tensor's last code are zeroed with it.
- *
- * The rest is as for caq_quantize(), which gives the same bytes. Return CAQ_OK, CAQ_BAD_ARGUMENT
- * (elements out of range), and caq_scale_blocks() CAQ_NOT_FINITE. Do not encode a weight for which it
- * returned that.
- */
-caq_status caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
-                       int32_t *extents);
-caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, void *scales,
-                            uint8_t *zero_points, void *scratch);
-caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void *weight,
-                      const void *scales, const uint8_t *zero_points, uint8_t *packed,
-                      void *scratch);
-
-/*
- * The scale of CAQ_MSE of a tensor that has only one, between caq_measure() and caq_encode(): begin, and
- * while pass < passes pass over all parts of the weight, which may run at the same time, join their sums,
- * and go on to the next pass; at the end have the scale and the zero point stored. A library that was built
- * without CAQ_WITH_MSE does not have these functions.
+ * Find the scale of CAQ_MSE of a tensor that has only one, between caq_measure() and caq_encode(). Begin. While
+ * pass < passes, pass over all parts of the weight, which may be done at the same time, join their sums, and go
+ * on to the next pass. End: the scale and the zero point are stored. A library that is built without
+ * CAQ_WITH_MSE does not have these functions.
  *
  * extents: of the whole tensor.
  * first, count, weight: the elements of a part, as for caq_measure().
- * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8, one for each call that runs at the same time.
+ * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8. Calls that run at the same time have scratch of their own.
  *
  * caq_search_begin() returns CAQ_OK or CAQ_NOT_FINITE.
  */
-caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_search *search,
-                            void *scratch);
-void caq_search_part(const caq_job *job, const caq_search *search, size_t first, size_t count,
-                     const void *weight, caq_sums *sums, void *scratch);
-void caq_search_join(caq_sums *sums, const caq_sums *more);
-void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sums);
-void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
-                    uint8_t *zero_points, void *scratch);
+CAQ_API caq_status caq_search_begin(const caq_job *job, const int32_t extents[2],
+                                    caq_search *search, void *scratch);
+CAQ_API void caq_search_part(const caq_job *job, const caq_search *search, size_t first,
+                             size_t count, const void *weight, caq_sums *sums, void *scratch);
+CAQ_API void caq_search_join(caq_sums *sums, const caq_sums *more);
+CAQ_API void caq_search_next(const caq_job *job, caq_search *search, const caq_sums *sums);
+CAQ_API void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
+                            uint8_t *zero_points, void *scratch);
 
 /*
- * Codes to packed bytes and back, as caq_format describes them.
+ * Turn codes into packed bytes and back, as caq_format describes them.
  *
  * first, count: the elements of the part, in C order of the tensor.
- * codes: count bytes. caq_unpack() extends the signs of CAQ_INT2 and CAQ_INT4; caq_pack() takes the low
- *         bits.
- * packed: of the whole tensor. Codes that share a byte with the part's are left alone; bits behind the
- *         tensor's last code are zeroed with it. Parts that start at multiples of 8 may be packed at the
- *         same time.
+ * codes: count bytes. caq_unpack() extends the signs of CAQ_INT2 and CAQ_INT4; caq_pack() takes the low bits.
+ * packed: the codes of the whole tensor. Codes of other parts in the first and the last byte of a part are left
+ *         alone. Bits behind the tensor's last code become zero with that code. Parts that start at multiples
+ *         of 8 may be packed at the same time.
  *
- * Return CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range).
+ * Return CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range.
  */
-caq_status caq_pack(const caq_job *job, size_t first, size_t count, const uint8_t *codes,
-                    uint8_t *packed);
-caq_status caq_unpack(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
-                      uint8_t *codes);
+CAQ_API caq_status caq_pack(const caq_job *job, size_t first, size_t count, const uint8_t *codes,
+                            uint8_t *packed);
+CAQ_API caq_status caq_unpack(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
+                              uint8_t *codes);
 
-/* Bytes of scratch for a job in this build of the library: its CAQ_SCRATCH_SIZE or CAQ_MSE_SCRATCH_SIZE,
- * which are not yours if it was built with another CAQ_TILE_BLOCKS. */
-size_t caq_scratch_size(const caq_job *job);
+/* Bytes of scratch for a job: CAQ_SCRATCH_SIZE or CAQ_MSE_SCRATCH_SIZE as the library was built, whatever
+ * CAQ_TILE_BLOCKS the caller has. */
+CAQ_API size_t caq_scratch_size(const caq_job *job);
 
 /*
- * Look-up tables: a weight is stored as indices into a table of 2, 4, 8, 16, 64 or 256 numbers, which its
+ * Look-up tables. A library for processors with registers of 32 bits, and any that was built with
+ * -DCAQ_WITH_TABLES=0, does not have these functions: they need binary64.
+ *
+ * A weight is stored as indices into a table of 2, 4, 8, 16, 64 or 256 numbers, which its
  * elements share, or those of each run of indices along one axis. Indices are packed as codes are, the
  * first in the lowest bits, also those of 3 and 6 bits, which cross bytes. reference/tables.py has the
  * rules.
@@ -368,8 +410,9 @@ typedef struct caq_table_job {
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
  */
-caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits, size_t rank,
-                              const size_t *shape, const size_t *block_sizes, caq_level level);
+CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits,
+                                      size_t rank, const size_t *shape, const size_t *block_sizes,
+                                      caq_level level);
 
 /*
  * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2. Calls for
@@ -382,8 +425,8 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT (tables out of range) or CAQ_NOT_FINITE: a NaN or an infinity.
  */
-caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count, const void *weight,
-                           float *tables, void *scratch);
+CAQ_API caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
+                                   const void *weight, float *tables, void *scratch);
 
 /*
  * Find the nearest entry for each of the elements first .. first + count - 1; of two that are as near the
@@ -398,9 +441,9 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
  *
  * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range).
  */
-caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count,
-                            const void *weight, const float *tables, uint8_t *packed,
-                            void *scratch);
+CAQ_API caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count,
+                                    const void *weight, const float *tables, uint8_t *packed,
+                                    void *scratch);
 
 /*
  * Decode the elements first .. first + count - 1 to weight, count numbers of the type target, any
@@ -408,31 +451,31 @@ caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count
  *
  * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range, no such type).
  */
-caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count,
-                            const uint8_t *packed, const float *tables, caq_source target,
-                            void *weight);
+CAQ_API caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count,
+                                    const uint8_t *packed, const float *tables, caq_source target,
+                                    void *weight);
 
-/* A status in English, without an end of line. Of no status: "unknown status". */
-const char *caq_strerror(caq_status status);
+/* A status in English, without an end of line. What is no status is "unknown status". */
+CAQ_API const char *caq_strerror(caq_status status);
 
-/* Whether this build and this processor have the level: 1 or 0. */
-int caq_has_level(caq_level level);
+/* Whether this build and this processor have a level: 1 or 0. */
+CAQ_API int caq_has_level(caq_level level);
 
-/* The fastest level there is here. */
-caq_level caq_best_level(void);
+/* The fastest level that this build and this processor have. */
+CAQ_API caq_level caq_best_level(void);
 
 /* What a format is: the C twin of the table in reference/formats.py. */
 typedef struct caq_format_info {
     uint8_t bits;      /* of a stored code */
-    uint8_t is_signed; /* integers: two's complement */
-    uint8_t mantissa;  /* stored significand bits of a floating-point format, 0 for integers */
+    uint8_t is_signed; /* integers: whether they are two's complement */
+    uint8_t mantissa;  /* stored significand bits of a floating-point format; 0 for integers */
     uint8_t bias;      /* exponent bias of a floating-point format */
-    uint8_t emax;      /* exponent of its largest normal number */
+    uint8_t emax;      /* exponent of its largest number */
     float largest;     /* its largest finite number */
 } caq_format_info;
 
-/* Describe a format. format must be one of the enum. */
-caq_format_info caq_describe_format(caq_format format);
+/* Describe a format, which is one of the enum. */
+CAQ_API caq_format_info caq_describe_format(caq_format format);
 
 #ifdef __cplusplus
 }

@@ -110,29 +110,29 @@ static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t 
 }
 
 caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
-                          const void *scales, const uint8_t *zero_points, caq_source target,
+                          const void *scales, const uint8_t *zero_points, caq_source to,
                           void *weight, void *scratch) {
-    if (!has_elements(job, first, count) || !has_source(target))
+    if (!has_elements(job, first, count) || !has_source(to))
         return CAQ_BAD_ARGUMENT;
     caq_format_info format = caq_describe_format(job->format);
     decoder with = {.job = job,
-                    .to = job->kernels - job->source + target,
+                    .to = job->kernels - job->source + to,
                     .decoding = caq_describe_decoding(format),
                     .bits = format.bits,
-                    .size = source_size(target),
-                    .stream = caq_goes_past(job->kernels, count * source_size(target)),
+                    .size = source_size(to),
+                    .stream = caq_goes_past(job->kernels, count * source_size(to)),
                     .packed = packed,
-                    .scales = scales,
+                    .scales = (const uint8_t *)scales,
                     .zero_points = zero_points,
-                    .tile = scratch,
+                    .tile = (caq_tile *)scratch,
                     .loaded = {0, 0, 0}};
-    uint8_t *to = weight;
-    for (size_t done; count; first += done, count -= done, to += done * with.size) {
-        done = HAS_VECTORS ? decode_columns(&with, first, count, to) : 0;
+    uint8_t *target = (uint8_t *)weight;
+    for (size_t done; count; first += done, count -= done, target += done * with.size) {
+        done = HAS_VECTORS ? decode_columns(&with, first, count, target) : 0;
         if (done)
             continue;
         caq_piece piece = caq_piece_at(job, first, count);
-        decode_rows(&with, 1, piece, load_parameters(&with, piece, count), first, to);
+        decode_rows(&with, 1, piece, load_parameters(&with, piece, count), first, target);
         done = piece.blocks * piece.length;
     }
     if (with.stream)

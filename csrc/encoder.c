@@ -11,12 +11,13 @@
 caq_encoder caq_make_encoder(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     int at_once = HAS_VECTORS && (!is_float(format) || job->kernels->registers > 16);
-    return (caq_encoder){.job = job,
-                         .encoding = caq_describe_encoding(job),
-                         .bits = format.bits,
-                         .step = at_once ? job->kernels->step : 0,
-                         .encode = is_float(format) ? job->kernels->encode_float
-                                                    : job->kernels->encode_integer};
+    caq_encoder with = {.job = job,
+                        .encoding = caq_describe_encoding(job),
+                        .bits = format.bits,
+                        .step = at_once ? job->kernels->step : 0,
+                        .encode = is_float(format) ? job->kernels->encode_float
+                                                   : job->kernels->encode_integer};
+    return with;
 }
 
 /* Whether codes may go past the caches. */

@@ -33,16 +33,18 @@ static int has_format(caq_format format) {
     return 0;
 }
 
-static int is_valid_target(const caq_job *job) {
-    if (!has_source(job->source) || !has_format(job->format) || !in_range((int)job->scheme, 2) ||
-        !in_range((int)job->scale, 2) || !in_range((int)job->observer, CAQ_WITH_MSE ? 2 : 1))
-        return 0;
-    if (job->scheme == CAQ_ASYMMETRIC && !CAQ_WITH_ASYMMETRIC)
-        return 0;
-    if (caq_describe_format(job->format).mantissa ? job->scheme != CAQ_SYMMETRIC
-                                                  : job->scale != CAQ_SCALE_AS_WEIGHT)
-        return 0;
-    return job->format != CAQ_FP4_E2M1FN || job->scale == CAQ_SCALE_E8M0;
+static int has_values(const caq_job *job) {
+    return has_source(job->source) && has_format(job->format) &&
+           in_range((int)job->scheme, CAQ_WITH_ASYMMETRIC ? 2 : 1) &&
+           in_range((int)job->scale, 2) && in_range((int)job->observer, CAQ_WITH_MSE ? 2 : 1);
+}
+
+/* Whether the format can have the scheme and the type of scales. */
+static int is_combination(const caq_job *job) {
+    if (!is_float(caq_describe_format(job->format)))
+        return job->scale == CAQ_SCALE_AS_WEIGHT;
+    return job->scheme == CAQ_SYMMETRIC &&
+           (job->scale == CAQ_SCALE_E8M0 || job->format != CAQ_FP4_E2M1FN);
 }
 
 /* Append an axis, or merge it into the last one. */
@@ -54,7 +56,7 @@ static caq_status add_axis(caq_job *job, size_t blocks, size_t length) {
         return CAQ_OK;
     }
     if (job->axes == CAQ_MAX_AXES)
-        return CAQ_BAD_ARGUMENT;
+        return CAQ_BAD_SHAPE;
     job->blocks[job->axes] = blocks;
     job->length[job->axes] = length;
     job->axes++;
@@ -67,15 +69,16 @@ static caq_status merge_axes(caq_job *job, size_t rank, const size_t *shape,
     job->elements = 1;
     for (size_t axis = 0; axis < rank; axis++) {
         size_t length = block_sizes[axis] ? block_sizes[axis] : shape[axis];
-        if (shape[axis] == 0 || shape[axis] % length != 0 ||
-            job->elements > SIZE_MAX / sizeof(float) / shape[axis])
-            return CAQ_BAD_ARGUMENT;
+        if (shape[axis] == 0 || job->elements > SIZE_MAX / sizeof(float) / shape[axis])
+            return CAQ_BAD_SHAPE;
+        if (shape[axis] % length != 0)
+            return CAQ_BAD_BLOCK_SIZE;
         job->elements *= shape[axis];
         caq_status status = add_axis(job, shape[axis] / length, length);
         if (status != CAQ_OK)
             return status;
     }
-    return rank ? CAQ_OK : CAQ_BAD_ARGUMENT;
+    return rank ? CAQ_OK : CAQ_BAD_SHAPE;
 }
 
 static size_t at_least_1(size_t n) { return n ? n : 1; }
@@ -120,7 +123,7 @@ static void cut_into_units(caq_job *job, size_t parts) {
         bands *= job->blocks[axis];
     }
     job->row = job->blocks[last] * job->length[last];
-    size_t parts_of_row = (at_least_1(parts) - 1) / bands + 1;
+    size_t parts_of_row = (parts - 1) / bands + 1;
     job->tile = choose_tile(job->rows, job->blocks[last], job->length[last], bits, parts_of_row);
     job->tiles = (job->blocks[last] + job->tile - 1) / job->tile;
     job->units = bands * job->tiles;
@@ -131,29 +134,30 @@ static void cut_into_units(caq_job *job, size_t parts) {
     job->packed_size = job->elements / codes_per_byte + (job->elements % codes_per_byte != 0);
 }
 
-caq_status caq_job_init(caq_job *job, caq_source source, caq_format format, caq_scheme scheme,
-                        caq_scale scale, caq_observer observer, size_t rank, const size_t *shape,
-                        const size_t *block_sizes, size_t parts, caq_level level) {
-    job->source = source;
-    job->format = format;
-    job->scheme = scheme;
-    job->scale = scale;
-    job->observer = observer;
+caq_status caq_job_init(caq_job *job, const caq_target *target, size_t rank, const size_t *shape,
+                        const size_t *block_sizes) {
+    job->source = target->source;
+    job->format = target->format;
+    job->scheme = target->scheme;
+    job->scale = target->scale;
+    job->observer = target->observer;
     job->importance = NULL;
-    if (!is_valid_target(job))
+    if (!has_values(job))
         return CAQ_BAD_ARGUMENT;
-    if (!in_range((int)level, CAQ_LEVELS) || !caq_kernels_of[level])
+    if (!is_combination(job))
+        return CAQ_BAD_COMBINATION;
+    if (!in_range((int)target->level, CAQ_LEVELS) || !caq_kernels_of[target->level])
         return CAQ_BAD_LEVEL;
-    job->kernels = &caq_kernels_of[level][source];
+    job->kernels = &caq_kernels_of[target->level][target->source];
     caq_status status = merge_axes(job, rank, shape, block_sizes);
     if (status == CAQ_OK)
-        cut_into_units(job, parts);
+        cut_into_units(job, at_least_1(target->parts));
     return status;
 }
 
 caq_status caq_set_importance(caq_job *job, const float *importance, size_t count, size_t repeat) {
-    if (!CAQ_WITH_MSE || job->observer != CAQ_MSE || count == 0 || repeat == 0 ||
-        job->elements % count != 0 || job->elements / count % repeat != 0)
+    if (!is_searched(job) || count == 0 || repeat == 0 || job->elements % count != 0 ||
+        job->elements / count % repeat != 0)
         return CAQ_BAD_ARGUMENT;
     for (size_t i = 0; i < count; i++)
         if (!(importance[i] >= 0.0f && importance[i] <= FLT_MAX))

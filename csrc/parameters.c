@@ -24,7 +24,7 @@ void caq_load_scales(const caq_job *job, const uint8_t *scales, caq_piece piece,
 }
 
 /* Fill the tile with what the encoders need, from scales and zero points as they are stored. */
-void caq_load_parameters(const caq_job *job, const caq_piece *piece, const void *scales,
+void caq_load_parameters(const caq_job *job, const caq_piece *piece, const uint8_t *scales,
                          const uint8_t *zero_points, caq_tile *tile) {
     caq_format_info format = caq_describe_format(job->format);
     caq_load_scales(job, scales, *piece, tile->scale);

@@ -10,7 +10,7 @@
 void caq_load_scales(const caq_job *job, const uint8_t *scales, caq_piece piece, float *to);
 
 /* Fill the tile with what encoders need of a piece's blocks. */
-void caq_load_parameters(const caq_job *job, const caq_piece *piece, const void *scales,
+void caq_load_parameters(const caq_job *job, const caq_piece *piece, const uint8_t *scales,
                          const uint8_t *zero_points, caq_tile *tile);
 
 #endif

@@ -44,7 +44,7 @@ static void reduce_unit(const caq_job *job, const caq_run *run, const void *weig
 static caq_status quantize_unit(caq_encoder *with, size_t unit, const void *weight, uint8_t *packed,
                                 uint8_t *scales, uint8_t *zero_points, void *scratch) {
     const caq_job *job = with->job;
-    caq_tile *tile = scratch;
+    caq_tile *tile = (caq_tile *)scratch;
     caq_run run = caq_run_of_unit(job, unit);
     size_t block = run.band * job->blocks[job->axes - 1] + run.first;
     scales += block * job->scale_size;
@@ -73,7 +73,7 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
     caq_encoder with = caq_make_encoder(job);
     for (size_t unit = first; unit < first + count; unit++) {
         caq_status status =
-            quantize_unit(&with, unit, weight, packed, scales, zero_points, scratch);
+            quantize_unit(&with, unit, weight, packed, (uint8_t *)scales, zero_points, scratch);
         if (status != CAQ_OK)
             return status;
     }

@@ -8,6 +8,7 @@
 #ifndef TILE_H
 #define TILE_H
 
+#include "config.h"
 #include "coreai_quant.h"
 
 #define TILE_CODES 1024
@@ -22,6 +23,6 @@ typedef struct caq_tile {
     uint8_t codes[TILE_CODES];     /* codes on their way to being packed */
 } caq_tile;
 
-_Static_assert(sizeof(caq_tile) == CAQ_SCRATCH_SIZE, "the header tells callers what a tile takes");
+STATIC_ASSERT(sizeof(caq_tile) == CAQ_SCRATCH_SIZE, "the header tells callers what a tile takes");
 
 #endif

@@ -10,10 +10,9 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinxcontrib.programoutput",
 ]
 root_doc = "index"
-exclude_patterns = ["conf.py"]
+exclude_patterns = ["conf.py", "renew.py"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

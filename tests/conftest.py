@@ -1,5 +1,6 @@
 """What concerns every test: building what has changed, ``--long``, and tools that are missing."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,12 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Build the extension of an editable install where a source of it is newer than it is.
-
-    Nothing is imported from the package before, so that the tests see what was built.
-    """
-    is_worker = hasattr(config, "workerinput")
+def _build_what_has_changed() -> None:
+    """Build the extension of an editable install where a source of it is newer than it is."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
     installed = find_spec("coreai_opt")
     is_source = installed is not None and installed.origin == str(
         ROOT / "coreai_opt" / "__init__.py"
@@ -30,6 +28,10 @@ def _sources_changed() -> bool:
     sources = [ROOT / "setup.py", *ROOT.glob("coreai_opt/*.pyx"), *ROOT.glob("csrc/**/*.[ch]")]
     built = [module.stat().st_mtime for module in ROOT.glob("coreai_opt/_native.*.so")]
     return not built or max(source.stat().st_mtime for source in sources) > min(built)
+
+
+# Now, because the conftest modules of folders, which are read next, import the package.
+_build_what_has_changed()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -458,7 +458,7 @@ def _choose(
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, **work)
+    weights = measure_weights(program, sampled=goal.min_sqnr is None, **work)
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "

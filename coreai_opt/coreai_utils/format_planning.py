@@ -108,6 +108,7 @@ def plan_quantization(
         weight_num_threshold=weight_num_threshold,
         backend=backend,
         num_threads=num_threads,
+        sampled=min_sqnr is None,
     )
     return make_plan(weights, target_bytes=target_bytes, min_sqnr=min_sqnr)
 
@@ -121,6 +122,7 @@ def measure_weights(
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,
+    sampled: bool,
 ) -> list[PlannedWeight]:
     """Return what ``plan_quantization``, whose arguments these are, chooses from."""
     formats = _parse_candidates(candidates)
@@ -134,7 +136,14 @@ def measure_weights(
     ir.check_program(coreai_program)
     work = quantize.Work(run, threads, measure=True)
     return measure.measure_candidates(
-        coreai_program, threshold, formats, inputs, probes, function=function, work=work
+        coreai_program,
+        threshold,
+        formats,
+        inputs,
+        probes,
+        function=function,
+        sampled=sampled,
+        work=work,
     )
 
 

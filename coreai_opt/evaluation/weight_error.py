@@ -152,8 +152,9 @@ def _compare(
 ) -> _Measured:
     error = _widen(decoded, buffers[0])
     error -= _widen(weight, buffers[1])
-    largest = max(abs(float(error.min())), abs(float(error.max())))
     squares = np.square(error, out=error)
+    # The root of a rounded square is the number itself, in binary and far from the limits.
+    largest = math.sqrt(squares.max())
     noise = float(squares.sum())
     if not math.isfinite(noise):
         raise ValueError("quantized decodes to a NaN or infinity")

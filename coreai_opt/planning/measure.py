@@ -13,9 +13,9 @@ from coreai_opt.arrays.methods import find_method
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
+from coreai_opt.planning.sample import Sample, take_sample, whole
 from coreai_opt.program.channel_axes import Blocks, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import saved_bytes
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.quantize import Work, quantize_program
@@ -48,6 +48,7 @@ def measure_candidates(
     probes: Sequence[CheckedSettings],
     *,
     function: str | None,
+    sampled: bool,
     work: Work,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
@@ -61,6 +62,7 @@ def measure_candidates(
         inputs: what to run the program on to see how much each weight matters; None for all alike.
         probes: what a weight is quantized to for that; the first that leaves an error.
         function: the function to run; None for the only one there is.
+        sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
 
     Raises:
@@ -69,7 +71,8 @@ def measure_candidates(
     """
     with alone_with(program):
         runs = None if inputs is None else _Runs(program, inputs, function)
-        items = _measure(find_weights(program, weight_num_threshold), formats, work)
+        weights = find_weights(program, weight_num_threshold)
+        items = _measure(weights, formats, work, sampled=sampled)
         if runs is None:
             shares = _shares(items)
         else:
@@ -77,18 +80,30 @@ def measure_candidates(
         return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
 
 
-def _measure(weights: Sequence[Weight], formats: Sequence[Format], work: Work) -> list[_Item]:
-    items: dict[object, _Item] = {}
+def _measure(
+    weights: Sequence[Weight], formats: Sequence[Format], work: Work, *, sampled: bool
+) -> list[_Item]:
+    items: dict[object, list[_Item]] = {}
     buffer = Buffer()
     for weight in weights:
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
-        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
-        identity = weight.shape, weight.dtype, digest, tuple(blocks)
-        if identity not in items:
-            items[identity] = _Item([], list(_candidates(array, formats, blocks, work)))
-        items[identity].weights.append(weight)
-    return list(items.values())
+        sizes = [found.sizes for found in blocks if found is not None]
+        sample = take_sample(array, sizes) if sampled else whole(array)
+        digest = hashlib.sha256(sample.array.reshape(-1).view(np.uint8).data).digest()
+        alike = items.setdefault((weight.shape, weight.dtype, digest, tuple(blocks)), [])
+        item = next((item for item in alike if _is_same(item.weights[0], array)), None)
+        if item is None:
+            item = _Item([], list(_candidates(sample, formats, blocks, work)))
+            alike.append(item)
+        item.weights.append(weight)
+    return [item for alike in items.values() for item in alike]
+
+
+def _is_same(weight: Weight, array: Array) -> bool:
+    """Return whether a weight's elements are those of ``array``, bit by bit."""
+    other = read_constant(weight.op, None, weight.tensor)
+    return bool(np.array_equal(other.reshape(-1).view(np.uint8), array.reshape(-1).view(np.uint8)))
 
 
 def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
@@ -99,7 +114,7 @@ def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
 
 
 def _candidates(
-    array: Array, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
+    sample: Sample, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
 ) -> Iterator[tuple[Settings, int, WeightError]]:
     threads = work.num_threads
     for (given, settings), found in zip(formats, blocks, strict=True):
@@ -107,11 +122,12 @@ def _candidates(
             continue
         try:
             quantized = find_method(settings.spec).quantize(
-                array, settings.spec, found.sizes, work.backend, threads, importance=None
+                sample.array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
         except ValueError:  # a weight that is not finite
             return
-        yield given, saved_bytes(quantized), measure_error(array, quantized, num_threads=threads)
+        error = measure_error(sample.array, quantized, num_threads=threads)
+        yield given, sample.saved_bytes(quantized), error
 
 
 def _describe(item: _Item, share: float) -> PlannedWeight:

@@ -71,14 +71,15 @@ def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
     """Write a program to ``path``, with the metadata of the asset ``like``.
 
     Raises:
-        CoreAIError: Core AI could not, and why, for instance because the disk is full.
+        CoreAIError: Core AI could not, and why.
+        OSError: the disk is full, for instance.
     """
+    from coreai_opt.program import ir  # noqa: PLC0415  # imports Core AI
+
     try:
-        program.save_asset(path, metadata=like.metadata)
+        ir.save(program, path, like.metadata)
     except RuntimeError as error:
-        # Core AI says "failed to persist …" and keeps why in the cause.
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        raise CoreAIError(f"{error}{cause}") from error
+        raise CoreAIError(str(error)) from error
 
 
 def asset_bytes(path: Path) -> int:

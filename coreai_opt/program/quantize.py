@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -136,7 +136,6 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     has been written back, so two are enough.
     """
     buffers = cycle((Buffer(), Buffer()))
-    kernels = replace(work, num_threads=work.num_threads - 1)
     task: Task | None = None
     try:
         ahead: list[Outcome] = []
@@ -145,11 +144,12 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
             if isinstance(read, Left):
                 ahead.append((job, partial(_same, read)))
             elif read.array.size < WORTH_A_THREAD:
-                ahead.append((job, partial(_quantize, read, work)))
+                ahead.append((job, partial(_quantize, read, work, work.num_threads)))
             else:
                 if task is not None:
                     task.join()
-                task = start(_quantize, read, kernels)
+                # All threads measure: by then the next weight has been read.
+                task = start(_quantize, read, work, work.num_threads - 1)
                 task.wait_until_busy()  # Core AI copies constants without letting go of the GIL
                 ahead.append((job, task.result))
             if len(ahead) > 1:
@@ -184,7 +184,7 @@ class _Read(NamedTuple):
 
 def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized | Left:
     read = _read(job, buffer)
-    return read if isinstance(read, Left) else _quantize(read, work)
+    return read if isinstance(read, Left) else _quantize(read, work, work.num_threads)
 
 
 def _read(job: Job, buffer: Buffer) -> _Read | Left:
@@ -214,7 +214,7 @@ def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
     return Message("; ", fit, f" takes {error.fitting}")
 
 
-def _quantize(read: _Read, work: Work) -> Quantized | Left:
+def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
         array = find_method(read.spec).quantize(
@@ -222,7 +222,7 @@ def _quantize(read: _Read, work: Work) -> Quantized | Left:
             read.spec,
             read.blocks.sizes,
             work.backend,
-            work.num_threads,
+            num_threads,
             importance=read.importance,
         )
     except ValueError as reason:

@@ -95,7 +95,7 @@ def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
         yield program
         return
     with TemporaryDirectory() as folder:
-        yield program.save_asset(Path(folder, "program.aimodel"))
+        yield ir.save(program, Path(folder, "program.aimodel"))
 
 
 @cache

@@ -307,7 +307,7 @@ TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
 
 TARGET static void publish(void) { _mm_sfence(); }
 
-/* Look-up tables. */
+#if CAQ_WITH_TABLES
 #define DOUBLES 4
 typedef __m256d vd;
 typedef struct v16 {
@@ -338,6 +338,7 @@ TARGET static inline void v_store_low_bytes(uint8_t *p, vi x) {
     __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(halves, halves));
 }
+#endif
 
 #include "../templates/level.h"
 

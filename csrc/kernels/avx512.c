@@ -280,7 +280,7 @@ TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
 
 TARGET static void publish(void) { _mm_sfence(); }
 
-/* Look-up tables. */
+#if CAQ_WITH_TABLES
 #define DOUBLES 8
 typedef __m512d vd;
 typedef __m512 v16;
@@ -303,6 +303,7 @@ TARGET static inline vf v_pick(v16 numbers, vi places) {
 TARGET static inline void v_store_low_bytes(uint8_t *p, vi x) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(x));
 }
+#endif
 
 #include "../templates/level.h"
 

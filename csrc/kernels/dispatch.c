@@ -4,14 +4,20 @@
 #include "cpu_features.h"
 #include "kernels.h"
 
+/* In the order of caq_level. */
 const caq_kernels *const caq_kernels_of[CAQ_LEVELS] = {
-    [CAQ_PORTABLE] = caq_portable_kernels,
-#ifdef HAVE_X86
-    [CAQ_AVX2] = caq_avx2_kernels,
-    [CAQ_AVX512] = caq_avx512_kernels,
-#endif
+    caq_portable_kernels,
 #ifdef HAVE_NEON
-    [CAQ_NEON] = caq_neon_kernels,
+    caq_neon_kernels,
+#else
+    NULL,
+#endif
+#ifdef HAVE_X86
+    caq_avx2_kernels,
+    caq_avx512_kernels,
+#else
+    NULL,
+    NULL,
 #endif
 };
 

@@ -43,7 +43,7 @@ typedef struct caq_kernels {
      * where those of the first block belong, and to what the encoders need, which stays in the tile.
      * Returns CAQ_OK or CAQ_NOT_FINITE. */
     caq_status (*find_scales)(const caq_job *job, struct caq_tile *tile, size_t blocks,
-                              void *scales, uint8_t *zero_points);
+                              uint8_t *scales, uint8_t *zero_points);
     /* one byte per element: integers as clip(round(w * reciprocal) + zero, 0, largest) + offset;
      * floating-point codes of w * reciprocal, which do not read zero */
     caq_encode_fn encode_integer, encode_float;
@@ -74,7 +74,7 @@ typedef struct caq_kernels {
     void (*round_found)(const caq_job *job, float *scale, size_t count);
     void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
 
-    /* Look-up tables, see table/. */
+#if CAQ_WITH_TABLES /* see table/ */
     /* Of clusters that begin at low .. high and end at `end`, the first of those with the largest gain,
      * which is before[begin] with what the cluster gains. Returns where it begins. */
     size_t (*best_last)(const struct caq_edges *edges, const double *before, size_t low,
@@ -85,6 +85,7 @@ typedef struct caq_kernels {
                        size_t end, double gains[CAQ_ENDS], uint32_t lasts[CAQ_ENDS]);
     /* How many of the bounds lie below each weight. They are 16, ascending, the last an infinity. */
     void (*count_below)(const void *weight, size_t count, const float *bounds, uint8_t *counts);
+#endif
 } caq_kernels;
 
 /*

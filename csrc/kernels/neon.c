@@ -242,7 +242,7 @@ static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[1] = vzip2q_f32(a, b);
 }
 
-/* Look-up tables. */
+#if CAQ_WITH_TABLES
 #define DOUBLES 2
 typedef float64x2_t vd;
 typedef uint8x16x4_t v16;
@@ -269,6 +269,7 @@ static inline void v_store_low_bytes(uint8_t *p, vi x) {
     uint8x8_t bytes = vmovn_u16(vcombine_u16(halves, halves));
     store_32(p, vget_lane_u32(vreinterpret_u32_u8(bytes), 0));
 }
+#endif
 
 #include "../templates/level.h"
 

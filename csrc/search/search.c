@@ -198,16 +198,16 @@ static void choose(caq_search *search, size_t lane, const int64_t *errors, size_
  * Filling the panel, and passing over it.
  */
 
-typedef struct walk {
+typedef struct search_walk {
     const caq_job *job;
     const caq_encoding *encoding;
     const void *weight; /* from this */
     size_t first;       /* element on */
     caq_search_space *space;
     size_t filled; /* elements in the panel */
-} walk;
+} search_walk;
 
-static void pass_over_panel(walk *walk) {
+static void pass_over_panel(search_walk *walk) {
     caq_search_space *space = walk->space;
     if (is_scoring(&space->search))
         walk->job->kernels->score(walk->job, space);
@@ -215,7 +215,7 @@ static void pass_over_panel(walk *walk) {
         walk->job->kernels->errors(walk->job, walk->encoding, space);
 }
 
-static void flush(walk *walk) {
+static void flush(search_walk *walk) {
     size_t lanes = walk->job->kernels->lanes;
     if (!walk->filled)
         return;
@@ -228,13 +228,13 @@ static void flush(walk *walk) {
 }
 
 /* Elements as binary32. */
-static void load_weights(const walk *walk, size_t element, size_t count, float *to) {
+static void load_weights(const search_walk *walk, size_t element, size_t count, float *to) {
     const void *from = element_at(walk->job, walk->weight, element - walk->first);
     walk->job->kernels->widen(from, count, to);
 }
 
 /* Their importances: runs of different ones, or of equal ones. */
-static void load_importance(const walk *walk, size_t element, size_t count, float *to) {
+static void load_importance(const search_walk *walk, size_t element, size_t count, float *to) {
     const caq_job *job = walk->job;
     size_t which = element / job->repeat % job->importances, next = job->repeat == 1;
     size_t left = next ? job->importances - which : job->repeat - element % job->repeat;
@@ -251,7 +251,7 @@ static void load_importance(const walk *walk, size_t element, size_t count, floa
 }
 
 /* Elements of one block, in any lanes. */
-static void feed(walk *walk, size_t element, size_t count) {
+static void feed(search_walk *walk, size_t element, size_t count) {
     size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes;
     while (count) {
         size_t some = count < capacity - walk->filled ? count : capacity - walk->filled;
@@ -266,11 +266,11 @@ static void feed(walk *walk, size_t element, size_t count) {
     }
 }
 
-typedef void (*loader)(const walk *walk, size_t element, size_t count, float *to);
+typedef void (*loader)(const search_walk *walk, size_t element, size_t count, float *to);
 
 /* Load neighbouring blocks, each into a lane of its own. */
-static void load_lanes(const walk *walk, loader load, size_t element, size_t blocks, size_t length,
-                       float *to) {
+static void load_lanes(const search_walk *walk, loader load, size_t element, size_t blocks,
+                       size_t length, float *to) {
     float *run = length == 1 ? to : walk->space->run; /* single elements lie as they shall */
     load(walk, element, blocks * length, run);
     for (size_t i = blocks * length; i < walk->job->kernels->lanes * length; i++)
@@ -280,7 +280,7 @@ static void load_lanes(const walk *walk, loader load, size_t element, size_t blo
 }
 
 /* Elements of neighbouring blocks, each in a lane of its own. */
-static void feed_blocks(walk *walk, size_t element, size_t blocks, size_t length) {
+static void feed_blocks(search_walk *walk, size_t element, size_t blocks, size_t length) {
     caq_search_space *space = walk->space;
     size_t lanes = walk->job->kernels->lanes;
     if (walk->filled + length * lanes > PANEL_DEPTH * lanes)
@@ -348,7 +348,7 @@ static void end_pass(const caq_job *job, caq_search *search, size_t count, const
  */
 
 /* Feed the blocks from `first` on, which stand side by side or are one. */
-static void feed_rows(walk *walk, const caq_run *run, size_t first, size_t blocks,
+static void feed_rows(search_walk *walk, const caq_run *run, size_t first, size_t blocks,
                       int side_by_side) {
     const caq_job *job = walk->job;
     size_t rows = caq_rows_in_order(job), element = 0;
@@ -364,7 +364,7 @@ static void feed_rows(walk *walk, const caq_run *run, size_t first, size_t block
 }
 
 /* Raise `most` to the importances of neighbouring blocks, or of a long one. */
-static void measure_importance(walk *walk, size_t element, size_t blocks, size_t length,
+static void measure_importance(search_walk *walk, size_t element, size_t blocks, size_t length,
                                float *most) {
     float *run = walk->space->run;
     size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes, count = blocks * length;
@@ -380,7 +380,7 @@ static void measure_importance(walk *walk, size_t element, size_t blocks, size_t
 }
 
 /* Find the largest importances of some blocks of a run. */
-static void find_importance(walk *walk, const caq_run *run, size_t first, size_t blocks) {
+static void find_importance(search_walk *walk, const caq_run *run, size_t first, size_t blocks) {
     float most[CAQ_LANES];
     for (size_t lane = 0; lane < CAQ_LANES; lane++)
         most[lane] = 0.0f;
@@ -393,7 +393,7 @@ static void find_importance(walk *walk, const caq_run *run, size_t first, size_t
 }
 
 /* Search some blocks of a run. */
-static void search_blocks(walk *walk, const caq_run *run, size_t first, size_t blocks,
+static void search_blocks(search_walk *walk, const caq_run *run, size_t first, size_t blocks,
                           int side_by_side, caq_tile *tile) {
     const caq_job *job = walk->job;
     caq_search_space *space = walk->space;
@@ -457,7 +457,7 @@ void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *
     if (!space->search.passes)
         return;
     space->search.tries = count_tries(job);
-    walk walk = {job, encoding, weight, 0, space, 0};
+    search_walk walk = {job, encoding, weight, 0, space, 0};
     int side_by_side = run->length <= PANEL_DEPTH && run->blocks > 1;
     size_t most = side_by_side ? job->kernels->lanes : 1;
     for (size_t first = 0; first < run->blocks; first += most) {
@@ -503,7 +503,7 @@ void caq_search_part(const caq_job *job, const caq_search *search, size_t first,
     space->is_shallow = 0;
     spread_lane(&space->search);
     clear_sums(space);
-    walk walk = {job, &encoding, weight, first, space, 0};
+    search_walk walk = {job, &encoding, weight, first, space, 0};
     feed(&walk, first, count);
     flush(&walk);
     join_lanes(space);
@@ -529,7 +529,7 @@ void caq_search_end(const caq_job *job, const caq_search *search, void *scales,
     caq_tile *tile = &((caq_mse_scratch *)scratch)->tile;
     tile->scale[0] = search->scales[0][0];
     tile->zero[0] = (int32_t)search->zeros[0][0];
-    store_found(job, tile, 1, scales, zero_points);
+    store_found(job, tile, 1, (uint8_t *)scales, zero_points);
 }
 
 #endif

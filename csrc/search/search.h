@@ -23,10 +23,10 @@ typedef struct caq_grid {
 } caq_grid;
 
 static inline caq_grid integer_grid(unsigned bits) {
-    if (bits == 2)
-        return (caq_grid){1 << 11, 16, 16, 2, 32, 2048};
-    return bits == 4 ? (caq_grid){1 << 13, 22, 40, 3, 32, 1024}
-                     : (caq_grid){1 << 13, 424, 516, 5, 512, 8192};
+    const caq_grid of_2_bits = {1 << 11, 16, 16, 2, 32, 2048};
+    const caq_grid of_4_bits = {1 << 13, 22, 40, 3, 32, 1024};
+    const caq_grid of_8_bits = {1 << 13, 424, 516, 5, 512, 8192};
+    return bits == 2 ? of_2_bits : bits == 4 ? of_4_bits : of_8_bits;
 }
 
 static inline int32_t next_step(caq_grid grid, int32_t step) {
@@ -91,8 +91,8 @@ typedef struct caq_mse_scratch {
     caq_search_space space;
 } caq_mse_scratch;
 
-_Static_assert(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
-               "the header tells callers what a search takes");
+STATIC_ASSERT(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
+              "the header tells callers what a search takes");
 
 /* Replace the scales and zero points of a run where better ones are found. */
 void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *encoding,

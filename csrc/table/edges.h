@@ -4,7 +4,11 @@
 #ifndef EDGES_H
 #define EDGES_H
 
+#include "../config.h"
+
 #include <stddef.h>
+
+#if CAQ_WITH_TABLES
 
 /* What lies before each edge. Arrays go on behind the last edge for CAQ_ENDS numbers of any value. */
 typedef struct caq_edges {
@@ -18,4 +22,5 @@ static inline double caq_gain_between(const caq_edges *edges, size_t first, size
     return moment * moment / (edges->masses[end] - edges->masses[first]);
 }
 
+#endif
 #endif

@@ -7,6 +7,8 @@
 #include "../kernels/kernels.h"
 #include "edges.h"
 
+#if CAQ_WITH_TABLES
+
 /* First counts of weights and sums of their integers, then sums of all before a point. */
 typedef union caq_point {
     struct {
@@ -41,4 +43,5 @@ size_t caq_path_scratch_size(size_t points, size_t clusters);
 void caq_best_path(const caq_kernels *kernels, const caq_point *points, size_t count,
                    size_t clusters, uint32_t *path, void *scratch);
 
+#endif
 #endif

@@ -6,6 +6,8 @@
 
 #include "path.h"
 
+#if CAQ_WITH_TABLES
+
 /* Float32 weights of larger groups are told apart by their first 16 digits only. */
 #define FEW (1 << 20)
 
@@ -44,4 +46,5 @@ static inline double power_of_two(int n) {
 /* Round half even; |x| < 2^51. */
 static inline double round_double(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
+#endif
 #endif

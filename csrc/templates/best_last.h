@@ -4,6 +4,8 @@
  * Included by level.h.
  */
 
+#if CAQ_WITH_TABLES
+
 /* before[first] with what the points from first to an edge gain as one cluster. */
 TARGET static inline vd d_gains(vd before, vd mass, vd moment, vd end_mass, vd end_moment) {
     vd moved = d_sub(end_moment, moment);
@@ -15,8 +17,7 @@ TARGET static size_t best_last(const struct caq_edges *among, const double *befo
                                size_t high, size_t end, double *gain) {
     size_t first = low, best_first = low;
     double best = before[low] + caq_gain_between(among, low, end);
-#if DOUBLES > 1
-    if (high - low >= DOUBLES) {
+    if (DOUBLES > 1 && high - low >= DOUBLES) {
         const double *masses = among->masses, *moments = among->moments;
         vd end_mass = d_set(masses[end]), end_moment = d_set(moments[end]);
         vd bests = d_set(best), where = d_set((double)low);
@@ -39,7 +40,6 @@ TARGET static size_t best_last(const struct caq_edges *among, const double *befo
             }
         }
     }
-#endif
     for (; first <= high; first++) {
         double found = before[first] + caq_gain_between(among, first, end);
         if (found > best) {
@@ -89,3 +89,5 @@ TARGET static void best_lasts(const struct caq_edges *among, const double *befor
             }
         }
 }
+
+#endif

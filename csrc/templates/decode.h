@@ -53,12 +53,11 @@ TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, si
                                               const float *scale, const int32_t *zero,
                                               const caq_decoding *from, int is_float, ELEMENT *to) {
     for (; i + LANES <= count; i += LANES)
-        KERNEL(decode_vector)
-    (codes + i, KERNEL(load_parameters)(scale + i), v_load_i(zero + i), from, is_float,
-     from->stream, to + i);
-    for (; i < count; i++)
-        KERNEL(decode_few)
-    (codes + i, 1, v_set_f(scale[i]), v_set_i(zero[i]), from, is_float, to + i);
+        KERNEL(decode_vector)(codes + i, KERNEL(load_parameters)(scale + i), v_load_i(zero + i),
+                              from, is_float, from->stream, to + i);
+    for (; LANES > 1 && i < count; i++)
+        KERNEL(decode_few)(codes + i, 1, v_set_f(scale[i]), v_set_i(zero[i]), from, is_float,
+                           to + i);
 }
 
 /* Every column has parameters of its own. */
@@ -82,8 +81,8 @@ TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, siz
         }
     }
     for (size_t row = 0; row < rows; row++)
-        KERNEL(decode_rest)
-    (codes + row * code_stride, i, count, scale, zero, from, is_float, to + row * stride);
+        KERNEL(decode_rest)(codes + row * code_stride, i, count, scale, zero, from, is_float,
+                            to + row * stride);
 }
 
 #if LANES > 1
@@ -95,7 +94,7 @@ TARGET static inline vt KERNEL(make_table)(vf scale, vi zero, const caq_decoding
     UNROLL for (size_t v = 0; v < 16; v += LANES)
         KERNEL(decode_vector)(codes + v, scale, zero, from, is_float, 0, table + v);
     const void *halves = table;
-    return v_load_table(halves);
+    return v_load_table((const uint16_t *)halves);
 }
 
 /* Steps of a block whose numbers are looked up; return how many elements that were. */
@@ -154,7 +153,7 @@ TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf 
     }
     for (; i + LANES <= length; i += LANES)
         KERNEL(decode_vector)(codes + i, scale, zero, from, is_float, from->stream, to + i);
-    if (i < length)
+    if (LANES > 1 && i < length)
         KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);
 }
 
@@ -189,9 +188,8 @@ TARGET INLINE size_t KERNEL(decode_groups)(const uint8_t *codes, size_t blocks, 
                                            const caq_decoding *from, int is_float, ELEMENT *to) {
     size_t block = 0;
     for (; block + GROUP / length <= blocks; block += GROUP / length)
-        KERNEL(decode_group)
-    (codes + (block * length >> from->halvings), length, scale + block, zero + block, from,
-     is_float, to + block * length);
+        KERNEL(decode_group)(codes + (block * length >> from->halvings), length, scale + block,
+                             zero + block, from, is_float, to + block * length);
     return block;
 }
 
@@ -204,9 +202,9 @@ TARGET INLINE void KERNEL(decode_row)(const uint8_t *codes, size_t blocks, size_
     if (LANES > 1 && length == SHORT_LENGTH)
         block = KERNEL(decode_groups)(codes, blocks, SHORT_LENGTH, scale, zero, from, is_float, to);
     for (; block < blocks; block++)
-        KERNEL(decode_block)
-    (codes + (block * length >> from->halvings), length, v_set_f(scale[block]),
-     v_set_i(zero[block]), from, is_float, to + block * length);
+        KERNEL(decode_block)(codes + (block * length >> from->halvings), length,
+                             v_set_f(scale[block]), v_set_i(zero[block]), from, is_float,
+                             to + block * length);
 }
 
 TARGET INLINE void KERNEL(decode_all)(const uint8_t *codes, size_t rows, size_t code_stride,
@@ -214,8 +212,8 @@ TARGET INLINE void KERNEL(decode_all)(const uint8_t *codes, size_t rows, size_t 
                                       const int32_t *zero, const caq_decoding *from, int is_float,
                                       ELEMENT *to, size_t stride) {
     if (length == 1)
-        KERNEL(decode_columns)
-    (codes, rows, code_stride, blocks, scale, zero, from, is_float, to, stride);
+        KERNEL(decode_columns)(codes, rows, code_stride, blocks, scale, zero, from, is_float, to,
+                               stride);
     for (; length > 1 && rows; rows--, codes += code_stride, to += stride)
         KERNEL(decode_row)(codes, blocks, length, scale, zero, from, is_float, to);
 }
@@ -226,9 +224,11 @@ TARGET static void KERNEL(decode)(const uint8_t *codes, size_t rows, size_t code
                                   const int32_t *zero, const caq_decoding *decoding, void *target,
                                   size_t stride) {
     const caq_decoding from = *decoding; /* a copy that no store through target can change */
+    ELEMENT *to = (ELEMENT *)target;
     if (HAS_FLOATS && (!HAS_INTEGERS || from.is_float))
-        KERNEL(decode_all)
-    (codes, rows, code_stride, blocks, length, scale, zero, &from, 1, target, stride);
-    else KERNEL(decode_all)(codes, rows, code_stride, blocks, length, scale, zero, &from, 0, target,
-                            stride);
+        KERNEL(decode_all)(codes, rows, code_stride, blocks, length, scale, zero, &from, 1, to,
+                           stride);
+    else
+        KERNEL(decode_all)(codes, rows, code_stride, blocks, length, scale, zero, &from, 0, to,
+                           stride);
 }

@@ -71,7 +71,7 @@ TARGET INLINE void ENCODER(columns)(const ELEMENT *p, size_t rows, size_t stride
             ENCODER(store_step)(codes + row * code_stride + (i >> to->halvings), all, to);
         }
     }
-    for (size_t row = 0; row < rows; row++)
+    for (size_t row = 0; LANES > 1 && row < rows; row++)
         ENCODER(rest)(p + row * stride, i, count, reciprocal, zero, to, codes + row * code_stride);
 }
 
@@ -88,9 +88,9 @@ TARGET static inline void ENCODER(block)(const ELEMENT *p, size_t length, size_t
         }
         ENCODER(store_step)(codes + (i >> to->halvings), all, to);
     }
-    for (; i < length && i + LANES <= room; i += LANES)
+    for (; LANES > 1 && i < length && i + LANES <= room; i += LANES)
         ENCODER(store)(codes + i, ENCODER(code)(p + i, reciprocal, zero, to), to);
-    if (i < length)
+    if (LANES > 1 && i < length)
         ENCODER(few)(p + i, length - i, reciprocal, zero, to, codes + i);
 }
 
@@ -140,7 +140,7 @@ TARGET static void ENCODER(encode)(const void *source, size_t rows, size_t strid
                                    const caq_encoding *encoding, uint8_t *codes,
                                    size_t code_stride) {
     const caq_encoding to = *encoding; /* a copy that no store through codes can change */
-    const ELEMENT *p = source;
+    const ELEMENT *p = (const ELEMENT *)source;
     for (; LANES > 1 && length == 1 && rows >= ROWS_TOGETHER; rows -= ROWS_TOGETHER) {
         ENCODER(columns)(p, ROWS_TOGETHER, stride, blocks, reciprocal, zero, &to, codes,
                          code_stride);

@@ -51,8 +51,8 @@
      .step = LANES > 1 ? VECTORS * LANES : 0,                                                      \
      .registers = REGISTERS,                                                                       \
      .pack = pack,                                                                                 \
-     .unpack = unpack,                                                                             \
      .widen = (has) ? widen_##source : NULL,                                                       \
+     .unpack = unpack,                                                                             \
      .decode = (has) ? decode_##source : NULL,                                                     \
      .lanes = LANES,                                                                               \
      .take_lanes = CAQ_WITH_MSE ? take_lanes : NULL,                                               \
@@ -60,9 +60,14 @@
      .errors = CAQ_WITH_MSE ? errors : NULL,                                                       \
      .round_found = CAQ_WITH_MSE ? round_found : NULL,                                             \
      .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
-     .best_last = CAQ_WITH_TABLES ? best_last : NULL,                                              \
-     .best_lasts = CAQ_WITH_TABLES ? best_lasts : NULL,                                            \
-     .count_below = (has) && CAQ_WITH_TABLES ? count_below_##source : NULL}
+     TABLES_OF_SOURCE(source, has)}
+#if CAQ_WITH_TABLES
+#define TABLES_OF_SOURCE(source, has)                                                              \
+    .best_last = best_last, .best_lasts = best_lasts,                                              \
+    .count_below = (has) ? count_below_##source : NULL
+#else
+#define TABLES_OF_SOURCE(source, has)
+#endif
 #define KERNELS_OF_LEVEL                                                                           \
     {KERNELS_OF_SOURCE(f32, CAQ_WITH_F32 || HAS_FLOATS), KERNELS_OF_SOURCE(f16, CAQ_WITH_F16),     \
      KERNELS_OF_SOURCE(bf16, CAQ_WITH_BF16)}

@@ -67,13 +67,13 @@ TARGET static inline void REDUCER(few)(const ELEMENT *p, size_t rows, size_t str
 TARGET static inline void REDUCER(columns)(const ELEMENT *p, size_t rows, size_t stride,
                                            size_t count, size_t ahead,
                                            int32_t *const stats[SIDES]) {
-    if (count < WIDTH) {
+    if (LANES > 1 && count < WIDTH) {
         REDUCER(few)(p, rows, stride, count, stats);
         return;
     }
     for (size_t i = 0; i + WIDTH <= count; i += WIDTH)
         REDUCER(vector)(p, rows, stride, i, ahead, stats);
-    if (count % WIDTH)
+    if (LANES > 1 && count % WIDTH)
         REDUCER(vector)(p, rows, stride, count - WIDTH, ahead, stats);
 }
 
@@ -90,9 +90,9 @@ TARGET static inline void REDUCER(block)(const ELEMENT *p, size_t length, size_t
     }
     for (; i + WIDTH <= length; i += WIDTH)
         REDUCER(rows)(p + i, 1, 0, found);
-    if (i < length && i + WIDTH <= room) {
+    if (LANES > 1 && i < length && i + WIDTH <= room) {
         REDUCER(take)(v_and(KERNEL(load_bits)(p + i), rest), found);
-    } else if (i < length) {
+    } else if (LANES > 1 && i < length) {
         ELEMENT padded[WIDTH];
         KERNEL(pad)(padded, WIDTH, p + i, length - i);
         REDUCER(rows)(padded, 1, 0, found);
@@ -105,7 +105,7 @@ TARGET INLINE void REDUCER(blocks)(const ELEMENT *p, size_t blocks, size_t lengt
                                    int32_t *const stats[SIDES]) {
     const vi rest = KERNEL(first_elements)(length % WIDTH);
     size_t block = 0, room = blocks * length;
-    for (; block + 4 <= blocks; block += 4) {
+    for (; LANES > 1 && block + 4 <= blocks; block += 4) {
         vi found[SIDES], four[SIDES][4];
         UNROLL for (size_t b = 0; b < 4; b++, p += length, room -= length) {
             REDUCER(block)(p, length, room, rest, ahead, found);
@@ -130,7 +130,7 @@ TARGET INLINE void REDUCER(blocks)(const ELEMENT *p, size_t blocks, size_t lengt
 TARGET static void REDUCER(reduce)(const void *source, size_t rows, size_t stride, size_t blocks,
                                    size_t length, size_t ahead, int32_t *above, int32_t *below) {
     int32_t *const stats[] = {above, below};
-    const ELEMENT *p = source;
+    const ELEMENT *p = (const ELEMENT *)source;
     for (; LANES > 1 && length == 1 && rows >= ROWS_TOGETHER;
          rows -= ROWS_TOGETHER, p += ROWS_TOGETHER * stride)
         REDUCER(columns)(p, ROWS_TOGETHER, stride, blocks, ahead, stats);

@@ -18,11 +18,12 @@ typedef struct scale_type {
 } scale_type;
 
 TARGET static scale_type describe_scale(const caq_job *job) {
+    /* in the order of caq_source */
     static const scale_type types[CAQ_SOURCES] = {
         /* 2^-128 has the reciprocal 2^128; its successor is the first whose reciprocal is finite. */
-        [CAQ_F32] = {0x1.000008p-128f, FLT_MAX, 0.0f, 0x1p127f, 1},
-        [CAQ_F16] = {0x1p-24f, 65504.0f, 65520.0f, 0x1p15f, 0x2000},
-        [CAQ_BF16] = {0x1.08p-128f, 0x1.FEp127f, 0x1.FFp127f, 0x1p127f, 0x10000},
+        {0x1.000008p-128f, FLT_MAX, 0.0f, 0x1p127f, 1},
+        {0x1p-24f, 65504.0f, 65520.0f, 0x1p15f, 0x2000},
+        {0x1.08p-128f, 0x1.FEp127f, 0x1.FFp127f, 0x1p127f, 0x10000},
     };
     scale_type type = types[job->source];
     if (is_f32(job))
@@ -202,7 +203,7 @@ TARGET static caq_status find_asymmetric(const caq_job *job, caq_tile *tile, siz
 
 /* See caq_kernels. */
 TARGET static caq_status find_scales(const caq_job *job, caq_tile *tile, size_t blocks,
-                                     void *scales, uint8_t *zero_points) {
+                                     uint8_t *scales, uint8_t *zero_points) {
     widen_statistics(job, tile->above, blocks);
     if (is_asymmetric(job))
         widen_statistics(job, tile->below, blocks);

@@ -121,8 +121,8 @@ typedef struct vbest {
 } vbest;
 
 TARGET static inline vbest load_best(const caq_search *search) {
-    return (vbest){v_load_floats(search->score), v_load_floats(search->a),
-                   v_load_floats(search->b)};
+    vbest best = {v_load_floats(search->score), v_load_floats(search->a), v_load_floats(search->b)};
+    return best;
 }
 
 /* With the turn's zero point where it is of this turn. */
@@ -232,7 +232,8 @@ TARGET INLINE void add_terms(const caq_search_space *space, size_t i, vi codes, 
 
 TARGET static inline vlarge_sums no_large_sums(void) {
     vhalves none = {v_set_i(0), v_set_i(0)};
-    return (vlarge_sums){none, none};
+    vlarge_sums sums = {none, none};
+    return sums;
 }
 
 TARGET INLINE vlarge_sums sum_large_pairs(const caq_search_space *space, vi steps, vi lowest,

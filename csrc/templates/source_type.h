@@ -55,7 +55,7 @@ TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, s
 /* The bits of a vector of elements: of binary32 one in each lane, else two. */
 TARGET static inline vi KERNEL(load_bits)(const ELEMENT *p) {
     const void *at = p;
-    return IS_HALF ? v_load_pairs(at) : v_bits(v_load_f32(at));
+    return IS_HALF ? v_load_pairs((const uint16_t *)at) : v_bits(v_load_f32((const uint32_t *)at));
 }
 
 /* Ones in the first count elements, zeros in the others. */
@@ -127,7 +127,7 @@ TARGET static inline vf KERNEL(load_parameters)(const float *p) {
 
 /* See caq_kernels. */
 TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
-    const ELEMENT *p = source;
+    const ELEMENT *p = (const ELEMENT *)source;
     int32_t *bits = (int32_t *)(void *)to;
     size_t i = 0;
     for (; i + LANES <= count; i += LANES)
@@ -140,7 +140,9 @@ TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
 }
 #include "decode.h"
 
+#if CAQ_WITH_TABLES
 #include "count_below.h"
+#endif
 
 #undef KERNEL
 #undef STEP

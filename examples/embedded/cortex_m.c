@@ -67,11 +67,11 @@ static uint32_t stack_used(volatile uint32_t *from) {
 
 static caq_status run(void) {
     const size_t shape[] = {ROWS, COLUMNS}, block_sizes[] = {1, BLOCK};
+    const caq_target target = {.format = FORMAT, .scheme = SCHEME, .scale = SCALE};
     caq_job job;
     for (uint32_t i = 0; i < ELEMENTS; i++)
         weight[i] = (float)((int)(i * 7919 % 255) - 127) / 1024;
-    caq_status status = caq_job_init(&job, CAQ_F32, FORMAT, SCHEME, SCALE, CAQ_MINMAX, 2, shape,
-                                     block_sizes, 1, CAQ_PORTABLE);
+    caq_status status = caq_job_init(&job, &target, 2, shape, block_sizes);
     if (status != CAQ_OK)
         return status;
     volatile uint32_t *stack = stack_now();
@@ -111,10 +111,10 @@ static void reset(void) {
 static void fault(void) { semihost(0x18, (const void *)0x20023); }
 
 /* Where execution starts: the stack's end, then the handlers of reset and of faults. */
-struct vectors {
+struct vector_table {
     uint32_t *stack;
     void (*handlers[15])(void);
 };
-extern const struct vectors vectors;
-__attribute__((section(".vectors"))) const struct vectors vectors = {
+extern const struct vector_table vectors;
+__attribute__((section(".vectors"))) const struct vector_table vectors = {
     (uint32_t *)0x20020000, {reset, fault, fault, fault, fault, fault, fault}};

@@ -34,9 +34,11 @@ int main() {
         weight[i] = static_cast<float>(static_cast<int>(i * 7919 % 255) - 127) / 1024;
 
     const std::size_t shape[] = {rows, columns}, block_sizes[] = {1, block};
+    caq_target target = {};
+    target.format = CAQ_INT4;
+    target.level = caq_best_level();
     caq_job job;
-    caq_status status = caq_job_init(&job, CAQ_F32, CAQ_INT4, CAQ_SYMMETRIC, CAQ_SCALE_AS_WEIGHT, CAQ_MINMAX, 2,
-                                     shape, block_sizes, 1, caq_best_level());
+    caq_status status = caq_job_init(&job, &target, 2, shape, block_sizes);
     if (status != CAQ_OK) {
         std::printf("%s\n", caq_strerror(status));
         return 1;

@@ -134,7 +134,7 @@ def test_inputs_say_which_weights_matter(output: Path, tmp_path: Path, inputs: P
 def test_verify_runs_both(output: Path, tmp_path: Path, inputs: Path) -> None:
     result = quantize(MODEL, output, "--dtype", "int8", "--verify", "--inputs", inputs)
     (found,) = compare_programs(load_asset(MODEL), load_asset(output), {"x": SAMPLE})
-    assert "Outputs on --inputs\n" in result.stdout
+    assert f"Outputs on inputs {inputs}\n" in result.stdout
     line = next(line for line in result.stdout.splitlines() if "probs" in line)
     assert f"{found.sqnr_db:.2f} dB" in line
 

@@ -33,16 +33,15 @@ static void *take(size_t size) {
 }
 
 static int decode_in_runs(const caq_job *job, const uint8_t *packed, const void *scales,
-                          const uint8_t *zero_points, caq_source target, void *scratch) {
-    const size_t lengths[] = {1, 7, 64, 33, 2000}, size = target == CAQ_F32 ? 4 : 2;
+                          const uint8_t *zero_points, caq_source to, void *scratch) {
+    const size_t lengths[] = {1, 7, 64, 33, 2000}, size = to == CAQ_F32 ? 4 : 2;
     uint8_t *weight = allocate(job->elements * size);
     int status = CAQ_OK;
     for (size_t end = job->elements, turn = 0; status == CAQ_OK && end; turn++) {
         size_t length = lengths[turn % 5] < end ? lengths[turn % 5] : end;
         end -= length;
         uint8_t *run = allocate(length * size);
-        status =
-            caq_dequantize(job, end, length, packed, scales, zero_points, target, run, scratch);
+        status = caq_dequantize(job, end, length, packed, scales, zero_points, to, run, scratch);
         for (size_t i = 0; i < length * size; i++)
             weight[end * size + i] = run[i];
         free(run);
@@ -61,17 +60,18 @@ int main(int count, char **arguments) {
         shape[axis] = number(arguments, 6 + (int)axis);
         block_sizes[axis] = number(arguments, 6 + (int)(rank + axis));
     }
+    const caq_target target = {.source = (caq_source)number(arguments, 2),
+                               .format = (caq_format)number(arguments, 3),
+                               .scale = (caq_scale)number(arguments, 4),
+                               .level = (caq_level)number(arguments, 1)};
     caq_job job;
-    int status =
-        caq_job_init(&job, (caq_source)number(arguments, 2), (caq_format)number(arguments, 3),
-                     CAQ_SYMMETRIC, (caq_scale)number(arguments, 4), CAQ_MINMAX, rank, shape,
-                     block_sizes, 1, (caq_level)number(arguments, 1));
+    int status = caq_job_init(&job, &target, rank, shape, block_sizes);
     if (status != CAQ_OK)
         return status;
     uint8_t *packed = take(job.packed_size), *scales = take(job.scale_count * job.scale_size);
     uint8_t *zero_points = take(job.scale_count), *scratch = allocate(CAQ_SCRATCH_SIZE);
-    for (int target = 0; status == CAQ_OK && target < CAQ_SOURCES; target++)
-        status = decode_in_runs(&job, packed, scales, zero_points, (caq_source)target, scratch);
+    for (int to = 0; status == CAQ_OK && to < CAQ_SOURCES; to++)
+        status = decode_in_runs(&job, packed, scales, zero_points, (caq_source)to, scratch);
     free(packed);
     free(scales);
     free(zero_points);

@@ -111,35 +111,44 @@ static request take_request(input *in) {
 
 static caq_status prepare(caq_job *job, const request *r, int level, size_t parts) {
     memset(job, 0xA5, sizeof *job);
-    return caq_job_init(job, (caq_source)r->source, (caq_format)r->format, (caq_scheme)r->scheme,
-                        (caq_scale)r->scale, (caq_observer)r->observer, r->rank, r->shape,
-                        r->block_sizes, parts, (caq_level)level);
+    const caq_target target = {.source = (caq_source)r->source,
+                               .format = (caq_format)r->format,
+                               .scheme = (caq_scheme)r->scheme,
+                               .scale = (caq_scale)r->scale,
+                               .observer = (caq_observer)r->observer,
+                               .level = (caq_level)level,
+                               .parts = parts};
+    return caq_job_init(job, &target, r->rank, r->shape, r->block_sizes);
 }
 
-static int is_allowed_target(const request *r) {
+/* The status that the header says there is for a target, whatever its level. */
+static caq_status expected_of_target(const request *r) {
     if (r->source < 0 || r->source >= CAQ_SOURCES || r->format < 0 || r->format >= CAQ_FORMATS)
-        return 0;
-    if (r->observer != CAQ_MINMAX && r->observer != CAQ_MSE)
-        return 0;
-    int with_weight = r->scale == CAQ_SCALE_AS_WEIGHT, e8m0 = r->scale == CAQ_SCALE_E8M0;
-    int symmetric = r->scheme == CAQ_SYMMETRIC, asymmetric = r->scheme == CAQ_ASYMMETRIC;
-    if (r->format == CAQ_FP4_E2M1FN)
-        return symmetric && e8m0;
-    if (r->format > CAQ_FP4_E2M1FN)
-        return symmetric && (with_weight || e8m0);
-    return (symmetric || asymmetric) && with_weight;
+        return CAQ_BAD_ARGUMENT;
+    if ((r->observer != CAQ_MINMAX && r->observer != CAQ_MSE) ||
+        (r->scheme != CAQ_SYMMETRIC && r->scheme != CAQ_ASYMMETRIC) ||
+        (r->scale != CAQ_SCALE_AS_WEIGHT && r->scale != CAQ_SCALE_E8M0))
+        return CAQ_BAD_ARGUMENT;
+    int is_float = r->format >= CAQ_FP4_E2M1FN, is_e8m0 = r->scale == CAQ_SCALE_E8M0;
+    if ((is_float && r->scheme == CAQ_ASYMMETRIC) || (!is_float && is_e8m0) ||
+        (r->format == CAQ_FP4_E2M1FN && !is_e8m0))
+        return CAQ_BAD_COMBINATION;
+    return CAQ_OK;
 }
 
-static int is_allowed_shape(const request *r, size_t *elements, size_t *scale_count) {
+/* The status of a shape and its blocks, but for that of too many axes. The first axis that is wrong counts. */
+static caq_status expected_of_shape(const request *r, size_t *elements, size_t *scale_count) {
     *elements = *scale_count = 1;
     for (size_t axis = 0; axis < r->rank; axis++) {
+        if (r->shape[axis] == 0 || __builtin_mul_overflow(*elements, r->shape[axis], elements) ||
+            *elements > SIZE_MAX / 4)
+            return CAQ_BAD_SHAPE;
         size_t length = r->block_sizes[axis] ? r->block_sizes[axis] : r->shape[axis];
-        if (r->shape[axis] == 0 || r->shape[axis] % length ||
-            __builtin_mul_overflow(*elements, r->shape[axis], elements))
-            return 0;
+        if (r->shape[axis] % length)
+            return CAQ_BAD_BLOCK_SIZE;
         *scale_count *= r->shape[axis] / length;
     }
-    return r->rank != 0 && *elements <= SIZE_MAX / 4;
+    return r->rank ? CAQ_OK : CAQ_BAD_SHAPE;
 }
 
 /* Whether the request makes a job that can be run here. */
@@ -149,18 +158,22 @@ static int check_request(const request *r) {
     caq_status most_parts = prepare(&job, r, r->level, SIZE_MAX);
     caq_status status = prepare(&job, r, r->level, r->parts);
     CHECK(status == most_parts);
+    if (expected_of_target(r) != CAQ_OK) {
+        CHECK(status == expected_of_target(r));
+        return 0;
+    }
     if (status == CAQ_BAD_LEVEL || !caq_has_level((caq_level)r->level)) {
         CHECK(!caq_has_level((caq_level)r->level));
         return 0;
     }
-    if (!is_allowed_target(r) || !is_allowed_shape(r, &elements, &scale_count)) {
-        CHECK(status == CAQ_BAD_ARGUMENT);
+    caq_status expected = expected_of_shape(r, &elements, &scale_count);
+    if (status == CAQ_BAD_SHAPE && expected != CAQ_BAD_SHAPE) { /* more axes than a job holds */
+        CHECK(elements >= 1ull << 32);
         return 0;
     }
-    if (status != CAQ_OK) { /* more axes than a job holds */
-        CHECK(status == CAQ_BAD_ARGUMENT && elements >= 1ull << 32);
+    CHECK(status == expected);
+    if (status != CAQ_OK)
         return 0;
-    }
     size_t bits = caq_describe_format(job.format).bits;
     CHECK(job.elements == elements);
     CHECK(job.scale_count == scale_count);

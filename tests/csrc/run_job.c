@@ -86,15 +86,18 @@ int main(int count, char **arguments) {
         block_sizes[axis] = number(arguments, 8 + (int)(rank + axis));
         elements *= shape[axis];
     }
+    const caq_target target = {.source = (caq_source)number(arguments, 2),
+                               .format = (caq_format)number(arguments, 3),
+                               .scheme = (caq_scheme)number(arguments, 4),
+                               .scale = (caq_scale)number(arguments, 5),
+                               .observer = (caq_observer)number(arguments, 6),
+                               .level = (caq_level)number(arguments, 1),
+                               .parts = PARTS};
     caq_job job;
-    caq_source source = (caq_source)number(arguments, 2);
-    caq_status status = caq_job_init(
-        &job, source, (caq_format)number(arguments, 3), (caq_scheme)number(arguments, 4),
-        (caq_scale)number(arguments, 5), (caq_observer)number(arguments, 6), rank, shape,
-        block_sizes, PARTS, (caq_level)number(arguments, 1));
+    caq_status status = caq_job_init(&job, &target, rank, shape, block_sizes);
     if (status != CAQ_OK)
         return (int)status;
-    size_t element_size = source == CAQ_F32 ? 4 : 2;
+    size_t element_size = target.source == CAQ_F32 ? 4 : 2;
     void *weight = allocate(elements * element_size);
     uint8_t *packed = allocate(job.packed_size), *zero_points = allocate(job.scale_count);
     uint8_t *scales = allocate(job.scale_count * job.scale_size);

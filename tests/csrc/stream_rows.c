@@ -37,16 +37,14 @@ static void *read_rows(const matrix *from, size_t first, size_t *rows) {
 }
 
 /* Chunks of whole blocks: one job for each, whose outputs follow one another. */
-static int quantize_chunks(const caq_job *whole, const matrix *from, const size_t *block_sizes,
-                           caq_level level, uint8_t *packed, uint8_t *scales, uint8_t *zero_points,
-                           void *scratch) {
+static int quantize_chunks(const caq_target *target, const matrix *from, const size_t *block_sizes,
+                           uint8_t *packed, uint8_t *scales, uint8_t *zero_points, void *scratch) {
     int status = CAQ_OK;
     for (size_t first = 0, rows; status == CAQ_OK && first < from->rows; first += rows) {
         void *weight = read_rows(from, first, &rows);
         size_t shape[] = {rows, from->columns};
         caq_job job;
-        status = caq_job_init(&job, whole->source, whole->format, whole->scheme, whole->scale,
-                              CAQ_MINMAX, 2, shape, block_sizes, 1, level);
+        status = caq_job_init(&job, target, 2, shape, block_sizes);
         if (status == CAQ_OK)
             status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
         packed += job.packed_size;
@@ -100,11 +98,13 @@ int main(int count, char **arguments) {
         return 64;
     for (int i = 0; i < 10; i++)
         number[i] = strtoul(arguments[1 + i], NULL, 10);
+    const caq_target target = {.source = (caq_source)number[1],
+                               .format = (caq_format)number[2],
+                               .scheme = (caq_scheme)number[3],
+                               .scale = (caq_scale)number[4],
+                               .level = (caq_level)number[0]};
     caq_job job;
-    caq_level level = (caq_level)number[0];
-    int status =
-        caq_job_init(&job, (caq_source)number[1], (caq_format)number[2], (caq_scheme)number[3],
-                     (caq_scale)number[4], CAQ_MINMAX, 2, number + 5, number + 7, 1, level);
+    int status = caq_job_init(&job, &target, 2, number + 5, number + 7);
     if (status != CAQ_OK)
         return status;
     matrix from = {fopen(arguments[11], "rb"), number[5], number[6], job.source == CAQ_F32 ? 4 : 2,
@@ -118,8 +118,7 @@ int main(int count, char **arguments) {
     uint8_t *zero_points = allocate(job.scale_count), *scratch = allocate(caq_scratch_size(&job));
     size_t block_rows = number[7] ? number[7] : number[5];
     if (from.chunk % block_rows == 0)
-        status =
-            quantize_chunks(&job, &from, number + 7, level, packed, scales, zero_points, scratch);
+        status = quantize_chunks(&target, &from, number + 7, packed, scales, zero_points, scratch);
     else
         status = quantize_twice(&job, &from, packed, scales, zero_points, scratch);
     if (status == CAQ_OK)

@@ -21,13 +21,13 @@ import pytest
 from coreai_opt import _native, reference
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format
 
-from ..support.targets import TARGETS
+from ..support.targets import TARGETS, statuses
 
 # In the order of coreai_quant.h.
 FORMAT_NAMES = list(FORMATS)
 PORTABLE, NEON, AVX2, AVX512 = range(4)
 X86_LEVELS = {AVX2: "avx2", AVX512: "avx512"}
-NOT_FINITE = 3
+NOT_FINITE = statuses().index("CAQ_NOT_FINITE")
 
 
 # Which target, and the level to run at.

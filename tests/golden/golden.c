@@ -14,12 +14,8 @@
 #define MAX_AXES 4
 #define MAX_ELEMENTS 2240
 
-static const struct golden {
-    caq_source source;
-    caq_format format;
-    caq_scheme scheme;
-    caq_scale scale;
-    caq_observer observer;
+static const struct golden_case {
+    caq_target target;
     enum { EQUAL, WEIGHED } importance;
     size_t rank, shape[MAX_AXES], block_sizes[MAX_AXES];
     const char *digest;
@@ -29,8 +25,13 @@ static const struct golden {
 #define KIND(...)
 #define GOLDEN(source, format, scheme, scale, observer, importance, rank, shape, block_sizes,      \
                digest)                                                                             \
-    {CAQ_##source, CAQ_##format, CAQ_##scheme,     CAQ_##scale, CAQ_##observer, importance,        \
-     rank,         AXES shape,   AXES block_sizes, digest,      __LINE__},
+    {{CAQ_##source, CAQ_##format, CAQ_##scheme, CAQ_##scale, CAQ_##observer, CAQ_PORTABLE, 1},     \
+     importance,                                                                                   \
+     rank,                                                                                         \
+     AXES shape,                                                                                   \
+     AXES block_sizes,                                                                             \
+     digest,                                                                                       \
+     __LINE__},
 #include "table.h"
 #undef KIND
 #undef GOLDEN
@@ -66,18 +67,18 @@ static void add_numbers(sha256 *sha, const uint8_t *numbers, size_t count, size_
 
 /* What the codes decode to, in each type. */
 static caq_status add_decoded(sha256 *sha, const caq_job *job) {
-    for (int target = 0; target < CAQ_SOURCES; target++) {
+    for (int to = 0; to < CAQ_SOURCES; to++) {
         caq_status status = caq_dequantize(job, 0, job->elements, packed, scales, zero_points,
-                                           (caq_source)target, weight, scratch);
+                                           (caq_source)to, weight, scratch);
         if (status != CAQ_OK)
             return status;
-        add_numbers(sha, weight, job->elements, target == CAQ_F32 ? 4 : 2);
+        add_numbers(sha, weight, job->elements, to == CAQ_F32 ? 4 : 2);
     }
     return CAQ_OK;
 }
 
 /* Importances of the indices of the first axis along which blocks are long. */
-static caq_status weigh(caq_job *job, const struct golden *golden) {
+static caq_status weigh(caq_job *job, const struct golden_case *golden) {
     size_t axis = 0, repeat = 1;
     while (golden->block_sizes[axis] == 1)
         axis++;
@@ -89,21 +90,22 @@ static caq_status weigh(caq_job *job, const struct golden *golden) {
 }
 
 /* Write the digest of a case, or of what there was until something failed. */
-static void digest_case(const struct golden *golden, caq_level level, char digest[65]) {
+static void digest_case(const struct golden_case *golden, caq_level level, char digest[65]) {
     sha256 sha;
     sha256_start(&sha);
     size_t blocks;
     block_of(0, golden->rank, golden->shape, golden->block_sizes, &blocks);
     for (size_t first = 0; first < KINDS; first += blocks) {
+        caq_target target = golden->target;
         caq_job job;
-        if (caq_job_init(&job, golden->source, golden->format, golden->scheme, golden->scale,
-                         golden->observer, golden->rank, golden->shape, golden->block_sizes, 1,
-                         level) != CAQ_OK ||
+        target.level = level;
+        if (caq_job_init(&job, &target, golden->rank, golden->shape, golden->block_sizes) !=
+                CAQ_OK ||
             job.elements > MAX_ELEMENTS)
             break;
         if (golden->importance == WEIGHED && weigh(&job, golden) != CAQ_OK)
             break;
-        make_weight(golden->source, job.elements, golden->rank, golden->shape, golden->block_sizes,
+        make_weight(target.source, job.elements, golden->rank, golden->shape, golden->block_sizes,
                     first, weight);
         if (caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch) !=
             CAQ_OK)

@@ -51,7 +51,7 @@ static uint32_t encode(number_type type, uint32_t integer, int exponent) {
 static uint32_t below(uint64_t random, uint32_t count) { return (uint32_t)(random % count); }
 
 /* What draws a magnitude from 64 random bits. The sign is the highest one, except in normal(). */
-typedef uint32_t draw(number_type type, uint64_t random, int a, int b, int *negative);
+typedef uint32_t draw_fn(number_type type, uint64_t random, int a, int b, int *negative);
 
 static uint32_t normal(number_type type, uint64_t random, int exponent, int offset, int *negative) {
     int32_t total = offset - 2 * 0xFFFF;
@@ -100,8 +100,8 @@ static uint32_t short_significand(number_type type, uint64_t random, int a, int 
     return encode(type, below(random >> 8, 32), -(int)below(random >> 16, 14));
 }
 
-static const struct kind {
-    draw *draw;
+static const struct block_kind {
+    draw_fn *draw;
     int a, b;
 } kinds[] = {
 #define KIND(draw, a, b) {draw, a, b},
@@ -131,7 +131,7 @@ static void make_weight(caq_source source, size_t elements, size_t rank, const s
     number_type type = number_types[source];
     for (size_t element = 0; element < elements; element++) {
         size_t blocks, block = block_of(element, rank, shape, block_sizes, &blocks);
-        const struct kind *kind = &kinds[(first + block) % KINDS];
+        const struct block_kind *kind = &kinds[(first + block) % KINDS];
         uint64_t random = random_bits(((uint64_t)first << 32) + element);
         int negative = (int)(random >> 63);
         uint32_t bits = kind->draw(type, random, kind->a, kind->b, &negative);

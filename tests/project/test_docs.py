@@ -1,6 +1,9 @@
 """The examples in the documentation do what they say: Python is run, and so are commands."""
 
+import importlib.util
 import os
+import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -55,3 +58,29 @@ def test_examples_are_found() -> None:
     assert counts["performance"] >= 2
     assert counts["numerics"] >= 5
     assert counts["api"] >= 3
+
+
+def test_the_picture_of_the_benchmarks_is_drawn_from_their_tables() -> None:
+    draw = runpy.run_path(str(ROOT / "benchmarks" / "plot.py"))["draw"]
+    page = ROOT / "docs" / "benchmarks.md"
+    assert page.with_suffix(".svg").read_text() == draw(page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_pages_quote_is_what_the_package_says(page: Path) -> None:
+    """``make pages`` renews it."""
+    spec = importlib.util.spec_from_file_location("renew", ROOT / "docs" / "renew.py")
+    assert spec is not None
+    assert spec.loader is not None
+    renew = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(renew)
+    text = page.read_text(encoding="utf-8")
+    assert renew.renewed(text) == text
+
+
+def test_the_help_of_every_subcommand_is_quoted() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^    ([a-z]+)  ", page.partition("\noptions:")[0], re.M)
+    assert len(listed) >= 5
+    for command in listed:
+        assert f"<!-- from: {COMMAND} {command} --help -->" in page

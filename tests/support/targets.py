@@ -4,6 +4,7 @@ Run as a script, this prints the Debian packages that the targets need.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CSRC = ROOT / "csrc"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{CSRC}")
+
+
+def header() -> str:
+    """The text of the public header, without its comments."""
+    text = (CSRC / "coreai_quant.h").read_text()
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def declared_functions() -> list[str]:
+    """The functions that the header declares."""
+    return re.findall(r"\bCAQ_API [^;(]*?\b(caq_\w+)\(", header())
+
+
+def statuses() -> list[str]:
+    """The statuses of the header, each at the place of its number."""
+    (enum,) = re.findall(r"typedef enum caq_status {(.+?)}", header(), re.DOTALL)
+    return re.findall(r"\bCAQ_\w+", enum)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
+    saving      programs on disk
 """
 
 from coreai_opt.program.ir.builder import Builder, Parts, replace
@@ -36,6 +37,7 @@ from coreai_opt.program.ir.ops import (
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
     Port,
     Signature,
@@ -87,6 +89,7 @@ __all__ = [
     "read_output",
     "read_packed",
     "replace",
+    "save",
     "static_tensor",
     "stored_bytes",
     "tensor_of",

@@ -8,7 +8,9 @@ try:
         copy_constant_value_to_array,
     )
     from coreai.authoring import AIModelAsset, AIProgram
+    from coreai.authoring.asset import _COREAI_PRODUCER as PRODUCER
     from coreai.runtime import NDArray
+    from coreai.runtime import _AIModelAsset as asset_on_disk
 
     # It must be imported after coreai.authoring.
     from coreai._compiler.dialects.coreai import HandleType  # isort: skip
@@ -20,10 +22,12 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "PRODUCER",
     "AIModelAsset",
     "AIProgram",
     "HandleType",
     "NDArray",
+    "asset_on_disk",
     "check_program",
     "copy_constant_value_to_array",
     "mlir",

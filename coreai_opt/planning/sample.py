@@ -1,0 +1,77 @@
+"""A part of a large weight that stands for all of it, to see what formats would make of it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.program.forms.blockwise import saved_bytes
+from coreai_opt.reference import FORMATS
+
+__all__ = ["Sample", "take_sample", "whole"]
+
+ELEMENTS = 1 << 20
+"""A sample has about so many: its noise / signal is then within 1 % or so of the weight's, 0.05 dB,
+while formats are 1 dB apart and more."""
+
+_LEAST_SLICES = 64
+"""Fewer might not stand for the others: a weight's channels differ."""
+
+
+class Sample(NamedTuple):
+    """Slices of a weight along one axis.
+
+    Attributes:
+        array: the slices; or all of the weight.
+        axis: the axis.
+        length: how long the weight is along it.
+    """
+
+    array: npt.NDArray[Any]
+    axis: int
+    length: int
+
+    def saved_bytes(self, quantized: QuantizedArray) -> int:
+        """Return what all of the weight takes in a saved program, given the quantized slices."""
+        slices = self.array.shape[self.axis]
+        if slices == self.length:
+            return saved_bytes(quantized)
+        # An exact multiple, because no block is longer than a slice.
+        scales = quantized.scale.size // slices * self.length
+        format = FORMATS[quantized.dtype]
+        codes = format.packed_size(self.array.size // slices * self.length)
+        has_zero_points = saved_bytes(quantized) > quantized.nbytes
+        return (
+            codes + scales * quantized.scale.itemsize + has_zero_points * format.packed_size(scales)
+        )
+
+
+def whole(array: npt.NDArray[Any]) -> Sample:
+    """Return all of a weight as its sample."""
+    return Sample(array, 0, array.shape[0])
+
+
+def take_sample(array: npt.NDArray[Any], blocks: Sequence[Sequence[int]]) -> Sample:
+    """Return a sample of a weight; all of it, if it is small or has no slices to choose from.
+
+    One slice is drawn from each of as many runs of equal length, with the same numbers each time:
+    every part of the weight is there, and no period of its rows is met.
+
+    Args:
+        array: the weight, of one axis or more.
+        blocks: block sizes that it is to be quantized with. They are those of the sample, too,
+            because it is taken along an axis on which no block has more than one element.
+    """
+    axes = [axis for axis in range(array.ndim) if all(sizes[axis] == 1 for sizes in blocks)]
+    if not blocks or not axes:
+        return whole(array)
+    axis = max(axes, key=lambda axis: array.shape[axis])
+    length = array.shape[axis]
+    slices = max(ELEMENTS * length // array.size, _LEAST_SLICES)
+    if length < 2 * slices:
+        return whole(array)
+    drawn = np.arange(slices) + np.random.default_rng(0).random(slices)
+    chosen = np.floor(drawn * (length / slices)).astype(np.intp)
+    return Sample(np.take(array, np.minimum(chosen, length - 1), axis), axis, length)
