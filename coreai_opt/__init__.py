@@ -15,6 +15,7 @@ if find_spec("coreai_opt.reference") is None:
     )
 
 from coreai_opt._version import __version__
+from coreai_opt.arrays.feedback import Feedback
 from coreai_opt.arrays.palettize import palettize_array
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import quantize_array
@@ -40,6 +41,7 @@ __all__ = [
     "Choice",
     "CompressionGranularity",
     "DType",
+    "Feedback",
     "FrontierPoint",
     "Indivisible",
     "Observer",

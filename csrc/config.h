@@ -33,6 +33,9 @@
 #ifndef CAQ_WITH_TABLES /* look-up tables, which need binary64 */
 #define CAQ_WITH_TABLES (UINTPTR_MAX > UINT32_MAX)
 #endif
+#ifndef CAQ_WITH_FEEDBACK /* caq_round_rows() */
+#define CAQ_WITH_FEEDBACK 1
+#endif
 #ifndef CAQ_WITH_F32 /* weights of that type */
 #define CAQ_WITH_F32 1
 #endif

@@ -14,6 +14,7 @@
  *   v16         a table of 16 binary32 numbers
  *   v_...()     operations on vectors, b_...() operations on bytes, d_...() operations on vd
  */
+#include "../feedback/feedback.h"
 #include "../float_bits.h"
 #include "../kernels/kernels.h"
 #include "../search/search.h"
@@ -26,6 +27,8 @@
 #include "scales.h"
 #include "score.h"
 #include "to_codes.h"
+
+#include "round_rows.h"
 
 #define SOURCE f32
 #define ELEMENT uint32_t
@@ -60,6 +63,8 @@
      .errors = CAQ_WITH_MSE ? errors : NULL,                                                       \
      .round_found = CAQ_WITH_MSE ? round_found : NULL,                                             \
      .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
+     .begin_columns = CAQ_WITH_FEEDBACK ? begin_columns : NULL,                                    \
+     .round_column = CAQ_WITH_FEEDBACK ? round_column : NULL,                                      \
      TABLES_OF_SOURCE(source, has)}
 #if CAQ_WITH_TABLES
 #define TABLES_OF_SOURCE(source, has)                                                              \
