@@ -75,6 +75,16 @@ typedef struct caq_kernels {
     void (*round_found)(const caq_job *job, float *scale, size_t count);
     void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
 
+    /* Rounding with feedback, see feedback.h. */
+    /* Have as the panel's sums the weights of `columns` columns from `first` on, no more than
+     * PANEL_COLUMNS, with the shares of all errors before. */
+    void (*begin_columns)(const caq_feedback *with, size_t first, size_t columns,
+                          struct caq_panel *panel);
+    /* Add to the sums of column k, of those that begin with `first`, the shares of the errors between,
+     * and round: have its codes, and errors instead of its weights. */
+    void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
+                         size_t first, size_t k, struct caq_panel *panel);
+
 #if CAQ_WITH_TABLES /* see table/ */
     /* Of clusters that begin at low .. high and end at `end`, the first of those with the largest gain,
      * which is before[begin] with what the cluster gains. Returns where it begins. */
@@ -87,15 +97,6 @@ typedef struct caq_kernels {
     /* How many of the bounds lie below each weight. They are 16, ascending, the last an infinity. */
     void (*count_below)(const void *weight, size_t count, const float *bounds, uint8_t *counts);
 #endif
-    /* Rounding with feedback, see feedback.h. */
-    /* Have as the panel's sums the weights of `columns` columns from `first` on, no more than
-     * PANEL_COLUMNS, with the shares of all errors before. */
-    void (*begin_columns)(const caq_feedback *with, size_t first, size_t columns,
-                          struct caq_panel *panel);
-    /* Add to the sums of column k, of those that begin with `first`, the shares of the errors between,
-     * and round: have its codes, and errors instead of its weights. */
-    void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
-                         size_t first, size_t k, struct caq_panel *panel);
 } caq_kernels;
 
 /*

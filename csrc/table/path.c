@@ -5,6 +5,8 @@
  */
 #include "path.h"
 
+#include "../geometry.h"
+
 #if CAQ_WITH_TABLES
 
 #define ENTRIES 256
@@ -31,7 +33,6 @@ typedef struct half_path {
 } half_path;
 
 static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
-static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
 
 static size_t edges_of(size_t points, size_t clusters) {
     size_t most = MOST_EDGES + EDGES_PER_ENTRY * clusters + 2;
@@ -48,11 +49,13 @@ size_t caq_path_scratch_size(size_t points, size_t clusters) {
 
 static path_search carve(const caq_kernels *kernels, size_t points, size_t clusters,
                          void *scratch) {
-    path_search it = {.kernels = kernels, .edges = edges_of(points, clusters)};
-    double *next = scratch;
-    double **arrays[10] = {&it.masses,  &it.moments,     &it.back_masses, &it.back_moments,
-                           &it.needed,  &it.back_needed, &it.forth[0],    &it.forth[1],
-                           &it.back[0], &it.back[1]};
+    path_search it;
+    double *next = (double *)scratch;
+    it.kernels = kernels;
+    it.edges = edges_of(points, clusters);
+    double **arrays[] = {&it.masses,  &it.moments,     &it.back_masses, &it.back_moments,
+                         &it.needed,  &it.back_needed, &it.forth[0],    &it.forth[1],
+                         &it.back[0], &it.back[1]};
     for (size_t i = 0; i < 10; i++, next += it.edges + CAQ_ENDS)
         *arrays[i] = next;
     it.places = (uint32_t *)(void *)next;
@@ -131,11 +134,11 @@ static size_t one_more(const path_search *it, const caq_edges *among, const doub
         stride *= 2;
     for (; stride >= CAQ_ENDS; stride /= 2)
         for (size_t u = stride; u <= furthest; u += 2 * stride) {
-            size_t low = last[u - stride], high = at_most(count + u - 1, reach);
+            size_t low = last[u - stride], high = smaller(count + u - 1, reach);
             if (count > 2 && count + u <= reach)
                 low = at_least(low, last_before[u]);
             if (u + stride < ends && last[u + stride] != UNSETTLED)
-                high = at_most(high, last[u + stride]);
+                high = smaller(high, last[u + stride]);
             last[u] =
                 (uint16_t)it->kernels->best_last(among, before, low, high, count + u, &gains[u]);
             if (gains[u] < needed[u])
@@ -146,7 +149,7 @@ static size_t one_more(const path_search *it, const caq_edges *among, const doub
         double found[CAQ_ENDS];
         uint32_t firsts[CAQ_ENDS];
         if (above < ends && last[above] != UNSETTLED)
-            high = at_most(high, last[above]);
+            high = smaller(high, last[above]);
         it->kernels->best_lasts(among, before, last[u], high, count + u + 1, found, firsts);
         for (size_t lane = 0; lane < CAQ_ENDS - 1 && u + 1 + lane <= furthest; lane++) {
             gains[u + 1 + lane] = found[lane];
@@ -177,7 +180,8 @@ static half_path find_half(const path_search *it, const caq_edges *among, size_t
         now = next;
         next = swapped;
     }
-    return (half_path){now, furthest, clusters, end + 1, lasts};
+    half_path half = {now, furthest, clusters, end + 1, lasts};
+    return half;
 }
 
 /* What paths must gain up to each edge, from either side, to gain what is known. */
@@ -215,7 +219,7 @@ static double path_over(path_search *it, size_t end, size_t clusters, double kno
     double best = NONE;
     size_t middle = 0;
     size_t low = at_least(first_half, end - back.furthest);
-    for (size_t j = low; j <= at_most(forth.furthest, end - other_half); j++) {
+    for (size_t j = low; j <= smaller(forth.furthest, end - other_half); j++) {
         double gain = forth.gains[j] + back.gains[end - j];
         if (gain > best) {
             best = gain;
@@ -313,7 +317,7 @@ void caq_best_path(const caq_kernels *kernels, const caq_point *points, size_t c
         return;
     size_t end = count;
     if (count > MOST_POINTS) {
-        size_t most = at_most(FINE_EDGES_PER_ENTRY * clusters, MOST_EDGES);
+        size_t most = smaller(FINE_EDGES_PER_ENTRY * clusters, MOST_EDGES);
         end = make_grid(points, count, most, it.places);
         end = join(it.places, end, it.rough, rough_end, (uint32_t *)(void *)it.needed);
     } else

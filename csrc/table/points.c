@@ -52,6 +52,11 @@ typedef struct adder {
     int has_zero; /* whether the last point is that of 0 */
 } adder;
 
+static adder new_adder(void *points) {
+    adder it = {(caq_point *)points, 0, 0, 0, 0};
+    return it;
+}
+
 static void add_point(adder *to, int64_t count, int64_t sum, int is_zero) {
     to->weights += count;
     to->sum += sum;
@@ -84,7 +89,7 @@ static void sum_up(const adder *from, caq_group *to) {
 }
 
 /* The shift for so many weights, the largest of which has these bits, and at most so many digits. */
-static int shift_of(size_t weights, uint32_t largest, int most) {
+static int digits_shift(size_t weights, uint32_t largest, int most) {
     union {
         double number;
         uint64_t bits;
@@ -109,7 +114,7 @@ static float widen(caq_source source, uint32_t bits) {
 static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t runs, size_t run,
                                 size_t stride, caq_group *to, void *scratch) {
     const uint32_t infinite = source == CAQ_F16 ? 0x7C00 : 0x7F80, sign = 0x8000;
-    uint32_t *counts = scratch;
+    uint32_t *counts = (uint32_t *)scratch;
     for (size_t i = 0; i < NUMBERS; i++)
         counts[i] = 0;
     for (size_t r = 0; r < runs; r++)
@@ -123,9 +128,9 @@ static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t
     uint32_t largest = infinite - 1;
     while (largest > 0 && !counts[largest] && !counts[sign | largest])
         largest--;
-    to->shift = shift_of(runs * run, float_bits(widen(source, largest)), DIGITS);
+    to->shift = digits_shift(runs * run, float_bits(widen(source, largest)), DIGITS);
     double scale = power_of_two(to->shift);
-    adder all = {.points = (caq_point *)(void *)(counts + NUMBERS)};
+    adder all = new_adder(counts + NUMBERS);
     for (uint32_t i = 0; i <= 2 * largest + 1; i++) {
         uint32_t number = i <= largest ? sign | (largest - i) : i - largest - 1;
         if (counts[number]) {
@@ -185,7 +190,7 @@ static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t 
                                size_t stride, caq_group *to, void *scratch) {
     size_t weights = runs * run, size = source_size(source);
     unsigned width = (unsigned)(8 * size);
-    adder all = {.points = scratch};
+    adder all = new_adder(scratch);
     uint32_t *first = (uint32_t *)(void *)(all.points + caq_most_points(source, weights) + 1);
     uint32_t *keys[2] = {first, first + weights}, *places = first + 2 * weights;
     for (size_t r = 0, k = 0; r < runs; r++)
@@ -200,7 +205,7 @@ static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t 
     uint32_t largest = lowest > highest ? lowest : highest;
     if (largest >= INFINITE)
         return CAQ_NOT_FINITE;
-    to->shift = shift_of(weights, largest, DIGITS);
+    to->shift = digits_shift(weights, largest, DIGITS);
     double scale = power_of_two(to->shift);
     for (size_t i = 0, same; i < weights; i += same) {
         same = 1;
@@ -216,11 +221,11 @@ static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t 
 /* A large group of binary32: a counter for each number of the digits that count, in ascending order. */
 static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, size_t stride,
                                caq_group *to, void *scratch) {
-    caq_point *counters = scratch, *zero = counters + MAGNITUDES;
+    caq_point *counters = (caq_point *)scratch, *zero = counters + MAGNITUDES;
     uint32_t largest = find_largest(weight, runs, run, stride);
     if (largest >= INFINITE)
         return CAQ_NOT_FINITE;
-    to->shift = shift_of(runs * run, largest, DIGITS_OF_MANY);
+    to->shift = digits_shift(runs * run, largest, DIGITS_OF_MANY);
     uint32_t top = largest >> DROPPED, below = top < MAGNITUDES ? 0 : top - MAGNITUDES;
     double scale = power_of_two(to->shift);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
@@ -234,7 +239,7 @@ static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, s
             counter->of.count++;
             counter->of.sum += x;
         }
-    adder all = {.points = counters};
+    adder all = new_adder(counters);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
         if (counters[i].of.count)
             add_point(&all, counters[i].of.count, counters[i].of.sum, counters + i == zero);
@@ -244,11 +249,12 @@ static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, s
 
 caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
                            size_t stride, caq_group *to, void *scratch) {
+    const uint8_t *bytes = (const uint8_t *)weight;
     if (is_sorted(source, runs * run))
-        return sort_numbers(source, weight, runs, run, stride, to, scratch);
+        return sort_numbers(source, bytes, runs, run, stride, to, scratch);
     if (source == CAQ_F32)
-        return count_digits(weight, runs, run, stride, to, scratch);
-    return count_numbers(source, weight, runs, run, stride, to, scratch);
+        return count_digits(bytes, runs, run, stride, to, scratch);
+    return count_numbers(source, bytes, runs, run, stride, to, scratch);
 }
 
 #endif

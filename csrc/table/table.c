@@ -2,6 +2,7 @@
  * table.c - look-up tables: jobs, entries, indices
  */
 #include "../float_bits.h"
+#include "../geometry.h"
 #include "../kernels/kernels.h"
 #include "../target.h"
 #include "../unaligned.h"
@@ -17,8 +18,6 @@
 #define FEW_ENTRIES 16 /* of tables that kernels keep in registers */
 #define SHORT_RUN 32   /* weights for which it takes less time to do without */
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 /* Bounds between the entries of a table, with infinities behind them. */
 static size_t bounds_of(size_t entries) { return entries < FEW_ENTRIES ? FEW_ENTRIES : entries; }
 
@@ -28,9 +27,11 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
         return CAQ_BAD_ARGUMENT;
     if (!caq_has_level(level))
         return CAQ_BAD_LEVEL;
-    caq_table_job it = {
-        .elements = 1, .entries = (size_t)1 << bits, .source = source, .bits = bits};
-    it.tables = it.run = 1;
+    caq_table_job it;
+    it.source = source;
+    it.bits = bits;
+    it.entries = (size_t)1 << bits;
+    it.elements = it.tables = it.run = 1;
     for (size_t axis = 0; axis < rank; axis++) {
         size_t length = shape[axis], size = block_sizes[axis] ? block_sizes[axis] : length;
         if (length == 0 || length % size || it.elements > SIZE_MAX / 8 / length)
@@ -177,7 +178,7 @@ static void note_indices(caq_source source, const float *bounds, size_t entries,
 }
 
 /* The low bits of eight codes, which are the bytes of a number, one after the other. */
-static uint64_t squeeze(uint64_t codes, unsigned bits) {
+static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
     const uint64_t pairs = 0x0000FFFF0000FFFF, fours = 0x00000000FFFFFFFF;
     codes &= 0x0101010101010101 * ((1u << bits) - 1);
     codes = (codes & 0x00FF00FF00FF00FF) | (codes >> 8 & 0x00FF00FF00FF00FF) << bits;
@@ -186,7 +187,7 @@ static uint64_t squeeze(uint64_t codes, unsigned bits) {
 }
 
 /* The inverse. */
-static uint64_t spread(uint64_t packed, unsigned bits) {
+static uint64_t spread_indices(uint64_t packed, unsigned bits) {
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
     packed = (packed & four) | (packed >> 4 * bits & four) << 32;
     packed = (packed & two * 0x100000001) | (packed >> 2 * bits & two * 0x100000001) << 16;
@@ -217,7 +218,7 @@ static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t 
     }
     for (; i < count; i += 8, packed += bits) {
         size_t bytes = (smaller(count - i, 8) * bits + 7) / 8;
-        store_bytes(packed, bytes, squeeze(load_bytes(codes + i, 8), bits));
+        store_bytes(packed, bytes, squeeze_indices(load_bytes(codes + i, 8), bits));
     }
 }
 
@@ -227,8 +228,8 @@ caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count
     if (first > job->elements || count > job->elements - first || first % 8 ||
         (count % 8 && first + count < job->elements))
         return CAQ_BAD_ARGUMENT;
-    const uint8_t *weights = weight;
-    float *bounds = scratch;
+    const uint8_t *weights = (const uint8_t *)weight;
+    float *bounds = (float *)scratch;
     uint8_t *notes = (uint8_t *)(bounds + job->tables * bounds_of(job->entries)),
             *codes = notes + NUMBERS;
     for (size_t t = 0; t < job->tables; t++)
@@ -275,7 +276,7 @@ caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count
                             void *weight) {
     if (first > job->elements || count > job->elements - first || (unsigned)target >= CAQ_SOURCES)
         return CAQ_BAD_ARGUMENT;
-    uint8_t *to = weight, numbers[MOST_ENTRIES * 4], codes[CHUNK];
+    uint8_t *to = (uint8_t *)weight, numbers[MOST_ENTRIES * 4], codes[CHUNK];
     size_t size = source_size(target), end = first + count, current = job->tables;
     for (size_t start = first / 8 * 8; start < end; start += CHUNK) {
         size_t chunk = smaller(end - start, CHUNK), skipped = start < first ? first - start : 0;
@@ -283,7 +284,7 @@ caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count
             const uint8_t *from = packed + (start + i) / 8 * job->bits;
             size_t left = job->packed_size - (size_t)(from - packed);
             uint64_t bytes = load_bytes(from, smaller(left, job->bits));
-            store_bytes(codes + i, 8, spread(bytes, job->bits));
+            store_bytes(codes + i, 8, spread_indices(bytes, job->bits));
         }
         for (size_t i = skipped, part; i < chunk; i += part) {
             size_t element = start + i, table = element / job->run % job->tables;

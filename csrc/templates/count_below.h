@@ -19,7 +19,7 @@ TARGET static inline vi KERNEL(places_of)(v16 bounds, vf x) {
 /* See caq_kernels. */
 TARGET static void KERNEL(count_below)(const void *weight, size_t count, const float *bounds,
                                        uint8_t *counts) {
-    const ELEMENT *p = weight;
+    const ELEMENT *p = (const ELEMENT *)weight;
     v16 all = v_load_16(bounds);
     size_t i = 0;
     for (; i + LANES <= count; i += LANES)
