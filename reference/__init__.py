@@ -18,13 +18,14 @@ from . import tables
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
-from .quantize import check_finite, dequantize, encode, find_scales, quantize
+from .quantize import NotFiniteError, check_finite, dequantize, encode, find_scales, quantize
 
 __all__ = [
     "E8M0",
     "FORMATS",
     "WEIGHT_DTYPES",
     "Format",
+    "NotFiniteError",
     "Part",
     "check_finite",
     "dequantize",

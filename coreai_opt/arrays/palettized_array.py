@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays import memory
 from coreai_opt.arrays.backends import parse_backend
-from coreai_opt.arrays.quantized_array import check_out
+from coreai_opt.arrays.quantized_array import check_out, parse_target
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference import tables
@@ -59,6 +59,7 @@ class PalettizedArray:
 
     def dequantize(
         self,
+        dtype: npt.DTypeLike | None = None,
         *,
         out: npt.NDArray[Any] | None = None,
         backend: str = "auto",
@@ -67,8 +68,9 @@ class PalettizedArray:
         """Decode the weight.
 
         Args:
-            out: where to put it: a C-contiguous array of ``shape``, float32, float16 or bfloat16,
-                whatever ``weight_dtype`` is; None for a new one of ``weight_dtype``.
+            dtype: what to decode to: float32, float16 or bfloat16; None for ``weight_dtype``.
+            out: where to put it: a C-contiguous array of ``shape`` and of one of these dtypes;
+                None for a new one.
             backend, num_threads: as for :func:`palettize_array`.
 
         Returns:
@@ -83,10 +85,10 @@ class PalettizedArray:
         chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
         packed, table = np.ascontiguousarray(self.packed), np.ascontiguousarray(self.table)
         if out is None:
-            out = memory.empty(self.shape, self.weight_dtype)
+            out = memory.empty(self.shape, parse_target(dtype, self.weight_dtype))
         else:
             parts = (packed, table) if self.scale is None else (packed, table, self.scale)
-            check_out(out, self.shape, parts)
+            check_out(out, dtype, self.shape, parts)
         if self.scale is None:
             chosen.decode_table(packed, table, out, threads)
             return out
