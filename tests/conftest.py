@@ -1,6 +1,7 @@
 """What concerns every test: building what has changed, ``--long``, and tools that are missing."""
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -32,6 +33,11 @@ def _sources_changed() -> bool:
 
 # Now, because the conftest modules of folders, which are read next, import the package.
 _build_what_has_changed()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through, which shells have what runs in the background ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
