@@ -143,6 +143,15 @@ typedef struct caq_target {
 /* Bytes of scratch for jobs with CAQ_MSE, aligned to 8. */
 #define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 104 * 1024)
 
+/* Rows that caq_round_rows() works on together: a multiple of 64, or with CAQ_PORTABLE_ONLY of 8. Fewer
+ * take less scratch, and read the coefficients more often. */
+#ifndef CAQ_FEEDBACK_ROWS
+#define CAQ_FEEDBACK_ROWS 64
+#endif
+
+/* Bytes of scratch that caq_round_rows() needs for so many columns, aligned to 8. */
+#define CAQ_FEEDBACK_SCRATCH_SIZE(columns) ((4 * (columns) + 40) * CAQ_FEEDBACK_ROWS)
+
 struct caq_kernels;
 
 /*
@@ -298,6 +307,48 @@ CAQ_API caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, 
 CAQ_API caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void *weight,
                               const void *scales, const uint8_t *zero_points, uint8_t *packed,
                               void *scratch);
+
+/* How the errors of columns that are rounded are fed back into those that are not yet. */
+typedef struct caq_feedback {
+    size_t columns;        /* how many; those of a matrix, or of a part of it */
+    const size_t *offsets; /* of each, in the order of rounding: elements behind a row's begin */
+    const float *coefficients; /* [columns][stride]; of row k those before k are read: */
+    size_t stride;             /* what the error of each earlier column adds to the k-th */
+} caq_feedback;
+
+/*
+ * Round some rows of a matrix with feedback: calibrated rounding (GPTQ, arXiv 2210.17323), after the scales
+ * have been found. Columns are rounded one after the other, and each is moved by the errors of those before:
+ *
+ *     x = w[k], and then for i = 0 .. k - 1, in that order, x = x + (w[i] - w'[i]) * coefficients[k][i]
+ *     code = the nearest to x at the element's scale and zero point, as caq_encode() rounds
+ *     w'[k] = scale * (code - zero point), as caq_dequantize() decodes it to the weight's type
+ *
+ * in binary32, each product and each sum rounded. Where x is not finite, or w'[k] would not be, x = w[k].
+ *
+ * The coefficients come from the second moments of what the matrix is multiplied by, H = X^T X, rows and
+ * columns of H in the order of rounding: H = R * R^T with R upper triangular, and coefficients[k][i] =
+ * R[i][k] / R[k][k]. reference/feedback.py and docs/numerics.md say more.
+ *
+ * rows, count: the element at which each row begins; that of row r and column k is rows[r] + offsets[k].
+ *         Rows are rounded each by itself: any number at a time, in any order, in calls at the same time.
+ *         A block's number must be the sum of those of the elements rows[r] and offsets[k], as it is if rows
+ *         step along some axes of the weight and columns along the others.
+ * weight: the whole tensor. For a few of its rows that are whole blocks, make a job for these.
+ * scales, zero_points: of the whole tensor, as caq_quantize() or caq_scale_blocks() leaves them for a job
+ *         with these arguments.
+ * codes: a byte for each element of the tensor, see caq_pack(); those of the rows are written. Of formats
+ *         of 8 bits they are the packed codes.
+ * scratch: CAQ_FEEDBACK_SCRATCH_SIZE(feedback->columns) bytes aligned to 8, one for each call that runs at
+ *         the same time.
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (no column, or an element that the tensor does not have). A library
+ * that was built without CAQ_WITH_FEEDBACK does not have this function.
+ */
+CAQ_API caq_status caq_round_rows(const caq_job *job, const caq_feedback *feedback,
+                                  const size_t *rows, size_t count, const void *weight,
+                                  const void *scales, const uint8_t *zero_points, uint8_t *codes,
+                                  void *scratch);
 
 /* The most blocks that are searched together, and the most scales that are tried in one pass. */
 #define CAQ_LANES 16

@@ -95,7 +95,7 @@ def find_scales(
         dtype=weight.dtype,
         importance=importance,
     )
-    stored = zero_point + _code_range(format, symmetric, observer).offset
+    stored = zero_point + code_range(format, symmetric=symmetric, observer=observer).offset
     return scale.reshape(shape), stored.astype(format.code_dtype).reshape(shape)
 
 
@@ -126,7 +126,7 @@ def encode(
         weight,
         to_elements(scale, weight.shape),
         to_elements(zero_point, weight.shape),
-        _code_range(format, symmetric, observer),
+        code_range(format, symmetric=symmetric, observer=observer),
     )
     return pack(codes, format)
 
@@ -146,6 +146,7 @@ def dequantize(
     return decoded.reshape(shape)
 
 
-def _code_range(format: Format, symmetric: bool, observer: str) -> CodeRange:
+def code_range(format: Format, *, symmetric: bool, observer: str) -> CodeRange:
+    """Return the codes that a weight may have, which depend on how its scales are found."""
     lowest = OBSERVERS[observer].lowest_code(format)
     return CodeRange.of(format, symmetric=symmetric, lowest_symmetric=lowest)

@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import backends
+from coreai_opt.arrays.feedback import Feedback, check_feedback
 from coreai_opt.arrays.importance import check_observer, parse_importance
-from coreai_opt.arrays.methods import find_method
+from coreai_opt.arrays.matrices import MatrixLayout
+from coreai_opt.arrays.methods import Gptq, Method, nearest
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
@@ -29,6 +31,7 @@ def quantize_array(
     scale_dtype: DType | str | None = None,
     observer: Observer | str = Observer.MINMAX,
     importance: npt.NDArray[Any] | None = None,
+    feedback: Feedback | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
 ) -> QuantizedArray:
@@ -50,7 +53,12 @@ def quantize_array(
             moment of the activation it is multiplied by: a floating-point array of the weight's
             rank, along each axis as long as that or 1, e.g. ``moments[np.newaxis]`` for a weight
             ``[out, in]``; finite and >= 0. Within a block only the ratios count; a block whose
-            importances are all 0 is searched as if they were equal.
+            importances are all 0 is searched as if they were equal. None with ``feedback`` takes
+            the importance that it has.
+        feedback: round columns so that they make up for each other's errors, for a weight that is
+            matrices ``[…, rows, columns]`` or one row: ``Feedback.from_moments(H)``, H the second
+            moments of what is summed over the columns. Each row is multiplied by these inputs. None
+            rounds every element to nearest.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per
@@ -69,7 +77,11 @@ def quantize_array(
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
-    method = find_method(spec)
+    method: Method = nearest
+    if feedback is not None:
+        layout = MatrixLayout.of_last_axes(weight.shape)
+        check_feedback(feedback, layout)
+        method = Gptq(feedback, layout)
     return method.quantize(weight, spec, sizes, chosen, threads, importance=importance)
 
 

@@ -47,9 +47,11 @@ from coreai_opt.program.assets import (
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.records import WeightRecord
 from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
+from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
@@ -110,6 +112,19 @@ def add_parser(commands: Subcommands) -> None:
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--preset",
+        choices=[preset.name for preset in PRESETS],
+        metavar="NAME",
+        help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
+        "options change single ones",
+    )
+    group.add_argument(
+        "--target",
+        choices=[target.value for target in Target],
+        metavar="WHERE",
+        help="%(choices)s: what is reported not to work there is an error, and never planned",
+    )
     for name, description in describe():
         group.add_argument(
             option_of(name),
@@ -232,11 +247,22 @@ def _size(text: str) -> int:
     return int(Fraction(match[1]) * size)
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    """Return what was said: by single options, and of the rest what a preset says."""
+    said = Settings.among(options)
+    if options.preset is None:
+        return said
+    if options.target_size is not None or options.min_sqnr is not None:
+        raise UsageError("--preset has no place beside --target-size and --min-sqnr: leave one out")
+    return find_preset(options.preset).settings.merge(said)
+
+
 def _run(options: argparse.Namespace) -> None:
     quantize(
         options.source,
         options.output,
-        settings=Settings.among(options),
+        settings=_settings(options),
+        target=options.target,
         rules=options.rules,
         importance=options.importance,
         target_size=options.target_size,
@@ -293,6 +319,7 @@ def quantize(
     output: Path | None,
     *,
     settings: Settings,
+    target: str | None,
     rules: Path | None,
     importance: Path | None,
     target_size: int | None,
@@ -317,6 +344,7 @@ def quantize(
             ``dry_run``.
         settings: what was said about how to quantize weights; with ``rules`` or a goal it need not
             have a ``dtype``.
+        target: as in ``quantize_weights``.
         rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; or None.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         target_size, min_sqnr, plan_out: see :class:`Goal`.
@@ -357,6 +385,7 @@ def quantize(
     program, size = asset.program, asset_bytes(source)
     work: dict[str, Any] = {
         "weight_num_threshold": threshold,
+        "target": target,
         "backend": backend,
         "num_threads": num_threads,
     }
@@ -409,8 +438,8 @@ def _check_goal(
     if not goal.option:
         if settings.dtype is None and rules is None:
             raise UsageError(
-                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
-                "a format for each weight"
+                "give --dtype, --preset or --rules, or else --target-size or --min-sqnr, which "
+                "choose a format for each weight"
             )
         if goal.plan_out is not None:
             raise UsageError("--plan-out needs --target-size or --min-sqnr")

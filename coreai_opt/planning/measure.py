@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays.methods import find_method
+from coreai_opt.arrays.methods import nearest
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
@@ -121,7 +121,7 @@ def _candidates(
         if found is None:
             continue
         try:
-            quantized = find_method(settings.spec).quantize(
+            quantized = nearest.quantize(
                 sample.array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
         except ValueError:  # a weight that is not finite

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
-from coreai_opt.arrays.methods import find_method
+from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
@@ -217,7 +217,7 @@ def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
 def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
-        array = find_method(read.spec).quantize(
+        array = nearest.quantize(
             read.array,
             read.spec,
             read.blocks.sizes,

@@ -191,7 +191,7 @@ def test_with_rules_a_dtype_is_not_needed(output, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "give --dtype, --rules or both, or else --target-size or --min-sqnr"),
+        (None, "give --dtype, --preset or --rules, or else --target-size or --min-sqnr"),
         ("rule = 3", "must hold [[rule]] tables only"),
         ('[[rule]]\nname = "*3d*"\ndtype = "int4"', "rule 1 matches no weight; name '*3d*'"),
         ('[[rule]]\nname = "*"\ndtype = "int5"', "rule 1: Unsupported weight dtype 'int5'"),

@@ -242,6 +242,7 @@ def test_the_documented_signature() -> None:
         "importance": None,
         "indivisible": Indivisible.SKIP,
         "overrides": None,
+        "target": None,
         "backend": "auto",
         "num_threads": None,
         "progress": None,
