@@ -10,7 +10,18 @@ from coreai_opt.arrays.importance import check_observer
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import check_settings
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.enums import (
+    CompressionGranularity,
+    DType,
+    DTypeName,
+    GranularityName,
+    Indivisible,
+    IndivisibleName,
+    Observer,
+    ObserverName,
+    QScheme,
+    QSchemeName,
+)
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.targets import Target, check_target
@@ -29,17 +40,17 @@ if TYPE_CHECKING:
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
     coreai_program: AIProgram,
-    dtype: DType | str | None,
-    qscheme: QScheme | str = QScheme.SYMMETRIC,
-    granularity: CompressionGranularity | str = CompressionGranularity.PER_CHANNEL,
+    dtype: DType | DTypeName | None,
+    qscheme: QScheme | QSchemeName = QScheme.SYMMETRIC,
+    granularity: CompressionGranularity | GranularityName = CompressionGranularity.PER_CHANNEL,
     block_size: int = 32,
     weight_num_threshold: int = 1024,
-    scale_dtype: DType | str | None = None,
+    scale_dtype: DType | DTypeName | None = None,
     in_place: bool = False,
     *,
-    observer: Observer | str = Observer.MINMAX,
+    observer: Observer | ObserverName = Observer.MINMAX,
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
-    indivisible: Indivisible | str = Indivisible.SKIP,
+    indivisible: Indivisible | IndivisibleName = Indivisible.SKIP,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
     target: Target | str | None = None,
     backend: str = "auto",
