@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from coreai_opt import _native, quantize_array
+from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import FORMATS
 
-from ..support.programs import random_weight
+from ..support.programs import matmul_program, random_weight
 
 WEIGHT = random_weight((96, 128))
 NOT_FINITE = np.full((96, 128), np.nan, np.float32)
@@ -194,3 +195,12 @@ def test_valgrind_finds_no_byte_that_a_call_loses() -> None:
     # An array that is lost in each round is 2 kB and more.
     assert sum(often.values()) - sum(once.values()) < 1000
     assert not [frame for frame in frames if "_native" in frame or "caq_" in frame]
+
+
+def test_running_a_program_keeps_no_file_open() -> None:
+    program, inputs = matmul_program(WEIGHT), {"x": np.ones((3, 96), np.float32)}
+    run_program(program, inputs)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        run_program(program, inputs)
+    assert len(os.listdir("/dev/fd")) <= before
