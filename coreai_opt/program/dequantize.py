@@ -4,7 +4,7 @@ import logging
 
 from coreai_opt.exceptions import BackendMismatchError
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import read_quantized, replace_decoder
+from coreai_opt.program.forms.blockwise import read_quantized, replace_decoders
 from coreai_opt.program.ir import AIProgram
 from coreai_opt.program.weights import find_quantized
 
@@ -35,4 +35,4 @@ def dequantize_program(program: AIProgram, backend: str, num_threads: int) -> No
             except BackendMismatchError as error:
                 raise BackendMismatchError(f"{weight}: {error}") from error
             else:
-                replace_decoder(weight.op, array)
+                replace_decoders(weight.ops, array)

@@ -17,9 +17,9 @@ from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
-from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
+from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import replace_constant
+from coreai_opt.program.forms.blockwise import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
@@ -105,7 +105,7 @@ def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
             # Before the constant is gone that it tells of.
             record = make_record(job, became) if progress is not None else None
             if isinstance(became, Quantized):
-                replace_constant(job.weight.op, became.array, parts)
+                replace_constants(job.weight.ops, became.array, parts)
             if progress is not None and record is not None:
                 progress(record)
 
@@ -198,10 +198,11 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
             settings.granularity,
             settings.block_size,
             fit=settings.fit,
-            meanings=job.meanings,
         )
     except IndivisibleError as error:
         return Left(Status.SKIPPED, str(error), _advice(error, settings))
+    except MixedAxesError as error:
+        return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
     seconds = time.perf_counter() - started
     return _Read(array, settings.spec, blocks, job.importance, seconds)

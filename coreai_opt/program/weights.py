@@ -7,54 +7,64 @@ from typing import NamedTuple
 import numpy as np
 
 from coreai_opt.program import ir
+from coreai_opt.program.contraction import Contraction
+from coreai_opt.program.following import Ending
 from coreai_opt.program.forms.blockwise import granularity_of, scheme_of
-from coreai_opt.program.ir import AIProgram, Op, Tensor, Use
-from coreai_opt.program.names import Names, Site, describe_consumers, find_sites
+from coreai_opt.program.ir import AIProgram, Op, Tensor
+from coreai_opt.program.names import Names, describe_ways, names_of
+from coreai_opt.program.sites import Site, find_sites
 from coreai_opt.settings.enums import CompressionGranularity, QScheme
-
-MATMULS = frozenset({"coreai.batch_matmul", "coreai.decomposable.broadcasting_batch_matmul"})
-CONVOLUTIONS = frozenset({"coreai.conv2d", "coreai.conv3d"})
-TRANSPOSED_CONVOLUTIONS = frozenset({"coreai.conv_transpose2d", "coreai.conv_transpose3d"})
-GATHER = "coreai.gather_nd"
-
-WEIGHT_OPERANDS: dict[str, frozenset[int]] = {
-    **dict.fromkeys(MATMULS, frozenset({0, 1})),
-    **dict.fromkeys(CONVOLUTIONS | TRANSPOSED_CONVOLUTIONS, frozenset({1})),
-    GATHER: frozenset({0}),
-    ir.TRANSPOSE: frozenset({0}),
-}
-"""The ops that have weights, and which of their operands those are."""
-
-HUGE = 100_000_000
-"""A constant of this many elements is worth quantizing whatever uses it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Weight:
     """A constant that can be quantized.
 
-    The op and its uses are handles into the program, which must outlive them: Core AI does not see
-    to that. What tells a weight to people is asked of the op when it is first needed; all but the
-    name must be needed before the op is replaced.
+    Its ops and their uses are handles into the program, which must outlive them: Core AI does not
+    see to that. What tells a weight to people is asked of its ops when it is first needed; all but
+    the name must be needed before they are replaced.
 
     Attributes:
-        op: the constant.
-        site: which of the program's sites it is at.
-        tensor: its shape and element type.
-        uses: who uses it.
+        site: where it is.
+        number: of the site, among those of the program.
         names: the names of the program's weights.
     """
 
-    op: Op
-    site: int
-    tensor: Tensor
-    uses: tuple[Use, ...]
+    site: Site
+    number: int
     names: Names
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The constants that it is. Functions that are clones of each other each have their own."""
+        return self.site.ops
+
+    @property
+    def op(self) -> Op:
+        """The first of :attr:`ops`."""
+        return self.ops[0]
+
+    @property
+    def tensor(self) -> Tensor:
+        """Its shape and element type."""
+        return self.site.tensor
+
+    @cached_property
+    def contractions(self) -> tuple[Contraction, ...]:
+        """What contracts it; none where :attr:`mixed` says why that gives no channels."""
+        found = [way.contraction for way in self.site.ways]
+        return () if self.mixed else tuple(one for one in found if one is not None)
+
+    @cached_property
+    def mixed(self) -> str:
+        """Why its axes are no channels to an op that contracts it; empty if they are to all."""
+        mixed = [way.reason for way in self.site.ways if way.ending is Ending.MIXED]
+        return mixed[0] if mixed else ""
 
     @cached_property
     def name(self) -> str:
         """A name to tell it by, which no other weight of the program has; see ``names.py``."""
-        return self.names[self.site]
+        return self.names[self.number]
 
     @cached_property
     def location(self) -> str:
@@ -64,7 +74,12 @@ class Weight:
     @cached_property
     def consumers(self) -> str:
         """Who uses it, in words, e.g. ``"coreai.transpose -> coreai.batch_matmul"``."""
-        return describe_consumers(self.op.result)
+        return describe_ways(self.site.ways)
+
+    @property
+    def consumer_ops(self) -> set[str]:
+        """The names of the ops that really consume it, e.g. ``"coreai.batch_matmul"``."""
+        return {way.uses[-1].op.name for way in self.site.ways}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -91,7 +106,7 @@ class QuantizedWeight:
     """A weight that is stored quantized.
 
     Attributes:
-        op: what decodes it, a handle into the program, as in :class:`Weight`.
+        ops: what decodes it, handles into the program, as in :class:`Weight`.
         name: a name to tell it by: the one it had before it was quantized.
         location: where it comes from, by Core AI's debug information.
         shape: its shape.
@@ -104,7 +119,7 @@ class QuantizedWeight:
         consumers: what uses it, e.g. ``"coreai.conv2d x9"``.
     """
 
-    op: Op
+    ops: tuple[Op, ...]
     name: str
     location: str
     shape: tuple[int, ...]
@@ -117,6 +132,11 @@ class QuantizedWeight:
     consumers: str
 
     @property
+    def op(self) -> Op:
+        """The first of :attr:`ops`."""
+        return self.ops[0]
+
+    @property
     def granularity(self) -> CompressionGranularity:
         """Which elements share a scale."""
         return granularity_of(self.shape, self.block_sizes)
@@ -126,26 +146,27 @@ class QuantizedWeight:
 
 
 def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
-    """Return the constants of ``program`` that are weights to quantize, in its order.
+    """Return the constants of ``program`` that are weights to quantize, in the order of their use.
 
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
-    than ``weight_num_threshold`` elements and that every user uses as its weight, or that are huge.
+    than ``weight_num_threshold`` elements, that are contracted, and that nothing else uses but to
+    compute other constants that are contracted. One that is stored as one repeated element is none.
     """
-    names, found = Names(program), []
-    for number, site in enumerate(find_sites(program)):
-        is_constant = site.op.name == ir.CONSTANT
-        if is_constant and site.tensor.size > weight_num_threshold and _is_weight(site):
-            found.append(Weight(site.op, number, site.tensor, site.uses, names))
-    return found
+    names = Names(program)
+    return [
+        Weight(site, number, names)
+        for number, site in enumerate(find_sites(program))
+        if site.is_constant and site.tensor.size > weight_num_threshold and _is_weight(site)
+    ]
 
 
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
-    """Return the weights of ``program`` that are quantized already, in its order."""
-    names = Names(program)
+    """Return the weights of ``program`` that are quantized already, in the order of their use."""
+    sites = find_sites(program)
     described = (
-        _describe_quantized(names[number], site.op)
-        for number, site in enumerate(find_sites(program))
-        if site.op.name == ir.BLOCKWISE_SHIFT_SCALE
+        _describe_quantized(name, site)
+        for name, site in zip(names_of(sites), sites, strict=True)
+        if site.ops[0].name == ir.BLOCKWISE_SHIFT_SCALE
     )
     return [quantized for quantized in described if quantized is not None]
 
@@ -166,18 +187,20 @@ def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
 
 
 def _is_weight(site: Site) -> bool:
-    as_weight = (use.operand in WEIGHT_OPERANDS.get(use.op.name, ()) for use in site.uses)
-    return bool(site.uses) and (site.tensor.size >= HUGE or all(as_weight))
+    endings = {way.ending for way in site.ways}
+    is_contracted = not endings.isdisjoint({Ending.CONTRACTED, Ending.MIXED})
+    return is_contracted and Ending.OTHER not in endings and not ir.is_splat(site.ops[0])
 
 
-def _describe_quantized(name: str, op: Op) -> QuantizedWeight | None:
+def _describe_quantized(name: str, site: Site) -> QuantizedWeight | None:
+    op = site.ops[0]
     data, scale = (ir.static_tensor(op.operands[operand]) for operand in range(2))
     assert data is not None
     if scale is None or len(data.shape) != len(scale.shape):
         return None  # Core AI accepts that, and its runtime ends the process
     constants = filter(None, (ir.operand_constant(op, operand) for operand in range(4)))
     return QuantizedWeight(
-        op=op,
+        ops=site.ops,
         name=name,
         location=ir.location_text(op),
         shape=data.shape,
@@ -187,7 +210,7 @@ def _describe_quantized(name: str, op: Op) -> QuantizedWeight | None:
         scale_dtype=scale.format,
         num_scales=scale.size,
         nbytes=sum(map(ir.stored_bytes, constants)),
-        consumers=describe_consumers(op.result),
+        consumers=describe_ways(site.ways),
     )
 
 

@@ -145,7 +145,7 @@ class InjectedError(Exception):
     """A failure that nothing expects."""
 
 
-@pytest.mark.parametrize("name", ["read_quantized", "replace_decoder"])
+@pytest.mark.parametrize("name", ["read_quantized", "replace_decoders"])
 def test_a_failure_in_the_middle_leaves_a_valid_program(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

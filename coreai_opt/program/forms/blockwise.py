@@ -4,6 +4,8 @@ One scale and one zero point for each block. Everything that depends on how such
 is here: reading it, writing it, and what it takes in a saved program.
 """
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.program import ir
-from coreai_opt.program.ir import Builder, Op, Parts, Tensor
+from coreai_opt.program.ir import Builder, Op, Parts, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format, pack, unpack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
 
@@ -100,34 +102,43 @@ def _read_codes(constant: Op) -> npt.NDArray[Any]:
     return unpack(packed, FORMATS[tensor.format], tensor.shape)
 
 
-def replace_constant(constant: Op, quantized: QuantizedArray, parts: Parts) -> None:
-    """Replace ``constant`` by ``coreai.blockwise_shift_scale`` of constants, at its location.
+def replace_constants(
+    constants: Sequence[Op], quantized: QuantizedArray, parts: Parts | None = None
+) -> None:
+    """Replace constants of one value by ``coreai.blockwise_shift_scale`` of constants.
 
-    Everything is built and verified before the program is changed, so if this raises the program
-    is as it was.
+    Everything is built and verified before the program is changed, so if building raises the
+    program is as it was. It is valid after every constant that is replaced.
 
     Args:
-        constant: the op to replace; it is erased.
-        quantized: its quantized value, of which the program keeps the arrays.
+        constants: the ops to replace; they are erased.
+        quantized: their quantized value, of which the program keeps the arrays, once.
         parts: what other weights of the program were made of; it grows.
     """
-    with Builder(constant, parts) as build:
-        decoded = _build_decoder(build, quantized)
-    ir.replace(constant, decoded)
+    _replace(constants, lambda build: _build_decoder(build, quantized), parts)
 
 
-def replace_decoder(decoder: Op, array: npt.NDArray[Any]) -> None:
-    """Replace ``coreai.blockwise_shift_scale`` by a constant, at its location.
+def replace_decoders(decoders: Sequence[Op], array: npt.NDArray[Any]) -> None:
+    """Replace ``coreai.blockwise_shift_scale`` ops that decode one value by constants.
 
-    If this raises, the program is as it was, or the new constant is in place.
+    If building raises, the program is as it was.
 
     Args:
-        decoder: the op to replace; it is erased, and so are the constants that only it uses.
-        array: what it decodes, of its shape and dtype; the program keeps it.
+        decoders: the ops to replace; they are erased, and so are the constants that only they use.
+        array: what they decode, of its shape and dtype; the program keeps it, once.
     """
-    with Builder(decoder) as build:
-        value = build.constant(array, array.shape, ir.element_type(array.dtype))
-    ir.replace(decoder, value)
+    element = ir.element_type(array.dtype)
+    _replace(decoders, lambda build: build.constant(array, array.shape, element), None)
+
+
+def _replace(ops: Sequence[Op], make: Callable[[Builder], Value], parts: Parts | None) -> None:
+    """Replace each of ``ops`` by what ``make`` makes, at its place and with its location."""
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(Builder(op, parts)) for op in ops]
+        value = make(first)
+        values = [value, *(build.copy(value.owner) for build in others)]
+    for op, value in zip(ops, values, strict=True):
+        ir.replace(op, value)
 
 
 def _build_decoder(build: Builder, quantized: QuantizedArray) -> Any:

@@ -11,32 +11,40 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     tensors     element types, and types of tensors
     ops         ops, who uses them, and what they use
     signatures  what can be run: inputs, states and outputs of graphs
+    graphs      the graphs of a program, and who invokes them
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
+    probes      values as outputs, and float32 instead of half floats
     saving      programs on disk
 """
 
 from coreai_opt.program.ir.builder import Builder, Parts, replace
 from coreai_opt.program.ir.constants import (
     Buffer,
+    constant_value,
+    is_splat,
     read_constant,
     read_integers,
     read_packed,
     stored_bytes,
 )
 from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, check_program
+from coreai_opt.program.ir.graphs import INVOKE, OUTPUT, Graph, Graphs, argument_of_graph
 from coreai_opt.program.ir.ops import (
     BLOCKWISE_SHIFT_SCALE,
     CONSTANT,
+    LUT_TO_DENSE,
     TRANSPOSE,
     Use,
     graph_name,
+    nested,
     operand_constant,
     operations,
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
 from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
     Port,
@@ -51,7 +59,9 @@ from coreai_opt.program.ir.tensors import (
     Tensor,
     Type,
     Value,
+    element_of,
     element_type,
+    lengths,
     static_tensor,
     tensor_of,
 )
@@ -59,30 +69,44 @@ from coreai_opt.program.ir.tensors import (
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
     "CONSTANT",
+    "INVOKE",
+    "LUT_TO_DENSE",
+    "OUTPUT",
     "TRANSPOSE",
     "AIModelAsset",
     "AIProgram",
     "Buffer",
     "Builder",
+    "Graph",
+    "Graphs",
     "NDArray",
     "Op",
     "Origin",
     "Parts",
     "Port",
+    "Probe",
     "Signature",
     "Tensor",
     "Type",
     "Use",
     "Value",
+    "argument_of_graph",
     "check_program",
+    "constant_value",
+    "element_of",
     "element_type",
+    "expose",
     "function_inputs",
     "functions",
     "graph_name",
+    "is_splat",
+    "lengths",
     "location_text",
+    "nested",
     "operand_constant",
     "operations",
     "origin",
+    "probe_operand",
     "port",
     "read_constant",
     "read_integers",
@@ -94,4 +118,5 @@ __all__ = [
     "stored_bytes",
     "tensor_of",
     "uses",
+    "widen_to_float32",
 ]

@@ -82,8 +82,16 @@ _NO_CODE = 0xAA
 
 def stored_bytes(op: Op) -> int:
     """Return the bytes a constant's value takes in a saved program; a splat takes next to none."""
-    value = op.attributes["value"]
-    if isinstance(value, mlir.DenseElementsAttr) and value.is_splat:
-        return 0
     tensor = static_tensor(op.result)
-    return tensor.nbytes if tensor is not None else 0
+    return 0 if tensor is None or is_splat(op) else tensor.nbytes
+
+
+def is_splat(op: Op) -> bool:
+    """Return whether a constant is stored as one element, which all of its elements are."""
+    value = constant_value(op)
+    return isinstance(value, mlir.DenseElementsAttr) and bool(value.is_splat)
+
+
+def constant_value(op: Op) -> Any:
+    """Return a constant's value as Core AI has it: constants of one value have equal ones."""
+    return op.attributes["value"]
