@@ -126,9 +126,7 @@ def calibrate(
     calibration.save(output)
     console = stdout()
     console.print(f"samples  {calibration.samples}")
-    console.print(
-        f"weights  {len(calibration.moments)} calibrated, {len(calibration.left)} not"
-    )
+    console.print(f"weights  {len(calibration.moments)} calibrated, {len(calibration.left)} not")
     for name, reason in calibration.left.items():
         console.print(f"         {name}: {reason}")
     console.print(f"file     {output.stat().st_size:,} bytes")

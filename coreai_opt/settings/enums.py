@@ -1,14 +1,14 @@
 """The string enums of the public API.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
-programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own. A
-plain string equal to a member's value ("int4", "per_block", "symmetric") is accepted wherever the
-member is.
+programs written for it run unchanged; ``Observer``, ``Rounding`` and ``Indivisible`` are this
+package's own. A plain string equal to a member's value ("int4", "per_block", "symmetric") is
+accepted wherever the member is.
 """
 
 from enum import StrEnum
 
-__all__ = ["CompressionGranularity", "DType", "Indivisible", "Observer", "QScheme"]
+__all__ = ["CompressionGranularity", "DType", "Indivisible", "Observer", "QScheme", "Rounding"]
 
 
 class DType(StrEnum):
@@ -50,6 +50,15 @@ class Observer(StrEnum):
     """From the smallest and the largest weight of a block."""
     MSE = "mse"
     """By a search, from there on, for the scale with the least squared error."""
+
+
+class Rounding(StrEnum):
+    """How a code is chosen once there is a scale."""
+
+    NEAREST = "nearest"
+    """The code nearest to the weight."""
+    GPTQ = "gptq"
+    """With feedback from a calibration: input channels make up for each other's errors."""
 
 
 class CompressionGranularity(StrEnum):
