@@ -16,13 +16,14 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
-from .quantize import check_finite, dequantize, encode, find_scales, quantize
+from .quantize import NotFiniteError, check_finite, dequantize, encode, find_scales, quantize
 
 __all__ = [
     "E8M0",
     "FORMATS",
     "WEIGHT_DTYPES",
     "Format",
+    "NotFiniteError",
     "Part",
     "check_finite",
     "dequantize",

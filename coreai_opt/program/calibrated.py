@@ -60,7 +60,7 @@ class Feedbacks:
         """Return the feedback of moments.
 
         Raises:
-            ValueError: they have none.
+            ArgumentError: they have none.
         """
         last = self._last
         if last is None or last[0] is not moments:

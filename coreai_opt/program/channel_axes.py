@@ -129,7 +129,7 @@ def _runs(inputs: list[tuple[int, Factor]], channels: int) -> list[int] | None:
 
     The channels are counted by all factors together, the last one counting the fastest.
     """
-    lengths = []
+    lengths: list[int] = []
     for _, factor in reversed(inputs):
         length = math.gcd(channels, _size(factor))
         if length not in (channels, factor.size):

@@ -16,15 +16,16 @@ from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
-from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
+from coreai_opt.exceptions import Argument, ArgumentError, BackendMismatchError, Message, Value
 from coreai_opt.program.calibrated import Feedbacks, Rounded, Seen, quantize_seen
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import replace_constants
+from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.reference import NotFiniteError
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.enums import DType, Indivisible, Rounding
@@ -228,7 +229,7 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
         array, rounding, output_error, reason = _round(read, work, num_threads)
-    except ValueError as why:
+    except NotFiniteError as why:
         return Left(Status.SKIPPED, str(why))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
@@ -237,8 +238,15 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
 
 def _round(read: _Read, work: Work, num_threads: int) -> Rounded:
     arguments = read.array, read.spec, read.blocks.sizes, work.backend, num_threads
-    if read.seen is None:
-        array = nearest.quantize(*arguments, importance=read.importance)
-        return Rounded(array, Rounding.NEAREST, None, "")
-    feedback = work.feedbacks.of(read.seen.moments)
-    return quantize_seen(*arguments, importance=read.importance, seen=read.seen, feedback=feedback)
+    reason = ""
+    if read.seen is not None:
+        try:
+            feedback = work.feedbacks.of(read.seen.moments)
+        except ArgumentError as error:
+            reason = f"rounded to nearest: {error}"
+        else:
+            return quantize_seen(
+                *arguments, importance=read.importance, seen=read.seen, feedback=feedback
+            )
+    array = nearest.quantize(*arguments, importance=read.importance)
+    return Rounded(array, Rounding.NEAREST, None, reason)

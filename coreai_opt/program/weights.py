@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from coreai_opt.program import ir
 from coreai_opt.program.contraction import Contraction
 from coreai_opt.program.following import Ending
-from coreai_opt.program.forms.blockwise import granularity_of, scheme_of
+from coreai_opt.program.forms import form_of_op
+from coreai_opt.program.forms.form import Form, Stored
 from coreai_opt.program.ir import AIProgram, Op, Tensor
 from coreai_opt.program.names import Names, describe_ways, names_of
 from coreai_opt.program.sites import Site, find_sites
-from coreai_opt.settings.enums import CompressionGranularity, QScheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,45 +101,28 @@ class Weight:
         return f"{self.name} ({self.dtype}, at {self.location})"
 
 
-@dataclass(frozen=True, eq=False)
-class QuantizedWeight:
-    """A weight that is stored quantized.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizedWeight(Stored):
+    """A weight that is stored compressed.
 
     Attributes:
         ops: what decodes it, handles into the program, as in :class:`Weight`.
-        name: a name to tell it by: the one it had before it was quantized.
+        form: how it is stored.
+        name: a name to tell it by: the one it had before it was compressed.
         location: where it comes from, by Core AI's debug information.
-        shape: its shape.
-        format: format of the codes, e.g. ``"int4"``.
-        qscheme: symmetric or asymmetric; None where its zero points cannot be read.
-        block_sizes: how long a block is along each axis.
-        scale_dtype: dtype of the scales, e.g. ``"float16"``.
-        num_scales: how many scales it has.
-        nbytes: bytes of its codes, scales and offsets.
         consumers: what uses it, e.g. ``"coreai.conv2d x9"``.
     """
 
     ops: tuple[Op, ...]
+    form: Form[Any]
     name: str
     location: str
-    shape: tuple[int, ...]
-    format: str
-    qscheme: QScheme | None
-    block_sizes: tuple[int, ...]
-    scale_dtype: str
-    num_scales: int
-    nbytes: int
     consumers: str
 
     @property
     def op(self) -> Op:
         """The first of :attr:`ops`."""
         return self.ops[0]
-
-    @property
-    def granularity(self) -> CompressionGranularity:
-        """Which elements share a scale."""
-        return granularity_of(self.shape, self.block_sizes)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.format}, at {self.location})"
@@ -163,11 +146,7 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
     """Return the weights of ``program`` that are quantized already, in the order of their use."""
     sites = find_sites(program)
-    described = (
-        _describe_quantized(name, site)
-        for name, site in zip(names_of(sites), sites, strict=True)
-        if site.ops[0].name == ir.BLOCKWISE_SHIFT_SCALE
-    )
+    described = (_describe(name, site) for name, site in zip(names_of(sites), sites, strict=True))
     return [quantized for quantized in described if quantized is not None]
 
 
@@ -192,30 +171,17 @@ def _is_weight(site: Site) -> bool:
     return is_contracted and Ending.OTHER not in endings and not ir.is_splat(site.ops[0])
 
 
-def _describe_quantized(name: str, site: Site) -> QuantizedWeight | None:
-    op = site.ops[0]
-    data, scale = (ir.static_tensor(op.operands[operand]) for operand in range(2))
-    assert data is not None
-    if scale is None or len(data.shape) != len(scale.shape):
-        return None  # Core AI accepts that, and its runtime ends the process
-    constants = filter(None, (ir.operand_constant(op, operand) for operand in range(4)))
+def _describe(name: str, site: Site) -> QuantizedWeight | None:
+    """Describe what is stored compressed at a site, if anything is."""
+    form = form_of_op(site.ops[0])
+    stored = None if form is None else form.describe(site.ops[0])
+    if form is None or stored is None:
+        return None
     return QuantizedWeight(
+        **vars(stored),
         ops=site.ops,
+        form=form,
         name=name,
-        location=ir.location_text(op),
-        shape=data.shape,
-        format=data.format,
-        qscheme=_scheme(op),
-        block_sizes=tuple(n // blocks for n, blocks in zip(data.shape, scale.shape, strict=True)),
-        scale_dtype=scale.format,
-        num_scales=scale.size,
-        nbytes=sum(map(ir.stored_bytes, constants)),
+        location=ir.location_text(site.ops[0]),
         consumers=describe_ways(site.ways),
     )
-
-
-def _scheme(decoder: Op) -> QScheme | None:
-    try:
-        return scheme_of(decoder)
-    except ValueError:
-        return None

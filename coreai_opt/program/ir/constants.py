@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import memory
+from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program.ir.core_ai import copy_constant_value_to_array, mlir
 from coreai_opt.program.ir.tensors import Op, Tensor, bits_of, static_tensor
 
@@ -60,7 +61,7 @@ def read_packed(op: Op) -> npt.NDArray[np.uint8]:
         op: a constant of codes, of 8, 4 or 2 bits.
 
     Raises:
-        ValueError: codes of less than a byte are stored one per byte.
+        UnreadableError: codes of less than a byte are stored one per byte.
     """
     tensor = static_tensor(op.result)
     assert tensor is not None
@@ -69,7 +70,7 @@ def read_packed(op: Op) -> npt.NDArray[np.uint8]:
     raw[tensor.nbytes :] = _NO_CODE
     copy_constant_value_to_array(constant_op=op, destination=raw)
     if np.any(raw[tensor.nbytes :] != _NO_CODE):
-        raise ValueError(
+        raise UnreadableError(
             f"its {tensor.format} codes are stored one per byte; Core AI's runtime takes them for "
             f"{8 // bits_of(tensor.element)} per byte and reads noise"
         )
