@@ -16,10 +16,16 @@ from coreai_opt.settings.checked import check_settings
 from coreai_opt.settings.enums import (
     CompressionGranularity,
     DType,
+    DTypeName,
+    GranularityName,
     Indivisible,
+    IndivisibleName,
     Observer,
+    ObserverName,
     QScheme,
+    QSchemeName,
     Rounding,
+    RoundingName,
 )
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
@@ -42,19 +48,19 @@ if TYPE_CHECKING:
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
     coreai_program: AIProgram,
-    dtype: DType | str | None,
-    qscheme: QScheme | str = QScheme.SYMMETRIC,
-    granularity: CompressionGranularity | str = CompressionGranularity.PER_CHANNEL,
+    dtype: DType | DTypeName | None,
+    qscheme: QScheme | QSchemeName = QScheme.SYMMETRIC,
+    granularity: CompressionGranularity | GranularityName = CompressionGranularity.PER_CHANNEL,
     block_size: int = 32,
     weight_num_threshold: int = 1024,
-    scale_dtype: DType | str | None = None,
+    scale_dtype: DType | DTypeName | None = None,
     in_place: bool = False,
     *,
-    observer: Observer | str | None = None,
-    rounding: Rounding | str | None = None,
+    observer: Observer | ObserverName | None = None,
+    rounding: Rounding | RoundingName | None = None,
     calibration: Calibration | None = None,
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
-    indivisible: Indivisible | str = Indivisible.SKIP,
+    indivisible: Indivisible | IndivisibleName = Indivisible.SKIP,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
     target: Target | str | None = None,
     backend: str = "auto",
