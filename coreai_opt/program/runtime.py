@@ -165,9 +165,9 @@ async def _run(
         for sample in samples:
             if stop.is_set():
                 return
+            # Core AI copies arrays, so a state that the function changes is still the same here.
             inputs = {name: NDArray(array) for name, array in sample.items()}
-            # Copied, because the function changes them.
-            kept = {name: NDArray(array.copy()) for name, array in states.items()}
+            kept = {name: NDArray(array) for name, array in states.items()}
             with _told_by_core_ai():
                 outputs = await function(inputs, kept)
             # Copied before the next run, which may use their memory.
