@@ -17,6 +17,7 @@ from coreai_opt.coreai_utils.common import (
 )
 from coreai_opt.coreai_utils.format_planning import plan_quantization
 from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weights
+from coreai_opt.coreai_utils.passes.weight_palettization import palettize_weights
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
 from coreai_opt.coreai_utils.program_comparison import compare_programs
 from coreai_opt.settings.targets import Target
@@ -30,6 +31,7 @@ __all__ = [
     "Target",
     "compare_programs",
     "dequantize_weights",
+    "palettize_weights",
     "plan_quantization",
     "quantize_weights",
 ]

@@ -40,6 +40,7 @@ from coreai_opt.program.ir.ops import (
     nested,
     operand_constant,
     operations,
+    table_of,
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
@@ -57,6 +58,7 @@ from coreai_opt.program.ir.tensors import (
     Tensor,
     Type,
     Value,
+    bits_of,
     element_of,
     element_type,
     lengths,
@@ -88,6 +90,7 @@ __all__ = [
     "Use",
     "Value",
     "argument_of_graph",
+    "bits_of",
     "check_program",
     "constant_value",
     "element_of",
@@ -111,6 +114,7 @@ __all__ = [
     "save",
     "static_tensor",
     "stored_bytes",
+    "table_of",
     "tensor_of",
     "uses",
 ]

@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.program.ir.core_ai import mlir
-from coreai_opt.program.ir.ops import BLOCKWISE_SHIFT_SCALE, CONSTANT, operand_constant, uses
+from coreai_opt.program.ir.ops import (
+    BLOCKWISE_SHIFT_SCALE,
+    CONSTANT,
+    LUT_TO_DENSE,
+    operand_constant,
+    table_of,
+    uses,
+)
 from coreai_opt.program.ir.tensors import Op, Tensor, Type, Value
 
 # Core AI's own constants have this alignment; numpy's memory has it on every platform with a wheel.
@@ -94,6 +101,14 @@ class Builder:
         kind = self._type(result)
         return self._op(BLOCKWISE_SHIFT_SCALE, kind, (data, scale, offset1, offset2), {})
 
+    def lut_to_dense(self, result: Tensor, *, indices: Value, lut: Value, axis: Value) -> Value:
+        """Make ``lut[block, indices]``, one look-up table per block of ``indices``.
+
+        Args:
+            result: shape of ``indices``, element type of ``lut``; Core AI verifies that.
+        """
+        return self._op(LUT_TO_DENSE, self._type(result), (indices, lut, axis), {})
+
     def copy(self, made: Op) -> Value:
         """Make what ``made`` is: an op of constants, which share their values with the copies."""
         operands = [self.copy(operand.owner) for operand in made.operands]
@@ -139,14 +154,22 @@ class Builder:
 
 
 def replace(op: Op, value: Value) -> None:
-    """Let every user of ``op`` use ``value`` instead; erase ``op``, and constants only it used."""
+    """Let every user of ``op`` use ``value`` instead; erase ``op``, and what only it used.
+
+    That is constants, and a look-up table that it scaled.
+    """
+    table = table_of(op)
+    ops = [op] if table is None or table == op else [op, table]
     constants: list[Op] = []
-    for operand in range(len(op.operands)):
-        constant = operand_constant(op, operand)
-        if constant is not None and constant not in constants:
-            constants.append(constant)
+    for made in ops:
+        for operand in range(len(made.operands)):
+            constant = operand_constant(made, operand)
+            if constant is not None and constant not in constants:
+                constants.append(constant)
     op.result.replace_all_uses_with(value)
     op.erase()
+    if len(ops) > 1 and not uses(ops[1].result):
+        ops[1].erase()
     for constant in constants:
         if not uses(constant.result):
             constant.erase()

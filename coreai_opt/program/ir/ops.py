@@ -49,6 +49,16 @@ def operand_constant(op: Op, operand: int) -> Op | None:
     return owner if getattr(owner, "name", None) == CONSTANT else None
 
 
+def table_of(op: Op) -> Op | None:
+    """Return the ``coreai.lut_to_dense`` that an op is or scales the result of, None if neither."""
+    if op.name == LUT_TO_DENSE:
+        return op
+    if op.name != BLOCKWISE_SHIFT_SCALE:
+        return None
+    owner = op.operands[0].owner
+    return owner if getattr(owner, "name", None) == LUT_TO_DENSE else None
+
+
 def graphs(program: AIProgram) -> dict[str, Op]:
     """Return the graphs of a program by name, in its order."""
     return {
