@@ -19,8 +19,8 @@ import coreai_opt
 from coreai_opt import reference
 from coreai_opt.reference import FORMATS
 
+from ..support.c_jobs import PORTABLE, Job, targets, weights
 from ..support.targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS, declared_functions, statuses
-from .test_c_library import PORTABLE, Job, targets, weights
 
 EXAMPLES = ROOT / "examples" / "embedded"
 HARD_FLOAT = ["-mthumb", "-mfloat-abi=hard"]
