@@ -32,14 +32,18 @@ from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, chec
 from coreai_opt.program.ir.graphs import INVOKE, OUTPUT, Graph, Graphs, argument_of_graph
 from coreai_opt.program.ir.ops import (
     BLOCKWISE_SHIFT_SCALE,
+    BUILD_SPARSE,
     CONSTANT,
     LUT_TO_DENSE,
+    SPARSE_TO_DENSE,
     TRANSPOSE,
     Use,
     graph_name,
+    made_from,
     nested,
     operand_constant,
     operations,
+    sparse_of,
     table_of,
     uses,
 )
@@ -68,10 +72,12 @@ from coreai_opt.program.ir.tensors import (
 
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
+    "BUILD_SPARSE",
     "CONSTANT",
     "INVOKE",
     "LUT_TO_DENSE",
     "OUTPUT",
+    "SPARSE_TO_DENSE",
     "TRANSPOSE",
     "AIModelAsset",
     "AIProgram",
@@ -101,6 +107,7 @@ __all__ = [
     "is_splat",
     "lengths",
     "location_text",
+    "made_from",
     "nested",
     "operand_constant",
     "operations",
@@ -112,6 +119,7 @@ __all__ = [
     "read_packed",
     "replace",
     "save",
+    "sparse_of",
     "static_tensor",
     "stored_bytes",
     "table_of",
