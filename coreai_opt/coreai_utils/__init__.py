@@ -20,6 +20,7 @@ from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weig
 from coreai_opt.coreai_utils.passes.weight_palettization import palettize_weights
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
 from coreai_opt.coreai_utils.passes.weight_sparsification import sparsify_weights
+from coreai_opt.coreai_utils.program_calibration import calibrate
 from coreai_opt.coreai_utils.program_comparison import compare_programs
 from coreai_opt.settings.targets import Target
 
@@ -30,6 +31,7 @@ __all__ = [
     "Observer",
     "QScheme",
     "Target",
+    "calibrate",
     "compare_programs",
     "dequantize_weights",
     "palettize_weights",
