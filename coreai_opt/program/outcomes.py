@@ -71,6 +71,7 @@ def _record(job: Job, status: Status, reason: str) -> WeightRecord:
         name=weight.name,
         location=weight.location,
         consumers=weight.consumers,
+        functions=weight.functions,
         shape=weight.shape,
         status=status,
         reason=reason,

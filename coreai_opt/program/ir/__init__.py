@@ -42,7 +42,7 @@ from coreai_opt.program.ir.ops import (
     operations,
     uses,
 )
-from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.origins import Origin, identifier, location_text, origin
 from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
     Port,
@@ -95,6 +95,7 @@ __all__ = [
     "function_inputs",
     "functions",
     "graph_name",
+    "identifier",
     "is_splat",
     "lengths",
     "location_text",
