@@ -121,9 +121,9 @@ async def _run(
             function = model.load_function(name)
         results = []
         for sample in samples:
+            # Core AI copies arrays, so a state that the function changes is still the same here.
             inputs = {name: NDArray(array) for name, array in sample.items()}
-            # Copied, because the function changes them.
-            kept = {name: NDArray(array.copy()) for name, array in states.items()}
+            kept = {name: NDArray(array) for name, array in states.items()}
             outputs = await function(inputs, kept)
             # Copied before the next run, which may use their memory.
             results.append({name: ir.read_output(y) for name, y in sorted(outputs.items())})
