@@ -423,8 +423,7 @@ def quantize(
     if goal.option:
         overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
     before = count_weights(program, threshold)
-    records = QuantizationReport(source.name)
-    left = _Left()
+    records, left = QuantizationReport(source.name), _Left()
     with _progress(
         before.weights, left if fail_on_skip else None, records if dry_run or report else None
     ) as progress:
@@ -459,15 +458,12 @@ def quantize(
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized")
     with told_of(destination):
-        _print_summary(before, after, records if dry_run else None)
-        _print_others(take_census(program, threshold))
+        census = take_census(program, threshold)
+        _print_summary(before, after, census, records if dry_run else None)
         if destination is not None:
             stdout().print(f"file     {change(size, size_after)}")
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
-    if fail_on_skip and left.skipped:
-        raise QualityError(
-            f"{left.skipped} weights could not be quantized as they should be (--fail-on-skip)"
-        )
+    left.check()
 
 
 def _bytes_of(size: int | Share | None, source: Path) -> int | None:
@@ -582,6 +578,13 @@ class _Left:
     def __init__(self) -> None:
         self.skipped = 0
 
+    def check(self) -> None:
+        """Raise QualityError if there is one."""
+        if self.skipped:
+            raise QualityError(
+                f"{self.skipped} weights could not be quantized as they should be (--fail-on-skip)"
+            )
+
     def __call__(self, record: WeightRecord) -> None:
         self.skipped += record.status is Status.SKIPPED
 
@@ -595,7 +598,9 @@ def _check_size(path: Path, target: int | None) -> None:
         )
 
 
-def _print_summary(before: "Counts", after: "Counts", records: QuantizationReport | None) -> None:
+def _print_summary(
+    before: "Counts", after: "Counts", census: "Census", records: QuantizationReport | None
+) -> None:
     console = stdout()
     if records is not None:
         console.print(records.to_table())
@@ -603,11 +608,6 @@ def _print_summary(before: "Counts", after: "Counts", records: QuantizationRepor
         f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
     )
     console.print(f"         {change(before.nbytes, after.nbytes)}")
-
-
-def _print_others(census: "Census") -> None:
-    """Print what of the program was not considered, and what all of it takes."""
-    console = stdout()
     if census.others:
         largest = census.others[0]
         console.print(
