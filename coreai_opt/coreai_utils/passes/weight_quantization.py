@@ -24,7 +24,7 @@ from coreai_opt.settings.enums import (
 )
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
-from coreai_opt.settings.targets import Target, check_target
+from coreai_opt.settings.targets import Target, TargetName, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
     indivisible: Indivisible | IndivisibleName = Indivisible.SKIP,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
-    target: Target | str | None = None,
+    target: Target | TargetName | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
     progress: Callable[[WeightRecord], None] | None = None,
