@@ -1,4 +1,4 @@
-"""What each weight of a program is to become: the settings of the call, or those of a rule."""
+"""Jobs: each weight of a program with its settings, which are those of the call or of a rule."""
 
 import difflib
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ def _check_all_match(rules: Sequence[ParsedRule], jobs: Sequence[Job]) -> None:
 
 
 def _near(rule: Rule, jobs: Sequence[Job]) -> str:
-    """What is near to what a rule looks for."""
+    """Names, consumers and shapes near those that a rule looks for, in words."""
     parts = []
     if rule.name is not None:
         names = [job.weight.name for job in jobs]

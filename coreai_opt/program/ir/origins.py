@@ -26,7 +26,7 @@ _SOURCE = re.compile(rf"loc\(({_QUOTED}):(\d+):\d+")
 _OP_ID = re.compile(r'"op_id": \{type = "coreai", value = (\d+)')
 _CALL_STACK = re.compile(rf'"call_stack": \[((?:{_QUOTED}(?:, )?)*)\]')
 _NO_FILE = "-"
-"""What converters write for the file where they record none."""
+"""Converters write this for the file where they record none."""
 
 
 def origin(op: Op) -> Origin:
