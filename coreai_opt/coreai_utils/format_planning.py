@@ -49,8 +49,8 @@ scales to fine ones."""
 _PROBES = (DType.INT4, DType.INT2)
 """Formats that a weight is quantized to, per channel, to see what its error does to the outputs.
 
-They are coarse, so that the effect is well above rounding, and possible for every weight. The second
-is for weights that are exact in the first.
+They are coarse, so that the effect is well above rounding, and possible for every weight. The
+second is for weights that are exact in the first.
 """
 
 
