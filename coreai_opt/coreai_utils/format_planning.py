@@ -69,8 +69,11 @@ def plan_quantization(
 ) -> QuantizationPlan:
     """Choose a format for each weight: the best within a size, or the smallest that is so good.
 
-    Every weight is quantized to every candidate; sizes and errors are measured, not estimated. A
-    plan's noise / signal is the mean of that of its weights, in which each counts by the square
+    Every weight is quantized to every candidate, and its error is measured; with ``target_bytes``,
+    of a weight of more than two million elements on about a million, drawn from all parts of it.
+    Sizes are exact.
+
+    A plan's noise / signal is the mean of that of its weights, in which each counts by the square
     root of its number of elements. With ``inputs`` it is what the weights' errors do to the
     outputs: each weight in turn is quantized to INT4, the program is run, and the noise of the
     outputs by that of the weight tells how much its noise counts; the effects are added. Identical
