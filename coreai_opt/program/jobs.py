@@ -11,7 +11,6 @@ from coreai_opt.exceptions import InputError
 from coreai_opt.program.importance_by_name import match_importance
 from coreai_opt.program.weights import Weight
 from coreai_opt.settings.checked import CheckedSettings
-from coreai_opt.settings.enums import Observer
 from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
 
 
@@ -61,7 +60,7 @@ def make_jobs(
         found = match_importance(importance, weights)
         jobs = [
             job._replace(importance=found.get(job.weight.name))
-            if job.settings is not None and job.settings.spec.observer is Observer.MSE
+            if job.settings is not None and job.settings.spec.observer.uses_importance
             else job
             for job in jobs
         ]

@@ -51,6 +51,11 @@ class Observer(StrEnum):
     MSE = "mse"
     """A search, which starts with the scale of MINMAX, finds the least squared error."""
 
+    @property
+    def uses_importance(self) -> bool:
+        """Whether it looks at how much each element's error counts."""
+        return self is Observer.MSE
+
 
 class CompressionGranularity(StrEnum):
     """Which elements of a weight share one scale."""
