@@ -17,19 +17,31 @@ from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.reference import WEIGHT_DTYPES
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.settings.arguments import parse_int
-from coreai_opt.settings.enums import DType, Observer, QScheme
-from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.checked import check_settings
+from coreai_opt.settings.enums import (
+    CompressionGranularity,
+    DType,
+    DTypeName,
+    GranularityName,
+    Observer,
+    ObserverName,
+    QScheme,
+    QSchemeName,
+)
+from coreai_opt.settings.settings import DEFAULTS, Settings
 from coreai_opt.settings.spec import parse_spec
 
 
 def quantize_array(
     weight: npt.NDArray[Any],
-    dtype: DType | str,
+    dtype: DType | DTypeName,
     *,
-    qscheme: QScheme | str = QScheme.SYMMETRIC,
-    block_sizes: Sequence[int],
-    scale_dtype: DType | str | None = None,
-    observer: Observer | str = Observer.MINMAX,
+    qscheme: QScheme | QSchemeName = QScheme.SYMMETRIC,
+    granularity: CompressionGranularity | GranularityName | None = None,
+    block_size: int = 32,
+    block_sizes: Sequence[int] | None = None,
+    scale_dtype: DType | DTypeName | None = None,
+    observer: Observer | ObserverName = Observer.MINMAX,
     importance: npt.NDArray[Any] | None = None,
     feedback: Feedback | None = None,
     backend: str = "auto",
@@ -43,8 +55,12 @@ def quantize_array(
             and scales are unspecified then, or it raises RuntimeError.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
-        block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole
-            axis. Elements of one block share a scale.
+        granularity: which elements share a scale, of a weight ``[out, in, …]`` as linear layers and
+            convolutions have it: PER_TENSOR, PER_CHANNEL, or PER_BLOCK for runs of ``block_size``
+            input channels. None with ``block_sizes``; PER_BLOCK for FP4 if neither is given.
+        block_size: input channels that share a scale, with PER_BLOCK.
+        block_sizes: instead, a block's length along each axis, which must divide it; 0 stands for
+            the whole axis. Elements of one block share a scale.
         scale_dtype: for FP8, None (the weight's dtype) or FP8_E8M0FNU; else None. FP4 always has
             E8M0 scales.
         observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
@@ -69,10 +85,17 @@ def quantize_array(
         ValueError: a NaN or infinity in ``weight``; the message has the first index.
         BackendMismatchError: ``backend="validate"`` found a difference.
     """
-    settings = Settings(dtype=dtype, qscheme=qscheme, scale_dtype=scale_dtype, observer=observer)
+    settings = Settings(
+        dtype=dtype,
+        qscheme=qscheme,
+        granularity=granularity,
+        block_size=block_size,
+        scale_dtype=scale_dtype,
+        observer=observer,
+    )
     spec = parse_spec(settings)
-    weight = _parse_weight(weight)
-    sizes = _parse_block_sizes(block_sizes, weight.shape)
+    weight = parse_weight(weight)
+    sizes = _parse_blocks(settings, block_sizes, weight.shape)
     check_observer(importance, [spec])
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
@@ -85,7 +108,12 @@ def quantize_array(
     return method.quantize(weight, spec, sizes, chosen, threads, importance=importance)
 
 
-def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a weight as a plain array, C-contiguous and in native byte order.
+
+    Raises:
+        TypeError, ValueError: it is none, has another dtype, no axis or no element.
+    """
     if not isinstance(weight, np.ndarray):
         raise ArgumentTypeError(
             "weight", f"weight must be a numpy array; got {type(weight).__name__}"
@@ -104,16 +132,52 @@ def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(weight, dtype=native)
 
 
-def _parse_block_sizes(block_sizes: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
+def _parse_blocks(
+    settings: Settings, block_sizes: Sequence[int] | None, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return a block's length along each axis, 0 for the whole, said in one of two ways."""
+    if block_sizes is not None:
+        if settings.granularity is not None:
+            raise ArgumentError("block_sizes", "block_sizes must be None with a granularity")
+        return parse_block_sizes(block_sizes, shape)
+    if settings.with_implied().granularity is None:
+        raise ArgumentTypeError(
+            "granularity", "granularity, or block_sizes in its place, must be given"
+        )
+    checked = check_settings(DEFAULTS.merge(settings.with_implied()))
+    if checked.granularity is CompressionGranularity.PER_TENSOR:
+        return (0,) * len(shape)
+    if checked.granularity is CompressionGranularity.PER_CHANNEL:
+        return (1, *(0,) * (len(shape) - 1))
+    if len(shape) == 1:
+        raise ArgumentError(
+            "granularity", "granularity 'per_block' needs a weight with an axis of input channels"
+        )
+    return parse_block_sizes((1, checked.block_size, *(0,) * (len(shape) - 2)), shape)
+
+
+def parse_block_sizes(
+    block_sizes: Sequence[int], shape: tuple[int, ...], argument: str = "block_sizes"
+) -> tuple[int, ...]:
+    """Return block sizes as a tuple of ints that fit a shape.
+
+    Args:
+        block_sizes: a block's length along each axis, which must divide it; 0 stands for the axis.
+        shape: of the weight.
+        argument: what to call them in messages.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
     if isinstance(block_sizes, (str, bytes)) or not isinstance(block_sizes, (Sequence, np.ndarray)):
         raise ArgumentTypeError(
-            "block_sizes", f"block_sizes must be a sequence of ints; got {block_sizes!r}"
+            argument, f"{argument} must be a sequence of ints; got {block_sizes!r}"
         )
     sizes = tuple(
-        parse_int(f"block_sizes[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
+        parse_int(f"{argument}[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
     )
     try:
         scale_shape(shape, sizes)
     except ValueError as error:
-        raise ArgumentError("block_sizes", str(error)) from None
+        raise ArgumentError(argument, str(error)) from None
     return sizes

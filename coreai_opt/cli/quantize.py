@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,9 +16,9 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import (
     change,
     print_frontier,
-    progress_bar,
     stdout,
     told_of,
+    weight_bar,
 )
 from coreai_opt.cli.parser import (
     Subcommands,
@@ -26,6 +27,7 @@ from coreai_opt.cli.parser import (
     add_output,
     add_source,
     add_threshold,
+    choice_of,
     decibels,
     int_at_least,
     option_of,
@@ -128,7 +130,7 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
     for name, description in describe():
         group.add_argument(
             option_of(name),
-            type=str if description.choices else int_at_least(1),
+            type=choice_of(description.choices) if description.choices else int_at_least(1),
             choices=description.choices or None,
             metavar=description.metavar,
             help=description.help,
@@ -158,8 +160,8 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "--target-size",
         type=_size,
         metavar="SIZE",
-        help="OUT takes at most SIZE, such as 25MB, 24MiB or 25000000 bytes, and the weights' "
-        "error is as small as may be; prints what else there is to choose from",
+        help="OUT takes at most SIZE, such as 25MB, 24MiB, 25000000 bytes or 50%% of IN, and the "
+        "weights' error is as small as may be; prints what else there is to choose from",
     )
     group.add_argument(
         "--min-sqnr",
@@ -235,14 +237,29 @@ _UNITS = {
 }
 
 
-def _size(text: str) -> int:
-    """Return the bytes that ``25MB`` and the like stand for."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", text)
+@dataclass(frozen=True)
+class Share:
+    """A part of the bytes of the asset to read."""
+
+    part: Fraction
+
+    def of(self, size: int) -> int:
+        """Return the bytes that it is of ``size``."""
+        return int(self.part * size)
+
+
+def _size(text: str) -> int | Share:
+    """Return the bytes that ``25MB`` and the like stand for, or the share that ``50%`` does."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*|%)", text)
     units = {unit.lower(): size for unit, size in _UNITS.items()}
-    size = units.get(match[2].lower() or "b") if match else None
+    units |= {unit.removesuffix("b"): size for unit, size in units.items()}
+    if match and match[2] == "%":
+        return Share(Fraction(match[1]) / 100)
+    size = units.get(match[2].lower()) if match else None
     if match is None or size is None:
         raise argparse.ArgumentTypeError(
-            f"must be a size such as 25MB, in {', '.join(_UNITS)}; got {text!r}"
+            f"must be a size such as 25MB, in {', '.join(_UNITS)}, or a share of IN such as 50%; "
+            f"got {text!r}"
         )
     return int(Fraction(match[1]) * size)
 
@@ -322,7 +339,7 @@ def quantize(
     target: str | None,
     rules: Path | None,
     importance: Path | None,
-    target_size: int | None,
+    target_size: int | Share | None,
     min_sqnr: float | None,
     inputs: Path | None,
     function: str | None,
@@ -365,7 +382,8 @@ def quantize(
     """
     from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
 
-    goal = Goal(target_size, min_sqnr, plan_out)
+    settings = settings.with_implied()
+    goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out)
     _check_goal(goal, settings, rules, importance)
     if inputs is not None and not goal.option and not verify:
         raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
@@ -429,6 +447,14 @@ def quantize(
         if destination is not None:
             stdout().print(f"file     {change(size, size_after)}")
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
+
+
+def _bytes_of(size: int | Share | None, source: Path) -> int | None:
+    """Return a size in bytes, given it or a share of ``source``."""
+    if not isinstance(size, Share):
+        return size
+    load_asset(source)  # which says what is wrong with it
+    return size.of(asset_bytes(source))
 
 
 def _check_goal(
@@ -519,7 +545,7 @@ def _progress(
     total: int, records: QuantizationReport | None
 ) -> Iterator[Callable[[WeightRecord], None] | None]:
     """Show a progress bar, and collect records if they are wanted."""
-    with progress_bar(total) as bar:
+    with weight_bar(total) as bar:
         callbacks = [callback for callback in (bar, records) if callback is not None]
 
         def call(record: WeightRecord) -> None:

@@ -14,7 +14,7 @@ from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_settings
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
-from coreai_opt.settings.targets import Target, check_target, report_against
+from coreai_opt.settings.targets import Target, TargetName, check_target, report_against
 
 if TYPE_CHECKING:
     from typing import Any
@@ -62,7 +62,7 @@ def plan_quantization(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
     function: str | None = None,
-    target: Target | str | None = None,
+    target: Target | TargetName | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -130,7 +130,7 @@ def measure_weights(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
     function: str | None,
-    target: Target | str | None,
+    target: Target | TargetName | None,
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,
@@ -174,7 +174,7 @@ def _parse_candidates(
         )
     parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = DEFAULTS.merge(_parse_candidate(number, candidate))
+        settings = DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
         try:
             checked = check_settings(settings)
             if candidates is CANDIDATES and report_against(checked, target) is not None:
