@@ -18,8 +18,11 @@ from coreai_opt.program.following import Follower, Way
 from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor
 from coreai_opt.reference import WEIGHT_DTYPES
 
-DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE})
+DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE, ir.SPARSE_TO_DENSE})
 """The ops that make a weight of what is stored of it."""
+
+_TAKERS = DECODERS | {ir.BUILD_SPARSE}
+"""The ops that take constants for such an op."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +127,17 @@ _NEVER: _Position = (math.inf,)
 
 def _is_site(op: Op) -> bool:
     if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
-        return all(use.op.name not in DECODERS for use in ir.uses(op.result))
-    return ir.operand_constant(op, 0) is not None
+        return all(use.op.name not in _TAKERS for use in ir.uses(op.result))
+    if op.name != ir.BLOCKWISE_SHIFT_SCALE and _is_scaled(op):
+        return False
+    return ir.operand_constant(ir.made_from(op)[-1], 0) is not None
+
+
+def _is_scaled(op: Op) -> bool:
+    """Whether what a decoder returns is scaled, so that the weight is what comes of that."""
+    return any(
+        use.op.name == ir.BLOCKWISE_SHIFT_SCALE and use.operand == 0 for use in ir.uses(op.result)
+    )
 
 
 def _meaning(ways: Iterable[Way]) -> object:
@@ -138,7 +150,13 @@ def _value(op: Op) -> object:
     """Return what is the same for ops that return the same value."""
     if op.name == ir.CONSTANT:
         return ir.constant_value(op)
-    stored = [ir.operand_constant(op, operand) for operand in range(len(op.operands))]
-    if any(constant is None for constant in stored):
-        return op
-    return op.name, *map(ir.constant_value, stored)
+    values: list[object] = []
+    for operand in range(len(op.operands)):
+        constant = ir.operand_constant(op, operand)
+        if constant is not None:
+            values.append(ir.constant_value(constant))
+        elif operand == 0 and len(ir.made_from(op)) > 1:
+            values.append(_value(op.operands[0].owner))
+        else:
+            return op
+    return op.name, *values

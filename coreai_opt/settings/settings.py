@@ -49,7 +49,7 @@ def _values(*members: StrEnum) -> tuple[str, ...]:
 
 def _is_member(value: object, member: DType) -> bool:
     try:
-        return DType(value) is member
+        return isinstance(value, str) and DType(value) is member
     except ValueError:
         return False
 
