@@ -321,7 +321,7 @@ _REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 
 class Goal(NamedTuple):
-    """What formats are chosen for, instead of one that is named.
+    """A size or a quality to choose formats for, where none is named.
 
     Attributes:
         target_size: bytes that the asset may take; or None.
@@ -536,7 +536,7 @@ def _choose(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
-    # What the file holds beside the weights, and will hold with those that are quantized.
+    # The file has more than weights, and some more for each that is quantized.
     names = sum(len(weight.names) for weight in weights)
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)

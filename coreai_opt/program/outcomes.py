@@ -1,4 +1,4 @@
-"""What a weight became, and the record of that."""
+"""Outcomes: a weight that was quantized or left as it is, and the record of that."""
 
 from dataclasses import replace
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What happened to one weight of a program: a record for each, for progress and for reports."""
+"""Records of what happened to the weights of a program, for progress and for reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ __all__ = ["Status", "WeightRecord", "in_functions"]
 
 
 class Status(StrEnum):
-    """What became of a weight."""
+    """Outcomes for a weight."""
 
     QUANTIZED = "quantized"
     KEPT = "kept"
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class WeightRecord:
-    """What became of one weight.
+    """The record of one weight.
 
     Attributes:
         name: the weight's name, as in warnings, rules and ``coreai-opt inspect``.

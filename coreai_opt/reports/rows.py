@@ -1,4 +1,4 @@
-"""What every kind of report says in words of a weight, and of all weights together."""
+"""Words for a weight, and for all weights together, in every kind of report."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _IDENTIFIER = re.compile(r'identifiers = \["([^"]*)"')
 _HEXADECIMAL = re.compile(r"_[0-9a-f]{8}$")
 _FRAMEWORK = "/torch/"
 _NO_FILE = "-"
-"""What converters write for the file where they record none."""
+"""Converters write this for the file where they record none."""
 
 
 def origin(op: Op) -> Origin:
