@@ -187,7 +187,7 @@ def _prefix(integers: Array) -> Array:
     return np.concatenate([[0], np.cumsum(integers)]).astype(F64)
 
 
-def _gain(masses: Array, moments: Array, first: Array | int, end: Array | int) -> Array:
+def _gain(masses: Array, moments: Array, first: Array | int, end: Array | int) -> Any:
     """What the clusters of the points first .. end - 1 take off Σ x²: (Σ x)² / (number of x)."""
     moment = moments[end] - moments[first]
     return moment * moment / (masses[end] - masses[first])
