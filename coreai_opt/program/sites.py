@@ -33,11 +33,13 @@ class Site:
         ops: the constants, or what decodes them; handles into the program, in the order of use.
         tensor: its shape and element type.
         ways: what becomes of it, from each place.
+        functions: in how many graphs it is.
     """
 
     ops: tuple[Op, ...]
     tensor: Tensor
     ways: tuple[Way, ...]
+    functions: int
 
     @property
     def is_constant(self) -> bool:
@@ -50,21 +52,21 @@ def find_sites(program: AIProgram) -> list[Site]:
     graphs = Graphs(program)
     order, follower = _Order(graphs), Follower(graphs)
     tensor_of = cache(ir.tensor_of)  # the types of a program are few
-    found: dict[object, list[_Place]] = {}
+    found: dict[object, dict[object, list[_Place]]] = {}
     for op in order.ops_named(ir.CONSTANT, *DECODERS):
         tensor = tensor_of(op.result.type)
         if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
             continue
         ways = sorted(follower.follow(op), key=order.of)
-        found.setdefault((_value(op), _meaning(ways)), []).append(
-            _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
-        )
-    places = [sorted(same, key=_position) for same in found.values()]
+        place = _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
+        found.setdefault(_value(op), {}).setdefault(_meaning(ways), []).append(place)
+    places = [sorted(same, key=_position) for one in found.values() for same in _alike(one)]
     return [
         Site(
             ops=tuple(place.op for place in same),
             tensor=same[0].tensor,
             ways=tuple(way for place in same for way in place.ways),
+            functions=len({order.graph_of(place.op) for place in same}),
         )
         for same in sorted(places, key=lambda same: same[0].position)
     ]
@@ -81,6 +83,18 @@ class _Place(NamedTuple):
     op: Op
     tensor: Tensor
     ways: list[Way]
+
+
+def _alike(places: dict[object, list[_Place]]) -> Iterable[list[_Place]]:
+    """Put the places of one value together that are quantized alike, given them by their meaning.
+
+    Those that mean nothing stay with others, because the value is stored as long as one has it.
+    """
+    nothing = places.pop(frozenset(), [])
+    if not places:
+        return [nothing]
+    next(iter(places.values())).extend(nothing)
+    return places.values()
 
 
 def _position(place: _Place) -> _Position:
@@ -102,6 +116,10 @@ class _Order:
     def ops_named(self, *names: str) -> list[Op]:
         """Return the ops of these names."""
         return [op for op in self._numbers if op.name in names]
+
+    def graph_of(self, op: Op) -> str:
+        """Return the name of the graph that an op is in."""
+        return self._numbers[op][0]
 
     def of(self, way: Way) -> _Position:
         """Return where a value is used, in its own graph, if it goes this way."""

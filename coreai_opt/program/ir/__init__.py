@@ -48,7 +48,7 @@ from coreai_opt.program.ir.ops import (
     table_of,
     uses,
 )
-from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.origins import Origin, identifier, location_text, origin
 from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
 from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
@@ -108,6 +108,7 @@ __all__ = [
     "function_inputs",
     "functions",
     "graph_name",
+    "identifier",
     "is_splat",
     "lengths",
     "location_text",
