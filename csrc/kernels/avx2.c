@@ -170,7 +170,7 @@ TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding
     return _mm256_mul_ps(number, _mm256_set1_ps(from->half_gain));
 }
 
-/* A step's codes as bytes. Narrowing clips to 0 .. 255; it works on each half of a vector alone, so the last
+/* Codes as bytes, of a step and of a vector. Narrowing clips to 0 .. 255; it works on each half of a vector alone, so the last
  * step puts the pieces in order. */
 typedef __m256i vb;
 TARGET static inline vb b_narrow(const vi x[VECTORS]) {
@@ -179,6 +179,11 @@ TARGET static inline vb b_narrow(const vi x[VECTORS]) {
     return _mm256_permutevar8x32_epi32(bytes, order);
 }
 
+TARGET static inline vb b_narrow_vector(vi codes) {
+    __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    return _mm256_castsi128_si256(_mm_packus_epi16(halves, halves));
+}
 TARGET static inline vb b_set(uint8_t x) { return _mm256_set1_epi8((char)x); }
 TARGET static inline vb b_lesser(vb a, vb b) { return _mm256_min_epu8(a, b); }
 TARGET static inline vb b_add(vb a, vb b) { return _mm256_add_epi8(a, b); }

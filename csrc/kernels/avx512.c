@@ -162,7 +162,7 @@ TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding
     return _mm512_permutexvar_ps(v_load_bytes(codes), numbers_of(all, from));
 }
 
-/* A step's codes as bytes. Narrowing clips to 0 .. 255; it works on each quarter of a vector alone, so the last
+/* Codes as bytes, of a step and of a vector. Narrowing clips to 0 .. 255; it works on each quarter of a vector alone, so the last
  * step puts the pieces in order. */
 typedef __m512i vb;
 TARGET static inline vb b_narrow(const vi codes[VECTORS]) {
@@ -170,6 +170,9 @@ TARGET static inline vb b_narrow(const vi codes[VECTORS]) {
     vi bytes = _mm512_packus_epi16(_mm512_packs_epi32(codes[0], codes[1]),
                                    _mm512_packs_epi32(codes[2], codes[3]));
     return _mm512_permutexvar_epi32(order, bytes);
+}
+TARGET static inline vb b_narrow_vector(vi codes) {
+    return _mm512_castsi128_si512(_mm512_cvtusepi32_epi8(v_max(codes, _mm512_setzero_si512())));
 }
 TARGET static inline vb b_set(uint8_t x) { return _mm512_set1_epi8((char)x); }
 TARGET static inline vb b_lesser(vb a, vb b) { return _mm512_min_epu8(a, b); }

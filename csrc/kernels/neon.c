@@ -134,13 +134,17 @@ static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from)
     return vmulq_f32(number, vdupq_n_f32(from->half_gain));
 }
 
-/* A step's codes as bytes. Narrowing clips to 0 .. 255. */
+/* Codes as bytes, of a step and of a vector. Narrowing clips to 0 .. 255. */
 typedef uint8x16_t vb;
 static inline uint8x8_t narrow(vi a, vi b) {
     return vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)));
 }
 static inline vb b_narrow(const vi codes[VECTORS]) {
     return vcombine_u8(narrow(codes[0], codes[1]), narrow(codes[2], codes[3]));
+}
+static inline vb b_narrow_vector(vi codes) {
+    uint8x8_t bytes = narrow(codes, codes);
+    return vcombine_u8(bytes, bytes);
 }
 static inline vb b_set(uint8_t x) { return vdupq_n_u8(x); }
 static inline vb b_lesser(vb a, vb b) { return vminq_u8(a, b); }

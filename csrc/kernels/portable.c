@@ -106,9 +106,10 @@ static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     store_16(p, (uint16_t)x);
 }
 
-/* A step's codes as bytes. Narrowing raises what is below 0; b_lesser() lowers what is above 255. */
+/* Codes as bytes, of a step and of a vector. Narrowing raises what is below 0; b_lesser() lowers what is above 255. */
 typedef int32_t vb;
-static inline vb b_narrow(const vi codes[VECTORS]) { return v_max(codes[0], 0); }
+static inline vb b_narrow_vector(vi codes) { return v_max(codes, 0); }
+static inline vb b_narrow(const vi codes[VECTORS]) { return b_narrow_vector(codes[0]); }
 static inline vb b_set(uint8_t x) { return x; }
 static inline vb b_lesser(vb a, vb b) { return v_min(a, b); }
 static inline vb b_add(vb a, vb b) { return a + b; }

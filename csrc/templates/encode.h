@@ -14,14 +14,12 @@ TARGET static inline vi ENCODER(code)(const ELEMENT *p, vf reciprocal, vi zero,
 /* Store the codes of a step, packed if the encoding says so. */
 TARGET static inline void ENCODER(store_step)(uint8_t *p, const vi codes[VECTORS],
                                               const caq_encoding *to) {
-    b_store_step(p, PASTE_2(bytes, CODE)(codes, to), to);
+    b_store_step(p, PASTE_2(bytes, CODE)(b_narrow(codes), to), to);
 }
 
 /* Store the codes of a vector, one per byte. */
 TARGET static inline void ENCODER(store)(uint8_t *p, vi codes, const caq_encoding *to) {
-    vi all[VECTORS];
-    UNROLL for (size_t v = 0; v < VECTORS; v++) all[v] = v ? v_set_i(0) : codes;
-    b_store_vector(p, PASTE_2(bytes, CODE)(all, to));
+    b_store_vector(p, PASTE_2(bytes, CODE)(b_narrow_vector(codes), to));
 }
 
 /* Encode count < LANES elements. */

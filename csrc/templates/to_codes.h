@@ -12,9 +12,9 @@ TARGET static inline vi code_integer(vf w, vf reciprocal, vi zero, const caq_enc
     return v_add_i(v_round(v_mul(w, reciprocal)), zero);
 }
 
-/* Integers: clip to 0 .. largest, and add the offset. Narrowing clips to 0 .. 255 already. */
-TARGET static inline vb bytes_integer(const vi codes[VECTORS], const caq_encoding *to) {
-    vb clipped = b_lesser(b_narrow(codes), b_set(to->largest));
+/* Integers: clip to 0 .. largest, and add the offset. Codes that were narrowed to bytes are 0 .. 255 already. */
+TARGET static inline vb bytes_integer(vb codes, const caq_encoding *to) {
+    vb clipped = b_lesser(codes, b_set(to->largest));
     return b_add(clipped, b_set(to->offset));
 }
 
@@ -36,8 +36,8 @@ TARGET static inline vi code_float(vf w, vf reciprocal, vi zero, const caq_encod
     return v_or(code, v_shift_down(sign, to->sign_down));
 }
 
-/* Floating point: codes are 0 .. 255 already. */
-TARGET static inline vb bytes_float(const vi codes[VECTORS], const caq_encoding *to) {
+/* Floating point: codes that were narrowed to bytes are what is stored. */
+TARGET static inline vb bytes_float(vb codes, const caq_encoding *to) {
     (void)to;
-    return b_narrow(codes);
+    return codes;
 }
