@@ -1,12 +1,13 @@
 /*
- * parameters.c - stored scales and zero points, as numbers in a tile
+ * parameters.c - turn stored scales and zero points into numbers
  */
 #include "parameters.h"
 #include "codes.h"
 #include "float_bits.h"
 #include "kernels/kernels.h"
 
-/* 2^(byte - 127); 255 is NaN. 2^-127 is a subnormal binary32 number. */
+/* Turn E8M0 into binary32: a byte stands for 2^(byte - 127), which is subnormal for 0, and 255 for
+ * NaN. */
 static void widen_e8m0(const uint8_t *stored, size_t count, float *to) {
     for (size_t i = 0; i < count; i++) {
         uint32_t exponent = (uint32_t)stored[i] << 23;
@@ -23,7 +24,6 @@ void caq_load_scales(const caq_job *job, const uint8_t *scales, caq_piece piece,
         job->kernels->widen(scales, piece.blocks, to);
 }
 
-/* Fill the tile with what the encoders need, from scales and zero points as they are stored. */
 void caq_load_parameters(const caq_job *job, const caq_piece *piece, const uint8_t *scales,
                          const uint8_t *zero_points, caq_tile *tile) {
     caq_format_info format = caq_describe_format(job->format);
