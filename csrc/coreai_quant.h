@@ -246,9 +246,9 @@ CAQ_API caq_status caq_set_importance(caq_job *job, const float *importance, siz
  *   zero point  symmetric            INT and FP 0, UINT Q
  *               asymmetric           UINT round(-lo / scale) clipped to 0 .. 2^bits - 1, INT that
  *                                    less 2^(bits - 1)
- *   code        integers             round(w * (1 / scale)) + zero point, halves to even; clipped to
- *                                    zero point - Q .. zero point + Q if symmetric, to all codes
- *                                    if asymmetric
+ *   code        integers             round(w * (1 / scale)) + zero point, halves to even, clipped
+ *                                    to zero point - Q .. zero point + Q if symmetric, to all
+ *                                    codes if asymmetric
  *               FP                   w * (1 / scale), clipped to the largest number and rounded to
  *                                    nearest even; the sign of zero is kept
  */
