@@ -7,7 +7,8 @@ processes of their own
 
     stages       importing, loading, quantizing and saving, each apart
     command      ``coreai-opt quantize``, plainly, with a report, and with a size to reach
-    repeated     what eight results in a row leave in memory
+    copies       what eight results in a row leave in memory
+    anew         the same, each in place, of a program that was loaded for it
 
 FOLDER should be on a disk with 8 GB to spare; the results are removed, the program stays there.
 Memory is what is not backed by a file (``RssAnon``), at its peak: Core AI maps programs.
@@ -89,18 +90,21 @@ def stages(path: Path, output: Path) -> dict[str, float]:
     return seconds
 
 
-def repeated(path: Path, times: int) -> dict[str, float]:
-    """Make results of one program in a row, and return what is in memory after each, in bytes."""
+def repeated(path: Path, times: int, *, anew: bool) -> dict[str, float]:
+    """Make results in a row, and return what is in memory after each, in bytes."""
     import gc
 
     from coreai.authoring import AIModelAsset
 
     from coreai_opt.coreai_utils import quantize_weights
 
-    program = AIModelAsset.load(path).program
+    asset = AIModelAsset.load(path)
+    program = asset.program
     found = {}
     for number in range(1, times + 1):
-        quantize_weights(program, "int4", granularity="per_block")
+        given = asset.program if anew else program
+        quantize_weights(given, "int4", granularity="per_block", in_place=anew)
+        del given
         gc.collect()
         found[f"after {number}"] = float(_anonymous("self"))
     return found
@@ -162,11 +166,12 @@ def measure(folder: Path, what: list[str], times: int) -> None:
             seconds, peak, _ = watch([*command, str(source), str(output), *filled])
             print(_row(name, seconds, peak), flush=True)
     shutil.rmtree(output, ignore_errors=True)
-    if "repeated" in what:
-        seconds, peak, text = watch([*this, "--step", "repeated", "--times", str(times)])
-        print(_row("repeated", seconds, peak))
-        for name, nbytes in json.loads(text.splitlines()[-1]).items():
-            print(f"  {name}: {nbytes / MB:.0f} MB")
+    for step in ("copies", "anew"):
+        if step in what:
+            seconds, peak, text = watch([*this, "--step", step, "--times", str(times)])
+            print(_row(step, seconds, peak))
+            after = json.loads(text.splitlines()[-1]).values()
+            print("  MB after each:", *(f"{nbytes / MB:.0f}" for nbytes in after), flush=True)
 
 
 def _row(name: str, seconds: float, peak: int) -> str:
@@ -177,17 +182,18 @@ def main() -> None:
     """Measure, or do one step in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    names = ["stages", *COMMANDS, "repeated"]
+    names = ["stages", *COMMANDS, "copies", "anew"]
     parser.add_argument("--what", nargs="+", choices=names, default=names)
     parser.add_argument("--layers", type=int, default=LAYERS, help="fewer for a try")
     parser.add_argument("--times", type=int, default=8, help="results in a row")
-    parser.add_argument("--step", choices=("build", "stages", "repeated"), help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=("build", *names), help=argparse.SUPPRESS)
     given = parser.parse_args()
     source = given.folder / "large.aimodel"
     steps: dict[str, Callable[[], Any]] = {
         "build": lambda: build(source, given.layers),
         "stages": lambda: stages(source, given.folder / "out.aimodel"),
-        "repeated": lambda: repeated(source, given.times),
+        "copies": lambda: repeated(source, given.times, anew=False),
+        "anew": lambda: repeated(source, given.times, anew=True),
     }
     if given.step:
         print(json.dumps(steps[given.step]()))

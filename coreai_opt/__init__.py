@@ -15,6 +15,7 @@ if find_spec("coreai_opt.reference") is None:
     )
 
 from coreai_opt._version import __version__
+from coreai_opt.arrays.feedback import Feedback
 from coreai_opt.arrays.quantize import quantize_array
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation import output_comparison, weight_error
@@ -38,6 +39,7 @@ __all__ = [
     "Choice",
     "CompressionGranularity",
     "DType",
+    "Feedback",
     "FrontierPoint",
     "Indivisible",
     "Observer",

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.reference import Format
+from coreai_opt.reference import Format, Part
 
 def quantize(
     weight: npt.NDArray[Any],
@@ -36,6 +36,17 @@ def dequantize(
     *,
     num_threads: int,
 ) -> None: ...
+def encode_with_feedback(
+    weight: npt.NDArray[Any],
+    scale: npt.NDArray[Any],
+    zero_point: npt.NDArray[Any],
+    format: Format,
+    *,
+    symmetric: bool,
+    observer: str,
+    parts: Sequence[Part],
+    num_threads: int,
+) -> npt.NDArray[np.uint8]: ...
 
 LEVEL_VARIABLE: str
 

@@ -3,6 +3,8 @@
 
 import math
 import os
+from bisect import bisect_right
+from itertools import accumulate
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
 from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.arrays.threads import in_parallel, say_busy
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 
@@ -52,8 +55,14 @@ cdef extern from "coreai_quant.h" nogil:
         int passes
     ctypedef struct caq_sums:
         pass
+    ctypedef struct caq_feedback:
+        size_t columns
+        const size_t *offsets
+        const float *coefficients
+        size_t stride
     const size_t SCRATCH_SIZE "CAQ_SCRATCH_SIZE"
     const size_t MSE_SCRATCH_SIZE "CAQ_MSE_SCRATCH_SIZE"
+    size_t feedback_scratch_size "CAQ_FEEDBACK_SCRATCH_SIZE"(size_t)
     caq_status caq_job_init(caq_job *, const caq_target *, size_t, const size_t *, const size_t *)
     const char *caq_strerror(caq_status)
     caq_status caq_set_importance(caq_job *, const float *, size_t, size_t)
@@ -71,11 +80,16 @@ cdef extern from "coreai_quant.h" nogil:
     void caq_search_end(const caq_job *, const caq_search *, void *, uint8_t *, void *)
     caq_status caq_dequantize(const caq_job *, size_t, size_t, const uint8_t *, const void *,
                               const uint8_t *, caq_source, void *, void *)
+    caq_status caq_round_rows(const caq_job *, const caq_feedback *, const size_t *, size_t,
+                              const void *, const void *, const uint8_t *, uint8_t *, void *)
+    caq_status caq_pack(const caq_job *, size_t, size_t, const uint8_t *, uint8_t *)
     int caq_has_level(caq_level)
     caq_format_info caq_describe_format(caq_format)
 
 cdef enum:
     MAX_RANK = 64  # numpy's
+    PANEL_ROWS = 64  # that C rounds together
+    SLICE = 1 << 24  # products of errors and coefficients that are worth a call for a panel
 
 # In the order of the enums in coreai_quant.h.
 _LEVELS = ("portable", "neon", "avx2", "avx512")
@@ -89,6 +103,9 @@ SMALLEST_SHARE = 1 << 20
 
 MSE_COST = 16
 """How many times as much work an element is, at the least, when better scales are searched for."""
+
+WORTH_A_THREAD = 1 << 21
+"""Products of errors and coefficients that are worth a thread."""
 
 
 # Asked once, because a virtual machine takes microseconds to answer. In the order of _LEVELS, in which
@@ -401,3 +418,94 @@ cdef class _Work:
 
     cdef const uint8_t *element(self, size_t index) noexcept nogil:
         return &self.weight[index * (<size_t>self.weight.shape[0] // self.job.elements)]
+
+
+def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, observer, parts,
+                         size_t num_threads):
+    """Round with feedback as ``reference.round_with_feedback`` does, in C, and pack the codes.
+
+    Args:
+        weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
+        scale, zero_point: C-contiguous, as ``quantize`` returns them for the weight, ``format``,
+            ``symmetric`` and ``observer``.
+        format: the format of the codes.
+        symmetric, observer: say which codes there are.
+        parts: what is rounded by itself, each a ``reference.Part`` of C-contiguous arrays; together
+            all elements, each once.
+        num_threads: threads to use at the most; small arrays take fewer.
+
+    Returns:
+        the packed codes.
+    """
+    blocks = [n // blocks for n, blocks in zip(weight.shape, scale.shape, strict=True)]
+    codes = memory.empty(weight.size, np.uint8)
+    flat = (array.reshape(-1).view(np.uint8) for array in (weight, scale, zero_point))
+    work = _Rounding(*flat, codes, parts)
+    _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, blocks, scale.dtype == E8M0,
+             observer == "mse", 1)
+    cdef size_t panels = work.starts[len(work.parts)]
+    cdef size_t multiplications = sum(len(rows) * len(columns) ** 2 // 2 for rows, columns, _ in parts)
+    cdef size_t threads = max(1, min(num_threads, panels, multiplications // <size_t>WORTH_A_THREAD))
+    in_parallel(work.round, [panels * i // threads for i in range(threads + 1)])
+    if work.job.packed_size == work.job.elements:
+        return codes
+    packed = memory.empty(work.job.packed_size, np.uint8)
+    work.pack(packed)
+    return packed
+
+
+cdef class _Rounding:
+    """One array to be rounded with feedback and its buffers, shared by the threads that do it.
+
+    Panels are numbered through all parts.
+    """
+
+    cdef caq_job job
+    cdef const uint8_t[::1] weight, scale, zero_point
+    cdef uint8_t[::1] codes
+    cdef list parts, starts
+
+    def __init__(self, const uint8_t[::1] weight, const uint8_t[::1] scale,
+                 const uint8_t[::1] zero_point, uint8_t[::1] codes, parts):
+        self.weight, self.scale, self.zero_point, self.codes = weight, scale, zero_point, codes
+        self.parts = list(parts)
+        sizes = (-(-len(rows) // PANEL_ROWS) for rows, _, _ in self.parts)
+        self.starts = list(accumulate(sizes, initial=0))
+
+    def round(self, size_t first, size_t end):
+        """Round the panels first .. end - 1."""
+        part = bisect_right(self.starts, first) - 1
+        while first < end:
+            last = min(end, self.starts[part + 1])
+            rows, columns, coefficients = self.parts[part]
+            start = self.starts[part]
+            own = rows[(first - start) * PANEL_ROWS : (last - start) * PANEL_ROWS]
+            self.round_rows(own, columns, coefficients)
+            first, part = last, part + 1
+
+    cdef int round_rows(self, const size_t[::1] rows, const size_t[::1] columns,
+                        const float[:, ::1] coefficients) except -1:
+        """Round rows of a part without the GIL, some at a time: Ctrl-C comes in between."""
+        cdef caq_feedback feedback
+        cdef caq_status status = CAQ_OK
+        cdef size_t first = 0, some, count = rows.shape[0], k = columns.shape[0]
+        cdef size_t step = PANEL_ROWS * max(1, SLICE // (k * k))
+        cdef uint8_t[::1] scratch = np.empty(feedback_scratch_size(k), np.uint8)
+        feedback = caq_feedback(k, &columns[0], &coefficients[0, 0], k)
+        while first < count:
+            some = min(step, count - first)
+            with nogil:
+                status = caq_round_rows(&self.job, &feedback, &rows[first], some, &self.weight[0],
+                                        &self.scale[0], &self.zero_point[0], &self.codes[0],
+                                        &scratch[0])
+            assert status == CAQ_OK, status
+            PyErr_CheckSignals()
+            first += some
+        return 0
+
+    cdef int pack(self, uint8_t[::1] packed) except -1:
+        cdef caq_status status
+        with nogil:
+            status = caq_pack(&self.job, 0, self.job.elements, &self.codes[0], &packed[0])
+        assert status == CAQ_OK, status
+        return 0

@@ -17,6 +17,7 @@ __all__ = [
     "Message",
     "NotInstalledError",
     "QualityError",
+    "UnreadableError",
     "Value",
 ]
 
@@ -114,3 +115,7 @@ class NotInstalledError(ImportError):
 
 class QualityError(Exception):
     """An output is further from its reference than it may be."""
+
+
+class UnreadableError(ValueError):
+    """A compressed weight of a program cannot be read; the message says why."""

@@ -52,6 +52,11 @@ static inline int32_t integer_offset(const caq_job *job) {
     return is_asymmetric(job) ? -(1 << (format.bits - 1)) : -symmetric_zero(job);
 }
 
+/* A stored zero point as an unsigned code. */
+static inline int32_t unsigned_zero(uint8_t stored, int is_signed, int32_t offset) {
+    return (is_signed ? (int8_t)stored : stored) - offset;
+}
+
 /* The number that the largest weight of a floating-point block is scaled to. With binary16 scales
  * E5M2 aims lower, or else most scales would be subnormal. */
 static inline float float_target(const caq_job *job) {

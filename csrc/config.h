@@ -29,6 +29,9 @@
 #ifndef CAQ_WITH_MSE /* the observer MSE, and caq_search_...() */
 #define CAQ_WITH_MSE 1
 #endif
+#ifndef CAQ_WITH_FEEDBACK /* caq_round_rows() */
+#define CAQ_WITH_FEEDBACK 1
+#endif
 #ifndef CAQ_WITH_F32 /* weights of these types */
 #define CAQ_WITH_F32 1
 #endif

@@ -143,6 +143,16 @@ typedef struct caq_target {
 /* Bytes of scratch for jobs with CAQ_MSE, aligned to 8. */
 #define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 104 * 1024)
 
+/* How many rows caq_round_rows() works on together: a multiple of 64, or of 8 with
+ * CAQ_PORTABLE_ONLY. A smaller number takes less scratch, and has the coefficients read more often.
+ */
+#ifndef CAQ_FEEDBACK_ROWS
+#define CAQ_FEEDBACK_ROWS 64
+#endif
+
+/* Bytes of scratch for caq_round_rows() with so many columns, aligned to 8. */
+#define CAQ_FEEDBACK_SCRATCH_SIZE(columns) ((4 * (columns) + 40) * CAQ_FEEDBACK_ROWS)
+
 struct caq_kernels;
 
 /*
@@ -310,6 +320,52 @@ CAQ_API caq_status caq_scale_blocks(const caq_job *job, const int32_t *extents, 
 CAQ_API caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void *weight,
                               const void *scales, const uint8_t *zero_points, uint8_t *packed,
                               void *scratch);
+
+/* How the errors of columns that have been rounded are fed back into the columns that follow. */
+typedef struct caq_feedback {
+    size_t columns;        /* of the matrix, or of a part of it */
+    const size_t *offsets; /* where columns lie behind a row's start, in the order of rounding */
+    const float *coefficients; /* [columns][stride]: what the error of i adds to column k > i */
+    size_t stride;             /* from a row of coefficients to the next, at least columns */
+} caq_feedback;
+
+/*
+ * Round some rows of a matrix with feedback, after the scales have been found: calibrated rounding
+ * (GPTQ, arXiv 2210.17323). Columns are rounded one after the other, and each is moved by the
+ * errors of those before:
+ *
+ *     x = w[k]; for i = 0 .. k - 1, in that order, x = x + (w[i] - w'[i]) * coefficients[k][i]
+ *     code = the nearest to x at the element's scale and zero point, as caq_encode() rounds
+ *     w'[k] = scale * (code - zero point), as caq_dequantize() decodes it to the weight's type
+ *
+ * All of this is done in binary32, and each product and each sum is rounded. If x or w'[k] is not
+ * finite, x = w[k] instead.
+ *
+ * The coefficients come from H = X^T X, the second moments of the inputs X that the matrix is
+ * multiplied by, with rows and columns in the order of rounding: if H = R * R^T with R upper
+ * triangular, coefficients[k][i] is R[i][k] / R[k][k]. reference/feedback.py and docs/numerics.md
+ * say more.
+ *
+ * rows, count: the first element of each row. Element rows[r] + offsets[k] is in row r and column
+ *         k. Each row is rounded by itself: any number of rows at a time, in any order, in calls at
+ *         the same time. The number of an element's block has to be the sum of those of the
+ *         elements rows[r] and offsets[k]. It is if rows step along some axes of the weight and
+ *         columns along the others.
+ * weight: the whole tensor. For a few rows that are whole blocks, make a job for these.
+ * scales, zero_points: of the whole tensor, as caq_quantize() or caq_scale_blocks() leaves them for
+ *         a job with this target and these blocks.
+ * codes: a byte for each element of the tensor, as caq_pack() takes them. Those of the rows are
+ *         written. For formats of 8 bits they are the packed codes.
+ * scratch: CAQ_FEEDBACK_SCRATCH_SIZE(feedback->columns) bytes aligned to 8. Calls that run at the
+ *         same time have scratch of their own.
+ *
+ * Returns CAQ_OK, or CAQ_BAD_ARGUMENT if there is no column, or an element that the tensor does not
+ * have. A library that is built without CAQ_WITH_FEEDBACK does not have this function.
+ */
+CAQ_API caq_status caq_round_rows(const caq_job *job, const caq_feedback *feedback,
+                                  const size_t *rows, size_t count, const void *weight,
+                                  const void *scales, const uint8_t *zero_points, uint8_t *codes,
+                                  void *scratch);
 
 /* The most blocks that are searched together, and the most scales that are tried in one pass. */
 #define CAQ_LANES 16

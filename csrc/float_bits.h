@@ -80,6 +80,12 @@ static inline float float_from_f16(uint16_t half) {
 /* Widen bfloat16, which is exact. */
 static inline float float_from_bf16(uint16_t half) { return float_from_bits((uint32_t)half << 16); }
 
+/* Widen E8M0: a byte stands for 2^(byte - 127), which is subnormal for 0, and 255 for NaN. */
+static inline float float_from_e8m0(uint8_t byte) {
+    uint32_t bits = select_bits(byte == 0, 0x400000, (uint32_t)byte << 23);
+    return float_from_bits(select_bits(byte == 255, 0x7FC00000, bits));
+}
+
 /* Round any number to binary16, half to even. A NaN gives a NaN. */
 static inline uint16_t f16_from_float(float x) {
     uint32_t bits = float_bits(x), magnitude = bits & 0x7FFFFFFF;

@@ -10,20 +10,25 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
     codes      from an element and its scale to a code, and back
     packing    codes into bytes, and back
     quantize   all of it together
+    feedback   other codes at the same scales: columns make up for each other's errors
 """
 
+from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
-from .quantize import check_finite, dequantize, encode, find_scales, quantize
+from .quantize import NotFiniteError, check_finite, dequantize, encode, find_scales, quantize
 
 __all__ = [
     "E8M0",
     "FORMATS",
     "WEIGHT_DTYPES",
     "Format",
+    "NotFiniteError",
+    "Part",
     "check_finite",
     "dequantize",
     "encode",
+    "encode_with_feedback",
     "find_scales",
     "pack",
     "quantize",

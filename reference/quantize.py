@@ -19,13 +19,19 @@ OBSERVERS = {"minmax": minmax, "mse": mse}
 """How scales are found, by name: modules with ``find_scales`` and ``lowest_code``."""
 
 
+class NotFiniteError(ValueError):
+    """A weight holds a NaN or an infinity."""
+
+
 def check_finite(weight: Array) -> None:
-    """Raise ValueError naming the first NaN or infinity of ``weight`` in C order, if any."""
+    """Raise NotFiniteError naming the first NaN or infinity of ``weight`` in C order, if any."""
     with np.errstate(invalid="ignore"):  # ml_dtypes flags the question itself for a signaling NaN
         finite = np.isfinite(weight)
     if not finite.all():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), weight.shape))
-        raise ValueError(f"weight is {float(weight[index])} at index {index}; it must be finite")
+        raise NotFiniteError(
+            f"weight is {float(weight[index])} at index {index}; it must be finite"
+        )
 
 
 def quantize(
@@ -56,7 +62,8 @@ def quantize(
         have one element per block and the shape of :func:`blocks.scale_shape`.
 
     Raises:
-        ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
+        ValueError: block sizes that do not fit the shape.
+        NotFiniteError: a NaN or infinity in the weight; the message has the first index.
     """
     scale, zero_point = find_scales(
         weight,
@@ -95,7 +102,7 @@ def find_scales(
         dtype=weight.dtype,
         importance=importance,
     )
-    stored = zero_point + _code_range(format, symmetric, observer).offset
+    stored = zero_point + code_range(format, symmetric=symmetric, observer=observer).offset
     return scale.reshape(shape), stored.astype(format.code_dtype).reshape(shape)
 
 
@@ -126,7 +133,7 @@ def encode(
         weight,
         to_elements(scale, weight.shape),
         to_elements(zero_point, weight.shape),
-        _code_range(format, symmetric, observer),
+        code_range(format, symmetric=symmetric, observer=observer),
     )
     return pack(codes, format)
 
@@ -146,6 +153,7 @@ def dequantize(
     return decoded.reshape(shape)
 
 
-def _code_range(format: Format, symmetric: bool, observer: str) -> CodeRange:
+def code_range(format: Format, *, symmetric: bool, observer: str) -> CodeRange:
+    """Return the codes that a weight may have, which depend on how its scales are found."""
     lowest = OBSERVERS[observer].lowest_code(format)
     return CodeRange.of(format, symmetric=symmetric, lowest_symmetric=lowest)

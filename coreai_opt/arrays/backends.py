@@ -19,7 +19,7 @@ from coreai_opt.exceptions import (
     BackendMismatchError,
     NotInstalledError,
 )
-from coreai_opt.reference import Format
+from coreai_opt.reference import Format, Part
 from coreai_opt.settings.spec import QuantizationSpec
 
 try:
@@ -68,6 +68,16 @@ class Backend(Protocol):
         self, weight: Array, parameters: Parameters, spec: QuantizationSpec, num_threads: int
     ) -> Packed:
         """Round a finite weight to nearest with given parameters, and pack the codes."""
+
+    def encode_with_feedback(
+        self,
+        weight: Array,
+        parameters: Parameters,
+        spec: QuantizationSpec,
+        parts: Sequence[Part],
+        num_threads: int,
+    ) -> Packed:
+        """Round a finite weight with feedback and given parameters, and pack the codes."""
 
     def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
         """Decode into ``out``."""
@@ -177,6 +187,24 @@ class ReferenceBackend:
             weight, *parameters, spec.format, symmetric=spec.symmetric, observer=spec.observer
         )
 
+    def encode_with_feedback(
+        self,
+        weight: Array,
+        parameters: Parameters,
+        spec: QuantizationSpec,
+        parts: Sequence[Part],
+        num_threads: int,
+    ) -> Packed:
+        """See :class:`Backend`."""
+        return reference.encode_with_feedback(
+            weight,
+            *parameters,
+            spec.format,
+            symmetric=spec.symmetric,
+            observer=spec.observer,
+            parts=parts,
+        )
+
     def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
         """See :class:`Backend`."""
         out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
@@ -227,6 +255,25 @@ class NativeBackend:
             spec.format,
             symmetric=spec.symmetric,
             observer=spec.observer,
+            num_threads=num_threads,
+        )
+
+    def encode_with_feedback(
+        self,
+        weight: Array,
+        parameters: Parameters,
+        spec: QuantizationSpec,
+        parts: Sequence[Part],
+        num_threads: int,
+    ) -> Packed:
+        """See :class:`Backend`."""
+        return _native.encode_with_feedback(
+            weight,
+            *parameters,
+            spec.format,
+            symmetric=spec.symmetric,
+            observer=spec.observer,
+            parts=parts,
             num_threads=num_threads,
         )
 
@@ -285,6 +332,20 @@ class ValidatingBackend:
         got = self._native.encode(weight, parameters, spec, num_threads)
         expected = self._expected.encode(weight, parameters, spec, num_threads)
         _compare_codes(weight, spec, got, expected)
+        return got
+
+    def encode_with_feedback(
+        self,
+        weight: Array,
+        parameters: Parameters,
+        spec: QuantizationSpec,
+        parts: Sequence[Part],
+        num_threads: int,
+    ) -> Packed:
+        """See :class:`Backend`."""
+        arguments = weight, parameters, spec, parts, num_threads
+        got = self._native.encode_with_feedback(*arguments)
+        _compare_codes(weight, spec, got, self._expected.encode_with_feedback(*arguments))
         return got
 
     def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:

@@ -44,6 +44,23 @@ class QuantizedArray:
         """Bytes of the codes and the scales, which is what a stored program grows by."""
         return self.packed.nbytes + self.scale.nbytes
 
+    def __repr__(self) -> str:
+        blocks = tuple(n // count for n, count in zip(self.shape, self.scale.shape, strict=True))
+        return (
+            f"QuantizedArray({self.dtype} of shape {self.shape} from {self.weight_dtype}, "
+            f"{self.scale.size:,} {self.scale.dtype} scales of blocks {blocks}, "
+            f"{self.nbytes:,} bytes)"
+        )
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        """Decode, for ``numpy.asarray``; numpy asks for it wherever it takes an array."""
+        if copy is False:
+            raise ValueError("copy must not be False: a QuantizedArray is decoded to a new array")
+        decoded = self.dequantize()
+        return decoded if dtype is None else decoded.astype(dtype, copy=False)
+
     def codes(self) -> npt.NDArray[Any]:
         """Return the codes, unpacked.
 
@@ -55,6 +72,7 @@ class QuantizedArray:
 
     def dequantize(
         self,
+        dtype: npt.DTypeLike | None = None,
         *,
         out: npt.NDArray[Any] | None = None,
         backend: str = "auto",
@@ -63,8 +81,9 @@ class QuantizedArray:
         """Decode the weight.
 
         Args:
-            out: where to put it: a C-contiguous array of ``shape``, float32, float16 or bfloat16,
-                whatever ``weight_dtype`` is; None for a new one of ``weight_dtype``.
+            dtype: what to decode to: float32, float16 or bfloat16; None for ``weight_dtype``.
+            out: where to put it: a C-contiguous array of ``shape`` and of one of these dtypes;
+                None for a new one.
             backend, num_threads: as for :func:`quantize_array`.
 
         Returns:
@@ -85,9 +104,9 @@ class QuantizedArray:
             np.ascontiguousarray(self.zero_point),
         )
         if out is None:
-            out = memory.empty(self.shape, self.weight_dtype)
+            out = memory.empty(self.shape, _parse_target(dtype, self.weight_dtype))
         else:
-            _check_out(out, self.shape, parts)
+            _check_out(out, dtype, self.shape, parts)
         decode(parts, format, out, threads)
         return out
 
@@ -115,7 +134,26 @@ def _check_stored(stored: QuantizedArray, format: Format) -> None:
             )
 
 
-def _check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any], ...]) -> None:
+def _parse_target(dtype: npt.DTypeLike | None, weight_dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype to decode to."""
+    if dtype is None:
+        return weight_dtype
+    try:
+        target = np.dtype(dtype)
+    except TypeError:
+        target = None
+    if target not in WEIGHT_DTYPES:
+        allowed = ", ".join(str(allowed) for allowed in WEIGHT_DTYPES)
+        raise ArgumentTypeError("dtype", f"dtype must be one of {allowed}; got {dtype!r}")
+    return target
+
+
+def _check_out(
+    out: object,
+    dtype: npt.DTypeLike | None,
+    shape: tuple[int, ...],
+    parts: tuple[npt.NDArray[Any], ...],
+) -> None:
     if not isinstance(out, np.ndarray):
         raise ArgumentTypeError("out", f"out must be a numpy array; got {type(out).__name__}")
     if out.dtype not in WEIGHT_DTYPES:
@@ -123,6 +161,8 @@ def _check_out(out: object, shape: tuple[int, ...], parts: tuple[npt.NDArray[Any
         raise ArgumentTypeError(
             "out", f"out must be of one of the dtypes {allowed}; got {out.dtype}"
         )
+    if dtype is not None and out.dtype != _parse_target(dtype, out.dtype):
+        raise ArgumentError("out", f"out is {out.dtype}, and dtype {dtype!r}: leave one out")
     if out.shape != shape:
         raise ArgumentError("out", f"out must be of shape {shape}; got {out.shape}")
     if not (out.flags.c_contiguous and out.flags.writeable):

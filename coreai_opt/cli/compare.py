@@ -29,9 +29,8 @@ examples:
     coreai-opt compare model.aimodel int8.aimodel --inputs inputs.npz \\
         --min-sqnr 30
 
-  one function of several, on 128 tokens:
-    coreai-opt compare model.aimodel int8.aimodel --function extend \\
-        --size input_ids=128 --size position_ids=128
+  a function by its name, which is needed where there are several:
+    coreai-opt compare model.aimodel int8.aimodel --function main
 
 exit codes:
   0; 1 if an output has less SQNR than --min-sqnr; 2 after an error"""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from coreai_opt.exceptions import InputError
+from coreai_opt.settings.arguments import did_you_mean
+from coreai_opt.settings.enums import SHORT_NAMES
 
 __all__ = [
     "EXIT_ERROR",
@@ -19,6 +21,7 @@ __all__ = [
     "add_output",
     "add_source",
     "add_threshold",
+    "choice_of",
     "decibels",
     "int_at_least",
     "option_of",
@@ -114,10 +117,25 @@ def add_threshold(group: argparse._ActionsContainer) -> None:
     )
 
 
+def choice_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """Return a function that finds the choice which a text spells, in any case or in short."""
+
+    def parse(text: str) -> str:
+        spelled = text.lower().replace("-", "_")
+        meant = SHORT_NAMES.get(spelled, spelled)
+        if meant not in choices:
+            raise argparse.ArgumentTypeError(
+                f"must be one of {', '.join(choices)}; got {text!r}{did_you_mean(text, choices)}"
+            )
+        return meant
+
+    return parse
+
+
 def decibels(text: str) -> float:
-    """Return the number of dB that a text says."""
+    """Return the number of dB that a text such as ``30`` or ``30dB`` says."""
     try:
-        number = float(text)
+        number = float(text.lower().removesuffix("db"))
     except ValueError:
         number = math.nan
     if math.isnan(number):

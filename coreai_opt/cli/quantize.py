@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ from coreai_opt.cli.parser import (
     add_output,
     add_source,
     add_threshold,
+    choice_of,
     decibels,
     int_at_least,
     option_of,
@@ -47,9 +49,11 @@ from coreai_opt.program.assets import (
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.records import WeightRecord
 from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
+from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
@@ -110,10 +114,23 @@ def add_parser(commands: Subcommands) -> None:
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--preset",
+        choices=[preset.name for preset in PRESETS],
+        metavar="NAME",
+        help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
+        "options change single ones",
+    )
+    group.add_argument(
+        "--target",
+        choices=[target.value for target in Target],
+        metavar="WHERE",
+        help="%(choices)s: what is reported not to work there is an error, and never planned",
+    )
     for name, description in describe():
         group.add_argument(
             option_of(name),
-            type=str if description.choices else int_at_least(1),
+            type=choice_of(description.choices) if description.choices else int_at_least(1),
             choices=description.choices or None,
             metavar=description.metavar,
             help=description.help,
@@ -143,8 +160,8 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "--target-size",
         type=_size,
         metavar="SIZE",
-        help="OUT takes at most SIZE, such as 25MB, 24MiB or 25000000 bytes, and the weights' "
-        "error is as small as may be; prints what else there is to choose from",
+        help="OUT takes at most SIZE, such as 25MB, 24MiB, 25000000 bytes or 50%% of IN, and the "
+        "weights' error is as small as may be; prints what else there is to choose from",
     )
     group.add_argument(
         "--min-sqnr",
@@ -220,23 +237,49 @@ _UNITS = {
 }
 
 
-def _size(text: str) -> int:
-    """Return the bytes that ``25MB`` and the like stand for."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", text)
+@dataclass(frozen=True)
+class Share:
+    """A part of the bytes of the asset to read."""
+
+    part: Fraction
+
+    def of(self, size: int) -> int:
+        """Return the bytes that it is of ``size``."""
+        return int(self.part * size)
+
+
+def _size(text: str) -> int | Share:
+    """Return the bytes that ``25MB`` and the like stand for, or the share that ``50%`` does."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*|%)", text)
     units = {unit.lower(): size for unit, size in _UNITS.items()}
-    size = units.get(match[2].lower() or "b") if match else None
+    units |= {unit.removesuffix("b"): size for unit, size in units.items()}
+    if match and match[2] == "%":
+        return Share(Fraction(match[1]) / 100)
+    size = units.get(match[2].lower()) if match else None
     if match is None or size is None:
         raise argparse.ArgumentTypeError(
-            f"must be a size such as 25MB, in {', '.join(_UNITS)}; got {text!r}"
+            f"must be a size such as 25MB, in {', '.join(_UNITS)}, or a share of IN such as 50%; "
+            f"got {text!r}"
         )
     return int(Fraction(match[1]) * size)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Return what was said: by single options, and of the rest what a preset says."""
+    said = Settings.among(options)
+    if options.preset is None:
+        return said
+    if options.target_size is not None or options.min_sqnr is not None:
+        raise UsageError("--preset has no place beside --target-size and --min-sqnr: leave one out")
+    return find_preset(options.preset).settings.merge(said)
 
 
 def _run(options: argparse.Namespace) -> None:
     quantize(
         options.source,
         options.output,
-        settings=Settings.among(options),
+        settings=_settings(options),
+        target=options.target,
         rules=options.rules,
         importance=options.importance,
         target_size=options.target_size,
@@ -293,9 +336,10 @@ def quantize(
     output: Path | None,
     *,
     settings: Settings,
+    target: str | None,
     rules: Path | None,
     importance: Path | None,
-    target_size: int | None,
+    target_size: int | Share | None,
     min_sqnr: float | None,
     inputs: Path | None,
     function: str | None,
@@ -317,6 +361,7 @@ def quantize(
             ``dry_run``.
         settings: what was said about how to quantize weights; with ``rules`` or a goal it need not
             have a ``dtype``.
+        target: as in ``quantize_weights``.
         rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; or None.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         target_size, min_sqnr, plan_out: see :class:`Goal`.
@@ -337,7 +382,8 @@ def quantize(
     """
     from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
 
-    goal = Goal(target_size, min_sqnr, plan_out)
+    settings = settings.with_implied()
+    goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out)
     _check_goal(goal, settings, rules, importance)
     if inputs is not None and not goal.option and not verify:
         raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
@@ -357,6 +403,7 @@ def quantize(
     program, size = asset.program, asset_bytes(source)
     work: dict[str, Any] = {
         "weight_num_threshold": threshold,
+        "target": target,
         "backend": backend,
         "num_threads": num_threads,
     }
@@ -402,6 +449,14 @@ def quantize(
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
 
 
+def _bytes_of(size: int | Share | None, source: Path) -> int | None:
+    """Return a size in bytes, given it or a share of ``source``."""
+    if not isinstance(size, Share):
+        return size
+    load_asset(source)  # which says what is wrong with it
+    return size.of(asset_bytes(source))
+
+
 def _check_goal(
     goal: Goal, settings: Settings, rules: Path | None, importance: Path | None
 ) -> None:
@@ -409,8 +464,8 @@ def _check_goal(
     if not goal.option:
         if settings.dtype is None and rules is None:
             raise UsageError(
-                "give --dtype, --rules or both, or else --target-size or --min-sqnr, which choose "
-                "a format for each weight"
+                "give --dtype, --preset or --rules, or else --target-size or --min-sqnr, which "
+                "choose a format for each weight"
             )
         if goal.plan_out is not None:
             raise UsageError("--plan-out needs --target-size or --min-sqnr")

@@ -19,6 +19,7 @@ from coreai_opt.coreai_utils.format_planning import plan_quantization
 from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weights
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
 from coreai_opt.coreai_utils.program_comparison import compare_programs
+from coreai_opt.settings.targets import Target
 
 __all__ = [
     "CompressionGranularity",
@@ -26,6 +27,7 @@ __all__ = [
     "Indivisible",
     "Observer",
     "QScheme",
+    "Target",
     "compare_programs",
     "dequantize_weights",
     "plan_quantization",

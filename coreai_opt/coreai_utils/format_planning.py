@@ -10,10 +10,11 @@ from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.planning.plan import QuantizationPlan, check_goal, make_plan
-from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_settings
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
+from coreai_opt.settings.targets import Target, check_target, report_against
 
 if TYPE_CHECKING:
     from typing import Any
@@ -58,14 +59,18 @@ def plan_quantization(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
     function: str | None = None,
+    target: Target | str | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
 ) -> QuantizationPlan:
     """Choose a format for each weight: the best within a size, or the smallest that is so good.
 
-    Every weight is quantized to every candidate; sizes and errors are measured, not estimated. A
-    plan's noise / signal is the mean of that of its weights, in which each counts by the square
+    Every weight is quantized to every candidate, and its error is measured; with ``target_bytes``,
+    of a weight of more than two million elements on about a million, drawn from all parts of it.
+    Sizes are exact.
+
+    A plan's noise / signal is the mean of that of its weights, in which each counts by the square
     root of its number of elements. With ``inputs`` it is what the weights' errors do to the
     outputs: each weight in turn is quantized to INT4, the program is run, and the noise of the
     outputs by that of the weight tells how much its noise counts; the effects are added. Identical
@@ -90,6 +95,8 @@ def plan_quantization(
             more than the inputs hold one sample per index of the first. States may be given as
             well; those that are not start as zeros.
         function: the name of the function to run; None for the only one there is.
+        target: what the program will run on: "gpu", "neural-engine" or "cpu". What is reported not
+            to work there is no candidate, and an error if it was given as one.
         weight_num_threshold: only constants with more elements than this are planned.
         backend, num_threads: as for ``quantize_weights``.
 
@@ -105,6 +112,7 @@ def plan_quantization(
         candidates=candidates,
         inputs=inputs,
         function=function,
+        target=target,
         weight_num_threshold=weight_num_threshold,
         backend=backend,
         num_threads=num_threads,
@@ -119,13 +127,15 @@ def measure_weights(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
     function: str | None,
+    target: Target | str | None,
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,
     sampled: bool,
 ) -> list[PlannedWeight]:
     """Return what ``plan_quantization``, whose arguments these are, chooses from."""
-    formats = _parse_candidates(candidates)
+    where = None if target is None else parse_member(Target, "target", target)
+    formats = _parse_candidates(candidates, where)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
     probes = [check_settings(replace(DEFAULTS, dtype=dtype)) for dtype in _PROBES]
@@ -147,8 +157,13 @@ def measure_weights(
     )
 
 
-def _parse_candidates(candidates: object) -> list[tuple[Settings, CheckedSettings]]:
-    """Return each candidate in full, as a rule has it, and checked."""
+def _parse_candidates(
+    candidates: object, target: Target | None
+) -> list[tuple[Settings, CheckedSettings]]:
+    """Return each candidate in full, as a rule has it, and checked.
+
+    Of those that nobody chose, what is reported not to work on the target is left out.
+    """
     if isinstance(candidates, str) or not isinstance(candidates, Sequence):
         raise ArgumentTypeError(
             "candidates",
@@ -156,9 +171,12 @@ def _parse_candidates(candidates: object) -> list[tuple[Settings, CheckedSetting
         )
     parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = DEFAULTS.merge(_parse_candidate(number, candidate))
+        settings = DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
         try:
             checked = check_settings(settings)
+            if candidates is CANDIDATES and report_against(checked, target) is not None:
+                continue
+            check_target(target, checked, ())
         except (ArgumentError, ArgumentTypeError) as error:
             raise error.within(f"candidate {number}") from None
         if checked.granularity is not CompressionGranularity.PER_BLOCK:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays.methods import find_method
+from coreai_opt.arrays.methods import nearest
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 from coreai_opt.planning.sample import Sample, take_sample, whole
-from coreai_opt.program.channel_axes import Blocks, weight_blocks
+from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
@@ -109,7 +110,7 @@ def _is_same(weight: Weight, array: Array) -> bool:
 def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
     try:
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
-    except ValueError:  # a block size that does not divide
+    except (IndivisibleError, MixedAxesError):
         return None
 
 
@@ -121,10 +122,10 @@ def _candidates(
         if found is None:
             continue
         try:
-            quantized = find_method(settings.spec).quantize(
+            quantized = nearest.quantize(
                 sample.array, settings.spec, found.sizes, work.backend, threads, importance=None
             )
-        except ValueError:  # a weight that is not finite
+        except NotFiniteError:
             return
         error = measure_error(sample.array, quantized, num_threads=threads)
         yield given, sample.saved_bytes(quantized), error

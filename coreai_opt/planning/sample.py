@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.quantized_array import QuantizedArray
-from coreai_opt.program.forms.blockwise import saved_bytes
-from coreai_opt.reference import FORMATS
+from coreai_opt.program.forms import form_of_array
 
 __all__ = ["Sample", "take_sample", "whole"]
 
@@ -35,17 +34,10 @@ class Sample(NamedTuple):
 
     def saved_bytes(self, quantized: QuantizedArray) -> int:
         """Return what all of the weight takes in a saved program, given the quantized slices."""
-        slices = self.array.shape[self.axis]
+        slices, form = self.array.shape[self.axis], form_of_array(quantized)
         if slices == self.length:
-            return saved_bytes(quantized)
-        # An exact multiple, because no block is longer than a slice.
-        scales = quantized.scale.size // slices * self.length
-        format = FORMATS[quantized.dtype]
-        codes = format.packed_size(self.array.size // slices * self.length)
-        has_zero_points = saved_bytes(quantized) > quantized.nbytes
-        return (
-            codes + scales * quantized.scale.itemsize + has_zero_points * format.packed_size(scales)
-        )
+            return form.saved_bytes(quantized)
+        return form.saved_bytes(quantized, slices, self.length)
 
 
 def whole(array: npt.NDArray[Any]) -> Sample:

@@ -1,76 +1,33 @@
 """Which axes of a weight are its channels, and the block sizes that follow from them.
 
-Who uses a weight says what its axes mean:
+The ops that contract a weight say what its axes mean; see ``axis_roles.py``. Where they disagree,
+the first one that is run has its way.
 
-    matmul, right operand [..., K, N]     output N, input K
-    matmul, left operand [..., M, K]      output M, input K
-    conv [O, I / groups, ...]             output 0, input 1
-    transposed conv [I, O / groups, ...]  output 1, input 0
-    gather table [rows, columns]          output 0, input 1
-
-A transpose means nothing by itself: the matmul behind it does, seen through the permutation.
+A block is a run of input channels of one output channel: positions of a kernel are all in it, and
+what has matrices of its own, as a head or an expert, has blocks of its own.
 """
 
 import logging
+import math
 from typing import NamedTuple
 
-from coreai_opt.program import ir
-from coreai_opt.program.ir import TRANSPOSE, Op, Use
-from coreai_opt.program.weights import MATMULS, TRANSPOSED_CONVOLUTIONS, Weight
+from coreai_opt.program.axis_roles import (
+    APART,
+    Axis,
+    Factor,
+    Layout,
+    Role,
+    block_meaning,
+    input_factors,
+)
+from coreai_opt.program.weights import Weight
 from coreai_opt.settings.enums import CompressionGranularity
 
 logger = logging.getLogger("coreai_opt")
 
-_GROUPS_OPERAND = 6
-"""Operand of a transposed convolution that says in how many groups its channels are."""
 
-
-class ChannelAxes(NamedTuple):
-    """What the axes of a weight mean.
-
-    Attributes:
-        output: the axis of the output channels.
-        input: the axis of the input channels. The weight may have too few axes for it.
-        batch: axes along which there is a matrix of its own at every index, e.g. attention heads.
-        groups: the input axis is so many runs of equal length, with output channels of their own.
-    """
-
-    output: int = 0
-    input: int = 1
-    batch: tuple[int, ...] = ()
-    groups: int = 1
-
-
-Meanings = frozenset[ChannelAxes]
-"""What the axes of a weight mean to its users, who disagree if that is several things."""
-
-
-def axis_meanings(weight: Weight) -> Meanings:
-    """Return what the axes of ``weight`` mean to its users."""
-    rank = len(weight.shape)
-    return frozenset(axes for use in weight.uses for axes in _meanings(use, rank))
-
-
-def channel_axes(weight: Weight, meanings: Meanings | None = None) -> ChannelAxes:
-    """Return what the axes of ``weight`` mean to its users.
-
-    Where they disagree that is logged as a warning, and the answer is output 0, input 1.
-
-    Args:
-        weight: the weight.
-        meanings: its :func:`axis_meanings`, where they are known already.
-    """
-    axes = _agreed(meanings or axis_meanings(weight))
-    if axes is None:
-        logger.warning(
-            "the users of %s disagree on its channel axes: output 0, input 1 are taken", weight
-        )
-    return axes or ChannelAxes()
-
-
-def input_axis(weight: Weight) -> int:
-    """Return the axis of the input channels, without a warning."""
-    return (_agreed(axis_meanings(weight)) or ChannelAxes()).input
+class MixedAxesError(ValueError):
+    """An axis of a weight holds channels in such an order that no block is one channel's."""
 
 
 class IndivisibleError(ValueError):
@@ -101,13 +58,30 @@ class Blocks(NamedTuple):
     reason: str
 
 
+def channel_layout(weight: Weight) -> Layout:
+    """Return what the axes of ``weight`` mean to the ops that contract it.
+
+    Where they disagree, that is logged as a warning, and the answer is what they mean to the first.
+    """
+    if len({block_meaning(contraction.layout) for contraction in weight.contractions}) > 1:
+        logger.warning(
+            "the users of %s disagree on its channel axes: those of the first are taken", weight
+        )
+    return weight.contractions[0].layout
+
+
+def input_axes(weight: Weight) -> tuple[int, ...]:
+    """Return the axes of the input channels, the outermost first, without a warning."""
+    inputs = input_factors(weight.contractions[0].layout) if weight.contractions else ()
+    return tuple(dict.fromkeys(axis for axis, _ in inputs))
+
+
 def weight_blocks(
     weight: Weight,
     granularity: CompressionGranularity,
     block_size: int,
     *,
     fit: bool = False,
-    meanings: Meanings | None = None,
 ) -> Blocks:
     """Return the blocks of ``weight``.
 
@@ -118,94 +92,84 @@ def weight_blocks(
         block_size: for PER_BLOCK.
         fit: where ``block_size`` does not divide the input channels take the largest size below
             that does; where that is 1, PER_CHANNEL.
-        meanings: its :func:`axis_meanings`, where they are known already.
 
     Raises:
+        MixedAxesError: no block would be one channel's.
         IndivisibleError: ``block_size`` does not divide the input channels, and ``fit`` is not
             asked for.
     """
-    sizes, reason = [0] * len(weight.shape), ""
-    per_block = CompressionGranularity.PER_BLOCK
+    per_channel, per_block = CompressionGranularity.PER_CHANNEL, CompressionGranularity.PER_BLOCK
     if granularity is CompressionGranularity.PER_TENSOR:
-        return Blocks(tuple(sizes), granularity, 0, reason)
-    axes = channel_axes(weight, meanings)
-    if axes.input < len(sizes):
-        group = weight.shape[axes.input] // axes.groups
-        whole = group if axes.groups > 1 else 0
-        if granularity is per_block and group % block_size:
-            reason = _why_not(block_size, group, axes)
-            granularity, block_size = _fit(block_size, group)
-            if not fit:
-                raise IndivisibleError(reason, block_size or granularity)
-            reason += f"; {block_size or granularity} is taken"
-        sizes[axes.input] = block_size if granularity is per_block else whole
-    for axis in (axes.output, *axes.batch):
-        sizes[axis] = 1
-    return Blocks(tuple(sizes), granularity, block_size, reason)
+        return Blocks((0,) * len(weight.shape), granularity, 0, "")
+    if weight.mixed:
+        raise MixedAxesError(weight.mixed)
+    layout = channel_layout(weight)
+    inputs, reason = input_factors(layout), ""
+    channels = math.prod(_size(factor) for _, factor in inputs)
+    if granularity is per_block and _runs(inputs, block_size) is None:
+        reason = _why_not(block_size, layout)
+        longest = range(min(block_size, channels), 0, -1)
+        fitting = next(size for size in longest if _runs(inputs, size) is not None)
+        granularity, block_size = (per_block, fitting) if fitting > 1 else (per_channel, 0)
+        if not fit:
+            raise IndivisibleError(reason, block_size or granularity)
+        reason += f"; {block_size or granularity} is taken"
+    runs = _runs(inputs, block_size if granularity is per_block else channels)
+    assert runs is not None
+    lengths = dict(zip((factor for _, factor in inputs), runs, strict=True))
+    sizes = tuple(
+        _block_length(number, axis, lengths, explicit=granularity is per_block)
+        for number, axis in enumerate(layout)
+    )
+    return Blocks(sizes, granularity, block_size if granularity is per_block else 0, reason)
 
 
-def _why_not(block_size: int, group: int, axes: ChannelAxes) -> str:
-    which = "channels of each group" if axes.groups > 1 else "input channels"
-    return f"block size {block_size} does not divide axis {axes.input}: {group} {which}"
+def _runs(inputs: list[tuple[int, Factor]], channels: int) -> list[int] | None:
+    """Return how far a run of input channels reaches in each factor, None if it fits in none.
+
+    The channels are counted by all factors together, the last one counting the fastest.
+    """
+    lengths: list[int] = []
+    for _, factor in reversed(inputs):
+        length = math.gcd(channels, _size(factor))
+        if length not in (channels, factor.size):
+            return None
+        lengths.insert(0, length)
+        channels //= length
+    return lengths if channels == 1 else None
 
 
-def _fit(block_size: int, channels: int) -> tuple[CompressionGranularity, int]:
-    """Return blocks that divide ``channels``, shorter than ``block_size``."""
-    longest = min(block_size, channels)
-    divisor = next(size for size in range(longest, 0, -1) if channels % size == 0)
-    if divisor == 1:
-        return CompressionGranularity.PER_CHANNEL, 0
-    return CompressionGranularity.PER_BLOCK, divisor
+def _block_length(number: int, axis: Axis, lengths: dict[Factor, int], *, explicit: bool) -> int:
+    """Return how far a block reaches along an axis, 0 for all of it.
+
+    Args:
+        number: of the axis.
+        axis: its factors.
+        lengths: how far it reaches along those that are input channels.
+        explicit: give the length of an axis that has input channels even if it is all of it.
+    """
+    block, is_whole = 1, True
+    for factor in reversed(axis):
+        length = lengths.get(factor, 1 if factor.role in APART else _size(factor))
+        if is_whole:
+            block *= length
+        elif length > 1 and factor.role is Role.INPUT:
+            raise MixedAxesError(f"axis {number} holds channels between those of others")
+        is_whole = is_whole and length == factor.size
+    has_inputs = any(factor in lengths for factor in axis)
+    return 0 if is_whole and not (explicit and has_inputs) else block
 
 
-def _agreed(meanings: Meanings) -> ChannelAxes | None:
-    """What the axes mean; None if users disagree."""
-    return None if len(meanings) > 1 else next(iter(meanings))
+def _why_not(block_size: int, layout: Layout) -> str:
+    inputs = input_factors(layout)
+    channels = math.prod(_size(factor) for _, factor in inputs)
+    axes = sorted({axis for axis, _ in inputs})
+    where = f"axis {axes[0]}: " if len(axes) == 1 else f"axes {axes}: " if axes else ""
+    grouped = any(factor.role is Role.BATCH for axis in axes for factor in layout[axis])
+    which = "channels of each group" if grouped else "input channels"
+    return f"block size {block_size} does not divide {where}{channels} {which}"
 
 
-def _meanings(use: Use, rank: int) -> set[ChannelAxes]:
-    name = use.op.name
-    if name in MATMULS:
-        return {_matmul_axes(use.operand, rank)}
-    if name in TRANSPOSED_CONVOLUTIONS:
-        return {ChannelAxes(output=1, input=0, groups=_groups(use.op))}
-    if name == TRANSPOSE:
-        return _behind_transpose(use.op, rank) or {ChannelAxes()}
-    return {ChannelAxes()}
-
-
-def _matmul_axes(operand: int, rank: int) -> ChannelAxes:
-    rows, columns = rank - 2, rank - 1
-    batch = tuple(range(rows))
-    if operand == 1:
-        return ChannelAxes(output=columns, input=rows, batch=batch)
-    return ChannelAxes(output=rows, input=columns, batch=batch)
-
-
-def _behind_transpose(transpose: Op, rank: int) -> set[ChannelAxes]:
-    """What matmuls behind ``transpose`` say of the axes in front of it; empty if there are none."""
-    behind: set[ChannelAxes] = set()
-    for use in ir.uses(transpose.result):
-        if use.op.name in MATMULS:
-            behind.add(_matmul_axes(use.operand, rank))
-        elif use.op.name == TRANSPOSE:
-            behind |= _behind_transpose(use.op, rank)
-    permutation = ir.operand_constant(transpose, 1)
-    if permutation is None:
-        return set()
-    # Axis i behind the transpose is axis source[i] in front of it.
-    source = ir.read_integers(permutation)
-    return {
-        ChannelAxes(
-            output=source[axes.output],
-            input=source[axes.input],
-            batch=tuple(sorted(source[axis] for axis in axes.batch)),
-            groups=axes.groups,
-        )
-        for axes in behind
-    }
-
-
-def _groups(convolution: Op) -> int:
-    groups = ir.operand_constant(convolution, _GROUPS_OPERAND)
-    return 1 if groups is None else int(ir.read_integers(groups))
+def _size(factor: Factor) -> int:
+    assert factor.size is not None  # constants have static shapes
+    return factor.size

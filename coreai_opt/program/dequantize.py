@@ -2,9 +2,9 @@
 
 import logging
 
-from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.exceptions import ArgumentError, BackendMismatchError, UnreadableError
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import read_quantized, replace_decoder
+from coreai_opt.program.forms.replacing import replace_decoders
 from coreai_opt.program.ir import AIProgram
 from coreai_opt.program.weights import find_quantized
 
@@ -28,11 +28,11 @@ def dequantize_program(program: AIProgram, backend: str, num_threads: int) -> No
     with alone_with(program):
         for weight in find_quantized(program):
             try:
-                stored = read_quantized(weight.op)
+                stored = weight.form.read(weight.op)
                 array = stored.dequantize(backend=backend, num_threads=num_threads)
-            except ValueError as reason:
+            except (ArgumentError, UnreadableError) as reason:
                 logger.warning("%s is left as it is: %s", weight, reason)
             except BackendMismatchError as error:
                 raise BackendMismatchError(f"{weight}: {error}") from error
             else:
-                replace_decoder(weight.op, array)
+                replace_decoders(weight.ops, array)

@@ -1,6 +1,7 @@
 """Which weight of a program an importance belongs to, and along which axis."""
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays.importance import parse_numbers
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.program.channel_axes import input_axis
+from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.weights import Weight
 
 
@@ -43,19 +44,21 @@ def match_importance(
 
 
 def _fit(value: object, weight: Weight) -> npt.NDArray[np.float32]:
-    """An array of one number per input channel, along the weight's input axis."""
+    """An array of one number per input channel, along the weight's input axes."""
     argument = f"importance[{weight.name!r}]"
-    numbers, axis = parse_numbers(argument, value), input_axis(weight)
-    if axis >= len(weight.shape):
+    numbers, axes = parse_numbers(argument, value), input_axes(weight)
+    if not axes:
         raise ArgumentError(
             argument, f"{argument}: a weight of shape {weight.shape} has no input channels"
         )
-    if numbers.shape != (weight.shape[axis],):
+    lengths = [weight.shape[axis] for axis in axes]
+    if numbers.shape != (math.prod(lengths),):
+        which = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
         raise ArgumentError(
             argument,
             f"{argument} must have one number for each input channel, shape "
-            f"({weight.shape[axis]},): axis {axis} of {weight.shape}; got shape {numbers.shape}",
+            f"({math.prod(lengths)},): {which} of {weight.shape}; got shape {numbers.shape}",
         )
-    shape = [1] * len(weight.shape)
-    shape[axis] = -1
-    return numbers.reshape(shape)
+    spread = numbers.reshape(lengths).transpose(np.argsort(axes))
+    shape = [length if axis in axes else 1 for axis, length in enumerate(weight.shape)]
+    return spread.reshape(shape)

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from coreai_opt.exceptions import InputError
 from coreai_opt.program import ir
+from coreai_opt.program.following import GATHER
 from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
 from coreai_opt.program.ir import AIProgram, Op, Port, Value
-from coreai_opt.program.weights import GATHER
 
 __all__ = ["random_inputs", "split_samples"]
 

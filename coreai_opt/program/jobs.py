@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.exceptions import InputError
-from coreai_opt.program.channel_axes import Meanings, axis_meanings
 from coreai_opt.program.importance_by_name import match_importance
-from coreai_opt.program.names import consumers
 from coreai_opt.program.weights import Weight
 from coreai_opt.settings.checked import CheckedSettings
-from coreai_opt.settings.enums import CompressionGranularity, Observer
+from coreai_opt.settings.enums import Observer
 from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
 
 
@@ -25,14 +23,12 @@ class Job(NamedTuple):
         settings: what to turn it into; None keeps it.
         rules: numbers of the rules that match it, from 1; the last one says what its settings are.
         importance: what squared errors count, in the rank of the weight; None for all alike.
-        meanings: what its axes mean to its users, where that matters.
     """
 
     weight: Weight
     settings: CheckedSettings | None
     rules: tuple[int, ...] = ()
     importance: npt.NDArray[np.float32] | None = None
-    meanings: Meanings | None = None
 
     def why_kept(self) -> str:
         """Return who says that the weight is kept."""
@@ -69,24 +65,15 @@ def make_jobs(
             else job
             for job in jobs
         ]
-    # Of all weights in a row: in between quantizing them, asking takes twice as long.
-    return [
-        job._replace(meanings=axis_meanings(job.weight)) if _has_channels(job.settings) else job
-        for job in jobs
-    ]
-
-
-def _has_channels(settings: CheckedSettings | None) -> bool:
-    return settings is not None and settings.granularity is not CompressionGranularity.PER_TENSOR
+    return jobs
 
 
 def _apply(rules: Sequence[ParsedRule], job: Job) -> Job:
     weight = job.weight
-    ops = {use.op.name for use in consumers(weight.uses)}
     matching = tuple(
         number
         for number, rule in enumerate(rules, 1)
-        if rule.matches(weight.name, ops, weight.shape)
+        if rule.matches(weight.name, weight.consumer_ops, weight.shape)
     )
     if not matching:
         return job
@@ -108,7 +95,7 @@ def _near(rule: Rule, jobs: Sequence[Job]) -> str:
         names = [job.weight.name for job in jobs]
         parts.append(_nearest("name", rule.name, names) + _of_part("name", rule.name, names))
     if rule.consumer is not None:
-        ops = sorted({use.op.name for job in jobs for use in consumers(job.weight.uses)})
+        ops = sorted({op for job in jobs for op in job.weight.consumer_ops})
         parts.append(_nearest("consumer", rule.consumer, ops))
         parts.append(_of_part("consumer", rule.consumer, ops))
     if rule.shape is not None:

@@ -7,7 +7,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation.weight_error import WeightError
 from coreai_opt.exceptions import Message
 from coreai_opt.program.channel_axes import Blocks
-from coreai_opt.program.forms.blockwise import saved_bytes
+from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.jobs import Job
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.enums import QScheme
@@ -49,15 +49,17 @@ def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
         return _record(job, outcome.status, outcome.reason)
     assert job.settings is not None
     array, spec = outcome.array, job.settings.spec
+    form = form_of_array(array)
+    label = form.label(array)
     return replace(
         _record(job, Status.QUANTIZED, outcome.blocks.reason),
-        format_after=str(array.dtype),
+        format_after=label.format,
         qscheme=str(QScheme.SYMMETRIC if spec.symmetric else QScheme.ASYMMETRIC),
         granularity=str(outcome.blocks.granularity),
         block_size=outcome.blocks.block_size,
-        scale_dtype=array.scale.dtype.name,
+        scale_dtype=label.scale_dtype,
         observer=str(spec.observer),
-        nbytes_after=saved_bytes(array),
+        nbytes_after=form.saved_bytes(array),
         error=outcome.error,
         seconds=outcome.seconds,
     )

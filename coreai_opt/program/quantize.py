@@ -13,17 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
-from coreai_opt.arrays.methods import find_method
+from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
-from coreai_opt.program.channel_axes import Blocks, IndivisibleError, weight_blocks
+from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.blockwise import replace_constant
+from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.reference import NotFiniteError
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.enums import DType, Indivisible
@@ -105,7 +106,7 @@ def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
             # Before the constant is gone that it tells of.
             record = make_record(job, became) if progress is not None else None
             if isinstance(became, Quantized):
-                replace_constant(job.weight.op, became.array, parts)
+                replace_constants(job.weight.ops, became.array, parts)
             if progress is not None and record is not None:
                 progress(record)
 
@@ -198,10 +199,11 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
             settings.granularity,
             settings.block_size,
             fit=settings.fit,
-            meanings=job.meanings,
         )
     except IndivisibleError as error:
         return Left(Status.SKIPPED, str(error), _advice(error, settings))
+    except MixedAxesError as error:
+        return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
     seconds = time.perf_counter() - started
     return _Read(array, settings.spec, blocks, job.importance, seconds)
@@ -217,7 +219,7 @@ def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
 def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
-        array = find_method(read.spec).quantize(
+        array = nearest.quantize(
             read.array,
             read.spec,
             read.blocks.sizes,
@@ -225,7 +227,7 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
             num_threads,
             importance=read.importance,
         )
-    except ValueError as reason:
+    except NotFiniteError as reason:
         return Left(Status.SKIPPED, str(reason))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None

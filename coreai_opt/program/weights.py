@@ -2,59 +2,69 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from coreai_opt.program import ir
-from coreai_opt.program.forms.blockwise import granularity_of, scheme_of
-from coreai_opt.program.ir import AIProgram, Op, Tensor, Use
-from coreai_opt.program.names import Names, Site, describe_consumers, find_sites
-from coreai_opt.settings.enums import CompressionGranularity, QScheme
-
-MATMULS = frozenset({"coreai.batch_matmul", "coreai.decomposable.broadcasting_batch_matmul"})
-CONVOLUTIONS = frozenset({"coreai.conv2d", "coreai.conv3d"})
-TRANSPOSED_CONVOLUTIONS = frozenset({"coreai.conv_transpose2d", "coreai.conv_transpose3d"})
-GATHER = "coreai.gather_nd"
-
-WEIGHT_OPERANDS: dict[str, frozenset[int]] = {
-    **dict.fromkeys(MATMULS, frozenset({0, 1})),
-    **dict.fromkeys(CONVOLUTIONS | TRANSPOSED_CONVOLUTIONS, frozenset({1})),
-    GATHER: frozenset({0}),
-    ir.TRANSPOSE: frozenset({0}),
-}
-"""The ops that have weights, and which of their operands those are."""
-
-HUGE = 100_000_000
-"""A constant of this many elements is worth quantizing whatever uses it."""
+from coreai_opt.program.contraction import Contraction
+from coreai_opt.program.following import Ending
+from coreai_opt.program.forms import form_of_op
+from coreai_opt.program.forms.form import Form, Stored
+from coreai_opt.program.ir import AIProgram, Op, Tensor
+from coreai_opt.program.names import Names, describe_ways, names_of
+from coreai_opt.program.sites import Site, find_sites
 
 
 @dataclass(frozen=True, eq=False)
 class Weight:
     """A constant that can be quantized.
 
-    The op and its uses are handles into the program, which must outlive them: Core AI does not see
-    to that. What tells a weight to people is asked of the op when it is first needed; all but the
-    name must be needed before the op is replaced.
+    Its ops and their uses are handles into the program, which must outlive them: Core AI does not
+    see to that. What tells a weight to people is asked of its ops when it is first needed; all but
+    the name must be needed before they are replaced.
 
     Attributes:
-        op: the constant.
-        site: which of the program's sites it is at.
-        tensor: its shape and element type.
-        uses: who uses it.
+        site: where it is.
+        number: of the site, among those of the program.
         names: the names of the program's weights.
     """
 
-    op: Op
-    site: int
-    tensor: Tensor
-    uses: tuple[Use, ...]
+    site: Site
+    number: int
     names: Names
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The constants that it is. Functions that are clones of each other each have their own."""
+        return self.site.ops
+
+    @property
+    def op(self) -> Op:
+        """The first of :attr:`ops`."""
+        return self.ops[0]
+
+    @property
+    def tensor(self) -> Tensor:
+        """Its shape and element type."""
+        return self.site.tensor
+
+    @cached_property
+    def contractions(self) -> tuple[Contraction, ...]:
+        """What contracts it; none where :attr:`mixed` says why that gives no channels."""
+        found = [way.contraction for way in self.site.ways]
+        return () if self.mixed else tuple(one for one in found if one is not None)
+
+    @cached_property
+    def mixed(self) -> str:
+        """Why its axes are no channels to an op that contracts it; empty if they are to all."""
+        mixed = [way.reason for way in self.site.ways if way.ending is Ending.MIXED]
+        return mixed[0] if mixed else ""
 
     @cached_property
     def name(self) -> str:
         """A name to tell it by, which no other weight of the program has; see ``names.py``."""
-        return self.names[self.site]
+        return self.names[self.number]
 
     @cached_property
     def location(self) -> str:
@@ -64,7 +74,12 @@ class Weight:
     @cached_property
     def consumers(self) -> str:
         """Who uses it, in words, e.g. ``"coreai.transpose -> coreai.batch_matmul"``."""
-        return describe_consumers(self.op.result)
+        return describe_ways(self.site.ways)
+
+    @property
+    def consumer_ops(self) -> set[str]:
+        """The names of the ops that really consume it, e.g. ``"coreai.batch_matmul"``."""
+        return {way.uses[-1].op.name for way in self.site.ways}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,67 +101,52 @@ class Weight:
         return f"{self.name} ({self.dtype}, at {self.location})"
 
 
-@dataclass(frozen=True, eq=False)
-class QuantizedWeight:
-    """A weight that is stored quantized.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizedWeight(Stored):
+    """A weight that is stored compressed.
 
     Attributes:
-        op: what decodes it, a handle into the program, as in :class:`Weight`.
-        name: a name to tell it by: the one it had before it was quantized.
+        ops: what decodes it, handles into the program, as in :class:`Weight`.
+        form: how it is stored.
+        name: a name to tell it by: the one it had before it was compressed.
         location: where it comes from, by Core AI's debug information.
-        shape: its shape.
-        format: format of the codes, e.g. ``"int4"``.
-        qscheme: symmetric or asymmetric; None where its zero points cannot be read.
-        block_sizes: how long a block is along each axis.
-        scale_dtype: dtype of the scales, e.g. ``"float16"``.
-        num_scales: how many scales it has.
-        nbytes: bytes of its codes, scales and offsets.
         consumers: what uses it, e.g. ``"coreai.conv2d x9"``.
     """
 
-    op: Op
+    ops: tuple[Op, ...]
+    form: Form[Any]
     name: str
     location: str
-    shape: tuple[int, ...]
-    format: str
-    qscheme: QScheme | None
-    block_sizes: tuple[int, ...]
-    scale_dtype: str
-    num_scales: int
-    nbytes: int
     consumers: str
 
     @property
-    def granularity(self) -> CompressionGranularity:
-        """Which elements share a scale."""
-        return granularity_of(self.shape, self.block_sizes)
+    def op(self) -> Op:
+        """The first of :attr:`ops`."""
+        return self.ops[0]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.format}, at {self.location})"
 
 
 def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
-    """Return the constants of ``program`` that are weights to quantize, in its order.
+    """Return the constants of ``program`` that are weights to quantize, in the order of their use.
 
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
-    than ``weight_num_threshold`` elements and that every user uses as its weight, or that are huge.
+    than ``weight_num_threshold`` elements, that are contracted, and that nothing else uses but to
+    compute other constants that are contracted. One that is stored as one repeated element is none.
     """
-    names, found = Names(program), []
-    for number, site in enumerate(find_sites(program)):
-        is_constant = site.op.name == ir.CONSTANT
-        if is_constant and site.tensor.size > weight_num_threshold and _is_weight(site):
-            found.append(Weight(site.op, number, site.tensor, site.uses, names))
-    return found
+    names = Names(program)
+    return [
+        Weight(site, number, names)
+        for number, site in enumerate(find_sites(program))
+        if site.is_constant and site.tensor.size > weight_num_threshold and _is_weight(site)
+    ]
 
 
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
-    """Return the weights of ``program`` that are quantized already, in its order."""
-    names = Names(program)
-    described = (
-        _describe_quantized(names[number], site.op)
-        for number, site in enumerate(find_sites(program))
-        if site.op.name == ir.BLOCKWISE_SHIFT_SCALE
-    )
+    """Return the weights of ``program`` that are quantized already, in the order of their use."""
+    sites = find_sites(program)
+    described = (_describe(name, site) for name, site in zip(names_of(sites), sites, strict=True))
     return [quantized for quantized in described if quantized is not None]
 
 
@@ -166,33 +166,22 @@ def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
 
 
 def _is_weight(site: Site) -> bool:
-    as_weight = (use.operand in WEIGHT_OPERANDS.get(use.op.name, ()) for use in site.uses)
-    return bool(site.uses) and (site.tensor.size >= HUGE or all(as_weight))
+    endings = {way.ending for way in site.ways}
+    is_contracted = not endings.isdisjoint({Ending.CONTRACTED, Ending.MIXED})
+    return is_contracted and Ending.OTHER not in endings and not ir.is_splat(site.ops[0])
 
 
-def _describe_quantized(name: str, op: Op) -> QuantizedWeight | None:
-    data, scale = (ir.static_tensor(op.operands[operand]) for operand in range(2))
-    assert data is not None
-    if scale is None or len(data.shape) != len(scale.shape):
-        return None  # Core AI accepts that, and its runtime ends the process
-    constants = filter(None, (ir.operand_constant(op, operand) for operand in range(4)))
-    return QuantizedWeight(
-        op=op,
-        name=name,
-        location=ir.location_text(op),
-        shape=data.shape,
-        format=data.format,
-        qscheme=_scheme(op),
-        block_sizes=tuple(n // blocks for n, blocks in zip(data.shape, scale.shape, strict=True)),
-        scale_dtype=scale.format,
-        num_scales=scale.size,
-        nbytes=sum(map(ir.stored_bytes, constants)),
-        consumers=describe_consumers(op.result),
-    )
-
-
-def _scheme(decoder: Op) -> QScheme | None:
-    try:
-        return scheme_of(decoder)
-    except ValueError:
+def _describe(name: str, site: Site) -> QuantizedWeight | None:
+    """Describe what is stored compressed at a site, if anything is."""
+    form = form_of_op(site.ops[0])
+    stored = None if form is None else form.describe(site.ops[0])
+    if form is None or stored is None:
         return None
+    return QuantizedWeight(
+        **vars(stored),
+        ops=site.ops,
+        form=form,
+        name=name,
+        location=ir.location_text(site.ops[0]),
+        consumers=describe_ways(site.ways),
+    )

@@ -1,6 +1,8 @@
 """Checks of single arguments. Each names the argument, what it was and what is allowed."""
 
+import difflib
 import operator
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -19,7 +21,7 @@ def parse_member(
     Args:
         enum: one of the enums of ``enums.py``.
         argument: the name of the user's argument, for the message.
-        value: a member, or a ``str`` equal to a member's value.
+        value: a member, or a ``str`` that spells a member's value.
         complaint: how the message opens; ``Invalid <argument>`` unless told.
 
     Raises:
@@ -42,8 +44,14 @@ def parse_member(
         Value(value),
         ". ",
         Argument(argument),
-        f" must be a {enum.__name__} or one of the strings {allowed}.",
+        f" must be a {enum.__name__} or one of the strings {allowed}{did_you_mean(value, enum)}.",
     )
+
+
+def did_you_mean(value: object, allowed: Iterable[str]) -> str:
+    """Return " (did you mean 'int4'?)" where a value is near to one that is allowed, or nothing."""
+    near = difflib.get_close_matches(str(value).lower(), list(map(str, allowed)), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def parse_int(argument: str, value: object, *, least: int, alternative: str = "") -> int:

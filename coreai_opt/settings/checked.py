@@ -7,11 +7,8 @@ import numpy as np
 from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible
-from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.settings import MXFP4_BLOCK_SIZE, Settings
 from coreai_opt.settings.spec import QuantizationSpec, parse_spec
-
-_MXFP4_BLOCK_SIZE = 32
-"""OCP MX v1.0 §5.2: elements that share a scale."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def _parse_granularity(
 
 
 def _check_mxfp4(granularity: CompressionGranularity, block_size: object) -> None:
-    is_32 = isinstance(block_size, (int, np.integer)) and block_size == _MXFP4_BLOCK_SIZE
+    is_32 = isinstance(block_size, (int, np.integer)) and block_size == MXFP4_BLOCK_SIZE
     per_block = CompressionGranularity.PER_BLOCK
     if granularity is not per_block or not is_32:
         raise ArgumentError(
@@ -77,7 +74,7 @@ def _check_mxfp4(granularity: CompressionGranularity, block_size: object) -> Non
             " requires ",
             Argument("granularity", Value(per_block, "CompressionGranularity.PER_BLOCK")),
             " and ",
-            Argument("block_size", Value(_MXFP4_BLOCK_SIZE)),
+            Argument("block_size", Value(MXFP4_BLOCK_SIZE)),
             ", which is what MXFP4 is, got ",
             Argument("granularity", Value(granularity)),
             " and ",

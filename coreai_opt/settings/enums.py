@@ -1,17 +1,76 @@
 """The string enums of the public API.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
-programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own. A
-plain string equal to a member's value ("int4", "per_block", "symmetric") is accepted wherever the
-member is.
+programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own.
+Wherever a member is expected, a string that spells its value does as well: "int4", "INT4",
+"per-block", or one of the short names below.
 """
 
 from enum import StrEnum
+from typing import Literal, Self, TypeAlias
 
-__all__ = ["CompressionGranularity", "DType", "Indivisible", "Observer", "QScheme"]
+__all__ = [
+    "CompressionGranularity",
+    "DType",
+    "DTypeName",
+    "GranularityName",
+    "Indivisible",
+    "IndivisibleName",
+    "Observer",
+    "ObserverName",
+    "QScheme",
+    "QSchemeName",
+]
+
+# For type checkers, which refuse other strings. tests/settings/ sees that they are the values.
+DTypeName: TypeAlias = Literal[
+    "int2",
+    "uint2",
+    "int4",
+    "uint4",
+    "int8",
+    "uint8",
+    "fp4_e2m1fn",
+    "fp8_e4m3fn",
+    "fp8_e5m2",
+    "fp8_e8m0fnu",
+    "mxfp4",
+    "fp8",
+]
+QSchemeName: TypeAlias = Literal["symmetric", "asymmetric"]
+ObserverName: TypeAlias = Literal["minmax", "mse"]
+GranularityName: TypeAlias = Literal[
+    "per_tensor", "per_channel", "per_block", "per_grouped_channel", "tensor", "channel", "block"
+]
+IndivisibleName: TypeAlias = Literal["skip", "fit"]
+
+SHORT_NAMES = {
+    "mxfp4": "fp4_e2m1fn",
+    "fp4": "fp4_e2m1fn",
+    "fp8": "fp8_e4m3fn",
+    "e4m3": "fp8_e4m3fn",
+    "e5m2": "fp8_e5m2",
+    "e8m0": "fp8_e8m0fnu",
+    "tensor": "per_tensor",
+    "channel": "per_channel",
+    "block": "per_block",
+}
+"""What people type, and the value that they mean by it."""
 
 
-class DType(StrEnum):
+class _Spelled(StrEnum):
+    """An enum whose members are found by what people type for them."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        spelled = value.strip().lower().replace("-", "_")
+        meant = SHORT_NAMES.get(spelled, spelled)
+        return next((member for member in cls if member.value == meant), None)
+
+
+class DType(_Spelled):
     """Element types of quantized weights, and E8M0 as a type of scales.
 
     The formats themselves (ranges, bits, packing) are described in ``reference/formats.py``.
@@ -34,7 +93,7 @@ class DType(StrEnum):
         return self.value.startswith(("int", "uint"))
 
 
-class QScheme(StrEnum):
+class QScheme(_Spelled):
     """How the zero point is chosen."""
 
     SYMMETRIC = "symmetric"
@@ -43,7 +102,7 @@ class QScheme(StrEnum):
     """Ranges run from min(0, minimum) to max(0, maximum); integer formats only."""
 
 
-class Observer(StrEnum):
+class Observer(_Spelled):
     """How a scale is found."""
 
     MINMAX = "minmax"
@@ -52,7 +111,7 @@ class Observer(StrEnum):
     """By a search, from there on, for the scale with the least squared error."""
 
 
-class CompressionGranularity(StrEnum):
+class CompressionGranularity(_Spelled):
     """Which elements of a weight share one scale."""
 
     PER_TENSOR = "per_tensor"
@@ -65,7 +124,7 @@ class CompressionGranularity(StrEnum):
     """Known to Core AI for palettization; quantization refuses it."""
 
 
-class Indivisible(StrEnum):
+class Indivisible(_Spelled):
     """What becomes of a weight whose input channels ``block_size`` does not divide."""
 
     SKIP = "skip"

@@ -38,7 +38,7 @@ class Rule(Settings):
 
     It matches a weight if all do that are given of ``name``, ``consumer`` and ``shape``. Settings
     that are not given are those of the call; a rule with a ``dtype`` has the symmetric scheme and
-    scales in the weight's dtype unless it says otherwise.
+    scales in the weight's dtype unless it says otherwise; MXFP4 brings its blocks of 32.
 
     Attributes:
         name: a glob that the weight's whole name matches, as ``coreai-opt inspect`` shows it, or
@@ -152,7 +152,7 @@ def _parse_rule(given: object, call: Settings) -> ParsedRule:
 def _settings(rule: Rule, call: Settings) -> CheckedSettings:
     if rule.dtype is not None:
         call = replace(call, qscheme=DEFAULTS.qscheme, scale_dtype=DEFAULTS.scale_dtype)
-    settings = check_settings(call.merge(rule))
+    settings = check_settings(call.merge(rule.with_implied()))
     if rule.block_size is not None and settings.granularity is not CompressionGranularity.PER_BLOCK:
         raise ArgumentError(
             "block_size", f"block_size needs granularity 'per_block'; it is {settings.granularity}"

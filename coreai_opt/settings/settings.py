@@ -12,7 +12,11 @@ from typing import Any, Self
 from coreai_opt.reference.formats import FORMATS
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 
-__all__ = ["DEFAULTS", "SETTINGS", "Description", "Settings", "describe"]
+__all__ = ["DEFAULTS", "MXFP4_BLOCK_SIZE", "SETTINGS", "Description", "Settings", "describe"]
+
+
+MXFP4_BLOCK_SIZE = 32
+"""OCP MX v1.0 §5.2: elements that share a scale."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,13 @@ def _description(
 
 def _values(*members: StrEnum) -> tuple[str, ...]:
     return tuple(member.value for member in members)
+
+
+def _is_member(value: object, member: DType) -> bool:
+    try:
+        return DType(value) is member
+    except ValueError:
+        return False
 
 
 _DESCRIPTION = "description"
@@ -121,6 +132,16 @@ class Settings:
     def among(cls, attributes: object) -> "Settings":
         """Return the settings that are among the attributes of something."""
         return Settings(**{name: getattr(attributes, name) for name in SETTINGS})
+
+    def with_implied(self) -> Self:
+        """Return the settings with those that their ``dtype`` leaves no choice about.
+
+        MXFP4 has blocks of 32 and no others (OCP MX v1.0 §5.2).
+        """
+        if self.granularity is None and _is_member(self.dtype, DType.FP4_E2M1FN):
+            size = MXFP4_BLOCK_SIZE if self.block_size is None else self.block_size
+            return replace(self, granularity=CompressionGranularity.PER_BLOCK, block_size=size)
+        return self
 
     def said(self) -> dict[str, Any]:
         """Return what is said, by name."""

@@ -31,6 +31,7 @@ typedef void (*caq_decode_fn)(const uint8_t *codes, size_t rows, size_t code_str
 
 struct caq_tile;
 struct caq_search_space;
+struct caq_panel;
 
 typedef struct caq_kernels {
     /* Raise above[i] to the bits of the largest |w| of block i. Leave below alone. */
@@ -74,6 +75,16 @@ typedef struct caq_kernels {
     void (*round_found)(const caq_job *job, float *scale, size_t count);
     /* Store scales that are numbers of that type. */
     void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
+
+    /* Rounding with feedback, see feedback.h. */
+    /* Have as the panel's sums the weights of `columns` columns from `first` on, no more than
+     * PANEL_COLUMNS, with the shares of all errors before. */
+    void (*begin_columns)(const caq_feedback *with, size_t first, size_t columns,
+                          struct caq_panel *panel);
+    /* Add to the sums of column k, of those that begin with `first`, the shares of the errors between,
+     * and round: have its codes, and errors instead of its weights. */
+    void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
+                         size_t first, size_t k, struct caq_panel *panel);
 } caq_kernels;
 
 /* The kernels of this build: caq_kernels_of[level][source]. A level that the build lacks is a null
@@ -134,6 +145,20 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #define UNROLL_LANES _Pragma("GCC unroll 16")
+#endif
+
+/* Have sums formed as they are written, whatever GCC was told. Left alone, it makes one operation of
+ * a product and a sum if the processor has that, which rounds only once, and it makes vectors for
+ * Arm's MVE, which flush subnormals. Clang does neither here: see portable.c. */
+#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__ARM_FEATURE_MVE)
+#define AS_WRITTEN                                                                                 \
+    __attribute__((optimize("fp-contract=off", "no-tree-loop-vectorize", "no-tree-slp-vectorize")))
+#else
+#define AS_WRITTEN __attribute__((optimize("fp-contract=off")))
+#endif
+#else
+#define AS_WRITTEN
 #endif
 
 /* Paste names with underscores between them: a_b and a_b_c. Arguments that are macros are expanded

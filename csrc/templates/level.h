@@ -12,6 +12,7 @@
  *   vt          a table of 16 numbers of 16 bits, for levels of several lanes
  *   v_...()     operations on vectors, b_...() operations on bytes
  */
+#include "../feedback/feedback.h"
 #include "../float_bits.h"
 #include "../kernels/kernels.h"
 #include "../search/search.h"
@@ -22,6 +23,8 @@
 #include "scales.h"
 #include "score.h"
 #include "to_codes.h"
+
+#include "round_rows.h"
 
 #define SOURCE f32
 #define ELEMENT uint32_t
@@ -55,7 +58,9 @@
      .score = CAQ_WITH_MSE ? score : NULL,                                                         \
      .errors = CAQ_WITH_MSE ? errors : NULL,                                                       \
      .round_found = CAQ_WITH_MSE ? round_found : NULL,                                             \
-     .store_scales = CAQ_WITH_MSE ? store_scales : NULL}
+     .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
+     .begin_columns = CAQ_WITH_FEEDBACK ? begin_columns : NULL,                                    \
+     .round_column = CAQ_WITH_FEEDBACK ? round_column : NULL}
 #define KERNELS_OF_LEVEL                                                                           \
     {KERNELS_OF_SOURCE(f32, CAQ_WITH_F32 || HAS_FLOATS), KERNELS_OF_SOURCE(f16, CAQ_WITH_F16),     \
      KERNELS_OF_SOURCE(bf16, CAQ_WITH_BF16)}

@@ -20,7 +20,7 @@ from coreai_opt.cli import command
 from coreai_opt.cli import quantize as quantize_command
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import assets
-from coreai_opt.program.channel_axes import input_axis
+from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.command import COMMAND, MODEL, PER_BLOCK, contents, failed, quantize, run
@@ -87,7 +87,7 @@ def test_the_observer_changes_scales_but_no_sizes(output, tmp_path):
 def test_importances_come_from_a_file(output, tmp_path):
     program = assets.load_asset(MODEL).program
     weight = find_weights(program, 1024)[-1]
-    random = np.random.default_rng(0).normal(0, 2, weight.shape[input_axis(weight)])
+    random = np.random.default_rng(0).normal(0, 2, weight.shape[input_axes(weight)[0]])
     importance = {weight.name: np.exp(random)}
     np.savez(file := tmp_path / "importance.npz", **importance)
     assert quantize(MODEL, output, *MSE, "--importance", file).returncode == 0
@@ -191,7 +191,7 @@ def test_with_rules_a_dtype_is_not_needed(output, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "give --dtype, --rules or both, or else --target-size or --min-sqnr"),
+        (None, "give --dtype, --preset or --rules, or else --target-size or --min-sqnr"),
         ("rule = 3", "must hold [[rule]] tables only"),
         ('[[rule]]\nname = "*3d*"\ndtype = "int4"', "rule 1 matches no weight; name '*3d*'"),
         ('[[rule]]\nname = "*"\ndtype = "int5"', "rule 1: Unsupported weight dtype 'int5'"),

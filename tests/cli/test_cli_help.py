@@ -36,6 +36,7 @@ def examples(text: str) -> list[list[str]]:
 
 NAMES = list(parsers())
 EXAMPLES = {name: examples(parser.format_help()) for name, parser in parsers().items()}
+MXFP4 = ("quantize", "model.aimodel", "b.aimodel", "--dtype", "mxfp4")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,6 +103,9 @@ def test_laid_out_text_fits_80_columns(name, monkeypatch):
         ),
         (["inspect", "a", "b"], "one argument too many: b; see coreai-opt inspect --help"),
         (["quantize", "a", "b", "--min-sqnr", "nan"], "a number of dB such as 30; got 'nan'"),
+        (["quantize", "a", "b", "--dtype", "int3"], "must be one of int2, "),
+        (["quantize", "a", "b", "--dtype", "in4"], "got 'in4' (did you mean 'int4'?)"),
+        (["quantize", "a", "b", "--target-size", "1 elephant"], "or a share of IN such as 50%"),
         (["compare", "a", "b", "--min-sqnr", "x"], "a number of dB such as 30; got 'x'"),
         (["inspect", "modle.aimodel"], "modle.aimodel does not exist, did you mean model.aimodel?"),
         (["inspect", "xyzzy.aimodel"], "xyzzy.aimodel does not exist"),
@@ -112,7 +116,7 @@ def test_laid_out_text_fits_80_columns(name, monkeypatch):
         ),
         (["quantize", "model.aimodel", "b.aimodel", "--rules", "c.toml"], "c.toml: No such file"),
         (
-            ["quantize", "model.aimodel", "b.aimodel", "--dtype", "fp4_e2m1fn"],
+            [*MXFP4, "--granularity", "channel"],
             "fp4_e2m1fn requires --granularity per_block and --block-size 32",
         ),
         (

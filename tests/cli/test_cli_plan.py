@@ -309,3 +309,16 @@ def test_inputs_that_are_not_the_programs(tmp_path: Path, output: Path) -> None:
 def test_an_output_is_needed_unless_nothing_is_written() -> None:
     message = failed(run("quantize", MODEL, "--dtype", "int4"))
     assert message == "OUT.aimodel is needed, or --dry-run to write nothing"
+
+
+@pytest.mark.parametrize("size", ["490515", "490.515k", "50%", "50.0 %"])
+def test_a_size_may_be_short_or_a_share_of_the_file(tmp_path, size):
+    """CREPE-tiny takes 981,031 bytes."""
+    done = quantize(MODEL, tmp_path / "out.aimodel", "--target-size", size, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    want = quantize(MODEL, tmp_path / "out.aimodel", "--target-size", "490515", "--dry-run")
+    assert without_time(done.stdout) == without_time(want.stdout)
+
+
+def without_time(printed: str) -> str:
+    return printed.partition("\ntime ")[0]

@@ -13,7 +13,7 @@ from coreai_opt.reference import FORMATS
 
 from ..support.command import failed, run
 
-COMMANDS = {"quantize", "dequantize", "inspect", "compare", "completion"}
+COMMANDS = {"quantize", "dequantize", "inspect", "compare", "completion", "presets"}
 CASES = {
     "coreai-opt ": COMMANDS,
     "coreai-opt q": {"quantize"},

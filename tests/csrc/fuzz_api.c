@@ -4,8 +4,8 @@
  * What must hold: a job is prepared if and only if the header allows it; nothing but the buffers is
  * touched, which have pages without access right before and behind them, and poisoned memory where
  * they do not fill their pages; every level, cut and order of the work gives the bytes that the
- * portable level gives in one call, of decoding too; codes that are packed and unpacked are what
- * they were.
+ * portable level gives in one call, of decoding and of rounding with feedback too; codes that are
+ * packed and unpacked are what they were.
  *
  * Build it with a small CAQ_TILE_BLOCKS, so that small weights have several tiles.
  */
@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #define MOST_ELEMENTS ((size_t)2560)
+#define MOST_COLUMNS ((size_t)48)
 #define MOST_AXES 24
 #define PAGE ((size_t)4096)
 
@@ -189,7 +190,19 @@ static int check_request(const request *r) {
  * Buffers.
  */
 
-enum { WEIGHT, PACKED, SCALES, ZERO_POINTS, SCRATCH, IMPORTANCE, DECODED, CODES, BUFFERS };
+enum {
+    WEIGHT,
+    PACKED,
+    SCALES,
+    ZERO_POINTS,
+    SCRATCH,
+    IMPORTANCE,
+    DECODED,
+    CODES,
+    COEFFICIENTS,
+    PANEL,
+    BUFFERS
+};
 
 typedef struct buffer {
     uint8_t *pages;
@@ -209,7 +222,9 @@ static buffer buffers[BUFFERS];
 
 static void map_buffers(void) {
     for (int i = 0; i < BUFFERS && !buffers[i].pages; i++)
-        buffers[i] = map_buffer(i == SCRATCH ? CAQ_MSE_SCRATCH_SIZE : 4 * MOST_ELEMENTS + 4);
+        buffers[i] = map_buffer(i == SCRATCH ? CAQ_MSE_SCRATCH_SIZE
+                                : i == PANEL ? CAQ_FEEDBACK_SCRATCH_SIZE(MOST_COLUMNS)
+                                             : 4 * MOST_ELEMENTS + 4);
 }
 
 /* A buffer of just this size: up to the page behind it, or from a few bytes behind the page before
@@ -464,6 +479,85 @@ static void check_expected(const caq_job *job, places at, caq_status status) {
     CHECK(!memcmp(expected.zero_points, at.zero_points, job->scale_count));
 }
 
+/*
+ * Rounding with feedback, of matrices whose columns are the last axes of the weight.
+ */
+
+/* Feedback for n columns, from any of them on; or none if there are too many. */
+static caq_feedback take_feedback(const request *r, input *in) {
+    static size_t offsets[MOST_COLUMNS];
+    caq_feedback with = {.columns = 1, .offsets = offsets};
+    for (size_t axis = take_below(in, r->rank); axis < r->rank; axis++)
+        with.columns *= r->shape[axis];
+    if (with.columns > MOST_COLUMNS)
+        return (caq_feedback){.columns = 0};
+    with.stride = with.columns + take_below(in, 2);
+    size_t count = with.stride * with.columns, first = take_below(in, with.columns);
+    float *coefficients = (float *)(void *)place(COEFFICIENTS, 4 * count, take(in, 1) & 1, 0);
+    fill_weight((uint8_t *)coefficients, count, types[CAQ_F32], in);
+    uint32_t random = 1 + (uint32_t)take(in, 3), is_tame = !one_in_8(in);
+    for (size_t i = 0; is_tame && i < count; i++) {
+        random ^= random << 13, random ^= random >> 17, random ^= random << 5;
+        coefficients[i] = (float)((int)(random >> 8 & 0xFFFF) - 0x8000) * 0x1p-15f;
+    }
+    for (size_t k = 0; k < with.columns; k++)
+        offsets[k] = (k + first) % with.columns;
+    with.coefficients = coefficients;
+    return with;
+}
+
+static caq_status round_rows(const caq_job *job, places at, const caq_feedback *with,
+                             const size_t *rows, size_t count, uint8_t *codes, input *in) {
+    uint8_t *panel = place_output(PANEL, CAQ_FEEDBACK_SCRATCH_SIZE(with->columns), in, 0, 0x5A);
+    return caq_round_rows(job, with, rows, count, at.weight, at.scales, at.zero_points, codes,
+                          panel);
+}
+
+/* Elements that the tensor does not have are refused, and so is a matrix without columns. */
+static void check_feedback_refusals(const caq_job *job, caq_feedback with, const size_t *rows,
+                                    size_t count) {
+    size_t offsets[MOST_COLUMNS], row = rows[count - 1] + 1;
+    memcpy(offsets, with.offsets, with.columns * sizeof *offsets);
+    CHECK(caq_round_rows(job, &with, &row, 1, NULL, NULL, NULL, NULL, NULL) == CAQ_BAD_ARGUMENT);
+    with.offsets = offsets;
+    offsets[with.columns / 2] = job->elements;
+    CHECK(caq_round_rows(job, &with, rows, count, NULL, NULL, NULL, NULL, NULL) ==
+          CAQ_BAD_ARGUMENT);
+    with.columns = 0;
+    CHECK(caq_round_rows(job, &with, rows, count, NULL, NULL, NULL, NULL, NULL) ==
+          CAQ_BAD_ARGUMENT);
+}
+
+/* Rows in any order, in calls of any number of them, at every level. */
+static void check_feedback(const request *r, places at, input *in) {
+    static size_t rows[MOST_ELEMENTS];
+    static uint8_t whole[MOST_ELEMENTS];
+    caq_feedback with = take_feedback(r, in);
+    caq_job job;
+    CHECK(prepare(&job, r, CAQ_PORTABLE, 1) == CAQ_OK);
+    if (!with.columns)
+        return;
+    size_t count = job.elements / with.columns;
+    for (size_t row = 0; row < count; row++)
+        rows[row] = row * with.columns;
+    CHECK(round_rows(&job, at, &with, rows, count, whole, in) == CAQ_OK);
+    check_feedback_refusals(&job, with, rows, count);
+    size_t shift = take_below(in, count);
+    for (size_t row = 0; row < count; row++)
+        rows[row] = (row + shift) % count * with.columns;
+    for (int level = 0; level < CAQ_LEVELS; level++) {
+        if (!caq_has_level((caq_level)level))
+            continue;
+        CHECK(prepare(&job, r, level, r->parts) == CAQ_OK);
+        uint8_t *codes = place_output(CODES, job.elements, in, 0, 0x5A);
+        for (size_t end = count, first; end; end = first) {
+            first = one_in_8(in) ? 0 : take_below(in, end);
+            CHECK(round_rows(&job, at, &with, rows + first, end - first, codes, in) == CAQ_OK);
+        }
+        CHECK(!memcmp(codes, whole, job.elements));
+    }
+}
+
 static void check_all_levels(const request *r, uint8_t *weight, int is_finite, importances h,
                              input *in) {
     caq_job job;
@@ -481,6 +575,8 @@ static void check_all_levels(const request *r, uint8_t *weight, int is_finite, i
         }
         check_refusals(&job, in);
     }
+    if (expected.status == CAQ_OK)
+        check_feedback(r, at, in);
 }
 
 /*

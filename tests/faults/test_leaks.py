@@ -100,7 +100,7 @@ def refuse(*_):
     raise KeyError
 
 if sys.argv[2] == "failing":
-    quantize.replace_constant = refuse
+    quantize.replace_constants = refuse
 weight = random_weight((1024, 1024))
 given = matmul_program(weight)
 sizes = []

@@ -31,6 +31,8 @@ Quantize = Callable[..., tuple[Array, Array, Array]]
 """``reference.quantize`` or ``_native.quantize``."""
 Decode = Callable[[Array, Array, Array, Format, Array], None]
 """Into the last argument: :func:`decode`, or ``_native.dequantize``."""
+Feed = Callable[..., Array]
+"""``reference.encode_with_feedback`` or ``_native.encode_with_feedback``."""
 
 TABLE = Path(__file__).with_name("table.h")
 
@@ -213,6 +215,10 @@ SEARCHED = {
 slow, and between them these take each way through it."""
 
 
+LONGEST_FED = 64
+"""Longer long axes are not rounded with feedback, because microcontrollers run the corpus."""
+
+
 @functools.cache
 def arrays(source: Source, layout: Layout) -> list[Array]:
     """Weights of a layout. Neighbouring blocks are of different kinds; a layout of fewer blocks
@@ -230,13 +236,31 @@ def arrays(source: Source, layout: Layout) -> list[Array]:
     return found
 
 
+def long_axis(layout: Layout) -> int:
+    """The first axis along which blocks are long, or the last axis."""
+    long = (axis for axis, length in enumerate(layout.lengths()) if length > 1)
+    return next(long, len(layout.shape) - 1)
+
+
 def importance(layout: Layout) -> Array:
-    """Importances of the indices of the first axis along which blocks are long; zero is one."""
-    axis = next(axis for axis, length in enumerate(layout.lengths()) if length > 1)
+    """Importances of the indices of the long axis; zero is one."""
+    axis = long_axis(layout)
     numbers = [random_bits(index) % 4096 for index in range(layout.shape[axis])]
     shape = [1] * len(layout.shape)
     shape[axis] = -1
     return np.array(numbers, np.float32).reshape(shape)
+
+
+def fed_part(layout: Layout) -> reference.Part:
+    """Feedback from the last to the first index of the long axis, for all others alike."""
+    axis = long_axis(layout)
+    elements = np.arange(math.prod(layout.shape), dtype=np.uintp).reshape(layout.shape)
+    rows = np.take(elements, 0, axis).reshape(-1)
+    columns = np.moveaxis(elements, axis, -1).reshape(-1, layout.shape[axis])[0, ::-1]
+    count = len(columns)
+    numbers = [random_bits(index) % 4096 - 2048 for index in range(count * count)]
+    coefficients = (np.array(numbers, np.float32) / np.float32(4096)).reshape(count, count)
+    return reference.Part(rows, np.ascontiguousarray(columns), coefficients)
 
 
 # The cases.
@@ -265,9 +289,15 @@ class Case:
     mse: bool = False
     weighed: bool = False
     """By :func:`importance`."""
+    fed: bool = False
+    """Rounded with the feedback of :func:`fed_part`."""
 
     def digest(
-        self, quantize: Quantize = reference.quantize, decode: Decode = decode, **more: Any
+        self,
+        quantize: Quantize = reference.quantize,
+        decode: Decode = decode,
+        feed: Feed = reference.encode_with_feedback,
+        **more: Any,
     ) -> str:
         """SHA-256 over packed codes, scales (little-endian) and zero points of all arrays, and what
         they decode to in each type.
@@ -284,6 +314,17 @@ class Case:
                 importance=importance(self.layout) if self.weighed else None,
                 **more,
             )
+            if self.fed:
+                packed = feed(
+                    weight,
+                    scale,
+                    zero_point,
+                    self.format,
+                    symmetric=self.symmetric,
+                    observer="mse" if self.mse else "minmax",
+                    parts=[fed_part(self.layout)],
+                    **more,
+                )
             sha.update(packed.tobytes())
             sha.update(little_endian(scale))
             sha.update(zero_point.tobytes())
@@ -305,7 +346,7 @@ class Case:
             "SYMMETRIC" if self.symmetric else "ASYMMETRIC",
             "SCALE_E8M0" if self.e8m0_scale else "SCALE_AS_WEIGHT",
             "MSE" if self.mse else "MINMAX",
-            "WEIGHED" if self.weighed else "EQUAL",
+            "FED" if self.fed else "WEIGHED" if self.weighed else "EQUAL",
             str(len(self.layout.shape)),
             bracketed(self.layout.shape),
             bracketed(self.layout.block_sizes),
@@ -331,6 +372,10 @@ def cases(layout: Layout) -> Iterator[Case]:
     for source, target in itertools.product(SEARCHED.get(layout.name, ()), targets()):
         for weighed in (False, True):
             yield Case(source, layout, *target, mse=True, weighed=weighed)
+    if layout.shape[long_axis(layout)] <= LONGEST_FED:
+        for number, target in enumerate(targets()):
+            source = SOURCES[(LAYOUTS.index(layout) + number) % len(SOURCES)]
+            yield Case(source, layout, *target, mse=number % 4 == 3, fed=True)
 
 
 def table() -> list[str]:

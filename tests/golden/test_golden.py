@@ -21,7 +21,8 @@ def golden() -> set[str]:
 
 def native_digest(case: Case, threads: int) -> str:
     decode = functools.partial(_native.dequantize, num_threads=threads)
-    return case.digest(_native.quantize, decode, num_threads=threads)
+    feed = _native.encode_with_feedback
+    return case.digest(_native.quantize, decode, feed, num_threads=threads)
 
 
 def test_the_table_is_what_the_reference_gives() -> None:
@@ -45,6 +46,7 @@ def test_native_gives_the_digests_in_threads(
     layout: Layout, threads: int, golden: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_native, "SMALLEST_SHARE", 1)
+    monkeypatch.setattr(_native, "WORTH_A_THREAD", 1)
     for case in cases(layout):
         assert case.line(native_digest(case, threads)) in golden
 

@@ -28,7 +28,7 @@ from coreai.authoring.constant import constant
 
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
-from coreai_opt.program.weights import HUGE, find_quantized, find_weights
+from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.programs import (
     F32,
@@ -143,7 +143,7 @@ def test_uses_in_nested_regions_and_constants_there(tmp_path: Path) -> None:
 
     program = make_program(body, {**X, "flag": ((), np.bool_)}, Y)
     weights = find_weights(program, 1024)
-    assert sorted(len(weight.uses) for weight in weights) == [1, 2]
+    assert sorted(len(weight.contractions) for weight in weights) == [1, 2]
     assert all(weight.name.startswith("main/") for weight in weights)
     quantized = quantize_weights(program, "int8")
     assert (len(find_quantized(quantized)), find_weights(quantized, 1024)) == (2, [])
@@ -153,7 +153,7 @@ def test_uses_in_nested_regions_and_constants_there(tmp_path: Path) -> None:
 
 
 def test_private_graphs_and_invokes() -> None:
-    """A weight inside a private graph is one; what is handed to it is used by an invoke."""
+    """Weights inside of private graphs, and those that are handed to them."""
     module = Module.create()
     handed, inner = WEIGHT, random_weight((64, 48), seed=1)
     private = {"private": True, "no_inline": True}
@@ -179,11 +179,14 @@ def test_private_graphs_and_invokes() -> None:
             provided_name="main",
         )
     program = AIProgram(module)
-    (weight,) = find_weights(program, 0)
-    assert np.array_equal(ir.read_constant(weight.op), inner)
-    assert "holds_weight" in weight.name
-    assert weight.consumers == "coreai.decomposable.broadcasting_batch_matmul"
-    assert len(find_quantized(quantize_weights(program, "int8"))) == 1
+    first, second = find_weights(program, 0)
+    assert np.array_equal(ir.read_constant(first.op), handed)
+    assert np.array_equal(ir.read_constant(second.op), inner)
+    assert "holds_weight" in second.name
+    matmul = "coreai.decomposable.broadcasting_batch_matmul"
+    assert first.consumers == f"coreai.invoke -> {matmul}"
+    assert second.consumers == matmul
+    assert len(find_quantized(quantize_weights(program, "int8"))) == 2
 
 
 def test_a_tied_embedding_is_quantized_once() -> None:
@@ -238,18 +241,25 @@ def splat_program(shape: tuple[int, ...]) -> AIProgram:
     return make_program(body, {"x": (shape, F32)}, {"y": (shape, F32)})
 
 
-def test_huge_constants_are_weights_whatever_uses_them() -> None:
-    assert weight_shapes(splat_program((HUGE // 10_000, 10_000))) == [(10_000, 10_000)]
-    assert weight_shapes(splat_program((HUGE // 10_000 - 1, 10_000))) == []
-    assert HUGE == 1e8
+def test_huge_constants_that_are_not_contracted_are_no_weights() -> None:
+    """A mask of one repeated value of 100 million elements takes a few bytes, and is no weight."""
+    assert weight_shapes(splat_program((10_000, 10_001))) == []
 
 
-@pytest.mark.parametrize("rows", [64, HUGE // 48 + 1])
-def test_unused_constants_are_no_weights(rows: int) -> None:
+def test_a_constant_that_is_stored_as_one_element_is_no_weight() -> None:
+    def body(x: Value) -> Any:
+        return (
+            broadcasting_batch_matmul(x, Value._from_mlir(new_builder().splat(0, (64, 48), "f32"))),
+        )
+
+    assert weight_shapes(make_program(body, X, Y)) == []
+
+
+def test_unused_constants_are_no_weights() -> None:
     program = matmul_program(WEIGHT)
     (used,) = find_weights(program, 0)
     with ir.Builder(used.op) as build:
-        build.splat(1.5, (rows, 48), "f32")
+        build.constant(random_weight((64, 48), seed=5), (64, 48), "f32")
     assert weight_shapes(program) == [(64, 48)]
 
 

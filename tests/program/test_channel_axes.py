@@ -13,7 +13,6 @@ from coreai.authoring import (
     conv_transpose2d,
     conv_transpose3d,
     gather_nd,
-    relu,
     reshape,
     transpose,
 )
@@ -22,9 +21,10 @@ from coreai.authoring.constant import constant
 from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
 from coreai_opt.program import ir
-from coreai_opt.program.channel_axes import ChannelAxes, channel_axes, weight_blocks
+from coreai_opt.program.channel_axes import IndivisibleError, channel_layout, weight_blocks
 from coreai_opt.program.weights import find_weights
 
+from ..support.exported import experts_program
 from ..support.programs import (
     F32,
     convolution,
@@ -33,6 +33,7 @@ from ..support.programs import (
     matmul_program,
     operand_constants,
     random_weight,
+    roles,
     run,
     transposed_convolution,
     u32,
@@ -60,9 +61,9 @@ def program_of(
     )
 
 
-def axes_of(program: AIProgram) -> ChannelAxes:
+def axes_of(program: AIProgram) -> str:
     (weight,) = find_weights(program, 0)
-    return channel_axes(weight)
+    return roles(channel_layout(weight))
 
 
 def sizes_of(program: AIProgram, granularity: str, block_size: int = 32) -> Shape:
@@ -76,97 +77,90 @@ def three_dimensional(x: Value, w: Any) -> Value:
 
 
 # body, shape of x, of the weight, of the result; axes
-KINDS: dict[str, tuple[Any, Any, Shape, Shape, ChannelAxes]] = {
-    "linear": (linear, (4, 8), (6, 8), (4, 6), ChannelAxes(0, 1)),
-    "right operand": (broadcasting_batch_matmul, (4, 8), (8, 6), (4, 6), ChannelAxes(1, 0)),
+KINDS: dict[str, tuple[Any, Any, Shape, Shape, str]] = {
+    "linear": (linear, (4, 8), (6, 8), (4, 6), "O6 I8"),
+    "right operand": (broadcasting_batch_matmul, (4, 8), (8, 6), (4, 6), "I8 O6"),
     "left operand": (
         lambda x, w: broadcasting_batch_matmul(w, x),
         (8, 4),
         (6, 8),
         (6, 4),
-        ChannelAxes(0, 1),
+        "O6 I8",
     ),
     "heads": (
         broadcasting_batch_matmul,
         (2, 4, 8),
         (2, 8, 6),
         (2, 4, 6),
-        ChannelAxes(2, 1, batch=(0,)),
+        "B2 I8 O6",
     ),
     "heads, two batch axes": (
         broadcasting_batch_matmul,
         (2, 3, 4, 8),
         (2, 3, 8, 6),
         (2, 3, 4, 6),
-        ChannelAxes(3, 2, batch=(0, 1)),
+        "B2 B3 I8 O6",
     ),
     "heads, left": (
         lambda x, w: broadcasting_batch_matmul(w, x),
         (2, 8, 4),
         (2, 6, 8),
         (2, 6, 4),
-        ChannelAxes(1, 2, batch=(0,)),
+        "B2 O6 I8",
     ),
-    "identity transpose": (permuted(0, 1), (4, 8), (8, 6), (4, 6), ChannelAxes(1, 0)),
+    "identity transpose": (permuted(0, 1), (4, 8), (8, 6), (4, 6), "I8 O6"),
     "heads [O, heads, I]": (
         permuted(1, 2, 0),
         (2, 4, 8),
         (6, 2, 8),
         (2, 4, 6),
-        ChannelAxes(0, 2, batch=(1,)),
+        "O6 B2 I8",
     ),
     "chain of transposes": (
         lambda x, w: permuted(2, 1, 0)(x, transpose(w, u32(1, 2, 0))),
         (2, 4, 8),
         (2, 6, 8),  # behind the first transpose it is (6, 8, 2), behind the second (2, 8, 6)
         (2, 4, 6),
-        ChannelAxes(1, 2, batch=(0,)),
+        "B2 O6 I8",
     ),
     "transpose to the left operand": (
         lambda x, w: broadcasting_batch_matmul(transpose(w, u32(1, 0)), x),
         (8, 4),
         (8, 6),
         (6, 4),
-        ChannelAxes(1, 0),
+        "I8 O6",
     ),
-    "transpose into no matmul": (
-        lambda x, w: relu(transpose(w, u32(2, 0, 1))),
-        (1,),
-        (6, 8, 3),
-        (3, 6, 8),
-        ChannelAxes(0, 1),
-    ),
-    "conv2d": (convolution, (1, 8, 5, 5), (6, 8, 3, 3), (1, 6, 3, 3), ChannelAxes(0, 1)),
+    "conv2d": (convolution, (1, 8, 5, 5), (6, 8, 3, 3), (1, 6, 3, 3), "O6 I8 T3 T3"),
     "depthwise conv2d": (
         lambda x, w: convolution(x, w, groups=8),
         (1, 8, 5, 5),
         (8, 1, 3, 3),
         (1, 8, 3, 3),
-        ChannelAxes(0, 1),
+        "B8 - T3 T3",
     ),
     "conv_transpose2d": (
         transposed_convolution,
         (1, 8, 5, 5),
         (8, 6, 3, 3),
         (1, 6, 7, 7),
-        ChannelAxes(1, 0),
+        "I8 O6 P3 P3",
     ),
     "conv_transpose2d, 4 groups": (
         lambda x, w: transposed_convolution(x, w, groups=4),
         (1, 8, 5, 5),
         (8, 3, 3, 3),
         (1, 12, 7, 7),
-        ChannelAxes(1, 0, groups=4),
+        "B4.I2 O3 P3 P3",
     ),
     "conv_transpose3d, 2 groups": (
         three_dimensional,
         (1, 8, 3, 3, 3),
         (8, 6, 2, 2, 2),
         (1, 12, 4, 4, 4),
-        ChannelAxes(1, 0, groups=2),
+        "B2.I4 O6 P2 P2 P2",
     ),
-    "gather_nd": (lambda x, w: gather_nd(w, x), ROWS, (9, 8), (4, 8), ChannelAxes(0, 1)),
-    "gather_nd, 1-D": (lambda x, w: gather_nd(w, x), ROWS, (9,), (4,), ChannelAxes(0, 1)),
+    "gather_nd": (lambda x, w: gather_nd(w, x), ROWS, (9, 8), (4, 8), "O9 I8"),
+    "gather_nd, 1-D": (lambda x, w: gather_nd(w, x), ROWS, (9,), (4,), "O9"),
 }
 
 
@@ -187,11 +181,9 @@ def test_channel_axes(kind: str, caplog: pytest.LogCaptureFixture) -> None:
         ("right operand", (0, 1), (2, 1)),
         ("left operand", (1, 0), (1, 2)),
         ("gather_nd", (1, 0), (1, 2)),
-        ("gather_nd, 1-D", (1,), (1,)),
         ("heads", (1, 0, 1), (1, 2, 1)),
         ("heads, two batch axes", (1, 1, 0, 1), (1, 1, 2, 1)),
         ("heads [O, heads, I]", (1, 1, 0), (1, 1, 2)),
-        ("transpose into no matmul", (1, 0, 0), (1, 2, 0)),
         ("conv_transpose2d", (0, 1, 0, 0), (2, 1, 0, 0)),
         ("conv_transpose2d, 4 groups", (2, 1, 0, 0), (2, 1, 0, 0)),
         ("conv_transpose3d, 2 groups", (4, 1, 0, 0, 0), (2, 1, 0, 0, 0)),
@@ -267,8 +259,8 @@ def disagreeing() -> AIProgram:
 def test_where_uses_disagree_there_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     program = disagreeing()
     (weight,) = find_weights(program, 0)
-    assert len(weight.uses) == 2
-    assert channel_axes(weight) == ChannelAxes(0, 1)
+    assert len(weight.contractions) == 2
+    assert roles(channel_layout(weight)) == "I8 O8"  # the first of the two is a plain matmul
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("coreai_opt", logging.WARNING)
     assert "disagree" in record.message
@@ -289,28 +281,114 @@ def test_two_matmuls_that_disagree_behind_one_transpose(caplog: pytest.LogCaptur
 
     eight = ((8, 8), F32)
     program = make_program(body, {"x": eight}, {"y": eight, "z": eight})
-    assert axes_of(program) == ChannelAxes(0, 1)
+    assert axes_of(program) == "O8 I8"  # in front of the transpose
     assert len(caplog.records) == 1
 
 
-def test_only_matmuls_behind_a_transpose_count(caplog: pytest.LogCaptureFixture) -> None:
-    def body(x: Value) -> Any:
-        turned = transpose(constant(random_weight((8, 6))), u32(0, 1))
-        return broadcasting_batch_matmul(x, turned), relu(turned)
+def test_users_that_mean_the_same_by_other_roles_agree(caplog: pytest.LogCaptureFixture) -> None:
+    """Rows of a table are rows of a matrix, and matrices of a stack may be rows of one."""
 
-    program = make_program(body, {"x": ((4, 8), F32)}, {"y": ((4, 6), F32), "z": ((8, 6), F32)})
-    assert axes_of(program) == ChannelAxes(1, 0)
+    def body(x: Value, z: Value, rows: Value) -> Any:
+        weight = constant(random_weight((2, 3, 8)))
+        flat = reshape(weight, u32(6, 8))
+        heads = transpose(weight, u32(0, 2, 1))
+        return linear(x, flat), broadcasting_batch_matmul(z, heads), gather_nd(flat, rows)
+
+    program = make_program(
+        body,
+        {"x": ((4, 8), F32), "z": ((2, 4, 8), F32), "rows": ROWS},
+        {"y": ((4, 6), F32), "v": ((2, 4, 3), F32), "t": ((4, 8), F32)},
+    )
+    assert sizes_of(program, "per_block", 4) == (1, 1, 4)
     assert caplog.records == []
 
 
-def test_a_permutation_that_is_computed_says_nothing() -> None:
+MIXED = {
+    "a reshape that cuts rows": (
+        lambda x, w: linear(x, reshape(w, u32(6, 8))),
+        (4, 12),
+        "a reshape from [4, 12] to [6, 8] mixes its axes",
+    ),
+    "outputs inside of inputs": (
+        lambda x, w: broadcasting_batch_matmul(x, reshape(w, u32(8, 6))),
+        (48,),
+        "axis 0 holds channels between those of others",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_a_weight_whose_axes_are_mixed_is_left_with_the_reason(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body, shape, reason = MIXED[kind]
+    program = program_of(body, (4, 8), shape, (4, 6))
+    for granularity in ("per_channel", "per_block"):
+        caplog.clear()
+        left = quantize_weights(
+            program, "int8", granularity=granularity, block_size=4, weight_num_threshold=0
+        )
+        assert ir.operations(left, ir.BLOCKWISE_SHIFT_SCALE) == []
+        assert f"is left as it is: {reason}; per_tensor needs no channels" in caplog.text
+    quantized = quantize_weights(program, "int8", granularity="per_tensor", weight_num_threshold=0)
+    assert len(ir.operations(quantized, ir.BLOCKWISE_SHIFT_SCALE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "reach"),
+    [
+        ((6, 2, 8), {2: (1, 1, 2), 8: (1, 1, 8), 16: (1, 2, 8)}),
+        ((6, 4, 4), {2: (1, 1, 2), 8: (1, 2, 4), 16: (1, 4, 4)}),
+        ((96,), {4: (4,), 16: (16,)}),
+    ],
+)
+def test_a_run_of_input_channels_reaches_over_axes(
+    shape: Shape, reach: dict[int, Shape], caplog: pytest.LogCaptureFixture
+) -> None:
+    program = program_of(lambda x, w: linear(x, reshape(w, u32(6, 16))), (4, 16), shape, (4, 6))
+    assert {size: sizes_of(program, "per_block", size) for size in reach} == reach
+    assert caplog.records == []
+
+
+def test_a_run_that_would_end_within_a_head_is_no_block() -> None:
+    """Blocks of 8 fit into 48 input channels, but not into 4 heads of 12 of them."""
+    program = program_of(
+        lambda x, w: linear(x, reshape(w, u32(6, 48))), (4, 48), (6, 4, 12), (4, 6)
+    )
+    (weight,) = find_weights(program, 0)
+    with pytest.raises(IndivisibleError, match=r"8 does not divide axes \[1, 2\]: 48 input") as why:
+        weight_blocks(weight, CompressionGranularity.PER_BLOCK, 8)
+    assert why.value.fitting == 6
+
+
+def test_positions_of_a_kernel_are_in_the_block_if_they_stand_within_the_channel() -> None:
+    program = program_of(
+        lambda x, w: convolution(x, reshape(w, u32(6, 8, 3, 3))),
+        (1, 8, 5, 5),
+        (6, 72),
+        (1, 6, 3, 3),
+    )
+    assert sizes_of(program, "per_block", 4) == (1, 36)
+    assert sizes_of(program, "per_channel") == (1, 0)
+
+
+def test_experts_have_blocks_along_their_inputs() -> None:
+    program = experts_program(random_weight((1, 4, 64, 96)))
+    assert sizes_of(program, "per_block") == (0, 1, 32, 1)
+    assert sizes_of(program, "per_channel") == (0, 1, 0, 1)
+    unfolded = experts_program(random_weight((1, 4, 96, 64)), folded=False)
+    assert sizes_of(unfolded, "per_block") == (0, 1, 1, 32)
+
+
+def test_a_permutation_that_is_computed_leaves_a_weight(caplog: pytest.LogCaptureFixture) -> None:
     weight = random_weight((8, 8))
     program = make_program(
         lambda x, order: (broadcasting_batch_matmul(x, transpose(constant(weight), order)),),
         {"x": ((4, 8), F32), "order": ((2,), np.uint32)},
         {"y": ((4, -1), F32)},
     )
-    assert axes_of(program) == ChannelAxes(0, 1)
+    quantize_weights(program, "int8", weight_num_threshold=0)
+    assert "a transpose turns its axes in an order that is computed" in caplog.text
 
 
 def test_a_permutation_may_be_stored_as_a_resource() -> None:
@@ -320,7 +398,7 @@ def test_a_permutation_may_be_stored_as_a_resource() -> None:
     with ir.Builder(permutation) as build:
         order = build.constant(np.array([0, 1], np.uint32), (2,), "ui32")
     ir.replace(permutation, order)
-    assert axes_of(program) == ChannelAxes(1, 0)
+    assert axes_of(program) == "I8 O6"
 
 
 def test_a_group_count_that_is_computed_says_nothing() -> None:
@@ -334,4 +412,4 @@ def test_a_group_count_that_is_computed_says_nothing() -> None:
         {"x": ((1, 8, 5, 5), F32), "groups": ((1,), np.uint32)},
         {"y": ((1, -1, 7, 7), F32)},
     )
-    assert axes_of(program) == ChannelAxes(1, 0)
+    assert axes_of(program) == "I8 O6 P3 P3"

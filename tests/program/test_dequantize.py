@@ -22,7 +22,8 @@ from coreai_opt import BackendMismatchError, quantize_array
 from coreai_opt.arrays import backends
 from coreai_opt.coreai_utils import dequantize_weights, quantize_weights
 from coreai_opt.program import dequantize, ir
-from coreai_opt.program.forms.blockwise import granularity_of, read_quantized
+from coreai_opt.program.forms import blockwise
+from coreai_opt.program.forms.blockwise import granularity_of
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, pack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
@@ -145,11 +146,11 @@ class InjectedError(Exception):
     """A failure that nothing expects."""
 
 
-@pytest.mark.parametrize("name", ["read_quantized", "replace_decoder"])
+@pytest.mark.parametrize(("where", "name"), [(blockwise, "read"), (dequantize, "replace_decoders")])
 def test_a_failure_in_the_middle_leaves_a_valid_program(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    where: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program, function = quantize_small(two_layers()), getattr(dequantize, name)
+    program, function = quantize_small(two_layers()), getattr(where, name)
     expected = weight_values(dequantize_weights(program))
     before = weight_values(program)
     calls: list[object] = []
@@ -160,7 +161,7 @@ def test_a_failure_in_the_middle_leaves_a_valid_program(
             raise InjectedError
         return function(*arguments)
 
-    monkeypatch.setattr(dequantize, name, fail_the_second_time)
+    monkeypatch.setattr(where, name, fail_the_second_time)
     with pytest.raises(InjectedError):
         dequantize_weights(program, in_place=True)
     monkeypatch.undo()
@@ -192,7 +193,7 @@ def test_constants_that_others_use_are_kept() -> None:
 
 
 def test_only_one_thread_can_change_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = quantize_small(two_layers())
+    program, honest = quantize_small(two_layers()), blockwise.read
     messages = []
 
     def from_another_thread(op: Any) -> Any:
@@ -200,9 +201,9 @@ def test_only_one_thread_can_change_a_program(monkeypatch: pytest.MonkeyPatch) -
             for change in (dequantize_weights, quantize_small):
                 error = pool.submit(change, program, in_place=True).exception()
                 messages.append((type(error), str(error)))
-        return read_quantized(op)
+        return honest(op)
 
-    monkeypatch.setattr(dequantize, "read_quantized", from_another_thread)
+    monkeypatch.setattr(blockwise, "read", from_another_thread)
     dequantize_weights(program, in_place=True)
     refusal = (RuntimeError, "another thread is at work on the program already")
     assert messages == [refusal] * 4

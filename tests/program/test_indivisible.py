@@ -70,7 +70,8 @@ def test_the_largest_that_fits(
     program = matmul_program(random_weight((channels, 5)))
     record = record_of(program, block_size=block_size, indivisible="fit")
     assert (record.granularity, record.block_size) == (granularity, fitting)
-    said = f"block size {block_size} does not divide axis 0: {channels} input channels"
+    axis = "axis 0: " if channels > 1 else ""
+    said = f"block size {block_size} does not divide {axis}{channels} input channels"
     taken = f"{said}; {fitting or granularity} is taken"
     assert record.reason == ("" if channels % block_size == 0 else taken)
     same = quantize_weights(

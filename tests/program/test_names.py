@@ -144,7 +144,7 @@ print(find_weights(make_program(body, inputs, outputs | {"z": ((4, 64), F32)}), 
 
 
 def test_names_do_not_depend_on_the_seed_of_hashes() -> None:
-    command = [sys.executable, "-c", TIED, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", TIED, str(Path(__file__).parent.parent / "support")]
     found = {
         subprocess.run(
             command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import numpy as np
 import pytest
 from coreai.authoring import AIProgram
 
@@ -125,7 +124,7 @@ def test_what_the_callback_raises_ends_the_call(num_threads: int) -> None:
 
 
 def test_a_program_without_weights_has_no_records() -> None:
-    assert records_of(matmul_program(np.ones((1, 1), np.float32)), granularity="per_tensor")
+    assert records_of(matmul_program(random_weight((2, 1))), granularity="per_tensor")
     records: list[WeightRecord] = []
     quantize_weights(two_layers(), "int8", weight_num_threshold=10**6, progress=records.append)
     assert records == []

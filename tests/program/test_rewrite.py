@@ -305,7 +305,7 @@ def fail_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
     [
         (nearest, "quantize", 2),
         (quantize, "read_constant", 2),
-        (quantize, "replace_constant", 2),
+        (quantize, "replace_constants", 2),
         (ir.Builder, "constant", 3),
         (ir.Builder, "constant", 4),
         (ir.Builder, "splat", 3),

@@ -230,7 +230,11 @@ BAD = [
     ({"shape": (True,), "dtype": "int4"}, ValueError, "shape has True"),
     ({"name": "*", "keep": "yes"}, TypeError, "keep must be true or false; got 'yes'"),
     ({"name": "*", "dtype": "int3"}, ValueError, "Unsupported weight dtype 'int3'"),
-    ({"name": "*", "dtype": "fp4_e2m1fn"}, ValueError, "DType.FP4_E2M1FN requires granularity"),
+    (
+        {"name": "*", "dtype": "fp4_e2m1fn", "granularity": "per_tensor"},
+        ValueError,
+        "DType.FP4_E2M1FN requires granularity",
+    ),
     ({"name": "*", "scale_dtype": "fp8_e8m0fnu"}, ValueError, "scale_dtype must be None"),
     ({"name": "*", "granularity": "per_block", "block_size": 0}, ValueError, "block_size must be"),
     ({"name": "*", "block_size": 8}, ValueError, "block_size needs granularity 'per_block'; it is"),

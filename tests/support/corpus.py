@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt import QuantizedArray, quantize_array
+from coreai_opt import Feedback, QuantizedArray, quantize_array
 from coreai_opt.arrays import backends
 
 Array = npt.NDArray[Any]
@@ -40,6 +40,7 @@ class Spec(NamedTuple):
         num_threads: int = 1,
         *,
         importance: Array | None = None,
+        feedback: Feedback | None = None,
     ) -> QuantizedArray:
         """Quantize ``weight`` as this spec says."""
         return quantize_array(
@@ -50,6 +51,7 @@ class Spec(NamedTuple):
             scale_dtype=self.scale_dtype,
             observer=self.observer or "minmax",
             importance=importance,
+            feedback=feedback,
             backend=backend,
             num_threads=num_threads,
         )

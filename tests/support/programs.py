@@ -112,6 +112,26 @@ def if_(
     return Value._from_mlir(value)
 
 
+def while_(
+    flag: Value, start: tuple[Value, ...], body: Callable[..., tuple[Value, ...]]
+) -> tuple[Value, ...]:
+    """A ``coreai.while`` that computes ``body`` over and over, of ``start`` at first."""
+    from coreai._compiler.dialects import coreai  # it must be imported after coreai.authoring
+
+    kinds = [value._to_mlir().type for value in start]
+    results, regions = coreai.while_(kinds, [value._to_mlir() for value in start])
+    op = results[0].owner
+    for region, number in zip(regions, (0, 1), strict=True):
+        carried = list(op.regions[number].blocks[0].arguments)
+        with region:
+            if number == 0:
+                coreai.condition(flag._to_mlir(), *carried)
+            else:
+                values = body(*map(Value._from_mlir, carried))
+                coreai.yield_([value._to_mlir() for value in values])
+    return tuple(map(Value._from_mlir, results))
+
+
 def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:
     """``y = x @ weight`` for ``x [*batch, 3, K]``."""
     *_, rows, columns = weight.shape
@@ -209,6 +229,15 @@ def weight_shapes(program: AIProgram, threshold: int = 0) -> list[tuple[int, ...
     from coreai_opt.program.weights import find_weights
 
     return [weight.shape for weight in find_weights(program, threshold)]
+
+
+def roles(layout: Any) -> str:
+    """The roles of each axis, e.g. ``"B2.O3 I4 T3"``: axis 0 is 2 groups of 3 output channels."""
+    letters = {"BATCH": "B", "OUTPUT": "O", "INPUT": "I", "TAP": "T", "OUTPUT_TAP": "P"}
+    return " ".join(
+        ".".join(f"{letters[factor.role.name]}{factor.size}" for factor in axis) or "-"
+        for axis in layout
+    )
 
 
 TABLE, LINEAR, RIGHT = (48, 64), (32, 64), (32, 16)

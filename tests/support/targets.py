@@ -90,7 +90,7 @@ SEMIHOSTING = ("-chardev", "stdio,id=out", "-semihosting-config", "enable=on,cha
 
 
 def _cortex_m(processor: str, machine: str, clang: bool = False) -> Target:
-    flags = (FUSING, "-O3", "-DCAQ_TILE_BLOCKS=64")
+    flags = (FUSING, "-O3", "-DCAQ_TILE_BLOCKS=64", "-DCAQ_FEEDBACK_ROWS=8")
     flags += (f"-mcpu={processor}", "-mthumb", "-mfloat-abi=hard")
     image = ("--specs=rdimon.specs", "-nostartfiles", f"-T{CORTEX_M / 'link.ld'}")
     linker = ("arm-none-eabi-gcc", *flags, *image)

@@ -1,6 +1,7 @@
 """Methods: how the codes of a weight are found. One module for each.
 
 nearest   observe a scale for each block, then round every element to nearest
+gptq      round with feedback: columns make up for the errors of those before them
 """
 
 from typing import Any, Protocol
@@ -10,10 +11,11 @@ import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.methods import nearest
+from coreai_opt.arrays.methods.gptq import Gptq
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.settings.spec import QuantizationSpec
 
-__all__ = ["Method", "find_method"]
+__all__ = ["Gptq", "Method", "nearest"]
 
 
 class Method(Protocol):
@@ -43,9 +45,3 @@ class Method(Protocol):
             ValueError: a NaN or infinity in ``weight``; the message has the first index.
             BackendMismatchError: two backends differ.
         """
-
-
-def find_method(spec: QuantizationSpec) -> Method:
-    """Return the method that a spec asks for: there is one so far."""
-    del spec
-    return nearest

@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.importance import check_observer
 from coreai_opt.arrays.threads import parse_num_threads
-from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import check_settings
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.enums import (
+    CompressionGranularity,
+    DType,
+    DTypeName,
+    GranularityName,
+    Indivisible,
+    IndivisibleName,
+    Observer,
+    ObserverName,
+    QScheme,
+    QSchemeName,
+)
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.targets import Target, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,18 +40,19 @@ if TYPE_CHECKING:
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
     coreai_program: AIProgram,
-    dtype: DType | str | None,
-    qscheme: QScheme | str = QScheme.SYMMETRIC,
-    granularity: CompressionGranularity | str = CompressionGranularity.PER_CHANNEL,
+    dtype: DType | DTypeName | None,
+    qscheme: QScheme | QSchemeName = QScheme.SYMMETRIC,
+    granularity: CompressionGranularity | GranularityName = CompressionGranularity.PER_CHANNEL,
     block_size: int = 32,
     weight_num_threshold: int = 1024,
-    scale_dtype: DType | str | None = None,
+    scale_dtype: DType | DTypeName | None = None,
     in_place: bool = False,
     *,
-    observer: Observer | str = Observer.MINMAX,
+    observer: Observer | ObserverName = Observer.MINMAX,
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
-    indivisible: Indivisible | str = Indivisible.SKIP,
+    indivisible: Indivisible | IndivisibleName = Indivisible.SKIP,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
+    target: Target | str | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
     progress: Callable[[WeightRecord], None] | None = None,
@@ -91,6 +104,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
             or PER_CHANNEL where that is 1.
         overrides: other settings for some weights: :class:`~coreai_opt.Rule` objects, or
             mappings with their attributes. The last rule that matches a weight counts.
+        target: what the program will run on: "gpu", "neural-engine" or "cpu". Settings that are
+            reported not to work there are an error that names others.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
         progress: called with a :class:`~coreai_opt.WeightRecord` of each weight when it is
@@ -118,6 +133,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     settings = None if dtype is None and overrides is not None else check_settings(call)
     rules = [] if overrides is None else parse_rules(overrides, call)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
+    if target is not None:
+        check_target(parse_member(Target, "target", target), settings, rules)
     check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
 

@@ -4,34 +4,68 @@ One scale and one zero point for each block. Everything that depends on how such
 is here: reading it, writing it, and what it takes in a saved program.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
-from coreai_opt.program.ir import Builder, Op, Parts, Tensor
+from coreai_opt.program.forms.form import Label, Stored
+from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format, pack, unpack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
 
 _OPERANDS = ("data", "scale", "offset1", "offset2")
 
 
-def read_quantized(decoder: Op) -> QuantizedArray:
-    """Read the weight that a ``coreai.blockwise_shift_scale`` decodes.
+def stores(array: object) -> bool:
+    """Whether an array is a :class:`QuantizedArray`."""
+    return isinstance(array, QuantizedArray)
+
+
+def decodes(op: Op) -> bool:
+    """Whether an op is ``coreai.blockwise_shift_scale``."""
+    return bool(op.name == ir.BLOCKWISE_SHIFT_SCALE)
+
+
+def describe(decoder: Op) -> Stored | None:
+    """Describe what an op decodes; None for what Core AI's runtime ends the process on."""
+    data, scale = (ir.static_tensor(decoder.operands[operand]) for operand in range(2))
+    assert data is not None
+    if scale is None or len(data.shape) != len(scale.shape):
+        return None
+    constants = filter(None, (ir.operand_constant(decoder, operand) for operand in range(4)))
+    sizes = tuple(n // blocks for n, blocks in zip(data.shape, scale.shape, strict=True))
+    return Stored(
+        shape=data.shape,
+        format=data.format,
+        qscheme=_scheme_of(decoder),
+        granularity=granularity_of(data.shape, sizes),
+        block_sizes=sizes,
+        scale_dtype=scale.format,
+        num_scales=scale.size,
+        nbytes=sum(map(ir.stored_bytes, constants)),
+    )
+
+
+def read(decoder: Op) -> QuantizedArray:
+    """Read what an op decodes.
 
     Raises:
-        ValueError: it decodes something else than a :class:`QuantizedArray` can hold, and what.
+        UnreadableError: it decodes something else than a :class:`QuantizedArray` can hold, and
+            what.
     """
     data, scale, zero_point, offset2 = (_constant(decoder, number) for number in range(4))
     result, codes = ir.static_tensor(decoder.result), _tensor(data)
     if result is None or result.dtype not in WEIGHT_DTYPES:
-        raise ValueError(f"it decodes to {decoder.result.type}")
+        raise UnreadableError(f"it decodes to {decoder.result.type}")
     if codes.format not in FORMATS:
-        raise ValueError(f"its codes are {codes.format}")
+        raise UnreadableError(f"its codes are {codes.format}")
     if ir.read_constant(offset2).any():
-        raise ValueError("its offset2, which is added to what is decoded, is not zero")
+        raise UnreadableError("its offset2, which is added to what is decoded, is not zero")
     return QuantizedArray(
         packed=ir.read_packed(data),
         shape=codes.shape,
@@ -42,16 +76,16 @@ def read_quantized(decoder: Op) -> QuantizedArray:
     )
 
 
-def scheme_of(decoder: Op) -> QScheme:
-    """Return the scheme of a quantized weight: symmetric if all of its zero points are the neutral.
+def _scheme_of(decoder: Op) -> QScheme | None:
+    """The scheme: symmetric if all zero points are the neutral one; None if they cannot be read.
 
     An asymmetric weight that has these zero points decodes as a symmetric one does.
-
-    Raises:
-        ValueError: its zero points cannot be read, and why.
     """
-    constant = _constant(decoder, 2)
-    zero_point = _read_codes(constant)
+    try:
+        constant = _constant(decoder, 2)
+        zero_point = _read_codes(constant)
+    except UnreadableError:
+        return None
     first = zero_point.flat[0]
     is_neutral = first in _neutral_zero_points(FORMATS[_tensor(constant).format])
     symmetric = is_neutral and bool((zero_point == first).all())
@@ -82,7 +116,7 @@ def granularity_of(shape: tuple[int, ...], block_sizes: tuple[int, ...]) -> Comp
 def _constant(decoder: Op, number: int) -> Op:
     constant = ir.operand_constant(decoder, number)
     if constant is None:
-        raise ValueError(f"its {_OPERANDS[number]} is computed, not a constant")
+        raise UnreadableError(f"its {_OPERANDS[number]} is computed, not a constant")
     return constant
 
 
@@ -95,66 +129,47 @@ def _tensor(constant: Op) -> Tensor:
 def _read_codes(constant: Op) -> npt.NDArray[Any]:
     tensor = _tensor(constant)
     if tensor.format not in FORMATS:
-        raise ValueError(f"its zero points are {tensor.format}")
+        raise UnreadableError(f"its zero points are {tensor.format}")
     packed: npt.NDArray[np.uint8] = ir.read_packed(constant)
     return unpack(packed, FORMATS[tensor.format], tensor.shape)
 
 
-def replace_constant(constant: Op, quantized: QuantizedArray, parts: Parts) -> None:
-    """Replace ``constant`` by ``coreai.blockwise_shift_scale`` of constants, at its location.
-
-    Everything is built and verified before the program is changed, so if this raises the program
-    is as it was.
-
-    Args:
-        constant: the op to replace; it is erased.
-        quantized: its quantized value, of which the program keeps the arrays.
-        parts: what other weights of the program were made of; it grows.
-    """
-    with Builder(constant, parts) as build:
-        decoded = _build_decoder(build, quantized)
-    ir.replace(constant, decoded)
-
-
-def replace_decoder(decoder: Op, array: npt.NDArray[Any]) -> None:
-    """Replace ``coreai.blockwise_shift_scale`` by a constant, at its location.
-
-    If this raises, the program is as it was, or the new constant is in place.
-
-    Args:
-        decoder: the op to replace; it is erased, and so are the constants that only it uses.
-        array: what it decodes, of its shape and dtype; the program keeps it.
-    """
-    with Builder(decoder) as build:
-        value = build.constant(array, array.shape, ir.element_type(array.dtype))
-    ir.replace(decoder, value)
-
-
-def _build_decoder(build: Builder, quantized: QuantizedArray) -> Any:
-    scale, codes = quantized.scale, ir.element_type(quantized.dtype)
-    decoded = ir.element_type(quantized.weight_dtype)
+def build(build: Builder, array: QuantizedArray) -> Value:
+    """Make the ops that decode an array, of which the program keeps the memory."""
+    scale, codes = array.scale, ir.element_type(array.dtype)
+    decoded = ir.element_type(array.weight_dtype)
     return build.blockwise_shift_scale(
-        Tensor(quantized.shape, decoded),
-        data=build.constant(quantized.packed, quantized.shape, codes),
+        Tensor(array.shape, decoded),
+        data=build.constant(array.packed, array.shape, codes),
         scale=build.constant(scale, scale.shape, ir.element_type(scale.dtype)),
-        offset1=_build_zero_point(build, quantized, codes),
+        offset1=_build_zero_point(build, array, codes),
         # Always zero; its type is the type that the weight decodes to.
         offset2=build.splat(0, scale.shape, decoded),
     )
 
 
-def saved_bytes(quantized: QuantizedArray) -> int:
-    """Return the bytes that ``quantized`` takes in a saved program: codes, scales, zero points."""
-    if _is_uniform(quantized.zero_point):
-        return quantized.nbytes
-    return quantized.nbytes + FORMATS[quantized.dtype].packed_size(quantized.zero_point.size)
+def saved_bytes(array: QuantizedArray, slices: int = 1, length: int = 1) -> int:
+    """Return the bytes that a weight takes in a saved program: codes, scales, zero points.
+
+    See :meth:`coreai_opt.program.forms.form.Form.saved_bytes`.
+    """
+    format = FORMATS[array.dtype]
+    codes = format.packed_size(math.prod(array.shape) // slices * length)
+    scales = array.scale.size // slices * length
+    zero_points = 0 if _is_uniform(array.zero_point) else format.packed_size(scales)
+    return codes + scales * array.scale.itemsize + zero_points
 
 
-def _build_zero_point(build: Builder, quantized: QuantizedArray, element: str) -> Any:
-    zero_point = quantized.zero_point
+def label(array: QuantizedArray) -> Label:
+    """Return what reports call an array."""
+    return Label(str(array.dtype), array.scale.dtype.name)
+
+
+def _build_zero_point(build: Builder, array: QuantizedArray, element: str) -> Value:
+    zero_point = array.zero_point
     if _is_uniform(zero_point):  # then it takes no room
         return build.splat(zero_point.flat[0], zero_point.shape, element)
-    packed = pack(zero_point, FORMATS[quantized.dtype])
+    packed = pack(zero_point, FORMATS[array.dtype])
     return build.constant(packed, zero_point.shape, element)
 
 

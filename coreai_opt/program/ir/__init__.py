@@ -11,6 +11,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     tensors     element types, and types of tensors
     ops         ops, who uses them, and what they use
     signatures  what can be run: inputs, states and outputs of graphs
+    graphs      the graphs of a program, and who invokes them
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
@@ -20,18 +21,23 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
 from coreai_opt.program.ir.builder import Builder, Parts, replace
 from coreai_opt.program.ir.constants import (
     Buffer,
+    constant_value,
+    is_splat,
     read_constant,
     read_integers,
     read_packed,
     stored_bytes,
 )
 from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, check_program
+from coreai_opt.program.ir.graphs import INVOKE, OUTPUT, Graph, Graphs, argument_of_graph
 from coreai_opt.program.ir.ops import (
     BLOCKWISE_SHIFT_SCALE,
     CONSTANT,
+    LUT_TO_DENSE,
     TRANSPOSE,
     Use,
     graph_name,
+    nested,
     operand_constant,
     operations,
     uses,
@@ -51,7 +57,9 @@ from coreai_opt.program.ir.tensors import (
     Tensor,
     Type,
     Value,
+    element_of,
     element_type,
+    lengths,
     static_tensor,
     tensor_of,
 )
@@ -59,11 +67,16 @@ from coreai_opt.program.ir.tensors import (
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
     "CONSTANT",
+    "INVOKE",
+    "LUT_TO_DENSE",
+    "OUTPUT",
     "TRANSPOSE",
     "AIModelAsset",
     "AIProgram",
     "Buffer",
     "Builder",
+    "Graph",
+    "Graphs",
     "NDArray",
     "Op",
     "Origin",
@@ -74,12 +87,18 @@ __all__ = [
     "Type",
     "Use",
     "Value",
+    "argument_of_graph",
     "check_program",
+    "constant_value",
+    "element_of",
     "element_type",
     "function_inputs",
     "functions",
     "graph_name",
+    "is_splat",
+    "lengths",
     "location_text",
+    "nested",
     "operand_constant",
     "operations",
     "origin",

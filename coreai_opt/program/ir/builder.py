@@ -94,6 +94,12 @@ class Builder:
         kind = self._type(result)
         return self._op(BLOCKWISE_SHIFT_SCALE, kind, (data, scale, offset1, offset2), {})
 
+    def copy(self, made: Op) -> Value:
+        """Make what ``made`` is: an op of constants, which share their values with the copies."""
+        operands = [self.copy(operand.owner) for operand in made.operands]
+        attributes = {named.name: named.attr for named in made.attributes}
+        return self._op(made.name, made.result.type, operands, attributes)
+
     def erase(self) -> None:
         """Take back everything that was made."""
         while self._built:

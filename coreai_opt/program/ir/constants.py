@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import memory
+from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program.ir.core_ai import copy_constant_value_to_array, mlir
 from coreai_opt.program.ir.tensors import Op, Tensor, bits_of, static_tensor
 
@@ -60,7 +61,7 @@ def read_packed(op: Op) -> npt.NDArray[np.uint8]:
         op: a constant of codes, of 8, 4 or 2 bits.
 
     Raises:
-        ValueError: codes of less than a byte are stored one per byte.
+        UnreadableError: codes of less than a byte are stored one per byte.
     """
     tensor = static_tensor(op.result)
     assert tensor is not None
@@ -69,7 +70,7 @@ def read_packed(op: Op) -> npt.NDArray[np.uint8]:
     raw[tensor.nbytes :] = _NO_CODE
     copy_constant_value_to_array(constant_op=op, destination=raw)
     if np.any(raw[tensor.nbytes :] != _NO_CODE):
-        raise ValueError(
+        raise UnreadableError(
             f"its {tensor.format} codes are stored one per byte; Core AI's runtime takes them for "
             f"{8 // bits_of(tensor.element)} per byte and reads noise"
         )
@@ -82,8 +83,16 @@ _NO_CODE = 0xAA
 
 def stored_bytes(op: Op) -> int:
     """Return the bytes a constant's value takes in a saved program; a splat takes next to none."""
-    value = op.attributes["value"]
-    if isinstance(value, mlir.DenseElementsAttr) and value.is_splat:
-        return 0
     tensor = static_tensor(op.result)
-    return tensor.nbytes if tensor is not None else 0
+    return 0 if tensor is None or is_splat(op) else tensor.nbytes
+
+
+def is_splat(op: Op) -> bool:
+    """Return whether a constant is stored as one element, which all of its elements are."""
+    value = constant_value(op)
+    return isinstance(value, mlir.DenseElementsAttr) and bool(value.is_splat)
+
+
+def constant_value(op: Op) -> Any:
+    """Return a constant's value as Core AI has it: constants of one value have equal ones."""
+    return op.attributes["value"]

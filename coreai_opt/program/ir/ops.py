@@ -8,6 +8,7 @@ from coreai_opt.program.ir.tensors import Op, Value
 
 CONSTANT = "coreai.constant"
 BLOCKWISE_SHIFT_SCALE = "coreai.blockwise_shift_scale"
+LUT_TO_DENSE = "coreai.lut_to_dense"
 TRANSPOSE = "coreai.transpose"
 
 
@@ -20,10 +21,11 @@ class Use(NamedTuple):
 
 def operations(program: AIProgram, *names: str) -> list[Op]:
     """Return the ops of these names, wherever they sit, in the order of the program."""
-    return [op for op in _nested(program._module._mlir_module.operation) if op.name in names]
+    return [op for op in nested(program._module._mlir_module.operation) if op.name in names]
 
 
-def _nested(op: Op) -> Iterator[Op]:
+def nested(op: Op) -> Iterator[Op]:
+    """Yield the ops in the regions of ``op``, wherever they sit, in the order of the program."""
     # Not op.walk(): it calls back from C++, and makes a Ctrl-C that comes there a RuntimeError.
     for region in op.regions:
         for block in region.blocks:
@@ -31,7 +33,7 @@ def _nested(op: Op) -> Iterator[Op]:
                 inner = view.operation
                 # Core AI ends a loop by a C++ exception, which takes longer than all else here.
                 if len(inner.regions):
-                    yield from _nested(inner)
+                    yield from nested(inner)
                 yield inner
 
 

@@ -107,3 +107,17 @@ def tensor_of(kind: Type) -> Tensor | None:
     if not isinstance(kind, mlir.RankedTensorType) or not kind.has_static_shape:
         return None
     return Tensor(tuple(kind.shape), str(kind.element_type))
+
+
+def lengths(value: Value) -> tuple[int | None, ...]:
+    """Return the lengths of the axes of ``value``, a tensor; None stands for one not fixed."""
+    kind = value.type
+    return tuple(
+        None if kind.is_dynamic_dim(axis) else size for axis, size in enumerate(kind.shape)
+    )
+
+
+def element_of(value: Value) -> str:
+    """Return the element type of ``value``; empty when it is no tensor."""
+    kind = value.type
+    return str(kind.element_type) if isinstance(kind, mlir.RankedTensorType) else ""

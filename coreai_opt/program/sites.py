@@ -1,0 +1,144 @@
+"""The float values of a program that are weights, or may be, in the order in which it uses them.
+
+One value can be at several places: exporters clone functions for several sizes of their inputs, and
+all clones hold the same constants. Such a value is one site. Quantizing a weight changes what is at
+its site, but no site comes or goes.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import takewhile
+from typing import NamedTuple
+
+from coreai_opt.program import ir
+from coreai_opt.program.axis_roles import block_meaning
+from coreai_opt.program.following import Follower, Way
+from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor
+from coreai_opt.reference import WEIGHT_DTYPES
+
+DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE})
+"""The ops that make a weight of what is stored of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A value of a weight's dtype, and the places that it is at.
+
+    Attributes:
+        ops: the constants, or what decodes them; handles into the program, in the order of use.
+        tensor: its shape and element type.
+        ways: what becomes of it, from each place.
+    """
+
+    ops: tuple[Op, ...]
+    tensor: Tensor
+    ways: tuple[Way, ...]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is a float constant, and nothing has to be decoded."""
+        return bool(self.ops[0].name == ir.CONSTANT)
+
+
+def find_sites(program: AIProgram) -> list[Site]:
+    """Find the constants of a weight's dtype, and what decodes constants."""
+    graphs = Graphs(program)
+    order, follower = _Order(graphs), Follower(graphs)
+    tensor_of = cache(ir.tensor_of)  # the types of a program are few
+    found: dict[object, list[_Place]] = {}
+    for op in order.ops_named(ir.CONSTANT, *DECODERS):
+        tensor = tensor_of(op.result.type)
+        if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
+            continue
+        ways = sorted(follower.follow(op), key=order.of)
+        found.setdefault((_value(op), _meaning(ways)), []).append(
+            _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
+        )
+    places = [sorted(same, key=_position) for same in found.values()]
+    return [
+        Site(
+            ops=tuple(place.op for place in same),
+            tensor=same[0].tensor,
+            ways=tuple(way for place in same for way in place.ways),
+        )
+        for same in sorted(places, key=lambda same: same[0].position)
+    ]
+
+
+_Position = tuple[float, ...]
+"""Where an op stands among those that run: a graph's number, and numbers of ops from outside in."""
+
+
+class _Place(NamedTuple):
+    """One op that a value comes from; see ``Site``."""
+
+    position: _Position
+    op: Op
+    tensor: Tensor
+    ways: list[Way]
+
+
+def _position(place: _Place) -> _Position:
+    return place.position
+
+
+class _Order:
+    """The order in which a program's ops run. A graph that others invoke stands at its invoke."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        self._graphs = graphs
+        self._numbers: dict[Op, tuple[str, int]] = {}
+        for graph in graphs.by_name.values():
+            for number, op in enumerate(ir.nested(graph.op)):
+                self._numbers[op] = graph.name, number
+        public = [graph.name for graph in graphs.by_name.values() if not graph.is_private]
+        self._positions: dict[str, _Position] = {name: (n,) for n, name in enumerate(public)}
+
+    def ops_named(self, *names: str) -> list[Op]:
+        """Return the ops of these names."""
+        return [op for op in self._numbers if op.name in names]
+
+    def of(self, way: Way) -> _Position:
+        """Return where a value is used, in its own graph, if it goes this way."""
+        # What moves it there may stand far from what uses it.
+        within = takewhile(lambda use: use.op.name not in (ir.INVOKE, ir.OUTPUT), way.uses)
+        last = len(list(within))
+        return self._of_op(way.uses[min(last, len(way.uses) - 1)].op)
+
+    def _of_op(self, op: Op) -> _Position:
+        graph, number = self._numbers[op]
+        return (*self._of_graph(graph), number)
+
+    def _of_graph(self, name: str) -> _Position:
+        if name not in self._positions:
+            self._positions[name] = _NEVER  # where graphs invoke each other in a circle
+            invokes = self._graphs.invokes.get(name, [])
+            self._positions[name] = min(map(self._of_op, invokes), default=_NEVER)
+        return self._positions[name]
+
+
+_NEVER: _Position = (math.inf,)
+
+
+def _is_site(op: Op) -> bool:
+    if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
+        return all(use.op.name not in DECODERS for use in ir.uses(op.result))
+    return ir.operand_constant(op, 0) is not None
+
+
+def _meaning(ways: Iterable[Way]) -> object:
+    """Return what must be the same for constants of one value to be quantized alike."""
+    contractions = (way.contraction for way in ways)
+    return frozenset(block_meaning(one.layout) for one in contractions if one is not None)
+
+
+def _value(op: Op) -> object:
+    """Return what is the same for ops that return the same value."""
+    if op.name == ir.CONSTANT:
+        return ir.constant_value(op)
+    stored = [ir.operand_constant(op, operand) for operand in range(len(op.operands))]
+    if any(constant is None for constant in stored):
+        return op
+    return op.name, *map(ir.constant_value, stored)

@@ -1,0 +1,62 @@
+"""Presets: settings that go by a name, because people know them from the models they run."""
+
+from dataclasses import dataclass
+
+from coreai_opt.exceptions import ArgumentError
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer
+from coreai_opt.settings.settings import Settings
+
+__all__ = ["PRESETS", "Preset", "find_preset"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings with a name.
+
+    Attributes:
+        name: its name.
+        settings: the settings.
+        bits: bits per weight, scales included, for float16 weights of many input channels.
+        what: what it is, and where it is from.
+    """
+
+    name: str
+    settings: Settings
+    bits: float
+    what: str
+
+
+PRESETS = (
+    Preset(
+        "macos-4bit",
+        Settings(
+            dtype=DType.INT4,
+            granularity=CompressionGranularity.PER_BLOCK,
+            block_size=32,
+            observer=Observer.MSE,
+            indivisible=Indivisible.FIT,
+        ),
+        4.5,
+        "as apple/coreai-models exports language models for Macs: symmetric, in blocks of 32 input "
+        "channels, all 16 codes",
+    ),
+    Preset(
+        "int8",
+        Settings(dtype=DType.INT8, granularity=CompressionGranularity.PER_CHANNEL),
+        8.0,
+        "half of float16, a scale for each output channel; few models notice",
+    ),
+)
+
+
+def find_preset(name: str) -> Preset:
+    """Return the preset of this name.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    names = ", ".join(repr(preset.name) for preset in PRESETS)
+    raise ArgumentError("preset", f"preset must be one of {names}; got {name!r}")
