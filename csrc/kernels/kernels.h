@@ -76,13 +76,13 @@ typedef struct caq_kernels {
     /* Store scales that are numbers of that type. */
     void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
 
-    /* Rounding with feedback, see feedback.h. */
-    /* Have as the panel's sums the weights of `columns` columns from `first` on, no more than
-     * PANEL_COLUMNS, with the shares of all errors before. */
+    /* What follows is for rounding with feedback: see feedback/feedback.h. */
+    /* Begin the sums of `columns` columns from `first` on, at most PANEL_COLUMNS: weights, and the
+     * shares of the errors of all columns before `first`. */
     void (*begin_columns)(const caq_feedback *with, size_t first, size_t columns,
                           struct caq_panel *panel);
-    /* Add to the sums of column k, of those that begin with `first`, the shares of the errors between,
-     * and round: have its codes, and errors instead of its weights. */
+    /* Round column k, whose sums were begun with column `first`: add the shares of the errors from
+     * `first` on, make the codes, and put errors in the place of weights. */
     void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
                          size_t first, size_t k, struct caq_panel *panel);
 } caq_kernels;
