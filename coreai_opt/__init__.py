@@ -16,6 +16,8 @@ if find_spec("coreai_opt.reference") is None:
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.feedback import Feedback
+from coreai_opt.arrays.palettize import palettize_array
+from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import quantize_array
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation import output_comparison, weight_error
@@ -44,6 +46,7 @@ __all__ = [
     "Indivisible",
     "Observer",
     "OutputComparison",
+    "PalettizedArray",
     "QScheme",
     "QuantizationPlan",
     "QuantizationReport",
@@ -56,6 +59,7 @@ __all__ = [
     "__version__",
     "dump_rules",
     "load_rules",
+    "palettize_array",
     "quantize_array",
 ]
 

@@ -51,3 +51,16 @@ def encode_with_feedback(
 LEVEL_VARIABLE: str
 
 def level() -> str: ...
+def find_tables(
+    weight: npt.NDArray[Any], bits: int, block_sizes: Sequence[int], *, num_threads: int
+) -> npt.NDArray[Any]: ...
+def encode_table(
+    weight: npt.NDArray[Any], tables: npt.NDArray[Any], *, num_threads: int
+) -> npt.NDArray[np.uint8]: ...
+def decode_table(
+    packed: npt.NDArray[np.uint8],
+    tables: npt.NDArray[Any],
+    out: npt.NDArray[Any],
+    *,
+    num_threads: int,
+) -> None: ...

@@ -8,6 +8,8 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include <stdint.h>
+
 #ifndef CAQ_WITH_INT2 /* INT2 and UINT2 */
 #define CAQ_WITH_INT2 1
 #endif
@@ -28,6 +30,9 @@
 #endif
 #ifndef CAQ_WITH_MSE /* the observer MSE, and caq_search_...() */
 #define CAQ_WITH_MSE 1
+#endif
+#ifndef CAQ_WITH_TABLES /* look-up tables, which need binary64 */
+#define CAQ_WITH_TABLES (UINTPTR_MAX > UINT32_MAX)
 #endif
 #ifndef CAQ_WITH_FEEDBACK /* caq_round_rows() */
 #define CAQ_WITH_FEEDBACK 1

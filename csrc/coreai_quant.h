@@ -442,6 +442,90 @@ CAQ_API caq_status caq_unpack(const caq_job *job, size_t first, size_t count, co
  * whatever CAQ_TILE_BLOCKS the caller has. */
 CAQ_API size_t caq_scratch_size(const caq_job *job);
 
+/*
+ * Look-up tables. A library for processors with registers of 32 bits, and any that was built with
+ * -DCAQ_WITH_TABLES=0, does not have these functions: they need binary64.
+ *
+ * A weight is stored as indices into a table of 2, 4, 8, 16, 64 or 256 numbers, which its
+ * elements share, or those of each run of indices along one axis. Indices are packed as codes are, the
+ * first in the lowest bits, also those of 3 and 6 bits, which cross bytes. reference/tables.py has the
+ * rules.
+ *
+ *     caq_table_job job;
+ *     status = caq_table_job_init(&job, CAQ_F16, 4, 2, shape, block_sizes, caq_best_level());
+ *     ... provide tables, packed and scratch ...
+ *     status = caq_find_tables(&job, 0, job.tables, weight, tables, scratch);
+ *     status = caq_table_encode(&job, 0, job.elements, weight, tables, packed, scratch);
+ */
+/* A weight's shape and tables, digested. Read the sizes; leave the rest alone. */
+typedef struct caq_table_job {
+    size_t elements;           /* of the whole tensor */
+    size_t packed_size;        /* bytes of the packed indices */
+    size_t tables;             /* how many, in C order of the blocks */
+    size_t entries;            /* numbers in a table, 2^bits */
+    size_t scratch_size;       /* bytes that caq_find_tables() needs, and */
+    size_t index_scratch_size; /* caq_table_encode() */
+
+    caq_source source;
+    unsigned bits;
+    const struct caq_kernels *kernels;
+    size_t run; /* elements in a row that share a table */
+} caq_table_job;
+
+/*
+ * Prepare a job.
+ *
+ * bits: of an index: 1, 2, 3, 4, 6 or 8.
+ * rank, shape, block_sizes, level: as for caq_job_init(). Blocks that share a table may be shorter than
+ *         their axis along one axis only, and have fewer than 2^32 elements.
+ *
+ * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
+ */
+CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits,
+                                      size_t rank, const size_t *shape, const size_t *block_sizes,
+                                      caq_level level);
+
+/*
+ * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2. Calls for
+ * different tables may run at the same time.
+ *
+ * weight: the whole tensor in C order, any alignment.
+ * tables: job->tables * job->entries numbers, all of them. They are ascending in each table, and numbers
+ *         of the weight's type.
+ * scratch: job->scratch_size bytes aligned to 8, one for each call that runs at the same time.
+ *
+ * Returns CAQ_OK, CAQ_BAD_ARGUMENT (tables out of range) or CAQ_NOT_FINITE: a NaN or an infinity.
+ */
+CAQ_API caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
+                                   const void *weight, float *tables, void *scratch);
+
+/*
+ * Find the nearest entry for each of the elements first .. first + count - 1; of two that are as near the
+ * lower one, the first of equals.
+ *
+ * first: a multiple of 8, and so is count unless the elements are the tensor's last. Calls for
+ *         different elements may run at the same time.
+ * weight: the whole tensor, finite.
+ * tables: as caq_find_tables() leaves them, or any numbers that ascend in each table.
+ * packed: job->packed_size bytes, of which the elements' are written.
+ * scratch: job->index_scratch_size bytes aligned to 4, one for each call that runs at the same time.
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range).
+ */
+CAQ_API caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count,
+                                    const void *weight, const float *tables, uint8_t *packed,
+                                    void *scratch);
+
+/*
+ * Decode the elements first .. first + count - 1 to weight, count numbers of the type target, any
+ * alignment. Entries are rounded to it, to nearest even.
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range, no such type).
+ */
+CAQ_API caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count,
+                                    const uint8_t *packed, const float *tables, caq_source target,
+                                    void *weight);
+
 /* A status in English, without an end of line. What is no status is "unknown status". */
 CAQ_API const char *caq_strerror(caq_status status);
 

@@ -11,8 +11,10 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
     packing    codes into bytes, and back
     quantize   all of it together
     feedback   other codes at the same scales: columns make up for each other's errors
+    tables     another way: look-up tables, and which of their entries is nearest
 """
 
+from . import tables
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
@@ -32,5 +34,6 @@ __all__ = [
     "find_scales",
     "pack",
     "quantize",
+    "tables",
     "unpack",
 ]

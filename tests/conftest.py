@@ -1,6 +1,8 @@
 """What concerns every test: building what has changed, ``--long``, and tools that are missing."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -19,9 +21,13 @@ def _build_what_has_changed() -> None:
         ROOT / "coreai_opt" / "__init__.py"
     )
     can_build = (ROOT / "setup.py").exists()  # not where mutants are tried, which build themselves
-    if is_source and can_build and not is_worker and _sources_changed():
-        build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-        subprocess.run(build, cwd=ROOT, check=True)
+    if is_source and can_build and not is_worker:
+        (ROOT / "build").mkdir(exist_ok=True)
+        with (ROOT / "build" / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once build one after the other
+            if _sources_changed():
+                build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+                subprocess.run(build, cwd=ROOT, check=True)
 
 
 def _sources_changed() -> bool:
@@ -32,6 +38,11 @@ def _sources_changed() -> bool:
 
 # Now, because the conftest modules of folders, which are read next, import the package.
 _build_what_has_changed()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through, which shells have what runs in the background ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

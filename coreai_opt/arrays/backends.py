@@ -82,6 +82,17 @@ class Backend(Protocol):
     def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
         """Decode into ``out``."""
 
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """Find the best look-up table of each block, see ``reference/tables.py``."""
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """Find the nearest entries of tables that ascend, and pack their indices."""
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """Decode indices into ``out``."""
+
 
 ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
 """Names the backend that "auto" stands for."""
@@ -209,6 +220,20 @@ class ReferenceBackend:
         """See :class:`Backend`."""
         out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
 
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """See :class:`Backend`."""
+        return reference.tables.find_tables(weight, bits, block_sizes)
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """See :class:`Backend`."""
+        return reference.tables.encode(weight, tables)
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        out[...] = reference.tables.decode(packed, tables, out.shape, out.dtype)
+
 
 class NativeBackend:
     """The C kernels."""
@@ -280,6 +305,20 @@ class NativeBackend:
     def decode(self, stored: Quantized, format: Format, out: Array, num_threads: int) -> None:
         """See :class:`Backend`."""
         _native.dequantize(*stored, format, out, num_threads=num_threads)
+
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """See :class:`Backend`."""
+        return _native.find_tables(weight, bits, block_sizes, num_threads=num_threads)
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """See :class:`Backend`."""
+        return _native.encode_table(weight, tables, num_threads=num_threads)
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        _native.decode_table(packed, tables, out, num_threads=num_threads)
 
 
 class ValidatingBackend:
@@ -358,6 +397,29 @@ class ValidatingBackend:
         expected[unspecified] = out[unspecified]
         _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
 
+    def find_tables(
+        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+    ) -> Array:
+        """See :class:`Backend`."""
+        got = self._native.find_tables(weight, bits, block_sizes, num_threads)
+        expected = self._expected.find_tables(weight, bits, block_sizes, num_threads)
+        _compare(f"tables of {1 << bits} entries of a {_describe_weight(weight)}", got, expected)
+        return got
+
+    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+        """See :class:`Backend`."""
+        got = self._native.encode_table(weight, tables, num_threads)
+        expected = self._expected.encode_table(weight, tables, num_threads)
+        _compare(f"packed indices of a {_describe_weight(weight)}", got, expected)
+        return got
+
+    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        """See :class:`Backend`."""
+        expected = np.empty_like(out)
+        self._native.decode_table(packed, tables, out, num_threads)
+        self._expected.decode_table(packed, tables, expected, num_threads)
+        _compare(f"{_describe_weight(out)} decoded from look-up tables", out, expected)
+
 
 _NATIVE, _REFERENCE = NativeBackend(), ReferenceBackend()
 _BACKENDS: dict[str, Backend] = {
@@ -383,7 +445,11 @@ def _compare_parameters(
 
 
 def _describe(weight: Array, spec: QuantizationSpec) -> str:
-    return f"{weight.dtype} weight of shape {weight.shape} as {spec.format.name}"
+    return f"{_describe_weight(weight)} as {spec.format.name}"
+
+
+def _describe_weight(weight: Array) -> str:
+    return f"{weight.dtype} weight of shape {weight.shape}"
 
 
 def _compare(what: str, got: Array, want: Array) -> None:

@@ -94,7 +94,7 @@ def quantize_array(
         observer=observer,
     )
     spec = parse_spec(settings)
-    weight = _parse_weight(weight)
+    weight = parse_weight(weight)
     sizes = _parse_blocks(settings, block_sizes, weight.shape)
     check_observer(importance, [spec])
     if importance is not None:
@@ -108,7 +108,12 @@ def quantize_array(
     return method.quantize(weight, spec, sizes, chosen, threads, importance=importance)
 
 
-def _parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def parse_weight(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a weight as a plain array, C-contiguous and in native byte order.
+
+    Raises:
+        TypeError, ValueError: it is none, has another dtype, no axis or no element.
+    """
     if not isinstance(weight, np.ndarray):
         raise ArgumentTypeError(
             "weight", f"weight must be a numpy array; got {type(weight).__name__}"
@@ -134,7 +139,7 @@ def _parse_blocks(
     if block_sizes is not None:
         if settings.granularity is not None:
             raise ArgumentError("block_sizes", "block_sizes must be None with a granularity")
-        return _parse_block_sizes(block_sizes, shape)
+        return parse_block_sizes(block_sizes, shape)
     if settings.with_implied().granularity is None:
         raise ArgumentTypeError(
             "granularity", "granularity, or block_sizes in its place, must be given"
@@ -148,19 +153,31 @@ def _parse_blocks(
         raise ArgumentError(
             "granularity", "granularity 'per_block' needs a weight with an axis of input channels"
         )
-    return _parse_block_sizes((1, checked.block_size, *(0,) * (len(shape) - 2)), shape)
+    return parse_block_sizes((1, checked.block_size, *(0,) * (len(shape) - 2)), shape)
 
 
-def _parse_block_sizes(block_sizes: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
+def parse_block_sizes(
+    block_sizes: Sequence[int], shape: tuple[int, ...], argument: str = "block_sizes"
+) -> tuple[int, ...]:
+    """Return block sizes as a tuple of ints that fit a shape.
+
+    Args:
+        block_sizes: a block's length along each axis, which must divide it; 0 stands for the axis.
+        shape: of the weight.
+        argument: what to call them in messages.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
     if isinstance(block_sizes, (str, bytes)) or not isinstance(block_sizes, (Sequence, np.ndarray)):
         raise ArgumentTypeError(
-            "block_sizes", f"block_sizes must be a sequence of ints; got {block_sizes!r}"
+            argument, f"{argument} must be a sequence of ints; got {block_sizes!r}"
         )
     sizes = tuple(
-        parse_int(f"block_sizes[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
+        parse_int(f"{argument}[{axis}]", size, least=0) for axis, size in enumerate(block_sizes)
     )
     try:
         scale_shape(shape, sizes)
     except ValueError as error:
-        raise ArgumentError("block_sizes", str(error)) from None
+        raise ArgumentError(argument, str(error)) from None
     return sizes

@@ -104,9 +104,9 @@ class QuantizedArray:
             np.ascontiguousarray(self.zero_point),
         )
         if out is None:
-            out = memory.empty(self.shape, _parse_target(dtype, self.weight_dtype))
+            out = memory.empty(self.shape, parse_target(dtype, self.weight_dtype))
         else:
-            _check_out(out, dtype, self.shape, parts)
+            check_out(out, dtype, self.shape, parts)
         decode(parts, format, out, threads)
         return out
 
@@ -134,7 +134,7 @@ def _check_stored(stored: QuantizedArray, format: Format) -> None:
             )
 
 
-def _parse_target(dtype: npt.DTypeLike | None, weight_dtype: np.dtype[Any]) -> np.dtype[Any]:
+def parse_target(dtype: npt.DTypeLike | None, weight_dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype to decode to."""
     if dtype is None:
         return weight_dtype
@@ -148,12 +148,13 @@ def _parse_target(dtype: npt.DTypeLike | None, weight_dtype: np.dtype[Any]) -> n
     return target
 
 
-def _check_out(
+def check_out(
     out: object,
     dtype: npt.DTypeLike | None,
     shape: tuple[int, ...],
     parts: tuple[npt.NDArray[Any], ...],
 ) -> None:
+    """Raise ArgumentTypeError or ArgumentError if ``out`` cannot take what ``parts`` decode to."""
     if not isinstance(out, np.ndarray):
         raise ArgumentTypeError("out", f"out must be a numpy array; got {type(out).__name__}")
     if out.dtype not in WEIGHT_DTYPES:
@@ -161,7 +162,7 @@ def _check_out(
         raise ArgumentTypeError(
             "out", f"out must be of one of the dtypes {allowed}; got {out.dtype}"
         )
-    if dtype is not None and out.dtype != _parse_target(dtype, out.dtype):
+    if dtype is not None and out.dtype != parse_target(dtype, out.dtype):
         raise ArgumentError("out", f"out is {out.dtype}, and dtype {dtype!r}: leave one out")
     if out.shape != shape:
         raise ArgumentError("out", f"out must be of shape {shape}; got {out.shape}")

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from coreai_opt._version import __version__
-from coreai_opt.cli import compare, completion, dequantize, inspect, messages, presets, quantize
+from coreai_opt.cli import (
+    calibrate,
+    compare,
+    completion,
+    dequantize,
+    inspect,
+    messages,
+    presets,
+    quantize,
+)
 from coreai_opt.cli.console import StdoutError, flush_stdout, open_closed_streams
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
 from coreai_opt.exceptions import (
@@ -76,6 +85,7 @@ def make_parser() -> Parser:
     dequantize.add_parser(commands)
     inspect.add_parser(commands)
     compare.add_parser(commands)
+    calibrate.add_parser(commands)
     presets.add_parser(commands)
     completion.add_parser(commands, parser)
     return parser

@@ -16,9 +16,9 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import (
     change,
     print_frontier,
-    progress_bar,
     stdout,
     told_of,
+    weight_bar,
 )
 from coreai_opt.cli.parser import (
     Subcommands,
@@ -545,7 +545,7 @@ def _progress(
     total: int, records: QuantizationReport | None
 ) -> Iterator[Callable[[WeightRecord], None] | None]:
     """Show a progress bar, and collect records if they are wanted."""
-    with progress_bar(total) as bar:
+    with weight_bar(total) as bar:
         callbacks = [callback for callback in (bar, records) if callback is not None]
 
         def call(record: WeightRecord) -> None:

@@ -18,6 +18,7 @@ from coreai_opt.coreai_utils.common import (
 from coreai_opt.coreai_utils.format_planning import plan_quantization
 from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weights
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
+from coreai_opt.coreai_utils.program_calibration import calibrate
 from coreai_opt.coreai_utils.program_comparison import compare_programs
 from coreai_opt.settings.targets import Target
 
@@ -28,6 +29,7 @@ __all__ = [
     "Observer",
     "QScheme",
     "Target",
+    "calibrate",
     "compare_programs",
     "dequantize_weights",
     "plan_quantization",

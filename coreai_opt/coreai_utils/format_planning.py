@@ -14,7 +14,7 @@ from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_settings
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
-from coreai_opt.settings.targets import Target, check_target, report_against
+from coreai_opt.settings.targets import Target, TargetName, check_target, report_against
 
 if TYPE_CHECKING:
     from typing import Any
@@ -59,7 +59,7 @@ def plan_quantization(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
     function: str | None = None,
-    target: Target | str | None = None,
+    target: Target | TargetName | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -127,7 +127,7 @@ def measure_weights(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
     function: str | None,
-    target: Target | str | None,
+    target: Target | TargetName | None,
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,

@@ -3,6 +3,10 @@
 Read it in the order of the work:
 
     ir                  all that is private to Core AI, in the few words the project needs
+    axis_roles          what axes are to an op, behind ops that only move elements
+    contraction         one op that contracts a weight, and the matrices that the weight is to it
+    following           from a constant to the ops that contract it
+    sites               values and the places that they are at, in the order of their use
     names               what people tell weights by
     forms               how a compressed weight is stored: one module for each form
     weights             which constants are weights, and which are compressed already

@@ -318,6 +318,39 @@ TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
 
 TARGET static void publish(void) { _mm_sfence(); }
 
+#if CAQ_WITH_TABLES
+#define DOUBLES 4
+typedef __m256d vd;
+typedef struct v16 {
+    __m256 low, high;
+} v16;
+
+TARGET static inline vd d_load(const double *p) { return _mm256_loadu_pd(p); }
+TARGET static inline void d_store(double *p, vd x) { _mm256_storeu_pd(p, x); }
+TARGET static inline vd d_set(double x) { return _mm256_set1_pd(x); }
+TARGET static inline vd d_lanes(void) { return _mm256_setr_pd(0, 1, 2, 3); }
+TARGET static inline vd d_add(vd a, vd b) { return _mm256_add_pd(a, b); }
+TARGET static inline vd d_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
+TARGET static inline vd d_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+TARGET static inline vd d_div(vd a, vd b) { return _mm256_div_pd(a, b); }
+TARGET static inline vd d_if_above(vd a, vd b, vd yes, vd no) {
+    return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_GT_OQ));
+}
+TARGET static inline v16 v_load_16(const float *p) {
+    return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+/* Bit 3 of a place says which half it is in; as the sign it chooses. */
+TARGET static inline vf v_pick(v16 numbers, vi places) {
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(numbers.low, places),
+                            _mm256_permutevar8x32_ps(numbers.high, places),
+                            _mm256_castsi256_ps(_mm256_slli_epi32(places, 28)));
+}
+TARGET static inline void v_store_low_bytes(uint8_t *p, vi x) {
+    __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(halves, halves));
+}
+#endif
+
 #include "../templates/level.h"
 
 const caq_kernels caq_avx2_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;

@@ -290,6 +290,31 @@ TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
 
 TARGET static void publish(void) { _mm_sfence(); }
 
+#if CAQ_WITH_TABLES
+#define DOUBLES 8
+typedef __m512d vd;
+typedef __m512 v16;
+
+TARGET static inline vd d_load(const double *p) { return _mm512_loadu_pd(p); }
+TARGET static inline void d_store(double *p, vd x) { _mm512_storeu_pd(p, x); }
+TARGET static inline vd d_set(double x) { return _mm512_set1_pd(x); }
+TARGET static inline vd d_lanes(void) { return _mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7); }
+TARGET static inline vd d_add(vd a, vd b) { return _mm512_add_pd(a, b); }
+TARGET static inline vd d_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
+TARGET static inline vd d_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+TARGET static inline vd d_div(vd a, vd b) { return _mm512_div_pd(a, b); }
+TARGET static inline vd d_if_above(vd a, vd b, vd yes, vd no) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GT_OQ), no, yes);
+}
+TARGET static inline v16 v_load_16(const float *p) { return _mm512_loadu_ps(p); }
+TARGET static inline vf v_pick(v16 numbers, vi places) {
+    return _mm512_permutexvar_ps(places, numbers);
+}
+TARGET static inline void v_store_low_bytes(uint8_t *p, vi x) {
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(x));
+}
+#endif
+
 #include "../templates/level.h"
 
 const caq_kernels caq_avx512_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;

@@ -29,6 +29,10 @@ typedef void (*caq_decode_fn)(const uint8_t *codes, size_t rows, size_t code_str
                               size_t length, const float *scale, const int32_t *zero,
                               const caq_decoding *decoding, void *numbers, size_t stride);
 
+/* Ends of clusters that are looked at together. */
+#define CAQ_ENDS 8
+
+struct caq_edges;
 struct caq_tile;
 struct caq_search_space;
 struct caq_panel;
@@ -85,6 +89,19 @@ typedef struct caq_kernels {
      * `first` on, make the codes, and put errors in the place of weights. */
     void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
                          size_t first, size_t k, struct caq_panel *panel);
+
+#if CAQ_WITH_TABLES /* see table/ */
+    /* Of clusters that begin at low .. high and end at `end`, the first of those with the largest gain,
+     * which is before[begin] with what the cluster gains. Returns where it begins. */
+    size_t (*best_last)(const struct caq_edges *edges, const double *before, size_t low,
+                        size_t high, size_t end, double *gain);
+    /* The same for CAQ_ENDS ends from `end` on, which is above low. None begins behind its end; gains at
+     * ends behind the last edge are undefined. */
+    void (*best_lasts)(const struct caq_edges *edges, const double *before, size_t low, size_t high,
+                       size_t end, double gains[CAQ_ENDS], uint32_t lasts[CAQ_ENDS]);
+    /* How many of the bounds lie below each weight. They are 16, ascending, the last an infinity. */
+    void (*count_below)(const void *weight, size_t count, const float *bounds, uint8_t *counts);
+#endif
 } caq_kernels;
 
 /* The kernels of this build: caq_kernels_of[level][source]. A level that the build lacks is a null

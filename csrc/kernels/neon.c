@@ -250,6 +250,35 @@ static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[1] = vzip2q_f32(a, b);
 }
 
+#if CAQ_WITH_TABLES
+#define DOUBLES 2
+typedef float64x2_t vd;
+typedef uint8x16x4_t v16;
+
+static inline vd d_load(const double *p) { return vld1q_f64(p); }
+static inline void d_store(double *p, vd x) { vst1q_f64(p, x); }
+static inline vd d_set(double x) { return vdupq_n_f64(x); }
+static inline vd d_lanes(void) { return vcombine_f64(vdup_n_f64(0), vdup_n_f64(1)); }
+static inline vd d_add(vd a, vd b) { return vaddq_f64(a, b); }
+static inline vd d_sub(vd a, vd b) { return vsubq_f64(a, b); }
+static inline vd d_mul(vd a, vd b) { return vmulq_f64(a, b); }
+static inline vd d_div(vd a, vd b) { return vdivq_f64(a, b); }
+static inline vd d_if_above(vd a, vd b, vd yes, vd no) {
+    return vbslq_f64(vcgtq_f64(a, b), yes, no);
+}
+static inline v16 v_load_16(const float *p) { return vld1q_u8_x4((const uint8_t *)p); }
+/* Bytes 4 i .. 4 i + 3 of the table are those of number i. */
+static inline vf v_pick(v16 numbers, vi places) {
+    vi bytes = vmlaq_s32(vdupq_n_s32(0x03020100), places, vdupq_n_s32(0x04040404));
+    return vreinterpretq_f32_u8(vqtbl4q_u8(numbers, vreinterpretq_u8_s32(bytes)));
+}
+static inline void v_store_low_bytes(uint8_t *p, vi x) {
+    uint16x4_t halves = vmovn_u32(vreinterpretq_u32_s32(x));
+    uint8x8_t bytes = vmovn_u16(vcombine_u16(halves, halves));
+    store_32(p, vget_lane_u32(vreinterpret_u32_u8(bytes), 0));
+}
+#endif
+
 #include "../templates/level.h"
 
 const caq_kernels caq_neon_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;

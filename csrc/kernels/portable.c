@@ -182,6 +182,25 @@ static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[1] = b;
 }
 
+#if CAQ_WITH_TABLES
+#define DOUBLES 1
+typedef double vd;
+typedef const float *v16;
+
+static inline vd d_load(const double *p) { return *p; }
+static inline void d_store(double *p, vd x) { *p = x; }
+static inline vd d_set(double x) { return x; }
+static inline vd d_lanes(void) { return 0; }
+static inline vd d_add(vd a, vd b) { return a + b; }
+static inline vd d_sub(vd a, vd b) { return a - b; }
+static inline vd d_mul(vd a, vd b) { return a * b; }
+static inline vd d_div(vd a, vd b) { return a / b; }
+static inline vd d_if_above(vd a, vd b, vd yes, vd no) { return a > b ? yes : no; }
+static inline v16 v_load_16(const float *p) { return p; }
+static inline vf v_pick(v16 numbers, vi place) { return numbers[place]; }
+static inline void v_store_low_bytes(uint8_t *p, vi x) { *p = (uint8_t)x; }
+#endif
+
 #include "../templates/level.h"
 
 const caq_kernels caq_portable_kernels[CAQ_SOURCES] = KERNELS_OF_LEVEL;

@@ -10,15 +10,19 @@
  *   PUBLISH     the function `publish` of caq_kernels, or NULL
  *   vf, vi, vb  vectors of binary32 numbers, of 32-bit integers, and the bytes of a step
  *   vt          a table of 16 numbers of 16 bits, for levels of several lanes
- *   v_...()     operations on vectors, b_...() operations on bytes
+ *   DOUBLES     lanes of vd, a vector of binary64 numbers
+ *   v16         a table of 16 binary32 numbers
+ *   v_...()     operations on vectors, b_...() operations on bytes, d_...() operations on vd
  */
 #include "../feedback/feedback.h"
 #include "../float_bits.h"
 #include "../kernels/kernels.h"
 #include "../search/search.h"
+#include "../table/edges.h"
 #include "../tile.h"
 #include "../unaligned.h"
 
+#include "best_last.h"
 #include "from_codes.h"
 #include "scales.h"
 #include "score.h"
@@ -60,7 +64,15 @@
      .round_found = CAQ_WITH_MSE ? round_found : NULL,                                             \
      .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
      .begin_columns = CAQ_WITH_FEEDBACK ? begin_columns : NULL,                                    \
-     .round_column = CAQ_WITH_FEEDBACK ? round_column : NULL}
+     .round_column = CAQ_WITH_FEEDBACK ? round_column : NULL,                                      \
+     TABLES_OF_SOURCE(source, has)}
+#if CAQ_WITH_TABLES
+#define TABLES_OF_SOURCE(source, has)                                                              \
+    .best_last = best_last, .best_lasts = best_lasts,                                              \
+    .count_below = (has) ? count_below_##source : NULL
+#else
+#define TABLES_OF_SOURCE(source, has)
+#endif
 #define KERNELS_OF_LEVEL                                                                           \
     {KERNELS_OF_SOURCE(f32, CAQ_WITH_F32 || HAS_FLOATS), KERNELS_OF_SOURCE(f16, CAQ_WITH_F16),     \
      KERNELS_OF_SOURCE(bf16, CAQ_WITH_BF16)}

@@ -142,6 +142,10 @@ TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
 }
 #include "decode.h"
 
+#if CAQ_WITH_TABLES
+#include "count_below.h"
+#endif
+
 #undef KERNEL
 #undef STEP
 #undef IS_HALF

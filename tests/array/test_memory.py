@@ -34,3 +34,8 @@ def test_codes_and_scales_of_large_arrays_are_aligned(large: QuantizedArray) -> 
 
 def test_large_arrays_are_decoded_to_an_aligned_one(large: QuantizedArray) -> None:
     assert address(large.dequantize()) % memory.ALIGNMENT == 0
+
+
+def test_large_arrays_begin_where_the_longest_vector_does() -> None:
+    arrays = [memory.empty(memory.LARGE + number, np.uint8) for number in range(20)]
+    assert [address(array) % 64 for array in arrays] == [0] * 20

@@ -28,6 +28,7 @@ LAYOUTS = {
     "blocks of an earlier axis, odd everything": ((21, 35), (3, 1)),
     "heads": ((5, 32, 9), (1, 32, 1)),
     "transposed convolution": ((8, 5, 3, 3), (0, 1, 0, 0)),
+    "three merged axes, odd rows": ((4, 6, 5), (2, 3, 1)),
     "general": ((4, 6, 6, 5), (2, 3, 2, 0)),
 }
 TARGETS = [("int4", True), ("uint4", False), ("int2", False), ("int8", True), ("fp4_e2m1fn", True)]
@@ -85,6 +86,20 @@ def test_shares_begin_at_bytes_of_their_own(
     units = bounds[-1] // 31  # of three rows; they share bytes
     bits = 3 * 35 * FORMATS[target[0]].bits
     assert all(unit % units == 0 and unit // units * bits % 8 == 0 for unit in bounds[:-1])
+
+
+@pytest.mark.usefixtures("every_element_is_worth_a_thread")
+def test_blocks_whose_rows_lie_apart_share_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands of rows of 5 codes begin within bytes of others, which need not be their neighbours."""
+    shares: list[list[int]] = []
+
+    def record(work: Any, bounds: list[int]) -> list[Any]:
+        shares.append(bounds)
+        return workers.in_parallel(work, bounds)
+
+    monkeypatch.setattr(_native, "in_parallel", record)
+    quantize_both(np.ones((4, 6, 5), np.float32), ("int4", True), (2, 3, 1), 2)
+    assert {bound for bounds in shares for bound in bounds} <= {0, *(b[-1] for b in shares)}
 
 
 @pytest.mark.usefixtures("every_element_is_worth_a_thread")

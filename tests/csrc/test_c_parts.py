@@ -12,8 +12,7 @@ from coreai_opt import _native, reference
 from coreai_opt.reference import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from coreai_opt.reference.blocks import scale_shape
 
-from ..support.targets import TARGETS
-from .test_c_library import (
+from ..support.c_jobs import (
     FORMAT_NAMES,
     LAYOUTS,
     NEON,
@@ -23,7 +22,8 @@ from .test_c_library import (
     Job,
     weights,
 )
-from .test_c_library import targets as quantization_targets
+from ..support.c_jobs import targets as quantization_targets
+from ..support.targets import TARGETS
 
 HERE = Path(__file__).parent
 PROGRAMS = ("decode_job", "stream_rows")

@@ -143,13 +143,16 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_program_can_be_quantized_again_after_a_failure() -> None:
+    """By any thread."""
+
     def fail(*_: Any) -> None:
         raise KeyError
 
     program = two_layers()
     with pytest.raises(KeyError):
         quantize(program, in_place=True, progress=fail)
-    quantize(program, in_place=True)
+    (result,) = in_threads(lambda: quantize(program, in_place=True))
+    assert result is program
 
 
 @pytest.mark.parametrize("block_sizes", [(1, 32), (32, 1), (0, 0)], ids=str)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 import pytest
 from coreai.authoring import AIProgram, Value, broadcasting_add, broadcasting_batch_matmul
@@ -270,6 +271,42 @@ def test_with_inputs_a_weight_counts_by_what_it_does_to_the_outputs() -> None:
     # Without inputs the two are alike, in size and in errors.
     alike = plan(program, target_bytes=LARGEST, candidates=candidates).frontier
     assert alike[0].sqnr_db < found.sqnr_db - 20
+
+
+def test_identical_weights_count_together_by_what_they_do_to_the_outputs() -> None:
+    """A file has their bytes once, so all of them are quantized or none."""
+    same, x = random_weight((32, 32)), random_weight((3, 32), seed=2)
+
+    def body(x: Value) -> Any:
+        sums = [broadcasting_batch_matmul(x, constant(same)) for _ in range(2)]
+        return (broadcasting_add(*sums),)
+
+    program = make_program(body, {"x": ((3, 32), F32)}, {"y": ((3, 32), F32)})
+    found = plan(program, target_bytes=32 * 32 + 128, candidates=CANDIDATES[3:], inputs={"x": x})
+    assert not any(choice.rule.keep for choice in found.choices)
+    quantized = quantize_weights(program, None, overrides=found.rules, weight_num_threshold=0)
+    (y,) = compare_programs(program, quantized, {"x": x})
+    assert abs(y.sqnr_db - found.sqnr_db) < 1.5  # 3 if the errors of one counted, or half of two
+
+
+@pytest.mark.parametrize("inputs", [False, True])
+def test_numbers_of_other_dtypes_with_identical_bits_are_two(inputs: bool) -> None:
+    bits = np.random.default_rng(0).integers(0x3800, 0x3C00, (64, 64)).astype(np.uint16)
+    weights = [bits.view(dtype) for dtype in (np.float16, ml_dtypes.bfloat16)]
+
+    def body(x: Value, y: Value) -> Any:
+        return tuple(
+            broadcasting_batch_matmul(v, constant(w)) for v, w in zip((x, y), weights, strict=True)
+        )
+
+    takes, gives = (
+        {name: ((3, 64), weight.dtype) for name, weight in zip(names, weights, strict=True)}
+        for names in ("xy", "ab")
+    )
+    program = make_program(body, takes, gives)
+    values = {name: np.ones((3, 64), dtype) for name, (_, dtype) in takes.items()}
+    found = plan(program, min_sqnr=5, candidates=CANDIDATES[3:], inputs=values if inputs else None)
+    assert found.nbytes == 2 * (64 * 64 + 64 * 2)
 
 
 def test_inputs_may_hold_several_samples() -> None:

@@ -20,6 +20,7 @@ from coreai.authoring import (
     broadcasting_add,
     broadcasting_batch_matmul,
     gather_nd,
+    transpose,
 )
 from coreai.authoring.constant import constant
 
@@ -27,7 +28,7 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from ..support.programs import F32, linear, make_graph, make_program, random_weight
+from ..support.programs import F32, linear, make_graph, make_program, random_weight, u32
 
 LAYERS = ((8, 8), (8, 8), (8, 6), (6, 8), (8, 8))
 
@@ -106,6 +107,16 @@ def test_a_location_that_says_nothing_is_shown_as_it_is() -> None:
     assert location == '#debuginfo.location<loc("-":0:0) in unit>'
 
 
+def test_a_transpose_that_nothing_uses_is_no_consumer() -> None:
+    def body(x: Value) -> Any:
+        weight = constant(random_weight((8, 6)))
+        transpose(weight, u32(1, 0))
+        return (broadcasting_batch_matmul(x, weight),)
+
+    (weight,) = find_weights(make_program(body, {"x": ((3, 8), F32)}, {"y": ((3, 6), F32)}), 0)
+    assert weight.name.endswith("/broadcasting_batch_matmul:1/8x6")
+
+
 def test_a_weight_with_several_users_is_named_after_all_whatever_their_order() -> None:
     rows = {"rows": ((4, 1), np.int32)}
 
@@ -144,7 +155,7 @@ print(find_weights(make_program(body, inputs, outputs | {"z": ((4, 64), F32)}), 
 
 
 def test_names_do_not_depend_on_the_seed_of_hashes() -> None:
-    command = [sys.executable, "-c", TIED, str(Path(__file__).parent.parent / "support")]
+    command = [sys.executable, "-c", TIED, str(Path(__file__).parents[1] / "support")]
     found = {
         subprocess.run(
             command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from coreai_opt.coreai_utils import dequantize_weights, quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.reports.rows import form
 
 from ..support.programs import LINEAR, RIGHT, TABLE, matmul_program, random_weight, three_kinds
 
@@ -355,3 +357,47 @@ def test_names_from_a_program_hold_nothing_to_escape() -> None:
     assert record.location == "<b>|[red].py:19"
     assert json.loads(report.to_json())["records"][0]["location"] == record.location
     assert "<b>" not in report.to_html()
+
+
+def test_bars_of_errors_are_labelled_by_their_bounds() -> None:
+    """Bin k of 1 to 15 begins at 2^(k - 16) of the root mean square; see ``WeightError``."""
+    names = Page(several().to_html()).of("span")
+    names = [name for name in names if name.startswith(("under", "1/", "1 and"))]
+    assert names[0] == "under 1/32,768"
+    bounds = [f"1/{2**k:,}" if k else "1" for k in range(15, -1, -1)]
+    assert names[1:16] == [f"{low} to {high}" for low, high in pairwise(bounds)]
+    assert names[16:] == ["1 and more"]
+
+
+def test_a_weight_worse_than_nothing_has_no_bar() -> None:
+    report = several()
+    first = report.records[0]
+    assert first.error is not None
+    noisy = replace(first.error, noise=2 * first.error.signal)
+    report.records[0] = replace(first, error=noisy)
+    page = Page(report.to_html())
+    assert widths(page)[17] == 0
+    assert "-3.0 dB" in page.of("span")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"dtype": "fp4_e2m1fn", "granularity": "per_block"},
+            "fp4_e2m1fn symmetric, blocks of 32, power-of-two scales, minmax",
+        ),
+        (
+            {"dtype": "fp8_e5m2", "scale_dtype": "fp8_e8m0fnu", "granularity": "per_tensor"},
+            "fp8_e5m2 symmetric, per tensor, power-of-two scales, minmax",
+        ),
+        ({"dtype": "fp8_e5m2"}, "fp8_e5m2 symmetric, per channel, minmax"),
+        ({"dtype": "int4", "observer": "mse"}, "int4 symmetric, per channel, mse"),
+    ],
+)
+def test_what_a_weight_became_in_words(options: dict[str, str], words: str) -> None:
+    report = QuantizationReport()
+    program = matmul_program(random_weight((32, 16)))
+    quantize_weights(program, **options, weight_num_threshold=0, progress=report)
+    (record,) = report.records
+    assert form(record) == words

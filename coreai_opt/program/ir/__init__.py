@@ -15,6 +15,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
+    probes      values as outputs, and float32 instead of half floats
     saving      programs on disk
 """
 
@@ -43,6 +44,7 @@ from coreai_opt.program.ir.ops import (
     uses,
 )
 from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
 from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
     Port,
@@ -82,6 +84,7 @@ __all__ = [
     "Origin",
     "Parts",
     "Port",
+    "Probe",
     "Signature",
     "Tensor",
     "Type",
@@ -92,6 +95,7 @@ __all__ = [
     "constant_value",
     "element_of",
     "element_type",
+    "expose",
     "function_inputs",
     "functions",
     "graph_name",
@@ -103,6 +107,7 @@ __all__ = [
     "operations",
     "origin",
     "port",
+    "probe_operand",
     "read_constant",
     "read_integers",
     "read_output",
@@ -113,4 +118,5 @@ __all__ = [
     "stored_bytes",
     "tensor_of",
     "uses",
+    "widen_to_float32",
 ]

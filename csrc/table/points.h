@@ -1,0 +1,50 @@
+/*
+ * points.h - from the weights of a group to sorted points
+ */
+#ifndef POINTS_H
+#define POINTS_H
+
+#include "path.h"
+
+#if CAQ_WITH_TABLES
+
+/* Float32 weights of larger groups are told apart by their first 16 digits only. */
+#define FEW (1 << 20)
+
+/* Most points that a group of so many weights can have, and bytes of scratch, a multiple of 8. */
+size_t caq_most_points(caq_source source, size_t weights);
+size_t caq_points_scratch_size(caq_source source, size_t weights);
+
+/* What the points of a group are, in units of 2^-shift. */
+typedef struct caq_group {
+    size_t count;      /* of points */
+    int shift;         /* weights become integers when they are multiplied by 2^shift */
+    double center;     /* what has been taken off these */
+    caq_point *points; /* sums before each, and of all */
+} caq_group;
+
+/*
+ * Sort and sum up the weights of a group.
+ *
+ * runs, run, stride: the group is so many runs of so many weights, which start stride weights apart.
+ * scratch: caq_points_scratch_size() bytes, aligned to 8; points are in it.
+ *
+ * Returns CAQ_OK or CAQ_NOT_FINITE.
+ */
+caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
+                           size_t stride, caq_group *to, void *scratch);
+
+/* 2^n, for a normal number. */
+static inline double power_of_two(int n) {
+    union {
+        uint64_t bits;
+        double number;
+    } pun = {(uint64_t)(1023 + n) << 52};
+    return pun.number;
+}
+
+/* Round half even; |x| < 2^51. */
+static inline double round_double(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
+#endif
+#endif

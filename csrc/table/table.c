@@ -1,0 +1,314 @@
+/*
+ * table.c - look-up tables: jobs, entries, indices
+ */
+#include "../float_bits.h"
+#include "../geometry.h"
+#include "../kernels/kernels.h"
+#include "../target.h"
+#include "../unaligned.h"
+#include "path.h"
+#include "points.h"
+
+#if CAQ_WITH_TABLES
+
+#define CHUNK 4096    /* codes that are found before they are packed, a multiple of 8 */
+#define NUMBERS 65536 /* of 16 bits */
+#define LONG_RUN 2048 /* weights of 16 bits for which a code is noted down for each number */
+#define MOST_ENTRIES 256
+#define FEW_ENTRIES 16 /* of tables that kernels keep in registers */
+#define SHORT_RUN 32   /* weights for which it takes less time to do without */
+
+/* Bounds between the entries of a table, with infinities behind them. */
+static size_t bounds_of(size_t entries) { return entries < FEW_ENTRIES ? FEW_ENTRIES : entries; }
+
+caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits, size_t rank,
+                              const size_t *shape, const size_t *block_sizes, caq_level level) {
+    if (!has_source(source) || rank < 1 || bits < 1 || bits > 8 || bits == 5 || bits == 7)
+        return CAQ_BAD_ARGUMENT;
+    if (!caq_has_level(level))
+        return CAQ_BAD_LEVEL;
+    caq_table_job it;
+    it.source = source;
+    it.bits = bits;
+    it.entries = (size_t)1 << bits;
+    it.elements = it.tables = it.run = 1;
+    for (size_t axis = 0; axis < rank; axis++) {
+        size_t length = shape[axis], size = block_sizes[axis] ? block_sizes[axis] : length;
+        if (length == 0 || length % size || it.elements > SIZE_MAX / 8 / length)
+            return CAQ_BAD_ARGUMENT;
+        it.elements *= length;
+        if (size == length)
+            it.run *= length;
+        else if (it.tables > 1)
+            return CAQ_BAD_ARGUMENT;
+        else {
+            it.tables = length / size;
+            it.run = size;
+        }
+    }
+    it.kernels = caq_kernels_of[level] + source;
+    it.packed_size = (it.elements * bits + 7) / 8;
+    size_t weights = it.elements / it.tables, points = caq_most_points(source, weights);
+    if (weights >> 16 > 0xFFFF)
+        return CAQ_BAD_ARGUMENT;
+    it.scratch_size =
+        caq_points_scratch_size(source, weights) + caq_path_scratch_size(points, it.entries);
+    it.index_scratch_size = it.tables * bounds_of(it.entries) * sizeof(float) + NUMBERS + CHUNK;
+    *job = it;
+    return CAQ_OK;
+}
+
+/* Rounded to the type, as binary32. */
+static float round_to(caq_source source, float x) {
+    if (source == CAQ_F16)
+        return float_from_f16(f16_from_float(x));
+    if (source == CAQ_BF16) {
+        uint32_t bits = float_bits(x);
+        return float_from_bits((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000);
+    }
+    return x;
+}
+
+static caq_status find_table(const caq_table_job *job, const uint8_t *weight, float *table,
+                             void *scratch) {
+    size_t weights = job->elements / job->tables;
+    caq_group all;
+    caq_status status = caq_find_points(job->source, weight, weights / job->run, job->run,
+                                        job->run * job->tables, &all, scratch);
+    if (status != CAQ_OK)
+        return status;
+    size_t clusters = smaller(job->entries, all.count);
+    uint32_t path[MOST_ENTRIES + 1];
+    if (clusters == all.count)
+        for (size_t k = 1; k < clusters; k++)
+            path[k] = (uint32_t)k;
+    else if (clusters > 1) {
+        uint8_t *rest = (uint8_t *)scratch + caq_points_scratch_size(job->source, weights);
+        caq_best_path(job->kernels, all.points, all.count, clusters, path + 1, rest);
+    }
+    path[0] = 0;
+    path[clusters] = (uint32_t)all.count;
+    for (size_t k = 0; k < job->entries; k++) {
+        if (k >= clusters) {
+            table[k] = table[k - 1];
+            continue;
+        }
+        const caq_point *first = all.points + path[k], *end = all.points + path[k + 1];
+        double mean =
+            (end->before.moment - first->before.moment) / (end->before.mass - first->before.mass) +
+            all.center;
+        table[k] = round_to(job->source, (float)(mean * power_of_two(-all.shift)));
+    }
+    return CAQ_OK;
+}
+
+caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count, const void *weight,
+                           float *tables, void *scratch) {
+    if (first > job->tables || count > job->tables - first)
+        return CAQ_BAD_ARGUMENT;
+    for (size_t t = first; t < first + count; t++) {
+        const uint8_t *start = (const uint8_t *)weight + t * job->run * source_size(job->source);
+        caq_status status = find_table(job, start, tables + t * job->entries, scratch);
+        if (status != CAQ_OK)
+            return status;
+    }
+    return CAQ_OK;
+}
+
+/* Half way between two numbers, rounded down. */
+static float half_way(float a, float b) {
+    double exact = ((double)a + (double)b) * 0.5;
+    float rounded = (float)exact;
+    if ((double)rounded <= exact)
+        return rounded;
+    uint32_t bits = float_bits(rounded);
+    if (rounded == 0)
+        return float_from_bits(0x80000001);
+    return float_from_bits(rounded > 0 ? bits - 1 : bits + 1);
+}
+
+/* What a weight must be above to have the next entry or a later one. */
+static void find_bounds(const float *table, size_t entries, float *bounds) {
+    const float infinity = float_from_bits(0x7F800000);
+    for (size_t k = entries - 1; k < bounds_of(entries); k++)
+        bounds[k] = infinity;
+    for (size_t k = entries - 1; k-- > 0;)
+        bounds[k] = table[k] == table[k + 1] ? bounds[k + 1] : half_way(table[k], table[k + 1]);
+}
+
+static float number_at(caq_source source, const uint8_t *weight, size_t i) {
+    if (source == CAQ_F32)
+        return float_from_bits(load_32(weight + 4 * i));
+    uint16_t bits = load_16(weight + 2 * i);
+    return source == CAQ_F16 ? float_from_f16(bits) : float_from_bf16(bits);
+}
+
+/* How many of the bounds a weight is above. */
+static uint8_t index_of(const float *bounds, size_t entries, float weight) {
+    size_t index = 0;
+    for (size_t step = entries / 2; step; step /= 2)
+        index += weight > bounds[index + step - 1] ? step : 0;
+    return (uint8_t)index;
+}
+
+/* The first number of 16 bits that is above a bound, as a count of numbers from the lowest finite one. */
+static size_t numbers_up_to(caq_source source, float bound) {
+    size_t low = 0, high = NUMBERS;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        uint8_t bits[2];
+        store_16(bits, (uint16_t)(middle < 0x8000 ? 0xFFFF - middle : middle - 0x8000));
+        float number = number_at(source, bits, 0);
+        /* NaNs are at both ends */
+        int is_up_to = number == number ? number <= bound : middle < 0x8000;
+        low = is_up_to ? middle + 1 : low;
+        high = is_up_to ? high : middle;
+    }
+    return low;
+}
+
+/* The index of every number of 16 bits. */
+static void note_indices(caq_source source, const float *bounds, size_t entries, uint8_t *notes) {
+    size_t number = 0;
+    for (size_t k = 0; k < entries; k++) {
+        size_t end = k == entries - 1 ? NUMBERS : numbers_up_to(source, bounds[k]);
+        for (; number < end; number++)
+            notes[number < 0x8000 ? 0xFFFF - number : number - 0x8000] = (uint8_t)k;
+    }
+}
+
+/* The low bits of eight codes, which are the bytes of a number, one after the other. */
+static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
+    const uint64_t pairs = 0x0000FFFF0000FFFF, fours = 0x00000000FFFFFFFF;
+    codes &= 0x0101010101010101 * ((1u << bits) - 1);
+    codes = (codes & 0x00FF00FF00FF00FF) | (codes >> 8 & 0x00FF00FF00FF00FF) << bits;
+    codes = (codes & pairs) | (codes >> 16 & pairs) << 2 * bits;
+    return (codes & fours) | (codes >> 32) << 4 * bits;
+}
+
+/* The inverse. */
+static uint64_t spread_indices(uint64_t packed, unsigned bits) {
+    const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
+    packed = (packed & four) | (packed >> 4 * bits & four) << 32;
+    packed = (packed & two * 0x100000001) | (packed >> 2 * bits & two * 0x100000001) << 16;
+    uint64_t one = ((1u << bits) - 1) * 0x0001000100010001;
+    return (packed & one) | (packed >> bits & one) << 8;
+}
+
+static uint64_t load_bytes(const uint8_t *from, size_t count) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes |= (uint64_t)from[i] << 8 * i;
+    return bytes;
+}
+static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
+    for (size_t i = 0; i < count; i++)
+        to[i] = (uint8_t)(bytes >> 8 * i);
+}
+
+/* count codes, with zeros behind them up to a multiple of 8 */
+static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t count,
+                         uint8_t *packed) {
+    unsigned bits = job->bits;
+    size_t i = 0;
+    if (bits == 2 || bits == 4) {
+        job->kernels->pack(codes, count / 8 * bits, bits, packed);
+        i = count / 8 * 8;
+        packed += i / 8 * bits;
+    }
+    for (; i < count; i += 8, packed += bits) {
+        size_t bytes = (smaller(count - i, 8) * bits + 7) / 8;
+        store_bytes(packed, bytes, squeeze_indices(load_bytes(codes + i, 8), bits));
+    }
+}
+
+caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count,
+                            const void *weight, const float *tables, uint8_t *packed,
+                            void *scratch) {
+    if (first > job->elements || count > job->elements - first || first % 8 ||
+        (count % 8 && first + count < job->elements))
+        return CAQ_BAD_ARGUMENT;
+    const uint8_t *weights = (const uint8_t *)weight;
+    float *bounds = (float *)scratch;
+    uint8_t *notes = (uint8_t *)(bounds + job->tables * bounds_of(job->entries)),
+            *codes = notes + NUMBERS;
+    for (size_t t = 0; t < job->tables; t++)
+        find_bounds(tables + t * job->entries, job->entries, bounds + t * bounds_of(job->entries));
+    size_t noted = job->tables; /* which table notes are of */
+    for (size_t done = 0; done < count;) {
+        size_t chunk = smaller(count - done, CHUNK);
+        for (size_t i = 0, part; i < chunk; i += part) {
+            size_t element = first + done + i, table = element / job->run % job->tables;
+            const float *own = bounds + table * bounds_of(job->entries);
+            const uint8_t *from = weights + element * source_size(job->source);
+            part = smaller(chunk - i, job->run - element % job->run);
+            if (part >= SHORT_RUN && job->entries <= FEW_ENTRIES) {
+                job->kernels->count_below(from, part, own, codes + i);
+            } else if (job->source != CAQ_F32 && job->run >= LONG_RUN) {
+                if (noted != table)
+                    note_indices(job->source, own, job->entries, notes);
+                noted = table;
+                for (size_t k = 0; k < part; k++)
+                    codes[i + k] = notes[load_16(from + 2 * k)];
+            } else
+                for (size_t k = 0; k < part; k++)
+                    codes[i + k] = index_of(own, job->entries, number_at(job->source, from, k));
+        }
+        for (size_t i = chunk; i % 8; i++)
+            codes[i] = 0;
+        pack_indices(job, codes, chunk, packed + (first + done) / 8 * job->bits);
+        done += chunk;
+    }
+    return CAQ_OK;
+}
+
+static void store_number(caq_source target, uint8_t *to, float number) {
+    if (target == CAQ_F32)
+        store_32(to, float_bits(number));
+    else if (target == CAQ_F16)
+        store_16(to, f16_from_float(number));
+    else
+        store_16(to, (uint16_t)(float_bits(round_to(CAQ_BF16, number)) >> 16));
+}
+
+caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count,
+                            const uint8_t *packed, const float *tables, caq_source target,
+                            void *weight) {
+    if (first > job->elements || count > job->elements - first || (unsigned)target >= CAQ_SOURCES)
+        return CAQ_BAD_ARGUMENT;
+    uint8_t *to = (uint8_t *)weight, numbers[MOST_ENTRIES * 4], codes[CHUNK];
+    size_t size = source_size(target), end = first + count, current = job->tables;
+    for (size_t start = first / 8 * 8; start < end; start += CHUNK) {
+        size_t chunk = smaller(end - start, CHUNK), skipped = start < first ? first - start : 0;
+        for (size_t i = 0; i < chunk; i += 8) {
+            const uint8_t *from = packed + (start + i) / 8 * job->bits;
+            size_t left = job->packed_size - (size_t)(from - packed);
+            uint64_t bytes = load_bytes(from, smaller(left, job->bits));
+            store_bytes(codes + i, 8, spread_indices(bytes, job->bits));
+        }
+        for (size_t i = skipped, part; i < chunk; i += part) {
+            size_t element = start + i, table = element / job->run % job->tables;
+            const float *own = tables + table * job->entries;
+            part = smaller(chunk - i, job->run - element % job->run);
+            if (job->run < job->entries) {
+                for (size_t k = 0; k < part; k++, to += size)
+                    store_number(target, to, own[codes[i + k]]);
+                continue;
+            }
+            if (table != current)
+                for (size_t k = 0; k < job->entries; k++)
+                    store_number(target, numbers + k * size, own[k]);
+            current = table;
+            for (size_t k = 0; k < part; k++, to += size) {
+                const uint8_t *number = numbers + codes[i + k] * size;
+                if (size == 4)
+                    store_32(to, load_32(number));
+                else
+                    store_16(to, load_16(number));
+            }
+        }
+    }
+    return CAQ_OK;
+}
+
+#endif

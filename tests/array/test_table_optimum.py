@@ -1,0 +1,75 @@
+"""Look-up tables leave the least squared error there is: compared with all ways to cluster."""
+
+import numpy as np
+import pytest
+
+from coreai_opt import palettize_array
+
+from ..support.corpus import WEIGHT_DTYPES, Array, DTypeLike
+
+F64 = np.float64
+
+
+def least_error(weight: Array, entries: int) -> float:
+    """Return the least sum of squared errors, by trying every last cluster for every end.
+
+    In float64 about the mean of each cluster, with no shortcut that the library takes.
+    """
+    values = np.sort(weight.astype(F64))
+    values -= values.mean()
+    count = len(values)
+    sums, squares = (np.concatenate([[0], np.cumsum(v)]) for v in (values, values**2))
+    first, end = np.meshgrid(np.arange(count), np.arange(1, count + 1), indexing="ij")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = (squares[end] - squares[first]) - (sums[end] - sums[first]) ** 2 / (end - first)
+    cost[first >= end] = np.inf
+    least = cost[0]
+    for _ in range(1, min(entries, count)):
+        least = np.minimum(least, (least[:-1, np.newaxis] + cost[1:]).min(axis=0))
+    return max(float(least[-1]), 0.0)  # differences of sums may be a little below
+
+
+def error_of(weight: Array, table: Array) -> float:
+    """Return the sum of squared errors that a table leaves."""
+    distances = np.abs(weight.astype(F64)[:, np.newaxis] - table.astype(F64))
+    return float((distances.min(axis=1) ** 2).sum())
+
+
+DISTRIBUTIONS = {
+    "normal": lambda rng, size: 0.02 * rng.standard_normal(size),
+    "student t": lambda rng, size: rng.standard_t(4, size),
+    "laplace": lambda rng, size: rng.laplace(size=size),
+    "cauchy": lambda rng, size: np.clip(rng.standard_cauchy(size), -6e4, 6e4),
+    "spikes": lambda rng, size: 0.01 * rng.standard_normal(size) + rng.integers(0, 9, size),
+    "mostly zero": lambda rng, size: rng.standard_normal(size) * (rng.random(size) < 0.1),
+    "off center": lambda rng, size: 1 + 0.01 * rng.standard_normal(size),
+}
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_no_table_leaves_less_error(name: str, dtype: DTypeLike) -> None:
+    for seed, bits in enumerate((1, 2, 3, 4, 4, 6, 6, 8, 8, 8)):
+        rng = np.random.default_rng(seed)
+        weight = DISTRIBUTIONS[name](rng, 300 + 50 * seed).astype(dtype)
+        found = palettize_array(weight, bits)
+        # Entries of float32, so that rounding them adds no error to speak of.
+        wide = palettize_array(weight.astype(np.float32), bits).table
+        optimum = least_error(weight, 1 << bits)
+        rounding = 1e-14 * float((weight.astype(F64) ** 2).sum())
+        assert error_of(weight, wide) <= optimum * (1 + 1e-6) + rounding
+        assert found.table.tobytes() == wide.astype(dtype).tobytes()
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_no_move_of_a_boundary_makes_a_large_table_better(bits: int) -> None:
+    """More numbers than are looked at one by one: what is found is where no cluster can be better.
+
+    One step of Lloyd's iteration on all weights leaves an optimum as it is.
+    """
+    weight = np.random.default_rng(bits).standard_normal(100_000, np.float32)
+    table = palettize_array(weight, bits).table.reshape(-1).astype(F64)
+    nearest = np.abs(weight[:, np.newaxis] - table).argmin(axis=1)
+    means = np.bincount(nearest, weight.astype(F64)) / np.bincount(nearest)
+    before, after = error_of(weight, table), error_of(weight, means)
+    assert before <= after * (1 + 1e-7)

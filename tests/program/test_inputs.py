@@ -1,0 +1,37 @@
+"""Inputs to run programs on: made up, or samples that someone gives."""
+
+import numpy as np
+import pytest
+from coreai.authoring import Value, gather_nd
+from coreai.authoring.constant import constant
+
+from coreai_opt.exceptions import InputError
+from coreai_opt.program.inputs import random_inputs, split_samples
+
+from ..support.programs import F32, make_program, random_weight, two_layers
+
+Outputs = tuple[Value, ...]
+
+
+def test_ids_of_two_tables_are_rows_of_the_smaller() -> None:
+    def body(ids: Value) -> Outputs:
+        return tuple(gather_nd(constant(random_weight((n, 4))), ids) for n in (40, 7, 90))
+
+    outputs = dict.fromkeys("abc", ((500, 4), F32))
+    program = make_program(body, {"ids": ((500, 1), np.int32)}, outputs)
+    assert set(random_inputs(program)["ids"].ravel().tolist()) == set(range(7))
+
+
+def test_one_sample_or_several() -> None:
+    program = two_layers()
+    x = random_weight((5, 3, 8))
+    samples, states = split_samples(program, {"x": x[0]})
+    assert [sample["x"].tolist() for sample in samples] == [x[0].tolist()]
+    samples, states = split_samples(program, {"x": x})
+    assert [sample["x"].tolist() for sample in samples] == x.tolist()
+    assert states == {}
+
+
+def test_no_sample_is_refused() -> None:
+    with pytest.raises(InputError, match="the same number of samples, at least 1"):
+        split_samples(two_layers(), {"x": np.zeros((0, 3, 8), np.float32)})
