@@ -48,6 +48,8 @@ def _values(*members: StrEnum) -> tuple[str, ...]:
 
 
 def _is_member(value: object, member: DType) -> bool:
+    if not isinstance(value, str):
+        return False
     try:
         return isinstance(value, str) and DType(value) is member
     except ValueError:
