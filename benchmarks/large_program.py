@@ -8,7 +8,7 @@ processes of their own
     stages       importing, loading, quantizing and saving, each apart
     command      ``coreai-opt quantize``, plainly, with a report, and with a size to reach
     copies       what eight results in a row leave in memory
-    anew         the same, each in place, of a program that was loaded for it
+    anew         the same, given the asset, of which each result's program is loaded anew
 
 FOLDER should be on a disk with 8 GB to spare; the results are removed, the program stays there.
 Memory is what is not backed by a file (``RssAnon``), at its peak: Core AI maps programs.
@@ -102,9 +102,7 @@ def repeated(path: Path, times: int, *, anew: bool) -> dict[str, float]:
     program = asset.program
     found = {}
     for number in range(1, times + 1):
-        given = asset.program if anew else program
-        quantize_weights(given, "int4", granularity="per_block", in_place=anew)
-        del given
+        quantize_weights(asset if anew else program, "int4", granularity="per_block")
         gc.collect()
         found[f"after {number}"] = float(_anonymous("self"))
     return found

@@ -14,7 +14,7 @@ from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_settings
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
 from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
-from coreai_opt.settings.targets import Target, check_target, report_against
+from coreai_opt.settings.targets import Target, TargetName, check_target, report_against
 
 if TYPE_CHECKING:
     from typing import Any
@@ -43,12 +43,15 @@ CANDIDATES: tuple[Settings, ...] = (
     replace(_PER_CHANNEL, dtype=DType.INT8),
     replace(_BLOCKS_OF_32, dtype=DType.INT8),
 )
-"""What is tried for each weight unless told: 2, 4 and 8 bits, from coarse scales to fine ones."""
+"""Formats that are tried for each weight, unless others are given: 2, 4 and 8 bits, from coarse
+scales to fine ones."""
 
 _PROBES = (DType.INT4, DType.INT2)
-"""What a weight is quantized to, per channel, to see what its error does to the outputs: coarse, so
-that the effect is well above rounding, and possible for every weight. The second is for weights
-that are exact in the first."""
+"""Formats that a weight is quantized to, per channel, to see what its error does to the outputs.
+
+They are coarse, so that the effect is well above rounding, and possible for every weight. The
+second is for weights that are exact in the first.
+"""
 
 
 def plan_quantization(
@@ -59,7 +62,7 @@ def plan_quantization(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
     function: str | None = None,
-    target: Target | str | None = None,
+    target: Target | TargetName | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -127,7 +130,7 @@ def measure_weights(
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
     function: str | None,
-    target: Target | str | None,
+    target: Target | TargetName | None,
     weight_num_threshold: int,
     backend: str,
     num_threads: int | None,

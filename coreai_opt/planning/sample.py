@@ -46,7 +46,7 @@ def whole(array: npt.NDArray[Any]) -> Sample:
 
 
 def take_sample(array: npt.NDArray[Any], blocks: Sequence[Sequence[int]]) -> Sample:
-    """Return a sample of a weight; all of it, if it is small or has no slices to choose from.
+    """Return a sample of a weight; all of it, if it is small, not finite, or has no such slices.
 
     One slice is drawn from each of as many runs of equal length, with the same numbers each time:
     every part of the weight is there, and no period of its rows is met.
@@ -62,8 +62,22 @@ def take_sample(array: npt.NDArray[Any], blocks: Sequence[Sequence[int]]) -> Sam
     axis = max(axes, key=lambda axis: array.shape[axis])
     length = array.shape[axis]
     slices = max(ELEMENTS * length // array.size, _LEAST_SLICES)
-    if length < 2 * slices:
+    if length < 2 * slices or not _is_finite(array):
         return whole(array)
     drawn = np.arange(slices) + np.random.default_rng(0).random(slices)
     chosen = np.floor(drawn * (length / slices)).astype(np.intp)
     return Sample(np.take(array, np.minimum(chosen, length - 1), axis), axis, length)
+
+
+_EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F80_0000}
+"""The bits that are all set in infinities and NaNs, and in no other number."""
+
+_CHUNK = 1 << 16
+"""Elements that are looked at together: they stay in the cache."""
+
+
+def _is_finite(array: npt.NDArray[Any]) -> bool:
+    bits = array.reshape(-1).view(f"u{array.itemsize}")
+    mask = bits.dtype.type(_EXPONENTS[array.dtype.name])
+    chunks = (bits[start : start + _CHUNK] for start in range(0, bits.size, _CHUNK))
+    return all(bool(((chunk & mask) != mask).all()) for chunk in chunks)

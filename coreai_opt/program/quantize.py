@@ -19,6 +19,7 @@ from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
+from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
@@ -229,6 +230,10 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
         )
     except NotFiniteError as reason:
         return Left(Status.SKIPPED, str(reason))
+    nbytes = form_of_array(array).saved_bytes(array)
+    if nbytes >= read.array.nbytes:
+        larger = f"it would take {nbytes:,} bytes, and takes {read.array.nbytes:,} as it is"
+        return Left(Status.SKIPPED, larger, Message("; fewer scales take less"))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
     return Quantized(array, read.blocks, error, seconds)

@@ -8,6 +8,7 @@ target is named.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.settings.checked import CheckedSettings
@@ -15,7 +16,15 @@ from coreai_opt.settings.enums import CompressionGranularity, DType
 from coreai_opt.settings.rules import ParsedRule
 from coreai_opt.settings.settings import Settings
 
-__all__ = ["REPORTS", "Report", "Target", "check_target", "in_words", "report_against"]
+__all__ = [
+    "REPORTS",
+    "Report",
+    "Target",
+    "TargetName",
+    "check_target",
+    "in_words",
+    "report_against",
+]
 
 
 class Target(StrEnum):
@@ -24,6 +33,9 @@ class Target(StrEnum):
     GPU = "gpu"
     NEURAL_ENGINE = "neural-engine"
     CPU = "cpu"
+
+
+TargetName: TypeAlias = Literal["gpu", "neural-engine", "cpu"]
 
 
 @dataclass(frozen=True)

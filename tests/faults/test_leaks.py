@@ -87,7 +87,8 @@ def test_arrays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PROGRAMS = """
-import gc, resource, sys
+import gc, resource, sys, tempfile
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from programs import matmul_program, random_weight
 from coreai_opt.coreai_utils import quantize_weights
@@ -104,6 +105,8 @@ if sys.argv[2] == "failing":
     quantize.replace_constants = refuse
 weight = random_weight((1024, 1024))
 given = matmul_program(weight)
+if sys.argv[2] == "asset":
+    given = given.save_asset(Path(tempfile.mkdtemp(dir=sys.argv[3]), "given.aimodel"))
 sizes = []
 for i in range(40):
     if i % 10 == 0:
@@ -123,13 +126,16 @@ print(*sizes)
 """
 
 
-@pytest.mark.parametrize(("how", "kept"), [("in place", 0), ("failing", 0), ("copies", 1 << 20)])
+@pytest.mark.parametrize(
+    ("how", "kept"),
+    [("in place", 0), ("failing", 0), ("asset", 0), ("copies", 1 << 20)],
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @IN_QUARANTINE
-def test_programs(how: str, kept: int) -> None:
+def test_programs(how: str, kept: int, tmp_path: Path) -> None:
     """A program is freed whole. A copy's 1 MiB of codes is, with the program it was made from."""
     folder = Path(__file__).parents[1] / "support"
-    command = [sys.executable, "-c", PROGRAMS, str(folder), how]
+    command = [sys.executable, "-c", PROGRAMS, str(folder), how, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     sizes = [int(size) for size in run.stdout.split()]
     # What is kept is so in every round; the system may add a huge page in one.

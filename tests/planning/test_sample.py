@@ -13,6 +13,7 @@ from coreai_opt.coreai_utils import plan_quantization, quantize_weights
 from coreai_opt.planning import sample
 from coreai_opt.planning.sample import take_sample
 from coreai_opt.program.forms.blockwise import saved_bytes
+from coreai_opt.reference import WEIGHT_DTYPES
 
 from ..support.programs import F32, linear, make_program, random_weight
 
@@ -76,7 +77,8 @@ def program(*weights: Any) -> AIProgram:
             x = linear(x, constant(weight))
         return (x,)
 
-    return make_program(body, {"x": ((2, 96), F32)}, {"y": ((2, weights[-1].shape[0]), F32)})
+    dtype = weights[0].dtype
+    return make_program(body, {"x": ((2, 96), dtype)}, {"y": ((2, weights[-1].shape[0]), dtype)})
 
 
 @pytest.mark.usefixtures("small_samples")
@@ -102,6 +104,19 @@ def test_a_least_quality_is_measured_on_all(monkeypatch: pytest.MonkeyPatch) -> 
     records: list[Any] = []
     quantize_weights(model, None, overrides=first.rules, progress=records.append)
     assert records[0].error.sqnr_db == pytest.approx(first.sqnr_db, abs=1e-9)
+
+
+@pytest.mark.usefixtures("small_samples")
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_anywhere_is_kept(dtype: Any, number: float) -> None:
+    weight = WEIGHT.astype(dtype)
+    inside = {row.tobytes() for row in take_sample(weight, [(1, 32)]).array}
+    row = next(i for i, row in enumerate(weight) if row.tobytes() not in inside)
+    weight[row, 95] = number
+    assert take_sample(weight, [(1, 32)]).array is weight
+    plan = plan_quantization(program(weight), target_bytes=weight.nbytes)
+    assert [choice.rule.keep for choice in plan.choices] == [True]
 
 
 @pytest.mark.usefixtures("small_samples")

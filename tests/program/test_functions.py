@@ -18,6 +18,7 @@ from coreai.authoring import (
     Module,
     broadcasting_batch_matmul,
     gather_nd,
+    get_shape,
     reshape,
 )
 from coreai.authoring.constant import constant
@@ -219,6 +220,18 @@ def test_dimensions_that_are_not_fixed() -> None:
 
 def test_ids_of_any_number_are_rows_of_their_table() -> None:
     assert set(random_inputs(any_length(), sizes={"ids": 2000})["ids"].tolist()) == set(range(40))
+
+
+def test_an_input_whose_shape_alone_matters_selects_no_rows() -> None:
+    def body(shaped: Any, ids: Any) -> Any:
+        return (gather_nd(constant(random_weight((40, 4))), reshape(ids, get_shape(shaped))),)
+
+    program = make_program(
+        body, {"shaped": ((30, 1), np.int32), "ids": ((30,), np.int32)}, {"y": ((30, 4), F32)}
+    )
+    made = random_inputs(program)
+    assert set(made["shaped"].ravel()) == {1}
+    assert made["ids"].max() > 10
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from coreai_opt.settings.enums import (
 )
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
-from coreai_opt.settings.targets import Target, check_target
+from coreai_opt.settings.targets import Target, TargetName, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from coreai_opt.program.ir import AIProgram
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.reports.records import WeightRecord
     from coreai_opt.settings.rules import Rule
 
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
-    coreai_program: AIProgram,
+    coreai_program: AIProgram | AIModelAsset,
     dtype: DType | DTypeName | None,
     qscheme: QScheme | QSchemeName = QScheme.SYMMETRIC,
     granularity: CompressionGranularity | GranularityName = CompressionGranularity.PER_CHANNEL,
@@ -52,7 +52,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
     indivisible: Indivisible | IndivisibleName = Indivisible.SKIP,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
-    target: Target | str | None = None,
+    target: Target | TargetName | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
     progress: Callable[[WeightRecord], None] | None = None,
@@ -78,12 +78,16 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     Enums may be given as their values: ``"int4"``, ``"per_block"``.
 
     When this raises, Ctrl-C and memory that runs out included, ``coreai_program`` is as it was, or
-    with ``in_place`` each of its weights is either as it was or quantized. A copy and the program
-    it is made from share a Core AI context: what the copy holds is freed with the last of both.
+    with ``in_place`` each of its weights is either as it was or quantized.
+
+    A copy and the program it is made from share a Core AI context: what the copy holds is freed
+    with the last of both. For many results of one model, give the asset: then each has a context
+    of its own, and is freed alone.
 
     Args:
-        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile; without
-            it, several may quantize it at the same time.
+        coreai_program: the program, or an asset, whose program is loaded for this. With
+            ``in_place`` no other thread may use the program meanwhile; without it, several may
+            quantize it at the same time.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU. None, with ``overrides``: only
             weights that a rule matches are quantized.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
@@ -113,7 +117,8 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
             takes time. What it raises ends the call.
 
     Returns:
-        The quantized program: a copy, or with ``in_place`` the program that was given.
+        The quantized program: a copy, or with ``in_place`` the program that was given. Of an asset
+        its program, loaded anew; the asset is not changed.
 
     Raises:
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
@@ -140,8 +145,11 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
 
     from coreai_opt.program import ir, quantize  # noqa: PLC0415  # imports Core AI: half a second
 
-    ir.check_program(coreai_program)
-    program = coreai_program if in_place else copy.deepcopy(coreai_program)
+    if isinstance(coreai_program, ir.AIModelAsset):
+        program = coreai_program.program
+    else:
+        ir.check_program(coreai_program)
+        program = coreai_program if in_place else copy.deepcopy(coreai_program)
     work = quantize.Work(run, threads, measure=progress is not None)
     quantize.quantize_program(
         program, threshold, settings, rules, importance, work=work, progress=progress
