@@ -34,12 +34,12 @@ from coreai_opt.exceptions import (
 
 EXIT_QUALITY = 1
 EXIT_INTERRUPTED = 130
-"""What a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
+"""Exit code that a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
 EXIT_READER_LEFT = 141
-"""What a shell reports for a process whose output nobody reads any more: 128 + SIGPIPE."""
+"""Exit code that a shell reports where nobody reads the output any more: 128 + SIGPIPE."""
 
-# What input, files and options that cannot be used end in. Anything else is a defect of this
-# package and keeps its traceback.
+# Errors of input, files and options that cannot be used. Any other is a defect of this package and
+# keeps its traceback.
 _EXPECTED_ERRORS = (
     ArgumentTypeError,
     BackendMismatchError,

@@ -1,4 +1,4 @@
-"""What the command and the demo print: tables, sizes and a progress bar.
+"""Tables, sizes and a progress bar, as the command and the demo print them.
 
 rich is imported when something is printed: ``coreai-opt --help`` should not wait for it.
 """

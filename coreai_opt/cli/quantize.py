@@ -36,6 +36,7 @@ from coreai_opt.cli.parser import (
 from coreai_opt.cli.running import add_function, print_outputs, sizes_of
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.exceptions import QualityError
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
     SUFFIX,
@@ -48,7 +49,7 @@ from coreai_opt.program.assets import (
     write_text,
 )
 from coreai_opt.reports import QuantizationReport
-from coreai_opt.reports.records import WeightRecord
+from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.enums import CompressionGranularity, Observer, Rounding
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
@@ -57,6 +58,7 @@ from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from coreai_opt.program.census import Census
     from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.program.weights import Counts
@@ -217,6 +219,12 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help="print what would become of each weight, its size and SQNR, and write no asset",
     )
     group.add_argument(
+        "--fail-on-skip",
+        action="store_true",
+        help="exit with code 1 if any weight could not be quantized as it should be; OUT is "
+        "written all the same",
+    )
+    group.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
@@ -316,6 +324,7 @@ def _run(options: argparse.Namespace) -> None:
         report=options.report,
         dry_run=options.dry_run,
         verify=options.verify,
+        fail_on_skip=options.fail_on_skip,
         threshold=options.threshold,
         force=options.force,
         backend=options.backend,
@@ -337,7 +346,7 @@ _REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 
 class Goal(NamedTuple):
-    """What formats are chosen for, instead of one that is named.
+    """A size or a quality to choose formats for, where none is named.
 
     Attributes:
         target_size: bytes that the asset may take; or None.
@@ -375,6 +384,7 @@ def quantize(
     report: Path | None,
     dry_run: bool,
     verify: bool,
+    fail_on_skip: bool,
     threshold: int,
     force: bool,
     backend: str,
@@ -401,6 +411,7 @@ def quantize(
         function: the name of the function to run for that; None for the only one.
         sizes: lengths of dimensions that are not fixed.
         verify: run both programs and print how far their outputs are apart, before it is written.
+        fail_on_skip: end with an error, after all is written, if a weight could not be quantized.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
         backend, num_threads: as in ``quantize_weights``.
@@ -408,18 +419,20 @@ def quantize(
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; ``output`` is
             untouched.
+        QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
 
     settings = settings.with_implied()
     goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out)
     _check_goal(goal, settings, rules, importance)
-    if inputs is not None and not goal.option and not verify:
-        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
-    if (function is not None or sizes) and inputs is None and calibrate is None and not verify:
-        raise UsageError(
-            "--function and --size need --verify, --inputs or --calibrate, which run the program"
-        )
+    _check_running(
+        takes_inputs=bool(goal.option) or verify,
+        runs=inputs is not None or calibrate is not None or verify,
+        inputs=inputs,
+        of_function=function is not None or bool(sizes),
+    )
     per_block = CompressionGranularity.PER_BLOCK
     if settings.block_size is not None and settings.granularity != per_block:
         raise UsageError("--block-size needs --granularity per_block")
@@ -459,7 +472,7 @@ def quantize(
         calibrated,
         how,
         total=before.weights,
-        wants_records=dry_run or report is not None,
+        wants_records=dry_run or fail_on_skip or report is not None,
     )
     if verify:
         print_outputs(
@@ -483,10 +496,13 @@ def quantize(
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized")
     with told_of(destination):
-        _print_summary(before, after, records if dry_run else None)
+        census = take_census(program, threshold)
+        _print_summary(before, after, census, records if dry_run else None)
         if destination is not None:
             stdout().print(f"file     {change(size, size_after)}")
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
+    if fail_on_skip:
+        _check_none_left(records)
 
 
 def _quantize(
@@ -568,6 +584,18 @@ def _check_goal(
         _check_file("--plan-out", goal.plan_out, (".toml",))
 
 
+def _check_running(
+    *, takes_inputs: bool, runs: bool, inputs: Path | None, of_function: bool
+) -> None:
+    """Check that what says how to run a program is not without effect."""
+    if inputs is not None and not takes_inputs:
+        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
+    if of_function and not runs:
+        raise UsageError(
+            "--function and --size need --verify, --inputs or --calibrate, which run the program"
+        )
+
+
 def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix not in suffixes:
         raise UsageError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
@@ -602,7 +630,7 @@ def _choose(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
-    # What the file holds beside the weights, and will hold with those that are quantized.
+    # The file has more than weights, and some more for each that is quantized.
     names = sum(len(weight.names) for weight in weights)
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
@@ -638,6 +666,15 @@ def _progress(
         yield call if callbacks else None
 
 
+def _check_none_left(records: QuantizationReport) -> None:
+    """Raise QualityError if there are weights that were left though no rule keeps them."""
+    left = sum(record.status is Status.SKIPPED for record in records.records)
+    if left:
+        raise QualityError(
+            f"{left} weights could not be quantized as they should be (--fail-on-skip)"
+        )
+
+
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
@@ -647,7 +684,9 @@ def _check_size(path: Path, target: int | None) -> None:
         )
 
 
-def _print_summary(before: "Counts", after: "Counts", records: QuantizationReport | None) -> None:
+def _print_summary(
+    before: "Counts", after: "Counts", census: "Census", records: QuantizationReport | None
+) -> None:
     console = stdout()
     if records is not None:
         console.print(records.to_table())
@@ -655,3 +694,12 @@ def _print_summary(before: "Counts", after: "Counts", records: QuantizationRepor
         f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
     )
     console.print(f"         {change(before.nbytes, after.nbytes)}")
+    if census.others:
+        largest = census.others[0]
+        console.print(
+            f"others   {len(census.others)} float constants of {census.other_nbytes:,} bytes are "
+            f"no weights, the largest {largest.name}: {largest.reason}"
+        )
+    console.print(
+        f"bits     {census.bits_per_weight:.2f} per weight, of all float constants together"
+    )

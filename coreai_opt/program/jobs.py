@@ -1,4 +1,4 @@
-"""What each weight of a program is to become: the settings of the call, or those of a rule."""
+"""Jobs: each weight of a program with its settings, which are those of the call or of a rule."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from coreai_opt.program.calibrated import Seen
 from coreai_opt.program.importance_by_name import match_importance
 from coreai_opt.program.weights import Weight
 from coreai_opt.settings.checked import CheckedSettings
-from coreai_opt.settings.enums import Observer, Rounding
+from coreai_opt.settings.enums import Rounding
 from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
 
 
@@ -66,7 +66,7 @@ def make_jobs(
         found = match_importance(importance, weights)
         jobs = [
             job._replace(importance=found.get(job.weight.name))
-            if job.settings is not None and job.settings.spec.observer is Observer.MSE
+            if job.settings is not None and job.settings.spec.observer.uses_importance
             else job
             for job in jobs
         ]
@@ -99,7 +99,7 @@ def _check_all_match(rules: Sequence[ParsedRule], jobs: Sequence[Job]) -> None:
 
 
 def _near(rule: Rule, jobs: Sequence[Job]) -> str:
-    """What is near to what a rule looks for."""
+    """Names, consumers and shapes near those that a rule looks for, in words."""
     parts = []
     if rule.name is not None:
         names = [job.weight.name for job in jobs]

@@ -1,4 +1,4 @@
-"""What a weight became, and the record of that."""
+"""Outcomes: a weight that was quantized or left as it is, and the record of that."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -81,6 +81,7 @@ def _record(job: Job, status: Status, reason: str) -> WeightRecord:
         name=weight.name,
         location=weight.location,
         consumers=weight.consumers,
+        functions=weight.functions,
         shape=weight.shape,
         status=status,
         reason=reason,

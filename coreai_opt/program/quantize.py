@@ -20,6 +20,7 @@ from coreai_opt.exceptions import Argument, ArgumentError, BackendMismatchError,
 from coreai_opt.program.calibrated import Feedbacks, Rounded, Seen, quantize_seen
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
+from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
@@ -231,6 +232,10 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
         array, rounding, output_error, reason = _round(read, work, num_threads)
     except NotFiniteError as why:
         return Left(Status.SKIPPED, str(why))
+    nbytes = form_of_array(array).saved_bytes(array)
+    if nbytes >= read.array.nbytes:
+        larger = f"it would take {nbytes:,} bytes, and takes {read.array.nbytes:,} as it is"
+        return Left(Status.SKIPPED, larger, Message("; fewer scales take less"))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
     return Quantized(array, read.blocks, rounding, reason, error, output_error, seconds)

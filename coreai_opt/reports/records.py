@@ -1,4 +1,4 @@
-"""What happened to one weight of a program: a record for each, for progress and for reports."""
+"""Records of what happened to the weights of a program, for progress and for reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,11 +6,11 @@ from enum import StrEnum
 from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 
-__all__ = ["Status", "WeightRecord"]
+__all__ = ["Status", "WeightRecord", "in_functions"]
 
 
 class Status(StrEnum):
-    """What became of a weight."""
+    """Outcomes for a weight."""
 
     QUANTIZED = "quantized"
     KEPT = "kept"
@@ -21,12 +21,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class WeightRecord:
-    """What became of one weight.
+    """The record of one weight.
 
     Attributes:
         name: the weight's name, as in warnings, rules and ``coreai-opt inspect``.
         location: where it comes from, by Core AI's debug information.
         consumers: what uses it, in words.
+        functions: in how many of the program's functions it is; clones share their weights.
         shape: its shape.
         status: what became of it.
         reason: why, where it was not quantized; or what was done differently, e.g. another block
@@ -53,6 +54,7 @@ class WeightRecord:
     name: str
     location: str
     consumers: str
+    functions: int
     shape: tuple[int, ...]
     status: Status
     reason: str
@@ -70,3 +72,8 @@ class WeightRecord:
     seconds: float
     rounding: str = ""
     output_error: CalibratedError | None = None
+
+
+def in_functions(name: str, functions: int) -> str:
+    """Return a weight's name, and in how many functions it is if there are several."""
+    return name if functions == 1 else f"{name} (in {functions} functions)"

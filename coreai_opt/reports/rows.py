@@ -1,11 +1,11 @@
-"""What every kind of report says in words of a weight, and of all weights together."""
+"""Words for a weight, and for all weights together, in every kind of report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from coreai_opt.evaluation.weight_error import decibels
-from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.reports.records import Status, WeightRecord, in_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def _output_sqnr(record: WeightRecord) -> str:
 
 
 COLUMNS = (
-    Column("weight", lambda record: record.name),
+    Column("weight", lambda record: in_functions(record.name, record.functions)),
     Column("shape", shape, is_detail=True),
     Column("from", lambda record: record.format_before, is_detail=True),
     Column("to", form),

@@ -109,9 +109,14 @@ class Observer(_Spelled):
     """How a scale is found."""
 
     MINMAX = "minmax"
-    """From the smallest and the largest weight of a block."""
+    """The scale follows from the smallest and the largest weight of a block."""
     MSE = "mse"
-    """By a search, from there on, for the scale with the least squared error."""
+    """A search, which starts with the scale of MINMAX, finds the least squared error."""
+
+    @property
+    def uses_importance(self) -> bool:
+        """Whether it looks at how much each element's error counts."""
+        return self is Observer.MSE
 
 
 class Rounding(_Spelled):
@@ -127,17 +132,17 @@ class CompressionGranularity(_Spelled):
     """Which elements of a weight share one scale."""
 
     PER_TENSOR = "per_tensor"
-    """All of them."""
+    """All elements share one."""
     PER_CHANNEL = "per_channel"
-    """Those of one output channel."""
+    """All elements of an output channel share one."""
     PER_BLOCK = "per_block"
-    """Those of one output channel and one run of ``block_size`` input channels."""
+    """``block_size`` neighbouring input channels of an output channel share one."""
     PER_GROUPED_CHANNEL = "per_grouped_channel"
     """Known to Core AI for palettization; quantization refuses it."""
 
 
 class Indivisible(_Spelled):
-    """What becomes of a weight whose input channels ``block_size`` does not divide."""
+    """Treatment of a weight whose input channels ``block_size`` does not divide."""
 
     SKIP = "skip"
     """It is left as it is, with a warning."""

@@ -55,8 +55,10 @@ def _values(*members: StrEnum) -> tuple[str, ...]:
 
 
 def _is_member(value: object, member: DType) -> bool:
+    if not isinstance(value, str):
+        return False
     try:
-        return DType(value) is member
+        return isinstance(value, str) and DType(value) is member
     except ValueError:
         return False
 
@@ -67,7 +69,7 @@ _GRANULARITIES = [g for g in CompressionGranularity if g is not g.PER_GROUPED_CH
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is said about how to quantize a weight. None says nothing.
+    """Settings of a quantization, as far as they are said: None says nothing.
 
     The fields are the arguments of ``quantize_weights``, and are checked when they are used.
     """
@@ -184,4 +186,4 @@ def describe() -> Iterator[tuple[str, Description]]:
 
 _DEFAULTS: dict[str, Any] = {name: described.default for name, described in describe()}
 DEFAULTS = Settings(**_DEFAULTS)
-"""What counts where nobody says anything; there is no default ``dtype``."""
+"""Settings that count where nobody says anything; there is no default ``dtype``."""

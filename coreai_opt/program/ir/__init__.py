@@ -33,17 +33,22 @@ from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, chec
 from coreai_opt.program.ir.graphs import INVOKE, OUTPUT, Graph, Graphs, argument_of_graph
 from coreai_opt.program.ir.ops import (
     BLOCKWISE_SHIFT_SCALE,
+    BUILD_SPARSE,
     CONSTANT,
     LUT_TO_DENSE,
+    SPARSE_TO_DENSE,
     TRANSPOSE,
     Use,
     graph_name,
+    made_from,
     nested,
     operand_constant,
     operations,
+    sparse_of,
+    table_of,
     uses,
 )
-from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.origins import Origin, identifier, location_text, origin
 from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
 from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
@@ -59,6 +64,7 @@ from coreai_opt.program.ir.tensors import (
     Tensor,
     Type,
     Value,
+    bits_of,
     element_of,
     element_type,
     lengths,
@@ -68,10 +74,12 @@ from coreai_opt.program.ir.tensors import (
 
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
+    "BUILD_SPARSE",
     "CONSTANT",
     "INVOKE",
     "LUT_TO_DENSE",
     "OUTPUT",
+    "SPARSE_TO_DENSE",
     "TRANSPOSE",
     "AIModelAsset",
     "AIProgram",
@@ -91,6 +99,7 @@ __all__ = [
     "Use",
     "Value",
     "argument_of_graph",
+    "bits_of",
     "check_program",
     "constant_value",
     "element_of",
@@ -99,9 +108,11 @@ __all__ = [
     "function_inputs",
     "functions",
     "graph_name",
+    "identifier",
     "is_splat",
     "lengths",
     "location_text",
+    "made_from",
     "nested",
     "operand_constant",
     "operations",
@@ -114,8 +125,10 @@ __all__ = [
     "read_packed",
     "replace",
     "save",
+    "sparse_of",
     "static_tensor",
     "stored_bytes",
+    "table_of",
     "tensor_of",
     "uses",
     "widen_to_float32",
