@@ -12,6 +12,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "BackendMismatchError",
+    "CalibrationError",
     "CoreAIError",
     "InputError",
     "Message",
@@ -103,6 +104,10 @@ class ArgumentTypeError(_AboutArgumentError, TypeError):
 
 class BackendMismatchError(AssertionError):
     """The native backend and the reference gave different bytes: a bug, please report it."""
+
+
+class CalibrationError(InputError):
+    """A calibration cannot be made, read, or used for a program."""
 
 
 class CoreAIError(RuntimeError):

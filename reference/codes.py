@@ -44,7 +44,7 @@ class CodeRange:
         return cls(format, lowest + offset, highest + offset, offset)
 
 
-def widen(array: Array) -> Array:
+def widen(array: Array | F32) -> Any:
     """Return ``array`` in float32, which holds every weight, scale and code exactly."""
     return array.astype(F32)
 
@@ -85,7 +85,7 @@ def encode_float(scaled: Array, format: Format) -> Array:
     return np.clip(scaled, -largest, largest).astype(format.code_dtype)
 
 
-def decode(codes: Array, scales: Array, zero_points: Array, dtype: NumpyDType) -> Array:
+def decode(codes: Array, scales: Array, zero_points: Array | F32, dtype: NumpyDType) -> Array:
     """Decoded weights: scale * (code - zero point), computed in float32, rounded to ``dtype``.
 
     The three arrays must broadcast together. For float16 and bfloat16 the product is exact in

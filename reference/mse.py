@@ -244,7 +244,7 @@ def _search_float(blocks: Blocks, scales: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Sums:
-    """What A = Σ h·x·c and B = Σ h·c² of codes c are made from, each term an integer.
+    """Factors of the sums A = Σ h·x·c and B = Σ h·c² of codes c, whose terms are integers.
 
     Attributes:
         hx: h·x in parts of 1 / product_unit, float32.

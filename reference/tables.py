@@ -187,7 +187,7 @@ def _prefix(integers: Array) -> Array:
     return np.concatenate([[0], np.cumsum(integers)]).astype(F64)
 
 
-def _gain(masses: Array, moments: Array, first: Array, end: Array) -> Array:
+def _gain(masses: Array, moments: Array, first: Array | int, end: Array | int) -> Any:
     """What the clusters of the points first .. end - 1 take off Σ x²: (Σ x)² / (number of x)."""
     moment = moments[end] - moments[first]
     return moment * moment / (masses[end] - masses[first])
@@ -236,7 +236,7 @@ def _grid(masses: Array, moments: Array, most: int) -> Array:
         masses[:-1] * (third / masses[-1]),
         (means - means[0]) * (third / (means[-1] - means[0])),
     )
-    steps = sum(way.astype(np.int64) for way in ways)
+    steps = np.sum([way.astype(np.int64) for way in ways], axis=0)
     begins = np.flatnonzero(steps[1:] != steps[:-1]) + 1
     return np.concatenate([[0], begins, [points]])
 

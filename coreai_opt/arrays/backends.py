@@ -42,7 +42,7 @@ Importance = npt.NDArray[np.float32] | None
 
 
 class Backend(Protocol):
-    """What an implementation can do; ``reference/quantize.py`` says what comes out."""
+    """An implementation of the contract, whose results ``reference/quantize.py`` describes."""
 
     def quantize(
         self,

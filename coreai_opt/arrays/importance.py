@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
-from coreai_opt.settings.enums import Observer
 from coreai_opt.settings.spec import QuantizationSpec
 
 
 def check_observer(importance: object, specs: Iterable[QuantizationSpec]) -> None:
     """Raise ArgumentError if there is an importance, but no observer that looks at it."""
-    if importance is not None and not any(spec.observer is Observer.MSE for spec in specs):
+    if importance is not None and not any(spec.observer.uses_importance for spec in specs):
         raise ArgumentError(
             "importance",
             Argument("importance"),

@@ -5,6 +5,7 @@ little faster; what ``numpy.empty`` returns starts 16 bytes behind one.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,3 +27,14 @@ def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any
     memory = np.empty(size + ALIGNMENT - 1, np.uint8)
     skipped = -memory.__array_interface__["data"][0] % ALIGNMENT
     return memory[skipped : skipped + size].view(dtype).reshape(shape)
+
+
+def available_bytes() -> int | None:
+    """Return how much memory new arrays can take without swapping, None where nothing tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(
+            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")
+        )
+    except (OSError, StopIteration):
+        return None

@@ -15,7 +15,7 @@ __all__ = ["load_arrays"]
 Array = npt.NDArray[Any]
 
 
-# What numpy and zipfile raise for bytes that they cannot make sense of.
+# Errors that numpy and zipfile raise for bytes that are no such file.
 _DAMAGE = (
     EOFError,
     OSError,

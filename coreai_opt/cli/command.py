@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from coreai_opt._version import __version__
-from coreai_opt.cli import compare, completion, dequantize, inspect, messages, presets, quantize
+from coreai_opt.cli import (
+    calibrate,
+    compare,
+    completion,
+    dequantize,
+    inspect,
+    messages,
+    presets,
+    quantize,
+)
 from coreai_opt.cli.console import StdoutError, drop_stdout, flush_stdout, open_closed_streams
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
 from coreai_opt.exceptions import (
@@ -25,12 +34,12 @@ from coreai_opt.exceptions import (
 
 EXIT_QUALITY = 1
 EXIT_INTERRUPTED = 130
-"""What a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
+"""Exit code that a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
 EXIT_READER_LEFT = 141
-"""What a shell reports for a process whose output nobody reads any more: 128 + SIGPIPE."""
+"""Exit code that a shell reports where nobody reads the output any more: 128 + SIGPIPE."""
 
-# What input, files and options that cannot be used end in. Anything else is a defect of this
-# package and keeps its traceback.
+# Errors of input, files and options that cannot be used. Any other is a defect of this package and
+# keeps its traceback.
 _EXPECTED_ERRORS = (
     ArgumentTypeError,
     BackendMismatchError,
@@ -76,6 +85,7 @@ def make_parser() -> Parser:
     dequantize.add_parser(commands)
     inspect.add_parser(commands)
     compare.add_parser(commands)
+    calibrate.add_parser(commands)
     presets.add_parser(commands)
     completion.add_parser(commands, parser)
     return parser

@@ -1,4 +1,4 @@
-"""What the command and the demo print: tables, sizes and a progress bar.
+"""Tables, sizes and a progress bar, as the command and the demo print them.
 
 rich is imported when something is printed: ``coreai-opt --help`` should not wait for it.
 """
@@ -197,8 +197,8 @@ def change(before: int, after: int) -> str:
 
 
 @contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[WeightRecord], None] | None]:
-    """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
+def weight_bar(total: int) -> Iterator[Callable[[WeightRecord], None] | None]:
+    """Show a progress bar of weights on stderr while the block runs, see :func:`_bar`.
 
     Args:
         total: how many weights there are.
@@ -206,20 +206,47 @@ def progress_bar(total: int) -> Iterator[Callable[[WeightRecord], None] | None]:
     Yields:
         the function to call after each weight, or None.
     """
+    with _bar(total) as show:
+        yield None if show is None else lambda record: show(record.name)
+
+
+@contextmanager
+def sample_bar(total: int) -> Iterator[Callable[[int], None] | None]:
+    """Show a progress bar of samples on stderr while the block runs, see :func:`_bar`.
+
+    Args:
+        total: how many samples there are.
+
+    Yields:
+        the function to call after each sample, or None.
+    """
+    with _bar(total) as show:
+        yield None if show is None else lambda _: show("samples")
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
+    """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
+
+    Yields:
+        the function to call after each step with what was done, or None.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Column  # noqa: PLC0415
 
     one_line = Column(no_wrap=True, overflow="ellipsis")
     description = TextColumn("{task.description}", markup=False, table_column=one_line)
-    columns = (BarColumn(), MofNCompleteColumn(), description)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), description)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
-
-        def show(record: WeightRecord) -> None:
-            bar.update(task, advance=1, description=record.name)
-
-        yield show
+        yield lambda done: bar.update(task, advance=1, description=done)

@@ -16,11 +16,16 @@ from coreai_opt.cli.parser import (
 from coreai_opt.program.assets import (
     load_asset,
 )
+from coreai_opt.reports.records import in_functions
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from coreai_opt.program.census import Census
     from coreai_opt.program.ir import AIProgram
+
+_LISTED = 10
+"""Constants that are no weights are listed up to this many."""
 
 _INSPECT_EXAMPLES = """\
 examples:
@@ -37,8 +42,8 @@ def add_parser(commands: Subcommands) -> None:
         "inspect",
         help="list the weights of an asset",
         description="List the functions of IN, with what they take and return as --inputs, "
-        "--function and --size need it, the weights that can be quantized, and those that are "
-        "already.",
+        "--function and --size need it, the weights that can be quantized, those that are "
+        "already, and the largest float constants that are neither, and why.",
         epilog=_INSPECT_EXAMPLES,
     )
     parser.set_defaults(run=_run, needs_core_ai=True)
@@ -60,7 +65,8 @@ def inspect(source: Path, *, threshold: int) -> None:
     Raises:
         InputError: it is no asset that can be read.
     """
-    from coreai_opt.program.weights import find_quantized, find_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.weights import find_quantized, find_weights  # noqa: PLC0415
 
     program = load_asset(source).program
     weights, quantized = find_weights(program, threshold), find_quantized(program)
@@ -71,7 +77,17 @@ def inspect(source: Path, *, threshold: int) -> None:
         console,
         f"{len(weights)} weights can be quantized",
         ("weight", "shape", "dtype", "used by", ">bytes", "location"),
-        ((w.name, w.shape, w.dtype, w.consumers, w.nbytes, w.location) for w in weights),
+        (
+            (
+                in_functions(w.name, w.functions),
+                w.shape,
+                w.dtype,
+                w.consumers,
+                w.nbytes,
+                w.location,
+            )
+            for w in weights
+        ),
     )
     console.print()
     print_table(
@@ -90,7 +106,7 @@ def inspect(source: Path, *, threshold: int) -> None:
         ),
         (
             (
-                q.name,
+                in_functions(q.name, q.functions),
                 q.shape,
                 q.format,
                 q.qscheme or "unknown",
@@ -103,6 +119,23 @@ def inspect(source: Path, *, threshold: int) -> None:
             for q in quantized
         ),
     )
+    console.print()
+    _print_census(console, take_census(program, threshold))
+
+
+def _print_census(console: "Console", census: "Census") -> None:
+    """Print what is no weight, the largest first, and the bits per weight of all together."""
+    others = census.others[:_LISTED]
+    listed = f", the largest {_LISTED} of them" if len(others) < len(census.others) else ""
+    print_table(
+        console,
+        f"{len(census.others)} float constants of {census.other_nbytes:,} bytes are no weights to "
+        f"quantize{listed}",
+        ("constant", "shape", "dtype", "used by", ">bytes", "why"),
+        ((o.name, o.shape, o.format, o.consumers, o.nbytes, o.reason) for o in others),
+    )
+    console.print()
+    console.print(f"{census.bits_per_weight:.2f} bits per weight, of all float constants together")
 
 
 def _print_functions(console: "Console", program: "AIProgram") -> None:

@@ -1,4 +1,4 @@
-"""What the subcommands' parsers are made of: the parser, and arguments that several have."""
+"""The parser of the command line, and arguments that several subcommands have."""
 
 import argparse
 import math

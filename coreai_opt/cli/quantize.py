@@ -16,9 +16,9 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import (
     change,
     print_frontier,
-    progress_bar,
     stdout,
     told_of,
+    weight_bar,
 )
 from coreai_opt.cli.parser import (
     Subcommands,
@@ -35,6 +35,7 @@ from coreai_opt.cli.parser import (
 from coreai_opt.cli.running import add_function, print_outputs, sizes_of
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.exceptions import QualityError
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
     SUFFIX,
@@ -47,7 +48,7 @@ from coreai_opt.program.assets import (
     write_text,
 )
 from coreai_opt.reports import QuantizationReport
-from coreai_opt.reports.records import WeightRecord
+from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
@@ -56,6 +57,7 @@ from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from coreai_opt.program.census import Census
     from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.program.weights import Counts
@@ -194,6 +196,12 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help="print what would become of each weight, its size and SQNR, and write no asset",
     )
     group.add_argument(
+        "--fail-on-skip",
+        action="store_true",
+        help="exit with code 1 if any weight could not be quantized as it should be; OUT is "
+        "written all the same",
+    )
+    group.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
@@ -291,6 +299,7 @@ def _run(options: argparse.Namespace) -> None:
         report=options.report,
         dry_run=options.dry_run,
         verify=options.verify,
+        fail_on_skip=options.fail_on_skip,
         threshold=options.threshold,
         force=options.force,
         backend=options.backend,
@@ -312,7 +321,7 @@ _REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 
 class Goal(NamedTuple):
-    """What formats are chosen for, instead of one that is named.
+    """A size or a quality to choose formats for, where none is named.
 
     Attributes:
         target_size: bytes that the asset may take; or None.
@@ -348,6 +357,7 @@ def quantize(
     report: Path | None,
     dry_run: bool,
     verify: bool,
+    fail_on_skip: bool,
     threshold: int,
     force: bool,
     backend: str,
@@ -372,6 +382,7 @@ def quantize(
         function: the name of the function to run for that; None for the only one.
         sizes: lengths of dimensions that are not fixed.
         verify: run both programs and print how far their outputs are apart, before it is written.
+        fail_on_skip: end with an error, after all is written, if a weight could not be quantized.
         threshold: ``weight_num_threshold`` of ``quantize_weights``.
         force: whether ``output`` may exist.
         backend, num_threads: as in ``quantize_weights``.
@@ -379,8 +390,10 @@ def quantize(
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; ``output`` is
             untouched.
+        QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
 
     settings = settings.with_implied()
     goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out)
@@ -410,8 +423,10 @@ def quantize(
     if goal.option:
         overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
     before = count_weights(program, threshold)
-    records = QuantizationReport(source.name)
-    with _progress(before.weights, records if dry_run or report else None) as progress:
+    records, left = QuantizationReport(source.name), _Left()
+    with _progress(
+        before.weights, left if fail_on_skip else None, records if dry_run or report else None
+    ) as progress:
         quantize_weights(
             program,
             **vars(DEFAULTS.merge(settings)),
@@ -443,10 +458,12 @@ def quantize(
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized")
     with told_of(destination):
-        _print_summary(before, after, records if dry_run else None)
+        census = take_census(program, threshold)
+        _print_summary(before, after, census, records if dry_run else None)
         if destination is not None:
             stdout().print(f"file     {change(size, size_after)}")
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
+    left.check()
 
 
 def _bytes_of(size: int | Share | None, source: Path) -> int | None:
@@ -519,7 +536,7 @@ def _choose(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
-    # What the file holds beside the weights, and will hold with those that are quantized.
+    # The file has more than weights, and some more for each that is quantized.
     names = sum(len(weight.names) for weight in weights)
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
@@ -542,17 +559,34 @@ def _choose(
 
 @contextmanager
 def _progress(
-    total: int, records: QuantizationReport | None
+    total: int, left: "_Left | None", records: QuantizationReport | None
 ) -> Iterator[Callable[[WeightRecord], None] | None]:
-    """Show a progress bar, and collect records if they are wanted."""
-    with progress_bar(total) as bar:
-        callbacks = [callback for callback in (bar, records) if callback is not None]
+    """Show a progress bar, count what is left, and collect records if they are wanted."""
+    with weight_bar(total) as bar:
+        callbacks = [callback for callback in (bar, left, records) if callback is not None]
 
         def call(record: WeightRecord) -> None:
             for callback in callbacks:
                 callback(record)
 
         yield call if callbacks else None
+
+
+class _Left:
+    """Counts the weights that were left though no rule keeps them."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+
+    def check(self) -> None:
+        """Raise QualityError if there is one."""
+        if self.skipped:
+            raise QualityError(
+                f"{self.skipped} weights could not be quantized as they should be (--fail-on-skip)"
+            )
+
+    def __call__(self, record: WeightRecord) -> None:
+        self.skipped += record.status is Status.SKIPPED
 
 
 def _check_size(path: Path, target: int | None) -> None:
@@ -564,7 +598,9 @@ def _check_size(path: Path, target: int | None) -> None:
         )
 
 
-def _print_summary(before: "Counts", after: "Counts", records: QuantizationReport | None) -> None:
+def _print_summary(
+    before: "Counts", after: "Counts", census: "Census", records: QuantizationReport | None
+) -> None:
     console = stdout()
     if records is not None:
         console.print(records.to_table())
@@ -572,3 +608,12 @@ def _print_summary(before: "Counts", after: "Counts", records: QuantizationRepor
         f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
     )
     console.print(f"         {change(before.nbytes, after.nbytes)}")
+    if census.others:
+        largest = census.others[0]
+        console.print(
+            f"others   {len(census.others)} float constants of {census.other_nbytes:,} bytes are "
+            f"no weights, the largest {largest.name}: {largest.reason}"
+        )
+    console.print(
+        f"bits     {census.bits_per_weight:.2f} per weight, of all float constants together"
+    )

@@ -14,10 +14,14 @@ from coreai_opt.coreai_utils.common import (
     Indivisible,
     Observer,
     QScheme,
+    Rounding,
 )
 from coreai_opt.coreai_utils.format_planning import plan_quantization
 from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weights
+from coreai_opt.coreai_utils.passes.weight_palettization import palettize_weights
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
+from coreai_opt.coreai_utils.passes.weight_sparsification import sparsify_weights
+from coreai_opt.coreai_utils.program_calibration import calibrate
 from coreai_opt.coreai_utils.program_comparison import compare_programs
 from coreai_opt.settings.targets import Target
 
@@ -27,11 +31,15 @@ __all__ = [
     "Indivisible",
     "Observer",
     "QScheme",
+    "Rounding",
     "Target",
+    "calibrate",
     "compare_programs",
     "dequantize_weights",
+    "palettize_weights",
     "plan_quantization",
     "quantize_weights",
+    "sparsify_weights",
 ]
 
 

@@ -43,12 +43,15 @@ CANDIDATES: tuple[Settings, ...] = (
     replace(_PER_CHANNEL, dtype=DType.INT8),
     replace(_BLOCKS_OF_32, dtype=DType.INT8),
 )
-"""What is tried for each weight unless told: 2, 4 and 8 bits, from coarse scales to fine ones."""
+"""Formats that are tried for each weight, unless others are given: 2, 4 and 8 bits, from coarse
+scales to fine ones."""
 
 _PROBES = (DType.INT4, DType.INT2)
-"""What a weight is quantized to, per channel, to see what its error does to the outputs: coarse, so
-that the effect is well above rounding, and possible for every weight. The second is for weights
-that are exact in the first."""
+"""Formats that a weight is quantized to, per channel, to see what its error does to the outputs.
+
+They are coarse, so that the effect is well above rounding, and possible for every weight. The
+second is for weights that are exact in the first.
+"""
 
 
 def plan_quantization(

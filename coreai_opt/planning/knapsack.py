@@ -21,7 +21,7 @@ __all__ = ["Option", "Selection", "frontier", "select"]
 
 @dataclass(frozen=True)
 class Option:
-    """What an item may be.
+    """A choice for an item.
 
     Attributes:
         size: what it takes of the budget, finite.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Format = tuple[Settings, CheckedSettings]
-"""What a candidate is: its settings as a rule has them, and checked."""
+"""The settings of a candidate, as a rule has them and checked."""
 
 
 class _Item(NamedTuple):

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Candidate(NamedTuple):
-    """What one candidate would make of one weight.
+    """One candidate for one weight, and the bytes and the error that it would leave.
 
     Attributes:
         settings: what a rule says that asks for it; None keeps the weight.
@@ -67,7 +67,7 @@ class PlannedWeight:
 
 
 class Choice(NamedTuple):
-    """What a plan does with a weight.
+    """The rule that a plan has for a weight, and its bytes and error.
 
     Attributes:
         name: the weight's name.

@@ -37,7 +37,7 @@ GATHER = "coreai.gather_nd"
 GATHER_ALONG_AXIS = "coreai.gather_along_axis"
 
 _CONVOLUTIONS = frozenset({"coreai.conv2d", "coreai.conv3d"})
-_TRANSPOSED_CONVOLUTIONS = frozenset({"coreai.conv_transpose2d", "coreai.conv_transpose3d"})
+TRANSPOSED_CONVOLUTIONS = frozenset({"coreai.conv_transpose2d", "coreai.conv_transpose3d"})
 _SCALINGS = frozenset(
     f"coreai.{prefix}{name}"
     for prefix, name in (
@@ -296,7 +296,7 @@ def _contracting(use: Use) -> _Roles | None:
         return _Roles(_matmul_layout, 1 - use.operand)
     if use.operand == 1 and name in _CONVOLUTIONS:
         return _Roles(_convolution_layout, 0)
-    if use.operand == 1 and name in _TRANSPOSED_CONVOLUTIONS:
+    if use.operand == 1 and name in TRANSPOSED_CONVOLUTIONS:
         return _Roles(_transposed_convolution_layout, 0)
     return None
 

@@ -4,11 +4,12 @@ A name says where a weight stands, from what Core AI's debug information has of 
 
     main/Encoder.1/Linear.3/broadcasting_batch_matmul:1/384x1536@27
 
-the graph; the modules that it was converted from, or else the line of the source; the ops that
-consume it, behind those that only move its elements, and which of their operands it is; its shape;
-and after ``@`` the id that Core AI's tools show. What is not recorded is left out. None of that
-changes when a weight is quantized, so neither does its name. Weights that would have one name get
-``:2``, ``:3``, … after it, in the order in which the program uses them, from the second on.
+the graph; the modules that it was converted from, or else the line of the source; what the op is
+called that hands it to a graph, which for experts is their path in the model; the ops that consume
+it, behind those that only move its elements, and which of their operands it is; its shape; and
+after ``@`` the id that Core AI's tools show. What is not recorded is left out. None of that changes
+when a weight is quantized, so neither does its name. Weights that would have one name get ``:2``,
+``:3``, … after it, in the order in which the program uses them, from the second on.
 
 Names are of letters, digits and ``_./@:-`` alone, so a name as a glob matches itself only.
 """
@@ -59,9 +60,18 @@ def _name(site: Site) -> str:
     where = [_plain(module) for module in modules]
     if source and not modules:
         where.append(f"{_plain(PurePath(source[0]).name)}:{source[1]}")
+    where += filter(None, [_plain(_called(site.ways))])
     shape = "x".join(map(str, site.tensor.shape)) or "scalar"
     last = shape if op_id is None else f"{shape}@{op_id}"
     return "/".join([_plain(ir.graph_name(site.ops[0])), *where, _operands(site.ways), last])
+
+
+def _called(ways: Iterable[Way]) -> str:
+    """What the first graph that a weight is handed to is called, as that of a layer of experts."""
+    contractions = (way.contraction for way in ways)
+    calls = (one.calls[0] for one in contractions if one is not None and one.calls)
+    first = next(calls, None)
+    return "" if first is None else ir.identifier(first)
 
 
 def _plain(text: str) -> str:

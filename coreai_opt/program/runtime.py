@@ -3,10 +3,11 @@
 import asyncio
 import atexit
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixe
 from coreai_opt.program.ir import AIModelAsset, AIProgram, NDArray, Port, Signature
 from coreai_opt.reference import WEIGHT_DTYPES
 
-__all__ = ["program_of", "run_program", "run_samples"]
+__all__ = ["program_of", "run_each", "run_program", "run_samples"]
 
 Array = npt.NDArray[Any]
 
@@ -70,18 +71,56 @@ def run_samples(
             or a function that takes or returns what this cannot give or read; the message names it.
         CoreAIError: what the runtime says when it fails, e.g. of an index out of range.
     """
+    _, signature = _runnable(program, function, sizes)
+    arrays = [_matching("input", signature.inputs, sample) for sample in samples]
+    results: list[dict[str, Array]] = []
+    run_each(program, arrays, results.append, function=function, states=states, sizes=sizes)
+    return results
+
+
+def run_each(
+    program: AIProgram | AIModelAsset,
+    samples: Iterable[Mapping[str, Array]],
+    take: Callable[[dict[str, Array]], None],
+    *,
+    function: str | None = None,
+    states: Mapping[str, Array] | None = None,
+    sizes: Sizes | None = None,
+) -> None:
+    """Run a function of a program on Core AI's runtime, once for each sample, as they come.
+
+    Args:
+        program, function, states, sizes: as for :func:`run_samples`.
+        samples: as for :func:`run_samples`; one is asked for when the one before has been run.
+        take: called with the outputs of each sample, in another thread. What it raises ends the
+            call, and no further sample is run.
+
+    Raises:
+        InputError, CoreAIError: as :func:`run_samples`; the samples before have been run.
+    """
+    name, signature = _runnable(program, function, sizes)
+    arrays = (_matching("input", signature.inputs, sample) for sample in samples)
+    started = _started(signature.states, states or {}, sizes)
+    _wait_at_exit()
+    stop = threading.Event()
+    with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
+        # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
+        run = _run(asset, name, arrays, started, take=take, stop=stop)
+        running = thread.submit(lambda: asyncio.run(run))
+        try:
+            running.result()
+        finally:
+            stop.set()  # Ctrl-C comes while this thread waits
+
+
+def _runnable(
+    program: AIProgram | AIModelAsset, function: str | None, sizes: Sizes | None
+) -> tuple[str, Signature]:
+    """Return the name of a function and what it takes, if it can be run with such sizes."""
     name, signature = find_function(program_of(program), function)
     _check_can_be_run(signature)
     check_sizes(signature, sizes)
-    arrays = [_matching("input", signature.inputs, sample) for sample in samples]
-    started = _started(signature.states, states or {}, sizes)
-    _wait_at_exit()
-    with _saved(program) as asset, ThreadPoolExecutor(max_workers=1) as thread:
-        # In a thread of its own, because this one may be running an event loop, as Jupyter's does.
-        try:
-            return thread.submit(lambda: asyncio.run(_run(asset, name, arrays, started))).result()
-        except RuntimeError as error:
-            raise CoreAIError(str(error)) from error
+    return name, signature
 
 
 def program_of(program: AIProgram | AIModelAsset) -> AIProgram:
@@ -113,21 +152,35 @@ def _wait_at_exit() -> None:
 async def _run(
     asset: AIModelAsset,
     name: str,
-    samples: Sequence[Mapping[str, Array]],
+    samples: Iterable[Mapping[str, Array]],
     states: Mapping[str, Array],
-) -> list[dict[str, Array]]:
-    async with asset.executable() as model:
-        with _quiet_stderr():
+    *,
+    take: Callable[[dict[str, Array]], None],
+    stop: threading.Event,
+) -> None:
+    async with AsyncExitStack() as stack:
+        with _quiet_stderr(), _told_by_core_ai():
+            model = await stack.enter_async_context(asset.executable())
             function = model.load_function(name)
-        results = []
         for sample in samples:
+            if stop.is_set():
+                return
             # Core AI copies arrays, so a state that the function changes is still the same here.
             inputs = {name: NDArray(array) for name, array in sample.items()}
             kept = {name: NDArray(array) for name, array in states.items()}
-            outputs = await function(inputs, kept)
+            with _told_by_core_ai():
+                outputs = await function(inputs, kept)
             # Copied before the next run, which may use their memory.
-            results.append({name: ir.read_output(y) for name, y in sorted(outputs.items())})
-        return results
+            take({name: ir.read_output(y) for name, y in sorted(outputs.items())})
+
+
+@contextmanager
+def _told_by_core_ai() -> Iterator[None]:
+    """Raise what Core AI raises as CoreAIError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise CoreAIError(str(error)) from error
 
 
 @contextmanager

@@ -18,8 +18,11 @@ from coreai_opt.program.following import Follower, Way
 from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor
 from coreai_opt.reference import WEIGHT_DTYPES
 
-DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE})
+DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE, ir.SPARSE_TO_DENSE})
 """The ops that make a weight of what is stored of it."""
+
+_TAKERS = DECODERS | {ir.BUILD_SPARSE}
+"""The ops that take constants for such an op."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +33,13 @@ class Site:
         ops: the constants, or what decodes them; handles into the program, in the order of use.
         tensor: its shape and element type.
         ways: what becomes of it, from each place.
+        functions: in how many graphs it is.
     """
 
     ops: tuple[Op, ...]
     tensor: Tensor
     ways: tuple[Way, ...]
+    functions: int
 
     @property
     def is_constant(self) -> bool:
@@ -47,21 +52,21 @@ def find_sites(program: AIProgram) -> list[Site]:
     graphs = Graphs(program)
     order, follower = _Order(graphs), Follower(graphs)
     tensor_of = cache(ir.tensor_of)  # the types of a program are few
-    found: dict[object, list[_Place]] = {}
+    found: dict[object, dict[object, list[_Place]]] = {}
     for op in order.ops_named(ir.CONSTANT, *DECODERS):
         tensor = tensor_of(op.result.type)
         if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
             continue
         ways = sorted(follower.follow(op), key=order.of)
-        found.setdefault((_value(op), _meaning(ways)), []).append(
-            _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
-        )
-    places = [sorted(same, key=_position) for same in found.values()]
+        place = _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
+        found.setdefault(_value(op), {}).setdefault(_meaning(ways), []).append(place)
+    places = [sorted(same, key=_position) for one in found.values() for same in _alike(one)]
     return [
         Site(
             ops=tuple(place.op for place in same),
             tensor=same[0].tensor,
             ways=tuple(way for place in same for way in place.ways),
+            functions=len({order.graph_of(place.op) for place in same}),
         )
         for same in sorted(places, key=lambda same: same[0].position)
     ]
@@ -78,6 +83,18 @@ class _Place(NamedTuple):
     op: Op
     tensor: Tensor
     ways: list[Way]
+
+
+def _alike(places: dict[object, list[_Place]]) -> Iterable[list[_Place]]:
+    """Put the places of one value together that are quantized alike, given them by their meaning.
+
+    Those that mean nothing stay with others, because the value is stored as long as one has it.
+    """
+    nothing = places.pop(frozenset(), [])
+    if not places:
+        return [nothing]
+    next(iter(places.values())).extend(nothing)
+    return places.values()
 
 
 def _position(place: _Place) -> _Position:
@@ -99,6 +116,10 @@ class _Order:
     def ops_named(self, *names: str) -> list[Op]:
         """Return the ops of these names."""
         return [op for op in self._numbers if op.name in names]
+
+    def graph_of(self, op: Op) -> str:
+        """Return the name of the graph that an op is in."""
+        return self._numbers[op][0]
 
     def of(self, way: Way) -> _Position:
         """Return where a value is used, in its own graph, if it goes this way."""
@@ -124,8 +145,17 @@ _NEVER: _Position = (math.inf,)
 
 def _is_site(op: Op) -> bool:
     if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
-        return all(use.op.name not in DECODERS for use in ir.uses(op.result))
-    return ir.operand_constant(op, 0) is not None
+        return all(use.op.name not in _TAKERS for use in ir.uses(op.result))
+    if op.name != ir.BLOCKWISE_SHIFT_SCALE and _is_scaled(op):
+        return False
+    return ir.operand_constant(ir.made_from(op)[-1], 0) is not None
+
+
+def _is_scaled(op: Op) -> bool:
+    """Whether what a decoder returns is scaled, so that the weight is what comes of that."""
+    return any(
+        use.op.name == ir.BLOCKWISE_SHIFT_SCALE and use.operand == 0 for use in ir.uses(op.result)
+    )
 
 
 def _meaning(ways: Iterable[Way]) -> object:
@@ -138,7 +168,13 @@ def _value(op: Op) -> object:
     """Return what is the same for ops that return the same value."""
     if op.name == ir.CONSTANT:
         return ir.constant_value(op)
-    stored = [ir.operand_constant(op, operand) for operand in range(len(op.operands))]
-    if any(constant is None for constant in stored):
-        return op
-    return op.name, *map(ir.constant_value, stored)
+    values: list[object] = []
+    for operand in range(len(op.operands)):
+        constant = ir.operand_constant(op, operand)
+        if constant is not None:
+            values.append(ir.constant_value(constant))
+        elif operand == 0 and len(ir.made_from(op)) > 1:
+            values.append(_value(op.operands[0].owner))
+        else:
+            return op
+    return op.name, *values

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coreai_opt.program import ir
+from coreai_opt.program.census import why_no_weight
 from coreai_opt.program.contraction import Contraction
 from coreai_opt.program.following import Ending
 from coreai_opt.program.forms import form_of_op
@@ -97,6 +98,11 @@ class Weight:
         """Its size in bytes."""
         return self.tensor.nbytes
 
+    @property
+    def functions(self) -> int:
+        """In how many functions it is: clones of a function share its weights."""
+        return self.site.functions
+
     def __str__(self) -> str:
         return f"{self.name} ({self.dtype}, at {self.location})"
 
@@ -111,6 +117,7 @@ class QuantizedWeight(Stored):
         name: a name to tell it by: the one it had before it was compressed.
         location: where it comes from, by Core AI's debug information.
         consumers: what uses it, e.g. ``"coreai.conv2d x9"``.
+        functions: in how many functions it is.
     """
 
     ops: tuple[Op, ...]
@@ -118,6 +125,7 @@ class QuantizedWeight(Stored):
     name: str
     location: str
     consumers: str
+    functions: int
 
     @property
     def op(self) -> Op:
@@ -139,7 +147,7 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
     return [
         Weight(site, number, names)
         for number, site in enumerate(find_sites(program))
-        if site.is_constant and site.tensor.size > weight_num_threshold and _is_weight(site)
+        if site.is_constant and site.tensor.size > weight_num_threshold and not why_no_weight(site)
     ]
 
 
@@ -165,12 +173,6 @@ def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
     return Counts(len(weights), len(quantized), nbytes)
 
 
-def _is_weight(site: Site) -> bool:
-    endings = {way.ending for way in site.ways}
-    is_contracted = not endings.isdisjoint({Ending.CONTRACTED, Ending.MIXED})
-    return is_contracted and Ending.OTHER not in endings and not ir.is_splat(site.ops[0])
-
-
 def _describe(name: str, site: Site) -> QuantizedWeight | None:
     """Describe what is stored compressed at a site, if anything is."""
     form = form_of_op(site.ops[0])
@@ -184,4 +186,5 @@ def _describe(name: str, site: Site) -> QuantizedWeight | None:
         name=name,
         location=ir.location_text(site.ops[0]),
         consumers=describe_ways(site.ways),
+        functions=site.functions,
     )

@@ -1,4 +1,4 @@
-"""What quantizing did to a program, as JSON, Markdown, a table, or a page with charts."""
+"""Reports of what quantizing did: as JSON, as Markdown, as a table, as a page with charts."""
 
 from coreai_opt.reports.report import QuantizationReport
 

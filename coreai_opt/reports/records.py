@@ -1,15 +1,16 @@
-"""What happened to one weight of a program: a record for each, for progress and for reports."""
+"""Records of what happened to the weights of a program, for progress and for reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 
-__all__ = ["Status", "WeightRecord"]
+__all__ = ["Status", "WeightRecord", "in_functions"]
 
 
 class Status(StrEnum):
-    """What became of a weight."""
+    """Outcomes for a weight."""
 
     QUANTIZED = "quantized"
     KEPT = "kept"
@@ -20,12 +21,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class WeightRecord:
-    """What became of one weight.
+    """The record of one weight.
 
     Attributes:
         name: the weight's name, as in warnings, rules and ``coreai-opt inspect``.
         location: where it comes from, by Core AI's debug information.
         consumers: what uses it, in words.
+        functions: in how many of the program's functions it is; clones share their weights.
         shape: its shape.
         status: what became of it.
         reason: why, where it was not quantized; or what was done differently, e.g. another block
@@ -44,11 +46,15 @@ class WeightRecord:
         error: what quantizing it did to it; None if not quantized.
         seconds: how long reading and quantizing it took, without measuring the error; weights
             overlap, so that all together may take less. 0 if not quantized.
+        rounding: ``"nearest"`` or ``"gptq"``; empty if not quantized.
+        output_error: what it did to its outputs on the inputs of a calibration, and what rounding
+            to nearest would do; None if no calibration has seen it.
     """
 
     name: str
     location: str
     consumers: str
+    functions: int
     shape: tuple[int, ...]
     status: Status
     reason: str
@@ -64,3 +70,10 @@ class WeightRecord:
     nbytes_after: int
     error: WeightError | None
     seconds: float
+    rounding: str = ""
+    output_error: CalibratedError | None = None
+
+
+def in_functions(name: str, functions: int) -> str:
+    """Return a weight's name, and in how many functions it is if there are several."""
+    return name if functions == 1 else f"{name} (in {functions} functions)"

@@ -23,6 +23,6 @@ def to_table(summary: Summary) -> Table:
             column.head, justify="right" if column.is_number else "left", overflow="fold"
         )
     for record in summary.records:
-        # As Text no brackets are markup, whatever the console is.
+        # In a Text no brackets are markup, whatever the console is.
         table.add_row(*(Text(column.cell(record)) for column in columns))
     return table

@@ -1,1 +1,1 @@
-"""What can be asked for: enums, settings, rules, and the checks of them."""
+"""Settings of a quantization: their enums, rules for some weights, and the checks of both."""

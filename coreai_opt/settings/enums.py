@@ -1,9 +1,9 @@
 """The string enums of the public API.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
-programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own.
-Wherever a member is expected, a string that spells its value does as well: "int4", "INT4",
-"per-block", or one of the short names below.
+programs written for it run unchanged; ``Observer``, ``Rounding`` and ``Indivisible`` are this
+package's own. Wherever a member is expected, a string that spells its value does as well: "int4",
+"INT4", "per-block", or one of the short names below.
 """
 
 from enum import StrEnum
@@ -20,6 +20,8 @@ __all__ = [
     "ObserverName",
     "QScheme",
     "QSchemeName",
+    "Rounding",
+    "RoundingName",
 ]
 
 # For type checkers, which refuse other strings. tests/settings/ sees that they are the values.
@@ -39,6 +41,7 @@ DTypeName: TypeAlias = Literal[
 ]
 QSchemeName: TypeAlias = Literal["symmetric", "asymmetric"]
 ObserverName: TypeAlias = Literal["minmax", "mse"]
+RoundingName: TypeAlias = Literal["nearest", "gptq"]
 GranularityName: TypeAlias = Literal[
     "per_tensor", "per_channel", "per_block", "per_grouped_channel", "tensor", "channel", "block"
 ]
@@ -106,26 +109,40 @@ class Observer(_Spelled):
     """How a scale is found."""
 
     MINMAX = "minmax"
-    """From the smallest and the largest weight of a block."""
+    """The scale follows from the smallest and the largest weight of a block."""
     MSE = "mse"
-    """By a search, from there on, for the scale with the least squared error."""
+    """A search, which starts with the scale of MINMAX, finds the least squared error."""
+
+    @property
+    def uses_importance(self) -> bool:
+        """Whether it looks at how much each element's error counts."""
+        return self is Observer.MSE
+
+
+class Rounding(_Spelled):
+    """How a code is chosen once there is a scale."""
+
+    NEAREST = "nearest"
+    """The code nearest to the weight."""
+    GPTQ = "gptq"
+    """With feedback from a calibration: input channels make up for each other's errors."""
 
 
 class CompressionGranularity(_Spelled):
     """Which elements of a weight share one scale."""
 
     PER_TENSOR = "per_tensor"
-    """All of them."""
+    """All elements share one."""
     PER_CHANNEL = "per_channel"
-    """Those of one output channel."""
+    """All elements of an output channel share one."""
     PER_BLOCK = "per_block"
-    """Those of one output channel and one run of ``block_size`` input channels."""
+    """``block_size`` neighbouring input channels of an output channel share one."""
     PER_GROUPED_CHANNEL = "per_grouped_channel"
     """Known to Core AI for palettization; quantization refuses it."""
 
 
 class Indivisible(_Spelled):
-    """What becomes of a weight whose input channels ``block_size`` does not divide."""
+    """Treatment of a weight whose input channels ``block_size`` does not divide."""
 
     SKIP = "skip"
     """It is left as it is, with a warning."""

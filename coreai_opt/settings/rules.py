@@ -43,13 +43,15 @@ class Rule(Settings):
     Attributes:
         name: a glob that the weight's whole name matches, as ``coreai-opt inspect`` shows it, or
             ``re:`` and a regular expression. A name matches itself and no other.
-        consumer: the same for the ops that use the weight, transposes left out, with or without
-            their dialect: ``"conv2d"``, ``"coreai.decomposable.*"``. One of them has to match.
+        consumer: a glob, or ``re:`` and a regular expression, for the ops that use the weight,
+            transposes left out, with or without their dialect: ``"conv2d"``,
+            ``"coreai.decomposable.*"``. One of them has to match.
         shape: for each axis of the weight its length, or ``"*"``, or a comparison such as
             ``">=1024"``; operators are ``< <= > >=``.
         keep: leave the weight as it is. No setting may be given then, and one has to be otherwise.
-        dtype, qscheme, granularity, block_size, scale_dtype, observer, indivisible: settings, as
-            for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule or the call.
+        dtype, qscheme, granularity, block_size, scale_dtype, observer, rounding, indivisible:
+            settings, as for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule
+            or the call.
     """
 
     name: str | None = None

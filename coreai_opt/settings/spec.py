@@ -11,7 +11,7 @@ from coreai_opt.settings.settings import Settings
 
 @dataclass(frozen=True)
 class QuantizationSpec:
-    """What to turn an array into; which elements share a scale is said apart, array by array.
+    """Codes and scales to turn an array into. Blocks are given with each array, not here.
 
     Attributes:
         format: the format of the codes.
@@ -37,7 +37,8 @@ def parse_spec(settings: Settings) -> QuantizationSpec:
     """
     dtype = parse_member(DType, "dtype", settings.dtype, "Unsupported weight dtype")
     scheme = parse_member(QScheme, "qscheme", settings.qscheme)
-    observer = parse_member(Observer, "observer", settings.observer)
+    said = Observer.MINMAX if settings.observer is None else settings.observer
+    observer = parse_member(Observer, "observer", said)
     if dtype not in FORMATS:
         raise ArgumentError(
             "dtype",
@@ -56,7 +57,7 @@ def parse_spec(settings: Settings) -> QuantizationSpec:
             Value(QScheme.SYMMETRIC, "QScheme.SYMMETRIC"),
             " for floating-point dtypes.",
         )
-    # What it may be depends on dtype, so an unknown spelling is reported against that.
+    # The dtype decides what is allowed, so an unknown spelling is reported against that.
     if settings.scale_dtype is not None:
         _check_scale_dtype(dtype, settings.scale_dtype)
     return QuantizationSpec(

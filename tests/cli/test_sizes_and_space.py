@@ -33,7 +33,7 @@ def test_sizes(text: str, size: int) -> None:
     assert quantize._size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MB", "-1", "1e6", "1TB", "1 M", "1.MB", "0x10"])
+@pytest.mark.parametrize("text", ["", "MB", "-1", "1e6", "1TB", "1 X", "1.MB", "0x10"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be a size such as 25MB, in B, KB"):
         quantize._size(text)

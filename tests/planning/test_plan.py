@@ -283,7 +283,7 @@ def test_identical_weights_count_together_by_what_they_do_to_the_outputs() -> No
 
     program = make_program(body, {"x": ((3, 32), F32)}, {"y": ((3, 32), F32)})
     found = plan(program, target_bytes=32 * 32 + 128, candidates=CANDIDATES[3:], inputs={"x": x})
-    assert [choice.rule.keep for choice in found.choices] == [False, False]
+    assert not any(choice.rule.keep for choice in found.choices)
     quantized = quantize_weights(program, None, overrides=found.rules, weight_num_threshold=0)
     (y,) = compare_programs(program, quantized, {"x": x})
     assert abs(y.sqnr_db - found.sqnr_db) < 1.5  # 3 if the errors of one counted, or half of two

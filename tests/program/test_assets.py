@@ -88,7 +88,7 @@ def test_both_backends_store_what_quantize_array_gives(
     )
     assert all_stored(native) == all_stored(twice) == all_stored(reference)
     granularity = CompressionGranularity(spec.pop("granularity", "per_channel"))
-    decoders = [weight.op for weight in find_quantized(native)]
+    decoders = [quantized.op for quantized in find_quantized(native)]
     skipped = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert len(decoders) + len(skipped) // 3 == WEIGHTS[name]
     for weight in find_weights(load(name), 1024):

@@ -107,14 +107,14 @@ def test_a_location_that_says_nothing_is_shown_as_it_is() -> None:
     assert location == '#debuginfo.location<loc("-":0:0) in unit>'
 
 
-def test_a_transpose_that_nothing_uses_is_a_consumer_itself() -> None:
+def test_a_transpose_that_nothing_uses_is_no_consumer() -> None:
     def body(x: Value) -> Any:
         weight = constant(random_weight((8, 6)))
         transpose(weight, u32(1, 0))
         return (broadcasting_batch_matmul(x, weight),)
 
     (weight,) = find_weights(make_program(body, {"x": ((3, 8), F32)}, {"y": ((3, 6), F32)}), 0)
-    assert weight.name.endswith("/broadcasting_batch_matmul:1-transpose:0/8x6")
+    assert weight.name.endswith("/broadcasting_batch_matmul:1/8x6")
 
 
 def test_a_weight_with_several_users_is_named_after_all_whatever_their_order() -> None:

@@ -10,7 +10,7 @@ from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.feedback import Feedback
 from coreai_opt.arrays.matrices import MatrixLayout
 from coreai_opt.arrays.quantized_array import QuantizedArray
-from coreai_opt.settings.enums import DType, Observer
+from coreai_opt.settings.enums import DType
 from coreai_opt.settings.spec import QuantizationSpec
 
 
@@ -41,7 +41,7 @@ class Gptq:
         Scales are those of the observer. Where it weighs errors and no importance is given, it
         takes that of the feedback.
         """
-        if importance is None and spec.observer is Observer.MSE:
+        if importance is None and spec.observer.uses_importance:
             importance = self.layout.spread(self.feedback.importance, weight.shape)
         parameters = backend.find_scales(weight, spec, block_sizes, importance, num_threads)
         parts = self.feedback.parts(self.layout)

@@ -2,19 +2,21 @@
 
 form        what there is to know of a form
 blockwise   codes, with a scale and a zero point for each block
+table       indices into look-up tables, which may have scales
+sparse      some elements, and a mask that says which, which may have scales
 replacing   constants replaced by what decodes an array, and the way back
 """
 
 from typing import Any
 
-from coreai_opt.program.forms import blockwise
+from coreai_opt.program.forms import blockwise, sparse, table
 from coreai_opt.program.forms.form import Form
 from coreai_opt.program.ir import Op
 
 __all__ = ["FORMS", "form_of_array", "form_of_op"]
 
-FORMS: tuple[Form[Any], ...] = (blockwise,)
-"""All forms."""
+FORMS: tuple[Form[Any], ...] = (table, sparse, blockwise)
+"""All forms. The first counts that decodes an op."""
 
 
 def form_of_array(array: object) -> Form[Any]:

@@ -175,5 +175,5 @@ def _build_zero_point(build: Builder, array: QuantizedArray, element: str) -> Va
 
 def _is_uniform(zero_point: npt.NDArray[Any]) -> bool:
     codes = zero_point.view(np.uint8)  # whose least and largest numpy finds quickly
-    # As min() == max(), which take longer than all else about a small array: they are ufuncs.
+    # min() == max() would say so too, but takes longer than all else about a small array.
     return bool(codes.argmin() == codes.argmax())

@@ -1,4 +1,4 @@
-"""What there is to know of a stored form: how a compressed weight is stored in a program."""
+"""The protocol of stored forms, which say how a compressed weight is stored in a program."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
@@ -35,7 +35,7 @@ class Stored:
 
 
 class Label(NamedTuple):
-    """What reports call a compressed array: the format of its codes, the dtype of its scales."""
+    """Names that reports have for a compressed array: of the format and of the dtype of scales."""
 
     format: str
     scale_dtype: str

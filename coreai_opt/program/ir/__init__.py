@@ -15,6 +15,7 @@ spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
     origins     where an op comes from, by its debug information
     constants   constants, read into arrays
     builder     new ops in the place of old ones
+    probes      values as outputs, and float32 instead of half floats
     saving      programs on disk
 """
 
@@ -32,17 +33,23 @@ from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, chec
 from coreai_opt.program.ir.graphs import INVOKE, OUTPUT, Graph, Graphs, argument_of_graph
 from coreai_opt.program.ir.ops import (
     BLOCKWISE_SHIFT_SCALE,
+    BUILD_SPARSE,
     CONSTANT,
     LUT_TO_DENSE,
+    SPARSE_TO_DENSE,
     TRANSPOSE,
     Use,
     graph_name,
+    made_from,
     nested,
     operand_constant,
     operations,
+    sparse_of,
+    table_of,
     uses,
 )
-from coreai_opt.program.ir.origins import Origin, location_text, origin
+from coreai_opt.program.ir.origins import Origin, identifier, location_text, origin
+from coreai_opt.program.ir.probes import Probe, expose, probe_operand, widen_to_float32
 from coreai_opt.program.ir.saving import save
 from coreai_opt.program.ir.signatures import (
     Port,
@@ -57,6 +64,7 @@ from coreai_opt.program.ir.tensors import (
     Tensor,
     Type,
     Value,
+    bits_of,
     element_of,
     element_type,
     lengths,
@@ -66,10 +74,12 @@ from coreai_opt.program.ir.tensors import (
 
 __all__ = [
     "BLOCKWISE_SHIFT_SCALE",
+    "BUILD_SPARSE",
     "CONSTANT",
     "INVOKE",
     "LUT_TO_DENSE",
     "OUTPUT",
+    "SPARSE_TO_DENSE",
     "TRANSPOSE",
     "AIModelAsset",
     "AIProgram",
@@ -82,35 +92,44 @@ __all__ = [
     "Origin",
     "Parts",
     "Port",
+    "Probe",
     "Signature",
     "Tensor",
     "Type",
     "Use",
     "Value",
     "argument_of_graph",
+    "bits_of",
     "check_program",
     "constant_value",
     "element_of",
     "element_type",
+    "expose",
     "function_inputs",
     "functions",
     "graph_name",
+    "identifier",
     "is_splat",
     "lengths",
     "location_text",
+    "made_from",
     "nested",
     "operand_constant",
     "operations",
     "origin",
     "port",
+    "probe_operand",
     "read_constant",
     "read_integers",
     "read_output",
     "read_packed",
     "replace",
     "save",
+    "sparse_of",
     "static_tensor",
     "stored_bytes",
+    "table_of",
     "tensor_of",
     "uses",
+    "widen_to_float32",
 ]

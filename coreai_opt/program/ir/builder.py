@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.program.ir.core_ai import mlir
-from coreai_opt.program.ir.ops import BLOCKWISE_SHIFT_SCALE, CONSTANT, operand_constant, uses
+from coreai_opt.program.ir.ops import (
+    BLOCKWISE_SHIFT_SCALE,
+    BUILD_SPARSE,
+    CONSTANT,
+    LUT_TO_DENSE,
+    SPARSE_TO_DENSE,
+    made_from,
+    operand_constant,
+    uses,
+)
 from coreai_opt.program.ir.tensors import Op, Tensor, Type, Value
 
 # Core AI's own constants have this alignment; numpy's memory has it on every platform with a wheel.
@@ -94,6 +103,34 @@ class Builder:
         kind = self._type(result)
         return self._op(BLOCKWISE_SHIFT_SCALE, kind, (data, scale, offset1, offset2), {})
 
+    def lut_to_dense(self, result: Tensor, *, indices: Value, lut: Value, axis: Value) -> Value:
+        """Make ``lut[block, indices]``, one look-up table per block of ``indices``.
+
+        Args:
+            result: shape of ``indices``, element type of ``lut``; Core AI verifies that.
+        """
+        return self._op(LUT_TO_DENSE, self._type(result), (indices, lut, axis), {})
+
+    def sparse_to_dense(
+        self, result: Tensor, *, values: Value, bitmask: Value, stored: int
+    ) -> Value:
+        """Make a tensor of ``values`` where ``bitmask`` is 1, and of zeros.
+
+        Args:
+            result: shape of ``bitmask``, element type of ``values``; Core AI verifies that.
+            values: the elements that are not zero, in C order.
+            bitmask: of type ui1.
+            stored: how many values there are.
+        """
+        lengths = "x".join(map(str, result.shape))
+        encoding = f"bitmask, numNonZero = {stored}, posWidth = 1, crdWidth = 1"
+        kind = mlir.Type.parse(
+            f"tensor<{lengths}x{result.element}, #coreai.sparse_tensor_encoding<{encoding}>>",
+            self._context,
+        )
+        sparse = self._op(BUILD_SPARSE, kind, (values, bitmask), {})
+        return self._op(SPARSE_TO_DENSE, self._type(result), (sparse,), {})
+
     def copy(self, made: Op) -> Value:
         """Make what ``made`` is: an op of constants, which share their values with the copies."""
         operands = [self.copy(operand.owner) for operand in made.operands]
@@ -139,14 +176,15 @@ class Builder:
 
 
 def replace(op: Op, value: Value) -> None:
-    """Let every user of ``op`` use ``value`` instead; erase ``op``, and constants only it used."""
+    """Let every user of ``op`` use ``value`` instead; erase ``op``, and what only it used."""
+    ops = made_from(op)
     constants: list[Op] = []
-    for operand in range(len(op.operands)):
-        constant = operand_constant(op, operand)
-        if constant is not None and constant not in constants:
-            constants.append(constant)
+    for made in ops:
+        for operand in range(len(made.operands)):
+            constant = operand_constant(made, operand)
+            if constant is not None and constant not in constants:
+                constants.append(constant)
     op.result.replace_all_uses_with(value)
-    op.erase()
-    for constant in constants:
-        if not uses(constant.result):
-            constant.erase()
+    for made in (*ops, *constants):
+        if not uses(made.result):
+            made.erase()

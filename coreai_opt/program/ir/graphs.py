@@ -55,7 +55,7 @@ class Graphs:
         """The ops that invoke each graph that is invoked, by its name."""
         found: dict[str, list[Op]] = {}
         for op in operations(self._program, INVOKE):
-            found.setdefault(_callee(op), []).append(op)
+            found.setdefault(callee_name(op), []).append(op)
         return found
 
     def that_take(self, kind: Type) -> list[Value]:
@@ -75,7 +75,7 @@ class Graphs:
 
     def invoked_by(self, invoke: Op) -> Graph | None:
         """Return the graph that an op invokes, None where that is outside of the program."""
-        return self.by_name.get(_callee(invoke))
+        return self.by_name.get(callee_name(invoke))
 
 
 def _graph(op: Op) -> Graph:
@@ -89,7 +89,8 @@ def _graph(op: Op) -> Graph:
     )
 
 
-def _callee(invoke: Op) -> str:
+def callee_name(invoke: Op) -> str:
+    """Return the name of the graph that an op invokes, empty if it has none."""
     found = _CALLEE.search(str(invoke.attributes["callee"]))  # Core AI has no other way to read it
     return found[2] if found else ""
 

@@ -9,6 +9,8 @@ from coreai_opt.program.ir.tensors import Op, Value
 CONSTANT = "coreai.constant"
 BLOCKWISE_SHIFT_SCALE = "coreai.blockwise_shift_scale"
 LUT_TO_DENSE = "coreai.lut_to_dense"
+BUILD_SPARSE = "coreai.build_sparse_with_bitmask"
+SPARSE_TO_DENSE = "coreai.sparse_with_bitmask_to_dense"
 TRANSPOSE = "coreai.transpose"
 
 
@@ -47,6 +49,41 @@ def operand_constant(op: Op, operand: int) -> Op | None:
     owner = op.operands[operand].owner
     # A block argument is owned by a block, which has no name.
     return owner if getattr(owner, "name", None) == CONSTANT else None
+
+
+def table_of(op: Op) -> Op | None:
+    """Return the ``coreai.lut_to_dense`` that an op is or scales the result of, None if neither."""
+    return _scaled(op, LUT_TO_DENSE)
+
+
+def sparse_of(op: Op) -> Op | None:
+    """Return the ``coreai.sparse_with_bitmask_to_dense`` that an op is or scales the result of.
+
+    None if it does neither.
+    """
+    return _scaled(op, SPARSE_TO_DENSE)
+
+
+def made_from(op: Op) -> list[Op]:
+    """Return the ops that a weight is decoded with, the last one first, without the constants.
+
+    Args:
+        op: the last one; any other op stands alone.
+    """
+    inner = table_of(op) or sparse_of(op)
+    ops = [op] if inner is None or inner == op else [op, inner]
+    if ops[-1].name == SPARSE_TO_DENSE:
+        ops.append(ops[-1].operands[0].owner)
+    return ops
+
+
+def _scaled(op: Op, name: str) -> Op | None:
+    if op.name == name:
+        return op
+    if op.name != BLOCKWISE_SHIFT_SCALE:
+        return None
+    owner = op.operands[0].owner
+    return owner if getattr(owner, "name", None) == name else None
 
 
 def graphs(program: AIProgram) -> dict[str, Op]:

@@ -20,7 +20,7 @@ _NUMPY_DTYPES: dict[str, NumpyDType] = {
     "f16": np.dtype(np.float16),
     "bf16": np.dtype(ml_dtypes.bfloat16),
     "f8E8M0FNU": np.dtype(ml_dtypes.float8_e8m0fnu),
-    # What Core AI accepts for permutations and group counts.
+    # Core AI accepts these for permutations and group counts.
     "ui16": np.dtype(np.uint16),
     "ui32": np.dtype(np.uint32),
 }

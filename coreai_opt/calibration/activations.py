@@ -1,0 +1,160 @@
+"""From what a program computed to the rows that a weight was multiplied with.
+
+A *reader* tells how. It knows nothing of Core AI, so that several weights with one reader and one
+activation share their moments.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Rows = npt.NDArray[np.float32]
+Shape = tuple[int | None, ...]
+
+
+class UnpairedError(ValueError):
+    """It cannot be told which of a weight's matrices an activation is multiplied with."""
+
+
+class Reader(Protocol):
+    """How to read activations."""
+
+    def rows(
+        self, activation: Array, indices: Array | None, most: int, /
+    ) -> Iterator[tuple[int, Rows]]:
+        """Yield groups of the weight, and rows ``[n, K]`` that each is multiplied with.
+
+        Args:
+            activation: what the program computed.
+            indices: which of the weight's matrices are multiplied, where a gather selects them.
+            most: rows of each group to take at most; of more, so many at random, the same every
+                time.
+
+        Raises:
+            UnpairedError: the shapes do not tell which matrix meets which rows.
+        """
+
+
+@dataclass(frozen=True)
+class MatmulReader:
+    """The activations of a matmul.
+
+    Attributes:
+        columns: K.
+        groups: matrices that the weight is.
+        transposed: the activation is the right operand, ``[..., K, rows]``.
+        batch: lengths of the weight's axes in front of its matrices, as the matmul sees them.
+    """
+
+    columns: int
+    groups: int
+    transposed: bool
+    batch: Shape
+
+    def rows(
+        self, activation: Array, indices: Array | None, most: int, /
+    ) -> Iterator[tuple[int, Rows]]:
+        """See :class:`Reader`."""
+        rows = activation.swapaxes(-1, -2) if self.transposed else activation
+        if self.groups == 1:
+            yield 0, _some(rows.reshape(-1, self.columns), most)
+            return
+        batch = self._batch_of(rows, indices)
+        rank = max(len(batch), rows.ndim - 2)
+        rows = rows.reshape((1,) * (rank + 2 - rows.ndim) + rows.shape)
+        batch = (1,) * (rank - len(batch)) + batch
+        shape = np.broadcast_shapes(rows.shape[:-2], batch)
+        rows = np.broadcast_to(rows, (*shape, *rows.shape[-2:]))
+        own = [axis for axis, size in enumerate(batch) if size > 1]
+        rows = np.moveaxis(rows, own, range(len(own)))
+        count = math.prod(batch)
+        rows = rows.reshape(count, -1, self.columns)
+        selected = np.arange(count) if indices is None else indices.reshape(-1)
+        for group in np.unique(selected):
+            yield int(group), _some(rows[selected == group].reshape(-1, self.columns), most)
+
+    def _batch_of(self, rows: Array, indices: Array | None) -> tuple[int, ...]:
+        """The weight's axes in front of its matrices, those that were unknown from the run."""
+        batch = (1,) * (rows.ndim - 2 - len(self.batch)) + self.batch
+        theirs = (1,) * (len(batch) - (rows.ndim - 2)) + rows.shape[:-2]
+        wanted = self.groups if indices is None else indices.size
+        found = [
+            (other if other > 1 else None) if size is None else size
+            for size, other in zip(batch, theirs, strict=True)
+        ]
+        known = math.prod(size for size in found if size is not None)
+        sizes = [wanted // known if size is None else size for size in found]
+        if math.prod(sizes) != wanted:
+            raise UnpairedError(
+                f"{wanted} matrices do not pair with activations of shape {list(rows.shape)}"
+            )
+        return tuple(sizes)
+
+
+@dataclass(frozen=True)
+class ConvolutionReader:
+    """The activations of a convolution, ``[B, C, ...]``; they are padded already.
+
+    Attributes:
+        groups: runs of channels, each with a matrix of its own.
+        kernel: lengths of the kernel's axes.
+        strides: how far the kernel moves at a time.
+        dilations: how far its positions are apart.
+    """
+
+    groups: int
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+
+    def rows(self, activation: Array, _: Array | None, most: int, /) -> Iterator[tuple[int, Rows]]:
+        """See :class:`Reader`."""
+        rank = len(self.kernel)
+        axes = tuple(range(2, 2 + rank))
+        extents = [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
+        patches = np.lib.stride_tricks.sliding_window_view(activation, extents, axes)
+        steps = [slice(None, None, step) for step in (*self.strides, *self.dilations)]
+        patches = np.moveaxis(patches[:, :, *steps], 1, 1 + rank)  # [B, position..., C, kernel...]
+        positions = patches.shape[: 1 + rank]
+        chosen = _chosen(math.prod(positions), most)
+        rows = patches[np.unravel_index(chosen, positions)]  # a copy, of these alone
+        rows = rows.reshape(len(chosen), self.groups, -1)
+        for group in range(self.groups):
+            yield group, np.ascontiguousarray(rows[:, group], np.float32)
+
+
+@dataclass(frozen=True)
+class TransposedConvolutionReader:
+    """The activations of a transposed convolution, ``[B, C, ...]``.
+
+    Every position's channels are multiplied with every position of the kernel.
+
+    Attributes:
+        groups: runs of channels, each with a matrix of its own.
+    """
+
+    groups: int
+
+    def rows(self, activation: Array, _: Array | None, most: int, /) -> Iterator[tuple[int, Rows]]:
+        """See :class:`Reader`."""
+        channels = activation.shape[1]
+        rows = np.moveaxis(activation, 1, -1).reshape(-1, self.groups, channels // self.groups)
+        for group in range(self.groups):
+            yield group, _some(rows[:, group], most)
+
+
+def _some(rows: Array, most: int) -> Rows:
+    if len(rows) > most:
+        rows = rows[_chosen(len(rows), most)]
+    return np.ascontiguousarray(rows, np.float32)
+
+
+def _chosen(count: int, most: int) -> npt.NDArray[np.int64]:
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(count).choice(count, most, replace=False))

@@ -1,0 +1,113 @@
+"""All float constants of a program: the weights, and what is none and why."""
+
+from dataclasses import dataclass
+
+from coreai_opt.program import ir
+from coreai_opt.program.following import Ending
+from coreai_opt.program.forms import form_of_op
+from coreai_opt.program.ir import AIProgram, Op
+from coreai_opt.program.names import describe_ways, names_of
+from coreai_opt.program.sites import Site, find_sites
+
+__all__ = ["Census", "OtherConstant", "take_census", "why_no_weight"]
+
+
+@dataclass(frozen=True)
+class OtherConstant:
+    """A float constant that is no weight to quantize.
+
+    Attributes:
+        name: a name to tell it by.
+        shape: its shape.
+        format: its dtype, e.g. ``"float16"``.
+        nbytes: bytes that it takes in a saved program.
+        consumers: what uses it, in words.
+        reason: why it is none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    format: str
+    nbytes: int
+    consumers: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Census:
+    """What the float constants of a program are, each value once.
+
+    Attributes:
+        others: those that are neither weights to quantize nor quantized, the largest first.
+        elements: elements of all float constants together, decoded; of those that are stored as one
+            repeated element none.
+        nbytes: bytes that they take in a saved program.
+    """
+
+    others: tuple[OtherConstant, ...]
+    elements: int
+    nbytes: int
+
+    @property
+    def other_nbytes(self) -> int:
+        """Bytes of the constants that are no weights."""
+        return sum(other.nbytes for other in self.others)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits that an element takes, of all float constants together; 0 where there are none."""
+        return 8 * self.nbytes / self.elements if self.elements else 0.0
+
+
+def take_census(program: AIProgram, weight_num_threshold: int) -> Census:
+    """Return what the float constants of ``program`` are.
+
+    Args:
+        program: the program.
+        weight_num_threshold: only constants with more elements than this are weights.
+    """
+    others, elements, nbytes = [], 0, 0
+    sites = find_sites(program)
+    for name, site in zip(names_of(sites), sites, strict=True):
+        size = _stored_bytes(site.ops[0])
+        nbytes += size
+        elements += site.tensor.size if size else 0
+        reason = _why_other(site, weight_num_threshold)
+        if reason:
+            consumers = describe_ways(site.ways)
+            others.append(
+                OtherConstant(name, site.tensor.shape, site.tensor.format, size, consumers, reason)
+            )
+    others.sort(key=lambda other: -other.nbytes)
+    return Census(tuple(others), elements, nbytes)
+
+
+def why_no_weight(site: Site) -> str:
+    """Return why a float constant is no weight, whatever its size; empty if it is one."""
+    endings = {way.ending for way in site.ways}
+    contracted = not endings.isdisjoint({Ending.CONTRACTED, Ending.MIXED})
+    if ir.is_splat(site.ops[0]):
+        return "one repeated element"
+    if not site.ways:
+        return "unused"
+    for way in site.ways:
+        if way.ending is Ending.OTHER:
+            return f"also used by {way.uses[-1].op.name}" if contracted else way.reason
+    return "" if contracted else site.ways[0].reason
+
+
+def _why_other(site: Site, weight_num_threshold: int) -> str:
+    if not site.is_constant:
+        return "" if form_of_op(site.ops[0]) is not None else "already a table"
+    small = site.tensor.size <= weight_num_threshold
+    return why_no_weight(site) or (
+        f"not more than {weight_num_threshold:,} elements" if small else ""
+    )
+
+
+def _stored_bytes(op: Op) -> int:
+    """Return the bytes that a value takes in a saved program, with all that it is decoded from."""
+    if op.name == ir.CONSTANT:
+        return ir.stored_bytes(op)
+    constants = (ir.operand_constant(op, operand) for operand in range(len(op.operands)))
+    return sum(ir.stored_bytes(constant) for constant in constants if constant is not None)

@@ -1,0 +1,145 @@
+"""A weight as ``coreai.sparse_with_bitmask_to_dense`` of constants: some elements, and a mask.
+
+Where there are scales, what it returns goes through ``coreai.blockwise_shift_scale``. Everything
+that depends on how such a weight is stored is here: reading it, writing it, and what it takes in a
+saved program.
+"""
+
+import numpy as np
+
+from coreai_opt.arrays.sparse_array import SparseArray
+from coreai_opt.exceptions import UnreadableError
+from coreai_opt.program import ir
+from coreai_opt.program.forms.blockwise import granularity_of
+from coreai_opt.program.forms.form import Label, Stored
+from coreai_opt.program.ir import Builder, Op, Tensor, Value
+from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
+from coreai_opt.settings.enums import QScheme
+
+VALUE_FORMATS = ("int8", "fp8_e4m3fn", "fp8_e5m2")
+"""Formats of values with scales: those of which 0 is the bits 0, which elements have that are not
+stored."""
+
+
+def stores(array: object) -> bool:
+    """Whether an array is a :class:`SparseArray`."""
+    return isinstance(array, SparseArray)
+
+
+def decodes(op: Op) -> bool:
+    """Whether an op is ``coreai.sparse_with_bitmask_to_dense``, or scales what that returns."""
+    return ir.sparse_of(op) is not None
+
+
+def describe(decoder: Op) -> Stored | None:
+    """Describe what an op decodes; None for what Core AI's runtime ends the process on."""
+    dense = ir.sparse_of(decoder)
+    assert dense is not None
+    built = dense.operands[0].owner
+    values, result = ir.static_tensor(built.operands[0]), ir.static_tensor(decoder.result)
+    if values is None or result is None:
+        return None
+    scale = None if decoder == dense else ir.static_tensor(decoder.operands[1])
+    counts = (1,) * len(result.shape) if scale is None else scale.shape
+    sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
+    ops = [built] if scale is None else [built, decoder]
+    constants = [
+        ir.operand_constant(op, number) for op in ops for number in range(len(op.operands))
+    ]
+    return Stored(
+        shape=result.shape,
+        format=_format(values.format),
+        qscheme=QScheme.SYMMETRIC,
+        granularity=granularity_of(result.shape, sizes),
+        block_sizes=sizes,
+        scale_dtype=(scale or values).format,
+        num_scales=0 if scale is None else scale.size,
+        nbytes=sum(map(ir.stored_bytes, filter(None, constants))),
+    )
+
+
+def read(decoder: Op) -> SparseArray:
+    """Read what an op decodes.
+
+    Raises:
+        UnreadableError: it decodes something else than a :class:`SparseArray` can hold, and what.
+    """
+    dense = ir.sparse_of(decoder)
+    assert dense is not None
+    built, result = dense.operands[0].owner, ir.static_tensor(decoder.result)
+    values, mask = _constant(built, 0), _constant(built, 1)
+    of_values = ir.static_tensor(values.result)
+    assert of_values is not None
+    if result is None or result.dtype not in WEIGHT_DTYPES:
+        raise UnreadableError(f"it decodes to {decoder.result.type}")
+    scale = None
+    if decoder == dense:
+        numbers = ir.read_constant(values)
+    elif of_values.format in VALUE_FORMATS:
+        numbers = unpack(ir.read_packed(values), FORMATS[of_values.format], of_values.shape)
+        scale = ir.read_constant(_constant(decoder, 1))
+        if any(ir.read_packed(_constant(decoder, number)).any() for number in (2, 3)):
+            raise UnreadableError("one of its offsets is not zero")
+    else:
+        raise UnreadableError(f"its values are {of_values.format}")
+    return SparseArray(
+        values=np.asarray(numbers),
+        mask=ir.read_packed(mask),
+        shape=result.shape,
+        weight_dtype=result.dtype,
+        scale=scale,
+    )
+
+
+def build(build: Builder, array: SparseArray) -> Value:
+    """Make the ops that decode an array, of which the program keeps the memory."""
+    element = _element(array)
+    dense = build.sparse_to_dense(
+        Tensor(array.shape, element),
+        values=build.constant(array.values, array.values.shape, element),
+        bitmask=build.constant(array.mask, array.shape, "ui1"),
+        stored=array.values.size,
+    )
+    if array.scale is None:
+        return dense
+    result, scale = ir.element_type(array.weight_dtype), array.scale
+    return build.blockwise_shift_scale(
+        Tensor(array.shape, result),
+        data=dense,
+        scale=build.constant(scale, scale.shape, ir.element_type(scale.dtype)),
+        offset1=build.splat(0, scale.shape, element),
+        offset2=build.splat(0, scale.shape, result),
+    )
+
+
+def saved_bytes(array: SparseArray, slices: int = 1, length: int = 1) -> int:
+    """Return the bytes that a weight takes in a saved program: values, mask and scales.
+
+    See :meth:`coreai_opt.program.forms.form.Form.saved_bytes`.
+    """
+    return array.nbytes // slices * length
+
+
+def label(array: SparseArray) -> Label:
+    """Return what reports call an array."""
+    numbers = array.values if array.scale is None else array.scale
+    return Label(_format(array.values.dtype.name), numbers.dtype.name)
+
+
+def _format(values: str) -> str:
+    return f"sparse {values}"
+
+
+def _element(array: SparseArray) -> str:
+    """The element type of the values."""
+    if array.values.dtype in WEIGHT_DTYPES:
+        return ir.element_type(array.values.dtype)
+    names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == array.values.dtype)
+    return ir.element_type(next(names))
+
+
+def _constant(op: Op, number: int) -> Op:
+    constant = ir.operand_constant(op, number)
+    if constant is None:
+        raise UnreadableError(f"operand {number} of {op.name} is computed, not a constant")
+    return constant

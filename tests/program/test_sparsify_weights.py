@@ -1,0 +1,173 @@
+"""``sparsify_weights``: programs with sparse weights, on Core AI's runtime and on the way back."""
+
+import inspect
+import logging
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from coreai.authoring import Value
+
+from coreai_opt.arrays.sparsify import keep_blocks, keep_largest, keep_of_each
+from coreai_opt.coreai_utils import dequantize_weights, sparsify_weights
+from coreai_opt.program.ir import read_constant
+from coreai_opt.program.weights import find_quantized, find_weights
+
+from ..support.programs import (
+    convolution,
+    linear,
+    make_program,
+    matmul_program,
+    random_weight,
+    run,
+    text,
+)
+
+F16, BF16 = np.float16, ml_dtypes.bfloat16
+
+
+def test_the_signature_is_apple_s() -> None:
+    parameters = list(inspect.signature(sparsify_weights).parameters.values())
+    assert [(parameter.name, parameter.default) for parameter in parameters[1:]] == [
+        ("target_sparsity", 0.5),
+        ("block_size", None),
+        ("n_m_ratio", None),
+        ("quantize_dtype", None),
+        ("palettize_nbits", None),
+        ("weight_num_threshold", 1024),
+        ("in_place", False),
+    ]
+
+
+def test_the_least_go_and_of_equal_ones_the_first() -> None:
+    magnitudes = np.array([[3, 1, 2], [1, 1, 5]])
+    assert keep_largest(magnitudes, 0.34).tolist() == [[True, False, True], [False, True, True]]
+    assert keep_largest(magnitudes, 0.3).sum() == 5  # floor(6 * 0.3) is 1
+    assert keep_largest(magnitudes, 0).all()
+    assert not keep_largest(magnitudes, 1).any()
+
+
+def test_blocks_go_by_their_norm() -> None:
+    weight = np.array([[3.0, 0], [0, 2], [1, 1], [1, 2]])
+    # Blocks of rows 0, 1 and of rows 2, 3: norms of 9 and 4 against 2 and 5.
+    kept = keep_blocks(weight, 0, 2, 0.5)
+    assert kept.tolist() == [[True, False], [True, False], [False, True], [False, True]]
+
+
+def test_of_every_m_the_n_least_go() -> None:
+    weight = np.array([[4, -1, 2, 3, 1, 1, -1, 1]])
+    kept = keep_of_each(weight, 1, 2, 4)
+    assert kept.tolist() == [[True, False, False, True, False, False, True, True]]
+    assert keep_of_each(weight.T, 0, 2, 4).T.tolist() == kept.tolist()
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "half": {},
+    "three quarters": {"target_sparsity": 0.75},
+    "blocks": {"block_size": 4},
+    "2 of 4": {"target_sparsity": None, "n_m_ratio": (2, 4)},
+    "int8": {"quantize_dtype": "int8"},
+    "E4M3": {"quantize_dtype": "fp8_e4m3fn"},
+    "E5M2, 2 of 4": {
+        "target_sparsity": None,
+        "n_m_ratio": (2, 4),
+        "quantize_dtype": "fp8_e5m2",
+    },
+}
+KINDS: dict[str, tuple[Any, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {
+    "linear": (linear, (3, 32), (24, 32), (3, 24)),
+    "convolution": (convolution, (1, 8, 6, 6), (16, 8, 3, 3), (1, 16, 4, 4)),
+}
+
+
+def program_of(kind: str, weight: np.ndarray) -> Any:
+    op, x, _, result = KINDS[kind]
+
+    def body(value: Value) -> Any:
+        return op(value, weight)
+
+    return make_program(body, {"x": (x, np.float32)}, {"y": (result, np.float32)})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WAYS)
+def test_every_way_runs_as_what_it_decodes_to(name: str, kind: str) -> None:
+    _, x, shape, _ = KINDS[kind]
+    weight = random_weight(shape)
+    sparse = sparsify_weights(program_of(kind, weight), weight_num_threshold=0, **WAYS[name])
+    assert "coreai.sparse_with_bitmask_to_dense" in text(sparse)
+    back = dequantize_weights(sparse)
+    assert "sparse" not in text(back)
+    assert "blockwise_shift_scale" not in text(back)
+    inputs = {"x": np.random.default_rng(1).standard_normal(x, np.float32)}
+    (y,), (expected,) = run(sparse, inputs).values(), run(back, inputs).values()
+    assert y.tobytes() == expected.tobytes()
+    (decoded,) = (read_constant(found.op) for found in find_weights(back, 0))
+    zeros = np.count_nonzero(decoded == 0) / weight.size
+    assert zeros >= (0.75 if name == "three quarters" else 0.5)
+    if "quantize_dtype" not in WAYS[name]:
+        assert zeros == (0.75 if name == "three quarters" else 0.5)
+        assert (decoded[decoded != 0] == weight[decoded != 0]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, F16, BF16], ids=lambda dtype: dtype.__name__)
+def test_what_is_stored_is_described(dtype: Any) -> None:
+    weight = random_weight((64, 32), dtype)
+    program = sparsify_weights(matmul_program(weight), weight_num_threshold=0)
+    (stored,) = find_quantized(program)
+    assert stored.format == f"sparse {np.dtype(dtype)}"
+    assert stored.shape == (64, 32)
+    assert stored.nbytes == 1024 * np.dtype(dtype).itemsize + 2048 // 8
+    array = stored.form.read(stored.op)
+    assert array.dequantize().dtype == dtype
+    assert find_weights(program, 0) == []
+
+
+def test_channels_that_do_not_fit_leave_the_weight(caplog: pytest.LogCaptureFixture) -> None:
+    program = program_of("linear", random_weight((24, 32)))
+    with caplog.at_level(logging.WARNING, "coreai_opt"):
+        blocks = sparsify_weights(program, block_size=5, weight_num_threshold=0)
+        ratio = sparsify_weights(program, None, n_m_ratio=(1, 5), weight_num_threshold=0)
+    assert text(blocks) == text(ratio) == text(program)
+    assert "block_size 5 does not divide its output channels, 24" in caplog.text
+    assert "5 does not divide its input channels, 32" in caplog.text
+
+
+def test_what_is_not_finite_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    weight = random_weight((24, 32))
+    weight[3, 4] = np.nan
+    program = program_of("linear", weight)
+    with caplog.at_level(logging.WARNING, "coreai_opt"):
+        after = sparsify_weights(program, weight_num_threshold=0)
+    assert text(after) == text(program)
+    assert "weight is nan at index (3, 4)" in caplog.text
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"n_m_ratio": (2, 4)}, "`target_sparsity` and `n_m_ratio` cannot both be set"),
+    ({"target_sparsity": None}, "One of `target_sparsity` or `n_m_ratio` must be set"),
+    (
+        {"quantize_dtype": "int8", "palettize_nbits": 4},
+        "`quantize_dtype` and `palettize_nbits` cannot both be set",
+    ),
+    ({"quantize_dtype": "uint2"}, "Invalid quantize_dtype"),
+    ({"palettize_nbits": 4}, "Invalid palettize_nbits"),
+    ({"block_size": 1}, "`block_size` must be greater than 1"),
+    ({"target_sparsity": None, "n_m_ratio": (1, 2, 3)}, "`n_m_ratio` must be a tuple of length 2"),
+    ({"target_sparsity": None, "n_m_ratio": (1.5, 2)}, "`n_m_ratio` must contain integers"),
+    ({"target_sparsity": None, "n_m_ratio": (0, 0)}, "`n_m_ratio` requires m > 0"),
+    ({"target_sparsity": None, "n_m_ratio": (3, 2)}, "`n_m_ratio` requires 0 <= n <= m"),
+    ({"target_sparsity": 1.5}, "target_sparsity must be a number from 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_arguments_are_named_before_anything_is_touched(
+    arguments: dict[str, Any], message: str
+) -> None:
+    program = matmul_program(random_weight((64, 32)))
+    before = text(program)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        sparsify_weights(program, in_place=True, **arguments)
+    assert text(program) == before
