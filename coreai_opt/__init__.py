@@ -21,6 +21,7 @@ from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import quantize_array
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation import output_comparison, weight_error
+from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.output_comparison import OutputComparison
 from coreai_opt.evaluation.weight_error import WeightError
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError, BackendMismatchError
@@ -29,7 +30,14 @@ from coreai_opt.planning.plan import Choice, FrontierPoint, QuantizationPlan
 from coreai_opt.reports import QuantizationReport, records
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings import rules_file
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.enums import (
+    CompressionGranularity,
+    DType,
+    Indivisible,
+    Observer,
+    QScheme,
+    Rounding,
+)
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import dump_rules, load_rules
 from coreai_opt.settings.settings import Settings
@@ -38,6 +46,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "BackendMismatchError",
+    "CalibratedError",
     "Choice",
     "CompressionGranularity",
     "DType",
@@ -51,6 +60,7 @@ __all__ = [
     "QuantizationPlan",
     "QuantizationReport",
     "QuantizedArray",
+    "Rounding",
     "Rule",
     "Settings",
     "Status",

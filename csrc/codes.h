@@ -1,23 +1,24 @@
 /*
  * codes.h - the rules by which a scaled weight becomes a code
  *
- * Integers, with the reciprocal 1 / scale rounded to binary32:
+ * Integers, with 1 / scale rounded to binary32, and halves rounded to even:
  *
- *     code = clip(round(w * reciprocal) + zero, 0, largest) + offset        halves are rounded to even
+ *     code = clip(round(w * (1 / scale)) + zero, 0, largest) + offset
  *
- * The sum and the clip are done on unsigned codes, 0 .. 2^bits - 1; the offset turns them into stored
- * ones. With Q = 2^(bits - 1) - 1, and one code more below zero (d = 1) for INT2, UINT2, INT4 and UINT4
- * with CAQ_MSE, else d = 0:
+ * The sum and the clip are done on unsigned codes, 0 .. 2^bits - 1. The offset turns these into the
+ * codes that are stored. Let Q = 2^(bits - 1) - 1. Let d be 1 for codes of 2 and 4 bits with
+ * CAQ_MSE, which have one code more below zero, and else 0.
  *
- *                         zero          largest       offset, unsigned formats   offset, signed formats
- *     symmetric           Q + d         2 * Q + d     0                          -(Q + d)
- *     asymmetric          each block's  2^bits - 1    0                          -2^(bits - 1)
+ *                 zero          largest      offset if unsigned   offset if signed
+ *     symmetric   Q + d         2 * Q + d    0                    -(Q + d)
+ *     asymmetric  each block's  2^bits - 1   0                    -2^(bits - 1)
  *
- * Stored zero points are zero + offset. The functions below give these numbers, and finish_integers() and
- * code_integer in templates/codes.h are the formula, for all instruction sets.
+ * The functions below give these numbers. code_integer() and bytes_integer() in
+ * templates/to_codes.h are the formula, for all instruction sets. A stored zero point is
+ * zero + offset.
  *
- * Floating-point codes are w * reciprocal, clipped to the largest number and rounded half to even to the
- * numbers that the format has: code_float in templates/codes.h.
+ * Floating point: w * (1 / scale) is clipped to the largest number, and rounded half to even to the
+ * numbers that the format has. code_float() in templates/to_codes.h does that.
  */
 #ifndef CODES_H
 #define CODES_H
@@ -56,8 +57,8 @@ static inline int32_t unsigned_zero(uint8_t stored, int is_signed, int32_t offse
     return (is_signed ? (int8_t)stored : stored) - offset;
 }
 
-/* The number that the largest weight of a floating-point block is scaled to. With binary16 scales E5M2 aims
- * lower, or else most scales would be subnormal. */
+/* The number that the largest weight of a floating-point block is scaled to. With binary16 scales
+ * E5M2 aims lower, or else most scales would be subnormal. */
 static inline float float_target(const caq_job *job) {
     float largest = caq_describe_format(job->format).largest;
     return job->format == CAQ_FP8_E5M2 && job->source == CAQ_F16 ? largest / 16.0f : largest;
@@ -73,8 +74,8 @@ typedef struct caq_encoding {
     /* floating point only */
     float saturation;  /* the largest number */
     int32_t smallest;  /* bits of the smallest normal number */
-    int32_t adder;     /* what makes the bits of 2^e those of the number whose last place is the
-                           step of codes in the binade of 2^e */
+    int32_t adder;     /* added to the bits of 2^e: those of a number whose last place is the step
+                          of codes from 2^e on */
     int32_t dropped;   /* significand bits of binary32 that the format lacks; 0 for integers */
     int32_t sign_down; /* by how much the sign bit goes down to its place in the code */
     size_t ahead;      /* how many bytes ahead of what is encoded the source is prefetched */

@@ -1,8 +1,9 @@
 /*
  * config.h - the switches of a build
  *
- * A build has everything, unless the compiler is told to leave something out, as by -DCAQ_WITH_FP8=0.
- * caq_job_init() refuses what is left out. -DCAQ_PORTABLE_ONLY=1 leaves out the instruction sets.
+ * A build has everything, unless the compiler is told to leave something out, as by
+ * -DCAQ_WITH_FP8=0. caq_job_init() refuses what is left out. -DCAQ_PORTABLE_ONLY=1 leaves out the
+ * instruction sets.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -18,16 +19,16 @@
 #ifndef CAQ_WITH_INT8 /* INT8 and UINT8 */
 #define CAQ_WITH_INT8 1
 #endif
-#ifndef CAQ_WITH_FP4
+#ifndef CAQ_WITH_FP4 /* FP4_E2M1FN */
 #define CAQ_WITH_FP4 1
 #endif
-#ifndef CAQ_WITH_FP8
+#ifndef CAQ_WITH_FP8 /* FP8_E4M3FN and FP8_E5M2 */
 #define CAQ_WITH_FP8 1
 #endif
-#ifndef CAQ_WITH_ASYMMETRIC
+#ifndef CAQ_WITH_ASYMMETRIC /* integers with zero points that are chosen */
 #define CAQ_WITH_ASYMMETRIC 1
 #endif
-#ifndef CAQ_WITH_MSE /* the observer */
+#ifndef CAQ_WITH_MSE /* the observer MSE, and caq_search_...() */
 #define CAQ_WITH_MSE 1
 #endif
 #ifndef CAQ_WITH_TABLES /* look-up tables, which need binary64 */
@@ -36,7 +37,7 @@
 #ifndef CAQ_WITH_FEEDBACK /* caq_round_rows() */
 #define CAQ_WITH_FEEDBACK 1
 #endif
-#ifndef CAQ_WITH_F32 /* weights of that type */
+#ifndef CAQ_WITH_F32 /* weights of these types */
 #define CAQ_WITH_F32 1
 #endif
 #ifndef CAQ_WITH_F16
@@ -49,7 +50,8 @@
 #define CAQ_PORTABLE_ONLY 0
 #endif
 
-/* The bytes depend on the order of operations, on rounded quotients, on the sign of zero and on NaNs. */
+/* The bytes depend on the order of operations, on rounded quotients, on the sign of zero and on
+ * NaNs. */
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||     \
     defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "-ffast-math, -Ofast and what they stand for change the bytes: compile without them"
@@ -61,7 +63,7 @@
 #define STATIC_ASSERT _Static_assert
 #endif
 
-/* Conditions on these are constant, so compilers drop what is behind them. */
+/* Conditions on these are constants, so that compilers drop the code for what is left out. */
 #define HAS_INTEGERS (CAQ_WITH_INT2 || CAQ_WITH_INT4 || CAQ_WITH_INT8)
 #define HAS_FLOATS (CAQ_WITH_FP4 || CAQ_WITH_FP8)
 

@@ -1,8 +1,8 @@
 /*
  * coreai_quant.h - quantize weights into the bytes that Core AI stores, and decode them
  *
- * This header is the contract of the C library. docs/numerics.md has its rules with figures. reference/ has
- * them as runnable numpy, and the library gives the reference's bytes.
+ * This header is the contract of the C library. docs/numerics.md has its rules with figures.
+ * reference/ has them as runnable numpy, and the library gives the reference's bytes.
  *
  *     caq_target target = {.source = CAQ_F16, .format = CAQ_INT4, .level = caq_best_level()};
  *     size_t shape[] = {4096, 4096}, block_sizes[] = {1, 32};
@@ -11,25 +11,26 @@
  *     ... provide packed, scales, zero_points and scratch, whose sizes the job has ...
  *     status = caq_quantize(&job, 0, job.units, weight, packed, scales, zero_points, scratch);
  *
- * The library is C11. It allocates nothing, keeps no state and calls no function of the C library. It needs
- * IEEE 754 binary32 arithmetic that rounds to nearest even and has subnormals: on Arm FZ, DN and RMode of FPSCR
- * are 0, as they are after reset; on x86 FTZ and DAZ are off. Options like -ffast-math break its bytes, so that
- * it does not compile with them.
+ * The library is C11. It allocates nothing, keeps no state and calls no function of the C library.
+ * It needs IEEE 754 binary32 arithmetic that rounds to nearest even and has subnormals: on Arm FZ,
+ * DN and RMode of FPSCR are 0, as they are after reset; on x86 FTZ and DAZ are off. Options like
+ * -ffast-math break its bytes, so that it does not compile with them.
  *
  * What holds for every function:
- *   re-entrant  Any function may run at any time, in threads and in interrupts, with the same job too. Only
- *               caq_job_init() and caq_set_importance() write to a job.
- *   memory      All buffers belong to the caller. What a call writes may overlap nothing else that it takes;
- *               its inputs may overlap one another. Pointers are not checked for null. No byte outside the
- *               sizes given here is read or written.
- *   alignment   Weights, packed codes, scales, zero points and codes may have any. Scratch has what is said
- *               where it is described, and everything else that of its type.
- *   byte order  Weights and scales of 2 and 4 bytes have the machine's. Packed codes, E8M0 scales and zero
- *               points are bytes, and are the same everywhere.
- *   errors      A call that returns another status than CAQ_OK or CAQ_NOT_FINITE has written nothing, except
- *               that caq_job_init() may have written to its job.
- *   building    The program and the library have to agree on CAQ_TILE_BLOCKS and on the size of enums, which
- *               -fshort-enums changes; some bare-metal Arm compilers have that by default.
+ *   re-entrant  Any function may run at any time, in threads and in interrupts, with the same job
+ *               too. Only caq_job_init() and caq_set_importance() write to a job.
+ *   memory      All buffers belong to the caller. What a call writes may overlap nothing else that
+ *               it takes; its inputs may overlap one another. Pointers are not checked for null. No
+ *               byte outside the sizes given here is read or written.
+ *   alignment   Weights, packed codes, scales, zero points and codes may have any. Scratch has what
+ *               is said where it is described, and everything else that of its type.
+ *   byte order  Weights and scales of 2 and 4 bytes have the machine's. Packed codes, E8M0 scales
+ *               and zero points are bytes, and are the same everywhere.
+ *   errors      A call that returns another status than CAQ_OK or CAQ_NOT_FINITE has written
+ *               nothing, except that caq_job_init() may have written to its job.
+ *   building    The program and the library have to agree on CAQ_TILE_BLOCKS and on the size of
+ *               enums, which -fshort-enums changes; some bare-metal Arm compilers have that by
+ *               default.
  */
 #ifndef COREAI_QUANT_H
 #define COREAI_QUANT_H
@@ -52,15 +53,15 @@ extern "C" {
 #define CAQ_VERSION "0.1.0"
 CAQ_API const char *caq_version(void);
 
-/* Element type of a weight, and of its scales unless they are E8M0: IEEE 754 binary32, IEEE 754 binary16, and
- * bfloat16, which is the upper half of a binary32. */
+/* Element type of a weight, and of its scales unless they are E8M0: IEEE 754 binary32, IEEE 754
+ * binary16, and bfloat16, which is the upper half of a binary32. */
 typedef enum caq_source { CAQ_F32, CAQ_F16, CAQ_BF16 } caq_source;
 #define CAQ_SOURCES 3
 
 /*
- * Format of the codes. Codes of 2 and 4 bits are packed over the whole tensor in C order, the first code in
- * the lowest bits of the first byte. Rows are not padded. Unused bits of the last byte are zero. Negative
- * integer codes are two's complement.
+ * Format of the codes. Codes of 2 and 4 bits are packed over the whole tensor in C order, the first
+ * code in the lowest bits of the first byte. Rows are not padded. Unused bits of the last byte are
+ * zero. Negative integer codes are two's complement.
  *
  *   4 bits   byte i holds code 2i in bits 0 to 3 and code 2i + 1 in bits 4 to 7:
  *            INT4 codes 1, -2, 7 are the bytes E1 07
@@ -70,9 +71,9 @@ typedef enum caq_source { CAQ_F32, CAQ_F16, CAQ_BF16 } caq_source;
  *
  * Floating-point codes have, from the highest bit down, a sign, an exponent and a significand:
  *
- *   FP4_E2M1FN  S EE M       codes 0 to 7 are 0, 0.5, 1, 1.5, 2, 3, 4, 6; there is no infinity and no NaN
- *   FP8_E4M3FN  S EEEE MMM   bias 7; the largest number is 448 = 7E; 7F is NaN; there is no infinity
- *   FP8_E5M2    S EEEEE MM   bias 15; the largest number is 57344 = 7B; 7C is infinity, 7D to 7F are NaN
+ *   FP4_E2M1FN  S EE M       codes 0 to 7 are 0, 0.5, 1, 1.5, 2, 3, 4, 6; no infinity, no NaN
+ *   FP8_E4M3FN  S EEEE MMM   bias 7; the largest number is 448 = 7E; 7F is NaN; no infinity
+ *   FP8_E5M2    S EEEEE MM   bias 15; the largest is 57344 = 7B; 7C is infinity, 7D to 7F are NaN
  */
 typedef enum caq_format {
     CAQ_INT2,
@@ -90,13 +91,13 @@ typedef enum caq_format {
 /* How the zero point of an integer format is chosen. Floating-point formats are symmetric. */
 typedef enum caq_scheme { CAQ_SYMMETRIC, CAQ_ASYMMETRIC } caq_scheme;
 
-/* What scales are stored in: the weight's element type, or E8M0, in which byte e stands for 2^(e - 127) and
- * 255 for NaN. Integer formats have the former, FP4 has the latter, FP8 has either. */
+/* What scales are stored in: the weight's element type, or E8M0. A byte e of E8M0 stands for
+ * 2^(e - 127), and 255 for NaN. Integer formats have the former, FP4 the latter, FP8 either. */
 typedef enum caq_scale { CAQ_SCALE_AS_WEIGHT, CAQ_SCALE_E8M0 } caq_scale;
 
-/* How the scale of a block is found. CAQ_MINMAX takes it from the block's extremes. CAQ_MSE starts there and
- * searches for a scale with less squared error; its symmetric integers of 2 and 4 bits have one code more
- * below zero, and scales of either sign. */
+/* How the scale of a block is found. CAQ_MINMAX takes it from the block's extremes. CAQ_MSE starts
+ * there and searches for a scale with less squared error; its symmetric integers of 2 and 4 bits
+ * have one code more below zero, and scales of either sign. */
 typedef enum caq_observer { CAQ_MINMAX, CAQ_MSE } caq_observer;
 
 /* Instruction sets that the kernels are built for. All give the same bytes. */
@@ -105,7 +106,7 @@ typedef enum caq_level { CAQ_PORTABLE, CAQ_NEON, CAQ_AVX2, CAQ_AVX512 } caq_leve
 
 typedef enum caq_status {
     CAQ_OK = 0,
-    CAQ_BAD_ARGUMENT, /* a value that is not in its enum, or not in this build, or out of its range */
+    CAQ_BAD_ARGUMENT,    /* a value that is out of its range, or not in this build */
     CAQ_BAD_COMBINATION, /* a format with a scheme or a type of scales that it cannot have */
     CAQ_BAD_SHAPE,       /* no axis, an empty axis, or more than the job can hold */
     CAQ_BAD_BLOCK_SIZE,  /* a block size that does not divide its axis */
@@ -113,8 +114,8 @@ typedef enum caq_status {
     CAQ_NOT_FINITE       /* the weight has a NaN or an infinity; the outputs are unspecified */
 } caq_status;
 
-/* What a weight becomes, and how the work is done. Zero is the default of every member, except that format
- * has none. */
+/* What a weight becomes, and how the work is done. Zero is the default of every member, except that
+ * format has none. */
 typedef struct caq_target {
     caq_source source;     /* of the weight; default CAQ_F32 */
     caq_format format;     /* of the codes */
@@ -122,17 +123,16 @@ typedef struct caq_target {
     caq_scale scale;       /* default CAQ_SCALE_AS_WEIGHT */
     caq_observer observer; /* default CAQ_MINMAX */
     caq_level level;       /* one that caq_has_level() grants; default CAQ_PORTABLE */
-    size_t
-        parts; /* into how many parts the work should be cut at least, where it can be; default 1 */
+    size_t parts;          /* how many parts the work should have at least, if it can; default 1 */
 } caq_target;
 
-/* The most axes that a job can hold, after neighbouring axes that blocks do not tell apart have been merged. More
- * than 16 take a tensor of at least 2^32 elements. */
+/* The most axes that a job can hold, after neighbouring axes that blocks do not tell apart have
+ * been merged. More than 16 take a tensor of at least 2^32 elements. */
 #define CAQ_MAX_AXES 16
 
-/* How many blocks are worked on together, a multiple of 8. A smaller number takes less scratch. It also makes the
- * runs shorter in which blocks along an earlier axis than the last are read, which is slower where memory is
- * far. */
+/* How many blocks are worked on together, a multiple of 8. A smaller number takes less scratch. It
+ * also makes the runs shorter in which blocks along an earlier axis than the last are read, which
+ * is slower where memory is far. */
 #ifndef CAQ_TILE_BLOCKS
 #define CAQ_TILE_BLOCKS 4096
 #endif
@@ -143,22 +143,24 @@ typedef struct caq_target {
 /* Bytes of scratch for jobs with CAQ_MSE, aligned to 8. */
 #define CAQ_MSE_SCRATCH_SIZE (CAQ_SCRATCH_SIZE + 104 * 1024)
 
-/* Rows that caq_round_rows() works on together: a multiple of 64, or with CAQ_PORTABLE_ONLY of 8. Fewer
- * take less scratch, and read the coefficients more often. */
+/* How many rows caq_round_rows() works on together: a multiple of 64, or of 8 with
+ * CAQ_PORTABLE_ONLY. A smaller number takes less scratch, and has the coefficients read more often.
+ */
 #ifndef CAQ_FEEDBACK_ROWS
 #define CAQ_FEEDBACK_ROWS 64
 #endif
 
-/* Bytes of scratch that caq_round_rows() needs for so many columns, aligned to 8. */
+/* Bytes of scratch for caq_round_rows() with so many columns, aligned to 8. */
 #define CAQ_FEEDBACK_SCRATCH_SIZE(columns) ((4 * (columns) + 40) * CAQ_FEEDBACK_ROWS)
 
 struct caq_kernels;
 
 /*
- * A weight's target, shape and blocks, digested. Callers read the first six members and leave the others alone.
+ * A weight's target, shape and blocks, digested. Callers read the first six members and leave the
+ * others alone.
  *
- * The work is cut into units, of which caq_quantize() takes a range. Ranges that start at multiples of granule
- * write to different bytes, so that they may run at the same time.
+ * The work is cut into units, of which caq_quantize() takes a range. Ranges that start at multiples
+ * of granule write to different bytes, so that they may run at the same time.
  */
 typedef struct caq_job {
     size_t elements;    /* of the whole tensor */
@@ -174,24 +176,25 @@ typedef struct caq_job {
     caq_scale scale;
     caq_observer observer;
     const struct caq_kernels *kernels;
-    size_t axes; /* merged axes, at least 1; elements of the last one are contiguous */
+    size_t axes;                 /* merged axes, at least 1; the last one is contiguous */
     size_t blocks[CAQ_MAX_AXES]; /* blocks along each merged axis */
     size_t length[CAQ_MAX_AXES]; /* elements of a block along each merged axis */
     size_t row;                  /* elements along the last merged axis */
-    size_t rows;  /* rows that a block spans: the product of length, without the last one */
-    size_t tile;  /* blocks of a row that are worked on together */
-    size_t tiles; /* tiles of a row */
-    const float *importance; /* of caq_set_importance(), or null if all elements count the same */
-    size_t importances, repeat; /* count and repeat of caq_set_importance() */
+    size_t rows;                 /* rows that a block spans: product of length without the last */
+    size_t tile;                 /* blocks of a row that are worked on together */
+    size_t tiles;                /* tiles of a row */
+    const float *importance;     /* of caq_set_importance(), or null if all elements count alike */
+    size_t importances, repeat;  /* count and repeat of caq_set_importance() */
 } caq_job;
 
 /*
  * Prepare a job.
  *
- * target: what the weight becomes. It is not needed after the call. Whether the processor has target->level is
- *         not checked, because the answer takes microseconds in a virtual machine: ask caq_has_level() once.
+ * target: what the weight becomes. It is not needed after the call. Whether the processor has
+ *         target->level is not checked, because the answer takes microseconds in a virtual machine:
+ *         ask caq_has_level() once.
  * rank, shape: the weight's shape, with at least one axis and no empty one.
- * block_sizes: the length of a block along each axis. It divides the axis; 0 stands for the whole axis.
+ * block_sizes: the length of a block along each axis, which it divides. 0 is the whole axis.
  *
  * Returns CAQ_OK or any status but CAQ_NOT_FINITE. The job can be used only after CAQ_OK.
  */
@@ -200,17 +203,17 @@ CAQ_API caq_status caq_job_init(caq_job *job, const caq_target *target, size_t r
 
 /*
  * Let elements count differently with CAQ_MSE: the search looks for the scale with the least sum of
- * importance * (w - w')^2 over a block. Only ratios within a block matter. A block whose importances are all
- * zero is searched as if they were equal, and equal ones give the bytes that none give. Call this after
- * caq_job_init() and before the job is used.
+ * importance * (w - w')^2 over a block. Only ratios within a block matter. A block whose
+ * importances are all zero is searched as if they were equal, and equal ones give the bytes that
+ * none give. Call this after caq_job_init() and before the job is used.
  *
- * importance: count numbers, finite and >= 0. They have to stay in memory as long as the job is used.
- * count, repeat: element e of the tensor has importance[e / repeat % count]. If each index of one axis has an
- *         importance, as input channels have, count is the length of that axis, and repeat is the product of
- *         the lengths of the axes behind it.
+ * importance: count numbers, finite and >= 0, which have to stay as long as the job is used.
+ * count, repeat: element e of the tensor has importance[e / repeat % count]. If each index of one
+ *         axis has an importance, as input channels have, count is the length of that axis, and
+ *         repeat is the product of the lengths of the axes behind it.
  *
- * Returns CAQ_OK or CAQ_BAD_ARGUMENT: the job has another observer, count * repeat does not divide the tensor,
- * or a number is not allowed. The job has not changed then.
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT: the job has another observer, count * repeat does not divide
+ * the tensor, or a number is not allowed. The job has not changed then.
  */
 CAQ_API caq_status caq_set_importance(caq_job *job, const float *importance, size_t count,
                                       size_t repeat);
@@ -219,59 +222,68 @@ CAQ_API caq_status caq_set_importance(caq_job *job, const float *importance, siz
  * Quantize the units first .. first + count - 1.
  *
  * weight: the whole tensor in C order, any alignment.
- * packed: job->packed_size bytes, any alignment. If it is aligned to 64, processors with vectors write more
- *         than a mebibyte past their caches, which is faster. Output of caq_dequantize() is written likewise.
- * scales: job->scale_count scales of job->scale_size bytes each, in the machine's byte order, any alignment.
- * zero_points: job->scale_count codes, one byte each; those of INT2 and INT4 are sign-extended. They are
- *         written for symmetric formats too. A weight decodes to scale * (code - zero point).
- * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, or CAQ_MSE_SCRATCH_SIZE bytes aligned to 8 if the observer is
- *         CAQ_MSE. Calls that run at the same time have scratch of their own.
+ * packed: job->packed_size bytes, any alignment. If it is aligned to 64, processors with vectors
+ *         write more than a mebibyte past their caches, which is faster. Output of caq_dequantize()
+ *         is written likewise.
+ * scales: job->scale_count scales of job->scale_size bytes each, any alignment.
+ * zero_points: job->scale_count codes, one byte each; those of INT2 and INT4 are sign-extended.
+ *         They are written for symmetric formats too. A weight decodes to scale * (code - zero
+ *         point).
+ * scratch: CAQ_SCRATCH_SIZE bytes aligned to 4, or CAQ_MSE_SCRATCH_SIZE bytes aligned to 8 if the
+ *         observer is CAQ_MSE. Calls that run at the same time have scratch of their own.
  *
- * Returns CAQ_OK, CAQ_BAD_ARGUMENT if the units are out of range, or CAQ_NOT_FINITE. NaNs and infinities are
- * never quantized, and finite weights of any magnitude give finite scales above zero.
+ * Returns CAQ_OK, CAQ_BAD_ARGUMENT if the units are out of range, or CAQ_NOT_FINITE. NaNs and
+ * infinities are never quantized, and finite weights of any magnitude give finite scales above
+ * zero.
  *
- * The rules of CAQ_MINMAX, for a block of elements w with absmax = max |w|, all in binary32 arithmetic:
+ * The rules of CAQ_MINMAX, for a block of elements w with absmax = max |w|, all in binary32
+ * arithmetic:
  *
- *   scale       of symmetric integers is absmax / Q, Q = 2^(bits - 1) - 1;
- *               of asymmetric integers (hi - lo) / (2^bits - 1), lo = min(0, min w), hi = max(0, max w);
- *               of FP8 absmax / (largest number), but absmax / 3584 for E5M2 of a CAQ_F16 weight;
- *               in E8M0 2^(floor(log2 absmax) - emax), and twice that if the significand of absmax is above
- *               29/16; emax is 2, 8, 15 for E2M1, E4M3, E5M2.
- *               It is rounded to nearest even in the type it is stored in. Then three exceptions hold:
- *               a block of zeros has scale 1;
- *               a scale below the smallest positive one whose reciprocal is finite becomes that one, which in
- *               E8M0 is 2^-127, and 2^-24 if the weight is CAQ_F16;
- *               while absmax would decode to an infinity of the weight's type, the scale becomes the type's
- *               largest number divided by the code of absmax and rounded down, or the next smaller scale if
- *               that is less.
- *   zero point  of symmetric INT and of FP is 0, of symmetric UINT Q;
- *               of asymmetric UINT round(-lo / scale) clipped to 0 .. 2^bits - 1, and of asymmetric INT that
- *               less 2^(bits - 1).
- *   code        of integers is round(w * (1 / scale)) + zero point, halves rounded to even, clipped to
- *               zero point - Q .. zero point + Q if symmetric, and to all codes if asymmetric;
- *               of FP w * (1 / scale), clipped to the largest number and rounded to nearest even; the sign of
- *               zero is kept.
+ *   scale       symmetric integers   absmax / Q, Q = 2^(bits - 1) - 1
+ *               asymmetric integers  (hi - lo) / (2^bits - 1), lo = min(0, min w),
+ *                                    hi = max(0, max w)
+ *               FP8                  absmax / (largest number), but absmax / 3584 for E5M2 of a
+ *                                    CAQ_F16 weight
+ *               E8M0                 2^(floor(log2 absmax) - emax), and twice that if the
+ *                                    significand of absmax is above 29/16; emax is 2, 8, 15 for
+ *                                    E2M1, E4M3, E5M2
+ *               A scale is rounded to nearest even in the type that it is stored in. Then there are
+ *               three exceptions. A block of zeros has scale 1. A scale that is below the smallest
+ *               positive one with a finite reciprocal becomes that one; in E8M0 that is 2^-127, or
+ *               2^-24 if the weight is CAQ_F16. While absmax would decode to an infinity of the
+ *               weight's type, the scale becomes the type's largest number divided by the code of
+ *               absmax and rounded down, or the next smaller scale if that is less.
+ *   zero point  symmetric            INT and FP 0, UINT Q
+ *               asymmetric           UINT round(-lo / scale) clipped to 0 .. 2^bits - 1, INT that
+ *                                    less 2^(bits - 1)
+ *   code        integers             round(w * (1 / scale)) + zero point, halves to even, clipped
+ *                                    to zero point - Q .. zero point + Q if symmetric, to all
+ *                                    codes if asymmetric
+ *               FP                   w * (1 / scale), clipped to the largest number and rounded to
+ *                                    nearest even; the sign of zero is kept
  */
 CAQ_API caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const void *weight,
                                 uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch);
 
 /*
- * Decode the elements first .. first + count - 1 of the tensor, in C order: all of it, some rows, one block, one
- * element.
+ * Decode the elements first .. first + count - 1 of the tensor, in C order: all of it, some rows,
+ * one block, one element.
  *
- * packed, scales, zero_points: of the whole tensor, as caq_quantize() leaves them. Only what belongs to the
- *         elements is read.
+ * packed, scales, zero_points: of the whole tensor, as caq_quantize() leaves them. Only what
+ *         belongs to the elements is read.
  * to: the type to decode to, which may be another than the weight had.
- * weight: count elements of that type, any alignment. Calls that write to different places may run at the same
- *         time.
+ * weight: count elements of that type, any alignment. Calls that write to different places may run
+ *         at the same time.
  * scratch: as for caq_quantize().
  *
- * Returns CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range or this build does not have the type.
+ * Returns CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range or this build does not have
+ * the type.
  *
- * An element is scale * (code - zero point), rounded to binary32 and then to the type, both times to nearest
- * even. For 16-bit types the first rounding is exact if the scale has the same type or is E8M0. What does not
- * fit becomes an infinity. The sign of zero is kept. Any bytes can be decoded, not only those of caq_quantize():
- * floating-point codes and scales that are an infinity or a NaN give one, and which NaN is not specified.
+ * An element is scale * (code - zero point), rounded to binary32 and then to the type, both times
+ * to nearest even. For 16-bit types the first rounding is exact if the scale has the same type or
+ * is E8M0. What does not fit becomes an infinity. The sign of zero is kept. Any bytes can be
+ * decoded, not only those of caq_quantize(): floating-point codes and scales that are an infinity
+ * or a NaN give one, and which NaN is not specified.
  */
 CAQ_API caq_status caq_dequantize(const caq_job *job, size_t first, size_t count,
                                   const uint8_t *packed, const void *scales,
@@ -279,26 +291,27 @@ CAQ_API caq_status caq_dequantize(const caq_job *job, size_t first, size_t count
                                   void *scratch);
 
 /*
- * Quantize a weight that is never in memory as a whole. Read it twice, each time in parts of any number of
- * elements that come in any order: measure all parts, find the scales, encode all parts. The bytes are those of
- * caq_quantize(). This is for tensors whose blocks end far from where they begin, like a matrix [in, out] with a
- * scale for each column. Where some rows are whole blocks, caq_quantize() with a job for these rows is simpler:
- * see docs/embedded.md.
+ * Quantize a weight that is never in memory as a whole. Read it twice, each time in parts of any
+ * number of elements that come in any order: measure all parts, find the scales, encode all parts.
+ * The bytes are those of caq_quantize(). This is for tensors whose blocks end far from where they
+ * begin, like a matrix [in, out] with a scale for each column. Where some rows are whole blocks,
+ * caq_quantize() with a job for these rows is simpler: see docs/embedded.md.
  *
- * caq_scale_blocks() finds the scales of CAQ_MINMAX. caq_encode() also takes scales and zero points from
- * elsewhere: any whose scale is positive and has a finite reciprocal.
+ * caq_scale_blocks() finds the scales of CAQ_MINMAX. caq_encode() also takes scales and zero points
+ * from elsewhere: any whose scale is positive and has a finite reciprocal.
  *
  * first, count: the elements of the part, in C order of the tensor.
  * weight: count elements, any alignment.
- * extents: 2 * job->scale_count numbers, which start as zeros. Parts that are measured at the same time have
- *         extents of their own; joined, each number is the larger of the two.
+ * extents: 2 * job->scale_count numbers, which start as zeros. Parts that are measured at the same
+ *         time have extents of their own; joined, each number is the larger of the two.
  * scales, zero_points, packed, scratch: as for caq_quantize().
  *
- * Parts may be encoded at the same time if they start at multiples of 8. Codes of other parts in the first and
- * the last byte of a part are left alone. Bits behind the tensor's last code become zero with that code.
+ * Parts may be encoded at the same time if they start at multiples of 8. Codes of other parts in
+ * the first and the last byte of a part are left alone. Bits behind the tensor's last code become
+ * zero with that code.
  *
- * Return CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range. caq_scale_blocks() returns CAQ_OK or
- * CAQ_NOT_FINITE, after which the weight is not to be encoded.
+ * Return CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range. caq_scale_blocks() returns
+ * CAQ_OK or CAQ_NOT_FINITE, after which the weight is not to be encoded.
  */
 CAQ_API caq_status caq_measure(const caq_job *job, size_t first, size_t count, const void *weight,
                                int32_t *extents);
@@ -308,42 +321,46 @@ CAQ_API caq_status caq_encode(const caq_job *job, size_t first, size_t count, co
                               const void *scales, const uint8_t *zero_points, uint8_t *packed,
                               void *scratch);
 
-/* How the errors of columns that are rounded are fed back into those that are not yet. */
+/* How the errors of columns that have been rounded are fed back into the columns that follow. */
 typedef struct caq_feedback {
-    size_t columns;        /* how many; those of a matrix, or of a part of it */
-    const size_t *offsets; /* of each, in the order of rounding: elements behind a row's begin */
-    const float *coefficients; /* [columns][stride]; of row k those before k are read: */
-    size_t stride;             /* what the error of each earlier column adds to the k-th */
+    size_t columns;        /* of the matrix, or of a part of it */
+    const size_t *offsets; /* where columns lie behind a row's start, in the order of rounding */
+    const float *coefficients; /* [columns][stride]: what the error of i adds to column k > i */
+    size_t stride;             /* from a row of coefficients to the next, at least columns */
 } caq_feedback;
 
 /*
- * Round some rows of a matrix with feedback: calibrated rounding (GPTQ, arXiv 2210.17323), after the scales
- * have been found. Columns are rounded one after the other, and each is moved by the errors of those before:
+ * Round some rows of a matrix with feedback, after the scales have been found: calibrated rounding
+ * (GPTQ, arXiv 2210.17323). Columns are rounded one after the other, and each is moved by the
+ * errors of those before:
  *
- *     x = w[k], and then for i = 0 .. k - 1, in that order, x = x + (w[i] - w'[i]) * coefficients[k][i]
+ *     x = w[k]; for i = 0 .. k - 1, in that order, x = x + (w[i] - w'[i]) * coefficients[k][i]
  *     code = the nearest to x at the element's scale and zero point, as caq_encode() rounds
  *     w'[k] = scale * (code - zero point), as caq_dequantize() decodes it to the weight's type
  *
- * in binary32, each product and each sum rounded. Where x is not finite, or w'[k] would not be, x = w[k].
+ * All of this is done in binary32, and each product and each sum is rounded. If x or w'[k] is not
+ * finite, x = w[k] instead.
  *
- * The coefficients come from the second moments of what the matrix is multiplied by, H = X^T X, rows and
- * columns of H in the order of rounding: H = R * R^T with R upper triangular, and coefficients[k][i] =
- * R[i][k] / R[k][k]. reference/feedback.py and docs/numerics.md say more.
+ * The coefficients come from H = X^T X, the second moments of the inputs X that the matrix is
+ * multiplied by, with rows and columns in the order of rounding: if H = R * R^T with R upper
+ * triangular, coefficients[k][i] is R[i][k] / R[k][k]. reference/feedback.py and docs/numerics.md
+ * say more.
  *
- * rows, count: the element at which each row begins; that of row r and column k is rows[r] + offsets[k].
- *         Rows are rounded each by itself: any number at a time, in any order, in calls at the same time.
- *         A block's number must be the sum of those of the elements rows[r] and offsets[k], as it is if rows
- *         step along some axes of the weight and columns along the others.
- * weight: the whole tensor. For a few of its rows that are whole blocks, make a job for these.
- * scales, zero_points: of the whole tensor, as caq_quantize() or caq_scale_blocks() leaves them for a job
- *         with these arguments.
- * codes: a byte for each element of the tensor, see caq_pack(); those of the rows are written. Of formats
- *         of 8 bits they are the packed codes.
- * scratch: CAQ_FEEDBACK_SCRATCH_SIZE(feedback->columns) bytes aligned to 8, one for each call that runs at
- *         the same time.
+ * rows, count: the first element of each row. Element rows[r] + offsets[k] is in row r and column
+ *         k. Each row is rounded by itself: any number of rows at a time, in any order, in calls at
+ *         the same time. The number of an element's block has to be the sum of those of the
+ *         elements rows[r] and offsets[k]. It is if rows step along some axes of the weight and
+ *         columns along the others.
+ * weight: the whole tensor. For a few rows that are whole blocks, make a job for these.
+ * scales, zero_points: of the whole tensor, as caq_quantize() or caq_scale_blocks() leaves them for
+ *         a job with this target and these blocks.
+ * codes: a byte for each element of the tensor, as caq_pack() takes them. Those of the rows are
+ *         written. For formats of 8 bits they are the packed codes.
+ * scratch: CAQ_FEEDBACK_SCRATCH_SIZE(feedback->columns) bytes aligned to 8. Calls that run at the
+ *         same time have scratch of their own.
  *
- * Returns CAQ_OK or CAQ_BAD_ARGUMENT (no column, or an element that the tensor does not have). A library
- * that was built without CAQ_WITH_FEEDBACK does not have this function.
+ * Returns CAQ_OK, or CAQ_BAD_ARGUMENT if there is no column, or an element that the tensor does not
+ * have. A library that is built without CAQ_WITH_FEEDBACK does not have this function.
  */
 CAQ_API caq_status caq_round_rows(const caq_job *job, const caq_feedback *feedback,
                                   const size_t *rows, size_t count, const void *weight,
@@ -354,26 +371,27 @@ CAQ_API caq_status caq_round_rows(const caq_job *job, const caq_feedback *feedba
 #define CAQ_LANES 16
 #define CAQ_CANDIDATES 192
 
-/* A search for better scales that is under way. Callers read pass and passes and leave the rest alone. */
+/* A search for better scales that is under way. Callers read pass and passes and leave the rest
+ * alone. */
 typedef struct caq_search {
-    int32_t pass;                /* the pass over the weights that comes next */
-    int32_t passes;              /* how many there are */
-    int32_t tries;               /* scales that are tried in a pass that scores them */
-    int32_t candidates;          /* scales that are looked at in this pass */
-    float gain[CAQ_LANES];       /* what makes integers of weights; 0 where nothing is looked for */
-    float error_gain[CAQ_LANES]; /* what makes integers of errors */
-    float extent[CAQ_LANES];     /* absmax, or half of hi - lo if asymmetric */
-    float scales[3][CAQ_LANES];  /* candidates whose errors are compared: first that of
-                                                      CAQ_MINMAX, at last the best */
-    float zeros[3][CAQ_LANES];   /* the zero points of these */
-    float score[CAQ_LANES];      /* the best score so far: a * a / b */
+    int32_t pass;       /* the pass over the weights that comes next */
+    int32_t passes;     /* how many there are */
+    int32_t tries;      /* scales that are tried in a pass that scores them */
+    int32_t candidates; /* scales that are looked at in this pass */
+    /* of each block that is searched: */
+    float gain[CAQ_LANES];            /* what makes integers of weights; 0: no search */
+    float error_gain[CAQ_LANES];      /* what makes integers of errors */
+    float extent[CAQ_LANES];          /* absmax, or half of hi - lo if asymmetric */
+    float scales[3][CAQ_LANES];       /* candidates: first that of CAQ_MINMAX, at last the best */
+    float zeros[3][CAQ_LANES];        /* their zero points */
+    float score[CAQ_LANES];           /* the best score so far: a * a / b */
     float a[CAQ_LANES], b[CAQ_LANES]; /* its sums of x * code and of code * code */
     float zero[CAQ_LANES];            /* its zero point */
     float turn_zero[CAQ_LANES];       /* the zero point of this pass */
-    int32_t lowest[CAQ_LANES],
-        highest[CAQ_LANES]; /* the ends of code - zero point, twice in 32 bits */
-    float most[CAQ_LANES];  /* the largest importance, or 1 where all are 0 */
-    float least[CAQ_LANES]; /* what importances are raised to: 0, or 1 where all are 0 */
+    int32_t lowest[CAQ_LANES];        /* the lowest code - zero point, twice in 32 bits */
+    int32_t highest[CAQ_LANES];       /* the highest code - zero point, twice in 32 bits */
+    float most[CAQ_LANES];            /* the largest importance, or 1 where all are 0 */
+    float least[CAQ_LANES];           /* what importances are raised to: 0, or 1 where all are 0 */
 } caq_search;
 
 /* What a part of the weight adds to a pass. */
@@ -382,14 +400,15 @@ typedef struct caq_sums {
 } caq_sums;
 
 /*
- * Find the scale of CAQ_MSE of a tensor that has only one, between caq_measure() and caq_encode(). Begin. While
- * pass < passes, pass over all parts of the weight, which may be done at the same time, join their sums, and go
- * on to the next pass. End: the scale and the zero point are stored. A library that is built without
- * CAQ_WITH_MSE does not have these functions.
+ * Find the scale of CAQ_MSE of a tensor that has only one, between caq_measure() and caq_encode().
+ * Begin. While pass < passes, pass over all parts of the weight, which may be done at the same
+ * time, join their sums, and go on to the next pass. End: the scale and the zero point are stored.
+ * A library that is built without CAQ_WITH_MSE does not have these functions.
  *
  * extents: of the whole tensor.
  * first, count, weight: the elements of a part, as for caq_measure().
- * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8. Calls that run at the same time have scratch of their own.
+ * scratch: CAQ_MSE_SCRATCH_SIZE bytes aligned to 8. Calls that run at the same time have scratch of
+ *         their own.
  *
  * caq_search_begin() returns CAQ_OK or CAQ_NOT_FINITE.
  */
@@ -406,10 +425,11 @@ CAQ_API void caq_search_end(const caq_job *job, const caq_search *search, void *
  * Turn codes into packed bytes and back, as caq_format describes them.
  *
  * first, count: the elements of the part, in C order of the tensor.
- * codes: count bytes. caq_unpack() extends the signs of CAQ_INT2 and CAQ_INT4; caq_pack() takes the low bits.
- * packed: the codes of the whole tensor. Codes of other parts in the first and the last byte of a part are left
- *         alone. Bits behind the tensor's last code become zero with that code. Parts that start at multiples
- *         of 8 may be packed at the same time.
+ * codes: count bytes. caq_unpack() extends the signs of CAQ_INT2 and CAQ_INT4. caq_pack() takes
+ *         the low bits.
+ * packed: the codes of the whole tensor. Codes of other parts in the first and the last byte of a
+ *         part are left alone. Bits behind the tensor's last code become zero with that code. Parts
+ *         that start at multiples of 8 may be packed at the same time.
  *
  * Return CAQ_OK, or CAQ_BAD_ARGUMENT if the elements are out of range.
  */
@@ -418,8 +438,8 @@ CAQ_API caq_status caq_pack(const caq_job *job, size_t first, size_t count, cons
 CAQ_API caq_status caq_unpack(const caq_job *job, size_t first, size_t count, const uint8_t *packed,
                               uint8_t *codes);
 
-/* Bytes of scratch for a job: CAQ_SCRATCH_SIZE or CAQ_MSE_SCRATCH_SIZE as the library was built, whatever
- * CAQ_TILE_BLOCKS the caller has. */
+/* Bytes of scratch for a job: CAQ_SCRATCH_SIZE or CAQ_MSE_SCRATCH_SIZE as the library was built,
+ * whatever CAQ_TILE_BLOCKS the caller has. */
 CAQ_API size_t caq_scratch_size(const caq_job *job);
 
 /*

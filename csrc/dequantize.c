@@ -1,7 +1,8 @@
 /*
- * dequantize.c - from stored codes, scales and zero points back to weights
+ * dequantize.c - turn stored codes, scales and zero points back into weights
  *
- * Any run of elements, row by row, in pieces whose codes and parameters fit into the tile.
+ * Any range of elements is decoded piece by piece. A piece is as much as the tile has room for
+ * parameters for.
  */
 #include "codes.h"
 #include "direct.h"
@@ -18,14 +19,15 @@ typedef struct decoder {
     uint8_t stream;
     const uint8_t *packed, *scales, *zero_points;
     caq_tile *tile;
-    caq_piece loaded; /* whose scales and zero points are in the tile */
+    caq_piece loaded; /* the piece whose scales and zero points are in the tile */
 } decoder;
 
+/* Load the zero points of the loaded piece as the kernel `decode` takes them. */
 static void load_zero_points(decoder *with) {
     caq_piece piece = with->loaded;
     const uint8_t *zero_points = with->zero_points + piece.block;
-    if (HAS_FLOATS &&
-        with->decoding.is_float) { /* a zero point is a code, which decodes to its number */
+    /* A zero point is a code, and is decoded like one. */
+    if (HAS_FLOATS && with->decoding.is_float) {
         const float minus_one = -1.0f;
         const int32_t minus_zero = INT32_MIN;
         const caq_kernels *to_f32 = with->job->kernels - with->job->source + CAQ_F32;
@@ -39,11 +41,13 @@ static void load_zero_points(decoder *with) {
         with->tile->zero[i] = (zero_points[i] & mask) ^ with->decoding.sign;
 }
 
-/* Have a piece's scales and zero points in the tile, and return where there. Where blocks span rows, those
- * of the row are loaded, as far as count elements go, and stay for the rows below. */
+/* Load a piece's scales and zero points, and return where in the tile they are. If blocks span
+ * rows, those that count elements of the row need are loaded too, and stay in the tile for the rows
+ * below. */
 static size_t load_parameters(decoder *with, caq_piece piece, size_t count) {
     const caq_job *job = with->job;
-    size_t offset = piece.block - with->loaded.block; /* huge if it lies before */
+    size_t offset =
+        piece.block - with->loaded.block; /* huge if the piece lies before what is loaded */
     if (offset < with->loaded.blocks && piece.blocks <= with->loaded.blocks - offset)
         return offset;
     if (job->rows > 1) {
@@ -57,10 +61,11 @@ static size_t load_parameters(decoder *with, caq_piece piece, size_t count) {
     return 0;
 }
 
-/* Decode `length` elements of each of so many blocks in each row, whose parameters are in the tile from `at`
- * on: as far as the kernel can read packed codes, then by way of the tile's codes. */
+/* Decode a piece in each of some rows. Its parameters are in the tile from `at` on. Blocks whose
+ * packed codes the kernel can read come first, the others are decoded by way of the tile's codes.
+ */
 static void decode_rows(decoder *with, size_t rows, caq_piece piece, size_t at, size_t element,
-                        uint8_t *target) {
+                        uint8_t *out) {
     const caq_job *job = with->job;
     caq_tile *tile = with->tile;
     size_t codes_per_byte = 8 / with->bits, size = with->size, length = piece.length;
@@ -70,7 +75,7 @@ static void decode_rows(decoder *with, size_t rows, caq_piece piece, size_t at, 
     if (direct) {
         with->decoding.halvings = (uint8_t)(codes_per_byte / 2);
         with->to->decode(with->packed + element / codes_per_byte, rows, job->row / codes_per_byte,
-                         direct, length, tile->scale + at, tile->zero + at, &with->decoding, target,
+                         direct, length, tile->scale + at, tile->zero + at, &with->decoding, out,
                          job->row);
     }
     with->decoding.halvings = 0;
@@ -83,7 +88,7 @@ static void decode_rows(decoder *with, size_t rows, caq_piece piece, size_t at, 
             caq_unpack_codes(job, element + done, most * elements, with->bits, with->packed,
                              tile->codes);
             with->to->decode(tile->codes, 1, 0, most, elements, tile->scale + at + block,
-                             tile->zero + at + block, &with->decoding, target + done * size, 0);
+                             tile->zero + at + block, &with->decoding, out + done * size, 0);
             done += most * elements;
             part += elements;
             if (part == length) {
@@ -94,8 +99,9 @@ static void decode_rows(decoder *with, size_t rows, caq_piece piece, size_t at, 
     }
 }
 
-/* Decode whole rows of columns together, if there are that many in order; return their elements. */
-static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t *target) {
+/* Decode whole rows of columns together, if as many lie in order as kernels take. Return how many
+ * elements they were. */
+static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t *out) {
     const caq_job *job = with->job;
     size_t length = job->length[job->axes - 1];
     size_t rows = caq_count_together(job, job->kernels->step, length, first / job->row);
@@ -104,7 +110,7 @@ static size_t decode_columns(decoder *with, size_t first, size_t count, uint8_t 
     for (size_t column = 0; column < job->row; column += CAQ_TILE_BLOCKS) {
         caq_piece piece = caq_piece_at(job, first + column, job->row - column);
         decode_rows(with, rows, piece, load_parameters(with, piece, piece.blocks), first + column,
-                    target + column * with->size);
+                    out + column * with->size);
     }
     return rows * job->row;
 }
@@ -126,13 +132,13 @@ caq_status caq_dequantize(const caq_job *job, size_t first, size_t count, const 
                     .zero_points = zero_points,
                     .tile = (caq_tile *)scratch,
                     .loaded = {0, 0, 0}};
-    uint8_t *target = (uint8_t *)weight;
-    for (size_t done; count; first += done, count -= done, target += done * with.size) {
-        done = HAS_VECTORS ? decode_columns(&with, first, count, target) : 0;
+    uint8_t *out = (uint8_t *)weight;
+    for (size_t done; count; first += done, count -= done, out += done * with.size) {
+        done = HAS_VECTORS ? decode_columns(&with, first, count, out) : 0;
         if (done)
             continue;
         caq_piece piece = caq_piece_at(job, first, count);
-        decode_rows(&with, 1, piece, load_parameters(&with, piece, count), first, target);
+        decode_rows(&with, 1, piece, load_parameters(&with, piece, count), first, out);
         done = piece.blocks * piece.length;
     }
     if (with.stream)

@@ -1,5 +1,5 @@
 /*
- * direct.h - what encoders and decoders of several lanes take at once
+ * direct.h - what kernels of several lanes take at once: packed codes, and rows of columns
  */
 #ifndef DIRECT_H
 #define DIRECT_H
@@ -7,18 +7,19 @@
 #include "geometry.h"
 #include "kernels/kernels.h"
 
-/* Bytes that a near cache holds at least on processors with vectors. */
+/* Bytes that a near cache holds, at least, on processors with vectors. */
 #define NEAR_CACHE 0x100000
 
-/* Bytes of a line of a cache of theirs. */
+/* Bytes of a line of such a cache. */
 #define CACHE_LINE 64
 
-/* Whether what is written goes past the caches: if it is so much that it would not stay there. */
+/* Whether output of so many bytes is written past the caches: if it is too much to stay there. */
 static inline uint8_t caq_goes_past(const caq_kernels *kernels, size_t bytes) {
     return HAS_VECTORS && kernels->publish && bytes > NEAR_CACHE;
 }
 
-/* How many of some blocks' codes a kernel can store or read where they belong: packed ones in whole steps. */
+/* How many of these blocks a kernel can take packed, in memory where their codes belong: as many as
+ * begin at a byte and are whole steps. With 8 bits, all of them. */
 static inline size_t caq_count_direct(const caq_job *job, unsigned bits, size_t step, size_t rows,
                                       size_t blocks, size_t length, size_t element) {
     if (bits == 8)
@@ -32,7 +33,7 @@ static inline size_t caq_count_direct(const caq_job *job, unsigned bits, size_t 
     return length % step ? 0 : blocks;
 }
 
-/* How many rows from this one on to take together. */
+/* How many rows from this one on the kernels take together: ROWS_TOGETHER or 1. */
 static inline size_t caq_count_together(const caq_job *job, size_t step, size_t length,
                                         size_t row) {
     size_t in_order = caq_rows_in_order(job);

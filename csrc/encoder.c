@@ -1,8 +1,8 @@
 /*
  * encoder.c - encode runs of elements into packed codes
  *
- * A kernel stores packed codes itself where a run begins and ends at whole bytes (direct.h). Everything else
- * is encoded one code per byte into the tile, and packed from there.
+ * Kernels store packed codes themselves where blocks begin and end at whole bytes: direct.h says
+ * how many. The other blocks are encoded one code per byte into the tile, and packed from there.
  */
 #include "encoder.h"
 #include "direct.h"
@@ -20,22 +20,24 @@ caq_encoder caq_make_encoder(const caq_job *job) {
     return with;
 }
 
-/* Whether codes may go past the caches. */
+/* Whether codes go past the caches, if they can. */
 static int may_go_past(const caq_job *job) { return caq_goes_past(job->kernels, job->packed_size); }
 
-/* Whether those of so many rows do. Rows that are taken together go step by step, and processors that
- * have several lines begun at once give them up half written, which costs more than reading them first. */
+/* Whether the codes of so many rows can go past the caches. Rows that are taken together are stored
+ * step by step. If a step is no whole line, the processor has several lines begun at once, and
+ * gives them up half written. That costs more than going through the caches. */
 static uint8_t is_streamed(const caq_encoder *with, size_t rows) {
     return may_go_past(with->job) && (rows == 1 || with->step * with->bits >= 8 * CACHE_LINE);
 }
 
-/* Have other threads see all codes. */
+/* Make codes that went past the caches visible to other threads. */
 void caq_publish(const caq_job *job) {
     if (may_go_past(job))
         job->kernels->publish();
 }
 
-/* Encode `length` elements of each of the tile's first so many blocks in each row. */
+/* Encode the tile's first blocks, `length` elements of each block in each row. The kernel packs the
+ * codes. */
 static void encode_direct(caq_encoder *with, const caq_tile *tile, size_t rows, size_t blocks,
                           size_t length, const void *source, uint8_t *packed, size_t element) {
     size_t codes_per_byte = 8 / with->bits;
@@ -48,8 +50,8 @@ static void encode_direct(caq_encoder *with, const caq_tile *tile, size_t rows, 
                  with->job->row / codes_per_byte);
 }
 
-/* The same from block `first` of the tile on, by way of the tile's codes, in pieces for which there is room:
- * some blocks, or a part of one. */
+/* Encode the tile's blocks from block `first` on by way of its codes. Each time these have room for
+ * some blocks, or for a part of one. */
 static void encode_packing(caq_encoder *with, caq_tile *tile, size_t rows, size_t first,
                            size_t blocks, size_t length, const uint8_t *source, uint8_t *packed,
                            size_t element) {
@@ -74,7 +76,6 @@ static void encode_packing(caq_encoder *with, caq_tile *tile, size_t rows, size_
     }
 }
 
-/* Encode a run of some rows, for whose blocks the tile has the parameters. */
 void caq_encode_run(caq_encoder *with, caq_tile *tile, size_t rows, size_t blocks, size_t length,
                     const uint8_t *source, uint8_t *packed, size_t element) {
     const caq_job *job = with->job;

@@ -13,18 +13,20 @@ typedef struct caq_encoder {
     const caq_job *job;
     caq_encoding encoding;
     unsigned bits;
-    size_t
-        step; /* of packed codes and of rows that the kernel takes at once; 0: it takes neither */
+    size_t step; /* elements of a step, if packed codes and rows are taken by steps; else 0 */
     caq_encode_fn encode;
 } caq_encoder;
 
+/* The encoder of a job. */
 caq_encoder caq_make_encoder(const caq_job *job);
 
-/* Encode a run of some rows, for whose blocks the tile has the parameters. */
+/* Encode some rows of a run: `length` elements of each block in each row, the first row at source.
+ * The tile has the parameters of the blocks. `element` is the first element's place in the tensor.
+ */
 void caq_encode_run(caq_encoder *with, caq_tile *tile, size_t rows, size_t blocks, size_t length,
                     const uint8_t *source, uint8_t *packed, size_t element);
 
-/* Have other threads see all codes. */
+/* Make codes that went past the caches visible to other threads. */
 void caq_publish(const caq_job *job);
 
 #endif

@@ -27,7 +27,7 @@ size_t caq_run_start(const caq_job *job, const caq_run *run, size_t row) {
     return element;
 }
 
-/* The block at the start of a row. */
+/* The block that a row of the tensor starts in. */
 static size_t first_block_of(const caq_job *job, size_t row) {
     size_t last = job->axes - 1, block = 0, stride = job->blocks[last];
     for (size_t axis = last; axis-- > 0;) {

@@ -1,10 +1,10 @@
 /*
- * job.c - digest a shape and its blocks into rows, tiles and units
+ * job.c - digest a target, a shape and its blocks into a job
  *
- * Two neighbouring axes are one if no block tells them apart: if the second one is inside a block as a
- * whole, or if blocks are one long on the first. What is left of everyday weights is one axis (blocks
- * along the last axes) or two (blocks along an earlier axis; the last axis is then the contiguous run
- * across them). The last merged axis is the row.
+ * Neighbouring axes are merged where blocks do not tell them apart: if the second one lies inside a
+ * block as a whole, or if blocks have length 1 along the first. Everyday weights have one axis left
+ * if their blocks lie along the last axes, and two if blocks lie along an earlier axis. The last
+ * merged axis is the row.
  */
 #include "kernels/kernels.h"
 #include "target.h"
@@ -47,7 +47,7 @@ static int is_combination(const caq_job *job) {
            (job->scale == CAQ_SCALE_E8M0 || job->format != CAQ_FP4_E2M1FN);
 }
 
-/* Append an axis, or merge it into the last one. */
+/* Append an axis to the merged ones, or merge it into the last of them. */
 static caq_status add_axis(caq_job *job, size_t blocks, size_t length) {
     size_t last = job->axes - 1;
     if (job->axes && (blocks == 1 || job->length[last] == 1)) {
@@ -83,12 +83,12 @@ static caq_status merge_axes(caq_job *job, size_t rank, const size_t *shape,
 
 static size_t at_least_1(size_t n) { return n ? n : 1; }
 
-/* Elements of a row to take together: a tile of a single row is read a second time from the nearest
- * cache; one of several rows is as long as it may be, because long runs are read faster. */
+/* The most elements in a tile of a single row, so that it is still in the nearest cache when it is
+ * read again. A tile of several rows is as long as it may be, because long runs are read faster. */
 #define SINGLE_ROW_RUN 4096
 
-/* Blocks of a row to take together: eight or a multiple of it, or else all the codes of one block in
- * whole bytes, so that tiles of a single row do not share bytes. */
+/* Choose how many blocks of a row a tile has. Tiles of a single row may not share bytes of codes,
+ * so that is a multiple of eight, unless the codes of one block are whole bytes. */
 static size_t choose_tile(size_t rows, size_t blocks, size_t length, size_t bits, size_t parts) {
     size_t tile = at_least_1((rows == 1 ? SINGLE_ROW_RUN : CAQ_TILE_BLOCKS) / length);
     if (tile > CAQ_TILE_BLOCKS)
@@ -100,14 +100,14 @@ static size_t choose_tile(size_t rows, size_t blocks, size_t length, size_t bits
     return length * bits % 8 == 0 ? tile : 8;
 }
 
-/* How many units must stay together because they may share a byte of codes. */
+/* Choose how many units have to stay together because they may share a byte of codes. */
 static size_t choose_granule(const caq_job *job, size_t bits) {
     size_t codes_per_byte = 8 / bits;
     if (job->axes == 1 || job->row % codes_per_byte == 0)
         return 1;
     if (job->axes > 2)
         return job->units;
-    /* Rows lie one after the other: so many blocks' rows that they end on a byte. */
+    /* Bands lie one after the other: take as many as end at a whole byte. */
     size_t bands = codes_per_byte;
     while (bands > 1 && job->rows * job->row * (bands / 2) % codes_per_byte == 0)
         bands /= 2;
@@ -116,7 +116,7 @@ static size_t choose_granule(const caq_job *job, size_t bits) {
 
 static void cut_into_units(caq_job *job, size_t parts) {
     size_t last = job->axes - 1, bits = caq_describe_format(job->format).bits;
-    size_t bands = 1; /* of rows that blocks share */
+    size_t bands = 1;
     job->rows = 1;
     for (size_t axis = 0; axis < last; axis++) {
         job->rows *= job->length[axis];

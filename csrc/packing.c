@@ -1,18 +1,19 @@
 /*
- * packing.c - codes one per byte, and codes packed: several in a byte
+ * packing.c - pack codes, which are one per byte, and unpack them
  *
- * Whole bytes are left to the level's kernels. The first and the last byte of a range may hold codes of its
- * neighbours too.
+ * Kernels pack and unpack whole bytes. Codes that share a byte with others are put and taken one by
+ * one.
  */
 #include "packing.h"
 #include "geometry.h"
 #include "kernels/kernels.h"
 
-/* The lowest bit of an element's code in its byte: the first code is in the lowest bits. */
+/* The lowest bit that an element's code has in its byte. The first code has the lowest bits. */
 static unsigned shift_of(size_t element, unsigned bits) {
     return (unsigned)element % (8 / bits) * bits;
 }
 
+/* Put an element's code where it belongs. */
 static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t code) {
     unsigned shift = shift_of(element, bits);
     unsigned mask = ((1u << bits) - 1) << shift;
@@ -20,7 +21,6 @@ static void put_code(uint8_t *packed, size_t element, unsigned bits, uint8_t cod
     *byte = (uint8_t)((*byte & ~mask) | (((unsigned)code << shift) & mask));
 }
 
-/* Other codes in the first and last byte are left alone; bits behind the last code are zeroed. */
 void caq_pack_codes(const caq_job *job, const uint8_t *codes, size_t count, unsigned bits,
                     uint8_t *packed, size_t element) {
     size_t codes_per_byte = 8 / bits;
@@ -36,12 +36,12 @@ void caq_pack_codes(const caq_job *job, const uint8_t *codes, size_t count, unsi
         put_code(packed, element, bits, 0);
 }
 
+/* Get an element's code. */
 static uint8_t get_code(const uint8_t *packed, size_t element, unsigned bits) {
     unsigned byte = packed[element / (8 / bits)];
     return (uint8_t)((byte >> shift_of(element, bits)) & ((1u << bits) - 1));
 }
 
-/* Unpack codes from any element on; other bits are zero. */
 void caq_unpack_codes(const caq_job *job, size_t element, size_t count, unsigned bits,
                       const uint8_t *packed, uint8_t *codes) {
     size_t codes_per_byte = 8 / bits;

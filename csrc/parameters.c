@@ -1,11 +1,12 @@
 /*
- * parameters.c - stored scales and zero points, as numbers in a tile
+ * parameters.c - turn stored scales and zero points into numbers
  */
 #include "parameters.h"
 #include "codes.h"
 #include "float_bits.h"
 #include "kernels/kernels.h"
 
+/* Widen E8M0 scales. */
 static void widen_e8m0(const uint8_t *stored, size_t count, float *to) {
     for (size_t i = 0; i < count; i++)
         to[i] = float_from_e8m0(stored[i]);
@@ -19,7 +20,6 @@ void caq_load_scales(const caq_job *job, const uint8_t *scales, caq_piece piece,
         job->kernels->widen(scales, piece.blocks, to);
 }
 
-/* Fill the tile with what the encoders need, from scales and zero points as they are stored. */
 void caq_load_parameters(const caq_job *job, const caq_piece *piece, const uint8_t *scales,
                          const uint8_t *zero_points, caq_tile *tile) {
     caq_format_info format = caq_describe_format(job->format);

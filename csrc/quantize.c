@@ -1,27 +1,29 @@
 /*
- * quantize.c - walk a tensor unit by unit: reduce, find scales, encode, pack
+ * quantize.c - quantize a tensor unit by unit
  *
- * A unit is one tile: `blocks` neighbouring blocks of the row axis, over all the rows that they span.
- * Its elements are read twice, the second time from a near cache.
+ * The elements of a unit are read twice. The first time a kernel reduces them to statistics, from
+ * which scales and zero points follow. The second time they are encoded: codes.h has the rules of
+ * codes, templates/to_codes.h applies them. Most units are still in a near cache then.
  */
 #include "direct.h"
 #include "encoder.h"
 #include "search/search.h"
 
-/* Whether a unit that was read is still in a near cache. */
+/* Whether a unit that has been read is still in a near cache. */
 static int is_near(const caq_job *job, const caq_run *run) {
     return job->rows <= NEAR_CACHE / source_size(job->source) / run->blocks / run->length;
 }
 
-/* How far ahead to prefetch in a unit that is passed over: along the row, or to the rows below. */
+/* Choose how many bytes ahead a unit is prefetched while it is reduced: along the row, or to the
+ * rows below. */
 static size_t choose_ahead(const caq_job *job, const caq_run *run) {
     if (job->rows > 1 && run->length == 1)
         return ROWS_TOGETHER * job->row * source_size(job->source);
     return is_near(job, run) ? PREFETCH_BYTES : FAR_PREFETCH;
 }
 
-/* The same while it is encoded. If it is near, that is to the next unit, which of several rows is not what
- * comes next in memory. */
+/* Choose how many bytes ahead a unit is prefetched while it is encoded. If it is near, the next
+ * unit is prefetched, which does not follow in memory if units have several rows. */
 static size_t choose_second_ahead(const caq_job *job, const caq_run *run, size_t unit) {
     if (job->rows == 1 || !is_near(job, run))
         return choose_ahead(job, run);
@@ -29,6 +31,7 @@ static size_t choose_second_ahead(const caq_job *job, const caq_run *run, size_t
     return (caq_run_start(job, &next, 0) - caq_run_start(job, run, 0)) * source_size(job->source);
 }
 
+/* Reduce a unit to the statistics of its blocks. */
 static void reduce_unit(const caq_job *job, const caq_run *run, const void *weight,
                         caq_tile *tile) {
     for (size_t i = 0; i < run->blocks; i++)
@@ -41,6 +44,7 @@ static void reduce_unit(const caq_job *job, const caq_run *run, const void *weig
     }
 }
 
+/* Quantize a unit. */
 static caq_status quantize_unit(caq_encoder *with, size_t unit, const void *weight, uint8_t *packed,
                                 uint8_t *scales, uint8_t *zero_points, void *scratch) {
     const caq_job *job = with->job;

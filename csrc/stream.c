@@ -1,5 +1,6 @@
 /*
- * stream.c - quantize a tensor that comes in parts: measure all, find the scales, encode all
+ * stream.c - quantize a tensor that comes in parts: measure all parts, find the scales, encode all
+ * parts
  */
 #include "encoder.h"
 #include "parameters.h"

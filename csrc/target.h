@@ -1,8 +1,8 @@
 /*
  * target.h - the questions that code asks about a job's target
  *
- * Each answer is a constant where a build leaves no choice (config.h), so that compilers drop the code
- * for what was left out.
+ * Each answer is a constant where a build leaves no choice (config.h), so that compilers drop the
+ * code for what was left out.
  */
 #ifndef TARGET_H
 #define TARGET_H

@@ -1,9 +1,9 @@
 /*
  * tile.h - what is known of the blocks that are worked on together
  *
- * Blocks are processed in tiles. A tile is as many blocks as the caller's scratch holds parameters for.
- * It goes through three steps: a kernel reduces its elements to statistics, find_scales() turns those into
- * scales and zero points, and a kernel encodes the elements with these.
+ * Blocks are processed in tiles. A tile is as many blocks as the caller's scratch holds parameters
+ * for. It goes through three steps: a kernel reduces its elements to statistics, find_scales()
+ * turns those into scales and zero points, and a kernel encodes the elements with these.
  */
 #ifndef TILE_H
 #define TILE_H

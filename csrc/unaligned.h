@@ -1,8 +1,9 @@
 /*
- * unaligned.h - numbers at any address
+ * unaligned.h - load and store numbers at any address
  *
- * Callers' buffers have any alignment. For processors that need one, compilers make loads and stores of
- * bytes from these types; from memcpy() they might make a call of it, which a freestanding build lacks.
+ * Callers' buffers may have any alignment. These types tell compilers so, which then load and store
+ * single bytes on processors that need aligned numbers. memcpy() is no choice: compilers may call
+ * it, and a freestanding build does not have it.
  */
 #ifndef UNALIGNED_H
 #define UNALIGNED_H

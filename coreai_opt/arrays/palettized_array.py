@@ -99,7 +99,7 @@ class PalettizedArray:
         scaled = decode(
             split_axes(entries, blocks),
             self.scale.reshape(per_block),
-            np.float32(self.zero_point),
+            np.array(self.zero_point, np.float32),
             out.dtype,
         )
         out[...] = scaled.reshape(self.shape)

@@ -14,6 +14,7 @@ from coreai_opt.coreai_utils.common import (
     Indivisible,
     Observer,
     QScheme,
+    Rounding,
 )
 from coreai_opt.coreai_utils.format_planning import plan_quantization
 from coreai_opt.coreai_utils.passes.weight_dequantization import dequantize_weights
@@ -30,6 +31,7 @@ __all__ = [
     "Indivisible",
     "Observer",
     "QScheme",
+    "Rounding",
     "Target",
     "calibrate",
     "compare_programs",

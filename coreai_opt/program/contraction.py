@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.matrices import MatrixLayout
 from coreai_opt.program.axis_roles import Factor, Layout, Role
 from coreai_opt.program.ir import Op, Value
 
@@ -54,6 +55,16 @@ class Contraction:
             for roles in (_GROUPS, _ROWS, _COLUMNS)
         )
         return groups, rows, columns
+
+    @cached_property
+    def matrices(self) -> MatrixLayout:
+        """How the weight is the matrices of :attr:`matrix_shape`.
+
+        Groups are heads, experts, groups of a convolution. Rows are output channels; of a
+        transposed convolution output channels × positions of its kernel. Columns are what is summed
+        over: input channels × positions of a kernel, in the order in which the operand has them.
+        """
+        return MatrixLayout(tuple(self._factor_sizes), tuple(self._order), *self.matrix_shape)
 
     def as_matrices(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the weight as matrices ``[groups, N, K]``, a copy where axes have to be turned.

@@ -1,16 +1,18 @@
 """Jobs: each weight of a program with its settings, which are those of the call or of a rule."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.exceptions import InputError
+from coreai_opt.program.calibrated import Seen
 from coreai_opt.program.importance_by_name import match_importance
 from coreai_opt.program.weights import Weight
 from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.enums import Rounding
 from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
 
 
@@ -22,12 +24,14 @@ class Job(NamedTuple):
         settings: what to turn it into; None keeps it.
         rules: numbers of the rules that match it, from 1; the last one says what its settings are.
         importance: what squared errors count, in the rank of the weight; None for all alike.
+        seen: what a calibration has seen of it, if it is to be rounded with feedback.
     """
 
     weight: Weight
     settings: CheckedSettings | None
     rules: tuple[int, ...] = ()
     importance: npt.NDArray[np.float32] | None = None
+    seen: Seen | None = None
 
     def why_kept(self) -> str:
         """Return who says that the weight is kept."""
@@ -39,6 +43,7 @@ def make_jobs(
     settings: CheckedSettings | None,
     rules: Sequence[ParsedRule],
     importance: object,
+    seen: Mapping[str, Seen],
 ) -> list[Job]:
     """Return the jobs that arguments of ``quantize_weights`` ask for, in the order of ``weights``.
 
@@ -47,6 +52,7 @@ def make_jobs(
         settings: of weights that no rule matches; None keeps them.
         rules: the rules.
         importance: the argument.
+        seen: what a calibration has seen of weights, by name.
 
     Raises:
         ArgumentTypeError, InputError: ``importance`` does not fit the weights, or a rule matches
@@ -64,7 +70,12 @@ def make_jobs(
             else job
             for job in jobs
         ]
-    return jobs
+    return [
+        job._replace(seen=seen.get(job.weight.name))
+        if job.settings is not None and job.settings.rounding is not Rounding.NEAREST
+        else job
+        for job in jobs
+    ]
 
 
 def _apply(rules: Sequence[ParsedRule], job: Job) -> Job:

@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 from coreai_opt.exceptions import Message
 from coreai_opt.program.channel_axes import Blocks
 from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.jobs import Job
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import QScheme
+from coreai_opt.settings.enums import QScheme, Rounding
 
 
 class Quantized(NamedTuple):
@@ -19,13 +20,19 @@ class Quantized(NamedTuple):
     Attributes:
         array: what it became.
         blocks: which of its elements share a scale.
+        rounding: how its codes were chosen.
+        reason: why they were not chosen as they should be; or empty.
         error: what that did to it, if it was to be measured.
+        output_error: what it did to its outputs, if a calibration has seen the weight.
         seconds: how long reading and quantizing it took.
     """
 
     array: QuantizedArray
     blocks: Blocks
+    rounding: Rounding
+    reason: str
     error: WeightError | None
+    output_error: CalibratedError | None
     seconds: float
 
 
@@ -51,16 +58,19 @@ def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
     array, spec = outcome.array, job.settings.spec
     form = form_of_array(array)
     label = form.label(array)
+    reasons = [reason for reason in (outcome.blocks.reason, outcome.reason) if reason]
     return replace(
-        _record(job, Status.QUANTIZED, outcome.blocks.reason),
+        _record(job, Status.QUANTIZED, "; ".join(reasons)),
         format_after=label.format,
         qscheme=str(QScheme.SYMMETRIC if spec.symmetric else QScheme.ASYMMETRIC),
         granularity=str(outcome.blocks.granularity),
         block_size=outcome.blocks.block_size,
         scale_dtype=label.scale_dtype,
         observer=str(spec.observer),
+        rounding=str(outcome.rounding),
         nbytes_after=form.saved_bytes(array),
         error=outcome.error,
+        output_error=outcome.output_error,
         seconds=outcome.seconds,
     )
 
@@ -83,8 +93,10 @@ def _record(job: Job, status: Status, reason: str) -> WeightRecord:
         block_size=0,
         scale_dtype="",
         observer="",
+        rounding="",
         nbytes_before=weight.nbytes,
         nbytes_after=weight.nbytes,
         error=None,
+        output_error=None,
         seconds=0.0,
     )

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -16,7 +16,8 @@ from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
-from coreai_opt.exceptions import Argument, BackendMismatchError, Message, Value
+from coreai_opt.exceptions import Argument, ArgumentError, BackendMismatchError, Message, Value
+from coreai_opt.program.calibrated import Feedbacks, Rounded, Seen, quantize_seen
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.forms import form_of_array
@@ -28,7 +29,7 @@ from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.checked import CheckedSettings
-from coreai_opt.settings.enums import DType, Indivisible
+from coreai_opt.settings.enums import DType, Indivisible, Rounding
 from coreai_opt.settings.rules import ParsedRule
 from coreai_opt.settings.spec import QuantizationSpec
 
@@ -43,14 +44,18 @@ class Work:
         backend: what quantizes.
         num_threads: threads that it may use.
         measure: whether to measure the error that quantizing leaves.
+        feedbacks: feedback of moments that weights share.
     """
 
     backend: Backend
     num_threads: int
     measure: bool
+    feedbacks: Feedbacks = field(default_factory=Feedbacks)
 
 
 Progress = Callable[[WeightRecord], None]
+LookUp = Callable[[AIProgram, Sequence[Weight]], Mapping[str, Seen]]
+"""Returns what a calibration has seen of the weights of a program, by name."""
 
 WORTH_A_THREAD = 1 << 20
 """Elements of a weight that another thread quantizes while the next one is read.
@@ -67,6 +72,7 @@ def quantize_program(
     rules: Sequence[ParsedRule],
     importance: object,
     *,
+    look_up: LookUp | None = None,
     work: Work,
     progress: Progress | None,
 ) -> None:
@@ -80,18 +86,20 @@ def quantize_program(
         settings: what to turn them into, where no rule matches; None keeps those.
         rules: settings for some of them.
         importance: the argument of ``quantize_weights``.
+        look_up: what a calibration has seen of the weights; None if there is none.
         work: how to do it.
         progress: called after each weight, with its record.
 
     Raises:
-        TypeError, ValueError: ``rules`` or ``importance`` do not fit the program, which is as it
-            was.
+        TypeError, ValueError: ``rules``, ``importance`` or the calibration do not fit the program,
+            which is as it was.
         RuntimeError: another thread is at work on it.
         BackendMismatchError: the backends differ; the message names the weight.
     """
     with alone_with(program):
         weights = find_weights(program, weight_num_threshold)
-        _run(make_jobs(weights, settings, rules, importance), work, progress)
+        seen = {} if look_up is None else look_up(program, weights)
+        _run(make_jobs(weights, settings, rules, importance, seen), work, progress)
 
 
 Outcome = tuple[Job, Callable[[], Quantized | Left]]
@@ -173,7 +181,7 @@ class _Read(NamedTuple):
         array: its elements.
         spec: what to turn them into.
         blocks: its blocks.
-        importance: as in ``Job``.
+        importance, seen: as in ``Job``.
         seconds: how long reading took.
     """
 
@@ -181,6 +189,7 @@ class _Read(NamedTuple):
     spec: QuantizationSpec
     blocks: Blocks
     importance: npt.NDArray[np.float32] | None
+    seen: Seen | None
     seconds: float
 
 
@@ -207,7 +216,7 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
         return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
     seconds = time.perf_counter() - started
-    return _Read(array, settings.spec, blocks, job.importance, seconds)
+    return _Read(array, settings.spec, blocks, job.importance, job.seen, seconds)
 
 
 def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
@@ -220,20 +229,29 @@ def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
 def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
-        array = nearest.quantize(
-            read.array,
-            read.spec,
-            read.blocks.sizes,
-            work.backend,
-            num_threads,
-            importance=read.importance,
-        )
-    except NotFiniteError as reason:
-        return Left(Status.SKIPPED, str(reason))
+        array, rounding, output_error, reason = _round(read, work, num_threads)
+    except NotFiniteError as why:
+        return Left(Status.SKIPPED, str(why))
     nbytes = form_of_array(array).saved_bytes(array)
     if nbytes >= read.array.nbytes:
         larger = f"it would take {nbytes:,} bytes, and takes {read.array.nbytes:,} as it is"
         return Left(Status.SKIPPED, larger, Message("; fewer scales take less"))
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
-    return Quantized(array, read.blocks, error, seconds)
+    return Quantized(array, read.blocks, rounding, reason, error, output_error, seconds)
+
+
+def _round(read: _Read, work: Work, num_threads: int) -> Rounded:
+    arguments = read.array, read.spec, read.blocks.sizes, work.backend, num_threads
+    reason = ""
+    if read.seen is not None:
+        try:
+            feedback = work.feedbacks.of(read.seen.moments)
+        except ArgumentError as error:
+            reason = f"rounded to nearest: {error}"
+        else:
+            return quantize_seen(
+                *arguments, importance=read.importance, seen=read.seen, feedback=feedback
+            )
+    array = nearest.quantize(*arguments, importance=read.importance)
+    return Rounded(array, Rounding.NEAREST, None, reason)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 
 __all__ = ["Status", "WeightRecord", "in_functions"]
@@ -45,6 +46,9 @@ class WeightRecord:
         error: what quantizing it did to it; None if not quantized.
         seconds: how long reading and quantizing it took, without measuring the error; weights
             overlap, so that all together may take less. 0 if not quantized.
+        rounding: ``"nearest"`` or ``"gptq"``; empty if not quantized.
+        output_error: what it did to its outputs on the inputs of a calibration, and what rounding
+            to nearest would do; None if no calibration has seen it.
     """
 
     name: str
@@ -66,6 +70,8 @@ class WeightRecord:
     nbytes_after: int
     error: WeightError | None
     seconds: float
+    rounding: str = ""
+    output_error: CalibratedError | None = None
 
 
 def in_functions(name: str, functions: int) -> str:

@@ -44,6 +44,7 @@ def form(record: WeightRecord) -> str:
         blocks.get(record.granularity, record.granularity.replace("_", " ")),
         *(["power-of-two scales"] if record.scale_dtype == "float8_e8m0fnu" else []),
         record.observer,
+        *(["gptq"] if record.rounding == "gptq" else []),
     ]
     return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
 
@@ -56,6 +57,14 @@ def _largest_error(record: WeightRecord) -> str:
     return "" if record.error is None else f"{record.error.largest:.3g}"
 
 
+def _output_sqnr(record: WeightRecord) -> str:
+    """The SQNR of a weight's outputs on a calibration, and in brackets that of nearest rounding."""
+    error = record.output_error
+    if error is None:
+        return ""
+    return f"{decibels(error.sqnr_db)} ({decibels(error.nearest_sqnr_db)})"
+
+
 COLUMNS = (
     Column("weight", lambda record: in_functions(record.name, record.functions)),
     Column("shape", shape, is_detail=True),
@@ -65,6 +74,7 @@ COLUMNS = (
     Column("bytes before", lambda record: f"{record.nbytes_before:,}", is_number=True),
     Column("after", lambda record: f"{record.nbytes_after:,}", is_number=True),
     Column("SQNR", _sqnr, is_number=True),
+    Column("of outputs (to nearest)", _output_sqnr, is_number=True, is_detail=True),
     Column("largest error", _largest_error, is_number=True),
     Column("seconds", lambda record: f"{record.seconds:.3f}", is_number=True, is_detail=True),
 )

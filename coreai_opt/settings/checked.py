@@ -6,7 +6,7 @@ import numpy as np
 
 from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible
+from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Rounding
 from coreai_opt.settings.settings import MXFP4_BLOCK_SIZE, Settings
 from coreai_opt.settings.spec import QuantizationSpec, parse_spec
 
@@ -20,12 +20,14 @@ class CheckedSettings:
         granularity: which elements share a scale.
         block_size: input channels that share a scale with PER_BLOCK, else 0.
         fit: whether to take a smaller block size where this one does not divide the channels.
+        rounding: how codes are chosen; None takes GPTQ where there is a calibration.
     """
 
     spec: QuantizationSpec
     granularity: CompressionGranularity
     block_size: int
     fit: bool
+    rounding: Rounding | None = None
 
 
 def check_settings(settings: Settings) -> CheckedSettings:
@@ -38,7 +40,10 @@ def check_settings(settings: Settings) -> CheckedSettings:
     granularity, block_size = _parse_granularity(spec, settings)
     indivisible = parse_member(Indivisible, "indivisible", settings.indivisible)
     fit = indivisible is Indivisible.FIT and not _is_mxfp4(spec)
-    return CheckedSettings(spec, granularity, block_size, fit)
+    rounding = settings.rounding
+    if rounding is not None:
+        rounding = parse_member(Rounding, "rounding", rounding)
+    return CheckedSettings(spec, granularity, block_size, fit, rounding)
 
 
 def _is_mxfp4(spec: QuantizationSpec) -> bool:

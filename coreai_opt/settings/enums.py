@@ -1,9 +1,9 @@
 """The string enums of the public API.
 
 Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
-programs written for it run unchanged; ``Observer`` and ``Indivisible`` are this package's own.
-Wherever a member is expected, a string that spells its value does as well: "int4", "INT4",
-"per-block", or one of the short names below.
+programs written for it run unchanged; ``Observer``, ``Rounding`` and ``Indivisible`` are this
+package's own. Wherever a member is expected, a string that spells its value does as well: "int4",
+"INT4", "per-block", or one of the short names below.
 """
 
 from enum import StrEnum
@@ -20,6 +20,8 @@ __all__ = [
     "ObserverName",
     "QScheme",
     "QSchemeName",
+    "Rounding",
+    "RoundingName",
 ]
 
 # For type checkers, which refuse other strings. tests/settings/ sees that they are the values.
@@ -39,6 +41,7 @@ DTypeName: TypeAlias = Literal[
 ]
 QSchemeName: TypeAlias = Literal["symmetric", "asymmetric"]
 ObserverName: TypeAlias = Literal["minmax", "mse"]
+RoundingName: TypeAlias = Literal["nearest", "gptq"]
 GranularityName: TypeAlias = Literal[
     "per_tensor", "per_channel", "per_block", "per_grouped_channel", "tensor", "channel", "block"
 ]
@@ -114,6 +117,15 @@ class Observer(_Spelled):
     def uses_importance(self) -> bool:
         """Whether it looks at how much each element's error counts."""
         return self is Observer.MSE
+
+
+class Rounding(_Spelled):
+    """How a code is chosen once there is a scale."""
+
+    NEAREST = "nearest"
+    """The code nearest to the weight."""
+    GPTQ = "gptq"
+    """With feedback from a calibration: input channels make up for each other's errors."""
 
 
 class CompressionGranularity(_Spelled):

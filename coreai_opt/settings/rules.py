@@ -49,8 +49,9 @@ class Rule(Settings):
         shape: for each axis of the weight its length, or ``"*"``, or a comparison such as
             ``">=1024"``; operators are ``< <= > >=``.
         keep: leave the weight as it is. No setting may be given then, and one has to be otherwise.
-        dtype, qscheme, granularity, block_size, scale_dtype, observer, indivisible: settings, as
-            for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule or the call.
+        dtype, qscheme, granularity, block_size, scale_dtype, observer, rounding, indivisible:
+            settings, as for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule
+            or the call.
     """
 
     name: str | None = None

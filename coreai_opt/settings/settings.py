@@ -10,7 +10,14 @@ from enum import StrEnum
 from typing import Any, Self
 
 from coreai_opt.reference.formats import FORMATS
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
+from coreai_opt.settings.enums import (
+    CompressionGranularity,
+    DType,
+    Indivisible,
+    Observer,
+    QScheme,
+    Rounding,
+)
 
 __all__ = ["DEFAULTS", "MXFP4_BLOCK_SIZE", "SETTINGS", "Description", "Settings", "describe"]
 
@@ -48,6 +55,8 @@ def _values(*members: StrEnum) -> tuple[str, ...]:
 
 
 def _is_member(value: object, member: DType) -> bool:
+    if not isinstance(value, str):
+        return False
     try:
         return isinstance(value, str) and DType(value) is member
     except ValueError:
@@ -110,11 +119,23 @@ class Settings:
     observer: Observer | str | None = field(
         default=None,
         metadata=_description(
-            Observer.MINMAX,
+            None,
             _values(*Observer),
             "HOW",
             "how scales are found: minmax takes them from the largest weight, mse searches for "
-            "those with the least squared error, which is slower (default: {default})",
+            "those with the least squared error, which is slower (default: minmax, or mse with a "
+            "calibration)",
+        ),
+    )
+    rounding: Rounding | str | None = field(
+        default=None,
+        metadata=_description(
+            None,
+            _values(*Rounding),
+            "HOW",
+            "how codes are chosen: nearest takes the one nearest to the weight, gptq lets input "
+            "channels make up for each other's errors (default: gptq for weights that a "
+            "calibration has seen, else nearest)",
         ),
     )
     indivisible: Indivisible | str | None = field(

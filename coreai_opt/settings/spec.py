@@ -37,7 +37,8 @@ def parse_spec(settings: Settings) -> QuantizationSpec:
     """
     dtype = parse_member(DType, "dtype", settings.dtype, "Unsupported weight dtype")
     scheme = parse_member(QScheme, "qscheme", settings.qscheme)
-    observer = parse_member(Observer, "observer", settings.observer)
+    said = Observer.MINMAX if settings.observer is None else settings.observer
+    observer = parse_member(Observer, "observer", said)
     if dtype not in FORMATS:
         raise ArgumentError(
             "dtype",

@@ -1,5 +1,5 @@
 /*
- * feedback.c - rounding with feedback: walk over panels of rows, column by column
+ * feedback.c - round with feedback: panel of rows by panel of rows, column by column
  *
  * The C twin of reference/feedback.py.
  */
@@ -12,18 +12,19 @@
 
 #if CAQ_WITH_FEEDBACK
 
+/* The number of the block that an element belongs to. */
 static size_t block_of(const caq_job *job, size_t element) {
     return caq_piece_at(job, element, 1).block;
 }
 
-/* A number of the weight's type. */
+/* Load a number of the weight's type. */
 static float load_number(const caq_job *job, const uint8_t *at) {
     if (is_f32(job))
         return float_from_bits(load_32(at));
     return is_f16(job) ? float_from_f16(load_16(at)) : float_from_bf16(load_16(at));
 }
 
-/* Rows that the panel has too many are copies of the first one. */
+/* Load rows into the panel. If there are too few, the others are copies of the first one. */
 static void load_rows(const caq_job *job, const caq_feedback *with, const size_t *rows,
                       size_t count, const void *weight, caq_panel *panel) {
     for (size_t r = 0; r < PANEL_ROWS; r++) {
@@ -35,6 +36,7 @@ static void load_rows(const caq_job *job, const caq_feedback *with, const size_t
     }
 }
 
+/* Load the scale of a block. */
 static float load_scale(const caq_job *job, const uint8_t *scales, size_t block) {
     const uint8_t *at = scales + block * job->scale_size;
     if (is_e8m0(job))
@@ -42,7 +44,7 @@ static float load_scale(const caq_job *job, const uint8_t *scales, size_t block)
     return load_number(job, at);
 }
 
-/* The scales and zero points of a column. */
+/* Load the scales and zero points of a column. */
 static void load_column(const caq_job *job, size_t column_block, const uint8_t *scales,
                         const uint8_t *zero_points, caq_panel *panel) {
     int is_signed = caq_describe_format(job->format).is_signed;
@@ -72,6 +74,7 @@ static int has_rows(const caq_job *job, const caq_feedback *with, const size_t *
     return with->columns > 0;
 }
 
+/* Round the rows of a panel. */
 static void round_panel(const caq_job *job, const caq_feedback *with, const size_t *rows,
                         size_t count, const uint8_t *scales, const uint8_t *zero_points,
                         uint8_t *codes, caq_panel *panel) {
@@ -97,10 +100,12 @@ caq_status caq_round_rows(const caq_job *job, const caq_feedback *feedback, cons
                           const uint8_t *zero_points, uint8_t *codes, void *scratch) {
     if (!has_rows(job, feedback, rows, count))
         return CAQ_BAD_ARGUMENT;
+    caq_panel *panel = (caq_panel *)scratch;
+    panel->errors = (float *)(void *)(panel + 1);
     for (size_t some; count; rows += some, count -= some) {
         some = smaller(count, PANEL_ROWS);
-        load_rows(job, feedback, rows, some, weight, scratch);
-        round_panel(job, feedback, rows, some, scales, zero_points, codes, scratch);
+        load_rows(job, feedback, rows, some, weight, panel);
+        round_panel(job, feedback, rows, some, (const uint8_t *)scales, zero_points, codes, panel);
     }
     return CAQ_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * avx2.c - the kernels on eight lanes of AVX2, with F16C's conversions
+ * avx2.c - the operations on eight lanes of AVX2, with the conversions of F16C
  *
- * FMA is left out of the target on purpose: products are rounded before anything is added to them.
+ * FMA is left out on purpose: products have to be rounded before anything is added to them.
  */
 #include "kernels.h"
 
@@ -28,13 +28,13 @@ TARGET static inline vf v_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(p)), 16));
 }
 
-/* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
+/* Load two numbers of 16 bits into each lane; and the larger of two such numbers, as integers. */
 TARGET static inline vi v_load_pairs(const uint16_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 TARGET static inline vi v_max_pairs(vi a, vi b) { return _mm256_max_epi16(a, b); }
 
-/* Whether to go past the caches, which takes an address that whole vectors start at. */
+/* Whether to store past the caches, which takes an address that is aligned to the vector. */
 static inline int is_streamed(const void *p, size_t bytes, int stream) {
     return stream && (uintptr_t)p % bytes == 0;
 }
@@ -83,7 +83,7 @@ TARGET static inline vi v_shift_up(vi a, int32_t n) {
 }
 TARGET static inline vf v_to_float(vi a) { return _mm256_cvtepi32_ps(a); }
 TARGET static inline vi v_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
-/* a, or 0 in lanes where x is NaN */
+/* Return a, or 0 in lanes where x is NaN. */
 TARGET static inline vi v_if_number(vf x, vi a) {
     return _mm256_and_si256(a, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_ORD_Q)));
 }
@@ -94,7 +94,8 @@ TARGET static inline int32_t v_largest(vi a) {
     return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
 }
 
-/* Interleaving transposes: after two rounds each half holds one lane of every vector. */
+/* The largest lane of each of four vectors. Interleaving transposes: after two rounds each half of
+ * `all` has numbers of all four. */
 TARGET static inline __m128i largest_4(const vi x[4]) {
     vi a = v_max(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
     vi b = v_max(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
@@ -106,7 +107,8 @@ TARGET static inline void v_raise_4(int32_t *p, const vi most[4]) {
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
 }
 
-/* The same of pairs: in the upper half of each number the largest 16 bits of all. */
+/* Raise p[k] to the largest 16 bits of most[k], which stand in the upper half of p[k], for four
+ * numbers. */
 TARGET static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) {
     vi a = v_max_pairs(_mm256_unpacklo_epi16(most[0], most[1]),
                        _mm256_unpackhi_epi16(most[0], most[1]));
@@ -124,13 +126,13 @@ TARGET static inline vi v_load_bytes(const uint8_t *p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 
-/* The low half of each lane; the other one is zero. */
+/* Store the low half of each lane, whose upper half is zero. */
 TARGET static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     vi halves = _mm256_permute4x64_epi64(_mm256_packus_epi32(x, x), 0x08);
     put_halves(p, _mm256_castsi256_si128(halves), stream);
 }
 
-/* The upper halves of the lanes of two vectors. */
+/* Store the upper halves of the lanes of two vectors. */
 TARGET static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
     vi halves = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
     halves = _mm256_permute4x64_epi64(halves, 0xD8);
@@ -138,8 +140,8 @@ TARGET static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stre
     put_halves(p + 8, _mm256_extracti128_si256(halves, 1), stream);
 }
 
-/* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
- * full. */
+/* A table of a 16-bit number for each of 16 codes, in lower and upper bytes. Looking up fills a
+ * vector. */
 typedef struct {
     __m128i low, high;
 } vt;
@@ -157,7 +159,8 @@ TARGET static inline void v_look_up(uint16_t *p, vt table, const uint8_t *codes,
     put_halves(p + 8, _mm_unpackhi_epi8(low, high), stream);
 }
 
-/* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
+/* The numbers of floating-point codes. They are made as binary16, whose exponent is at least as
+ * long. */
 TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)codes));
     __m128i magnitude = _mm_and_si128(x, _mm_set1_epi16((short)(from->sign - 1)));
@@ -170,8 +173,8 @@ TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding
     return _mm256_mul_ps(number, _mm256_set1_ps(from->half_gain));
 }
 
-/* A step's codes as bytes. Narrowing clips to 0 .. 255; it works on each half of a vector alone, so the last
- * step puts the pieces in order. */
+/* Make bytes of the codes of a step, or of a vector. Narrowing clips to 0 .. 255. It works on each
+ * half of a vector alone, so that its pieces have to be put in order. */
 typedef __m256i vb;
 TARGET static inline vb b_narrow(const vi x[VECTORS]) {
     const vi order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -179,6 +182,11 @@ TARGET static inline vb b_narrow(const vi x[VECTORS]) {
     return _mm256_permutevar8x32_epi32(bytes, order);
 }
 
+TARGET static inline vb b_narrow_vector(vi codes) {
+    __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    return _mm256_castsi128_si256(_mm_packus_epi16(halves, halves));
+}
 TARGET static inline vb b_set(uint8_t x) { return _mm256_set1_epi8((char)x); }
 TARGET static inline vb b_lesser(vb a, vb b) { return _mm256_min_epu8(a, b); }
 TARGET static inline vb b_add(vb a, vb b) { return _mm256_add_epi8(a, b); }
@@ -186,7 +194,7 @@ TARGET static inline void b_store_vector(uint8_t *p, vb bytes) {
     _mm_storel_epi64((__m128i *)(void *)p, _mm256_castsi256_si128(bytes));
 }
 
-/* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
+/* Pack 4-bit codes: two in neighbouring bytes become c0 + 16 * c1 in 16 bits. */
 TARGET static inline vi pair_4_bits(vi codes) {
     vi masked = _mm256_and_si256(codes, _mm256_set1_epi8(15));
     return _mm256_maddubs_epi16(masked, _mm256_set1_epi16(0x1001));
@@ -196,7 +204,8 @@ TARGET static inline vi join_4_bits(vi a, vi b) {
     return _mm256_permute4x64_epi64(bytes, 0xD8);
 }
 
-/* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
+/* Pack 2-bit codes: four in neighbouring bytes become c0 + 4 * c1 and c2 + 4 * c3, and then one
+ * number in 32 bits. */
 TARGET static inline vi join_2_bits(vi codes) {
     vi masked = _mm256_and_si256(codes, _mm256_set1_epi8(3));
     vi pairs = _mm256_maddubs_epi16(masked, _mm256_set1_epi16(0x0401));
@@ -247,8 +256,9 @@ TARGET static void pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
-/* A byte's two codes of 4 bits move into the bytes of 16 bits, or its four of 2 bits into those of 32:
- * each shift copies the upper half of what is left to where it belongs. */
+/* Unpack bytes. The codes of a byte are spread over the bytes of 16 bits, two of 4 bits, or over
+ * those of 32 bits, four of 2 bits. Each shift copies the upper half of what is left to where it
+ * belongs. */
 TARGET static inline vi split_4_bits(const uint8_t *packed) {
     vi x = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)packed));
     return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(0x0F));
@@ -260,7 +270,8 @@ TARGET static inline vi split_2_bits(const uint8_t *packed) {
     return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi32(x, 6)), _mm256_set1_epi8(3));
 }
 
-/* A step's codes, one per byte: as they are, or in the buffer. */
+/* Where the codes of a step are, one per byte: in memory if they are stored so, else unpacked in
+ * the buffer. */
 TARGET static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings,
                                                  uint8_t *buffer) {
     if (!halvings)
@@ -298,7 +309,7 @@ TARGET static inline vi v_clip_pairs(vi a, vi lowest, vi highest) {
 }
 TARGET static inline vi v_dot_pairs(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 
-/* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
+/* Interleave two vectors: a0 b0 a1 b1 and so on, in two halves. */
 TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
     vf even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);
     to[0] = _mm256_permute2f128_ps(even, odd, 0x20);

@@ -1,5 +1,5 @@
 /*
- * avx512.c - the kernels on sixteen lanes of AVX-512 (F and BW)
+ * avx512.c - the operations on sixteen lanes of AVX-512 (F and BW)
  */
 #include "kernels.h"
 
@@ -24,11 +24,11 @@ TARGET static inline vf v_load_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_halves(p)), 16));
 }
 
-/* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
+/* Load two numbers of 16 bits into each lane; and the larger of two such numbers, as integers. */
 TARGET static inline vi v_load_pairs(const uint16_t *p) { return _mm512_loadu_si512(p); }
 TARGET static inline vi v_max_pairs(vi a, vi b) { return _mm512_max_epi16(a, b); }
 
-/* Whether to go past the caches, which takes an address that whole vectors start at. */
+/* Whether to store past the caches, which takes an address that is aligned to the vector. */
 static inline int is_streamed(const void *p, size_t bytes, int stream) {
     return stream && (uintptr_t)p % bytes == 0;
 }
@@ -73,13 +73,14 @@ TARGET static inline vi v_shift_up(vi a, int32_t n) {
 }
 TARGET static inline vf v_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
 TARGET static inline vi v_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
-/* a, or 0 in lanes where x is NaN */
+/* Return a, or 0 in lanes where x is NaN. */
 TARGET static inline vi v_if_number(vf x, vi a) {
     return _mm512_maskz_mov_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), a);
 }
 TARGET static inline int32_t v_largest(vi a) { return _mm512_reduce_max_epi32(a); }
 
-/* Interleaving transposes: after two rounds each quarter holds one lane of every vector. */
+/* The largest lane of each of four vectors. Interleaving transposes: after two rounds each quarter
+ * of `all` has numbers of all four. */
 TARGET static inline __m128i largest_4(const vi x[4]) {
     vi a = v_max(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
     vi b = v_max(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
@@ -92,7 +93,8 @@ TARGET static inline void v_raise_4(int32_t *p, const vi most[4]) {
     _mm_storeu_si128(to, _mm_max_epi32(_mm_loadu_si128(to), largest_4(most)));
 }
 
-/* The same of pairs: in the upper half of each number the largest 16 bits of all. */
+/* Raise p[k] to the largest 16 bits of most[k], which stand in the upper half of p[k], for four
+ * numbers. */
 TARGET static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) {
     vi a = v_max_pairs(_mm512_unpacklo_epi16(most[0], most[1]),
                        _mm512_unpackhi_epi16(most[0], most[1]));
@@ -111,7 +113,7 @@ TARGET static inline vi v_load_bytes(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
-/* The low half of each lane. */
+/* Store the low half of each lane. */
 TARGET static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     put_halves(p, _mm512_cvtepi32_epi16(x), stream);
 }
@@ -123,7 +125,7 @@ TARGET static inline void put_pair(uint16_t *p, vi halves, int stream) {
         _mm512_storeu_si512(p, halves);
 }
 
-/* The upper halves of the lanes of two vectors. */
+/* Store the upper halves of the lanes of two vectors. */
 TARGET static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
     const vi upper = _mm512_cvtepu8_epi16(
         _mm256_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31, 33, 35, 37, 39,
@@ -131,7 +133,7 @@ TARGET static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stre
     put_pair(p, _mm512_permutex2var_epi16(a, upper, b), stream);
 }
 
-/* Numbers of 16 bits for each of 16 codes, and those of some codes, a vector full. */
+/* A table of a 16-bit number for each of 16 codes. Looking up fills a vector. */
 typedef __m512i vt;
 TARGET static inline vt v_load_table(const uint16_t table[16]) {
     return _mm512_castsi256_si512(load_halves(table));
@@ -141,7 +143,8 @@ TARGET static inline void v_look_up(uint16_t *p, vt table, const uint8_t *codes,
     put_pair(p, _mm512_permutexvar_epi16(index, table), stream);
 }
 
-/* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
+/* The numbers of floating-point codes. They are made as binary16, whose exponent is at least as
+ * long. */
 TARGET static inline vf numbers_of(__m128i codes, const caq_decoding *from) {
     __m256i x = _mm256_cvtepu8_epi16(codes);
     __m256i magnitude = _mm256_and_si256(x, _mm256_set1_epi16((short)(from->sign - 1)));
@@ -154,7 +157,8 @@ TARGET static inline vf numbers_of(__m128i codes, const caq_decoding *from) {
     return _mm512_mul_ps(number, _mm512_set1_ps(from->half_gain));
 }
 
-/* If there are no more than 16 codes they are looked up, in a table that compilers make once for a loop. */
+/* Numbers of formats with no more than 16 codes are looked up, in a table that compilers make once
+ * for a loop. */
 TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     if (!from->is_short)
         return numbers_of(_mm_loadu_si128((const __m128i *)(const void *)codes), from);
@@ -162,14 +166,17 @@ TARGET static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding
     return _mm512_permutexvar_ps(v_load_bytes(codes), numbers_of(all, from));
 }
 
-/* A step's codes as bytes. Narrowing clips to 0 .. 255; it works on each quarter of a vector alone, so the last
- * step puts the pieces in order. */
+/* Make bytes of the codes of a step, or of a vector. Narrowing clips to 0 .. 255. It works on each
+ * quarter of a vector alone, so that its pieces have to be put in order. */
 typedef __m512i vb;
 TARGET static inline vb b_narrow(const vi codes[VECTORS]) {
     const vi order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     vi bytes = _mm512_packus_epi16(_mm512_packs_epi32(codes[0], codes[1]),
                                    _mm512_packs_epi32(codes[2], codes[3]));
     return _mm512_permutexvar_epi32(order, bytes);
+}
+TARGET static inline vb b_narrow_vector(vi codes) {
+    return _mm512_castsi128_si512(_mm512_cvtusepi32_epi8(v_max(codes, _mm512_setzero_si512())));
 }
 TARGET static inline vb b_set(uint8_t x) { return _mm512_set1_epi8((char)x); }
 TARGET static inline vb b_lesser(vb a, vb b) { return _mm512_min_epu8(a, b); }
@@ -178,13 +185,14 @@ TARGET static inline void b_store_vector(uint8_t *p, vb bytes) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_castsi512_si128(bytes));
 }
 
-/* Two 4-bit codes, one in each byte of a pair, become c0 + 16 * c1 in 16 bits. */
+/* Pack 4-bit codes: two in neighbouring bytes become c0 + 16 * c1 in 16 bits. */
 TARGET static inline __m256i join_4_bits(vi codes) {
     vi masked = _mm512_and_si512(codes, _mm512_set1_epi8(15));
     return _mm512_cvtepi16_epi8(_mm512_maddubs_epi16(masked, _mm512_set1_epi16(0x1001)));
 }
 
-/* Four 2-bit codes become c0 + 4 * c1 and c2 + 4 * c3, and then one number in 32 bits. */
+/* Pack 2-bit codes: four in neighbouring bytes become c0 + 4 * c1 and c2 + 4 * c3, and then one
+ * number in 32 bits. */
 TARGET static inline __m128i join_2_bits(vi codes) {
     vi masked = _mm512_and_si512(codes, _mm512_set1_epi8(3));
     vi pairs = _mm512_maddubs_epi16(masked, _mm512_set1_epi16(0x0401));
@@ -220,8 +228,9 @@ TARGET static void pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
-/* A byte's two codes of 4 bits move into the bytes of 16 bits, or its four of 2 bits into those of 32:
- * each shift copies the upper half of what is left to where it belongs. */
+/* Unpack bytes. The codes of a byte are spread over the bytes of 16 bits, two of 4 bits, or over
+ * those of 32 bits, four of 2 bits. Each shift copies the upper half of what is left to where it
+ * belongs. */
 TARGET static inline vi split_4_bits(const uint8_t *packed) {
     vi x = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)packed));
     return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), _mm512_set1_epi8(0x0F));
@@ -233,7 +242,8 @@ TARGET static inline vi split_2_bits(const uint8_t *packed) {
     return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi32(x, 6)), _mm512_set1_epi8(3));
 }
 
-/* A step's codes, one per byte: as they are, or in the buffer. */
+/* Where the codes of a step are, one per byte: in memory if they are stored so, else unpacked in
+ * the buffer. */
 TARGET static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings,
                                                  uint8_t *buffer) {
     if (!halvings)
@@ -270,7 +280,7 @@ TARGET static inline vi v_clip_pairs(vi a, vi lowest, vi highest) {
 }
 TARGET static inline vi v_dot_pairs(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 
-/* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
+/* Interleave two vectors: a0 b0 a1 b1 and so on, in two halves. */
 TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
     const vi low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const vi high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);

@@ -1,5 +1,5 @@
 /*
- * cpu_features.h - ask the processor
+ * cpu_features.h - ask the processor which instruction sets it has
  */
 #ifndef CPU_FEATURES_H
 #define CPU_FEATURES_H
@@ -9,7 +9,7 @@
 #ifdef HAVE_X86
 #include <cpuid.h>
 
-/* The register states that the operating system saves (XCR0), 0 if it does not say. */
+/* The register states that the operating system saves (XCR0), or 0 if it does not say. */
 static inline unsigned caq_saved_states(void) {
     unsigned a, b, c, d;
     const unsigned osxsave = 1u << 27;
@@ -19,6 +19,7 @@ static inline unsigned caq_saved_states(void) {
     return a;
 }
 
+/* Whether a leaf of CPUID has all of these bits. */
 static inline int caq_cpu_has(unsigned leaf, unsigned ecx_bits, unsigned ebx_bits) {
     unsigned a, b, c, d;
     return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) && (c & ecx_bits) == ecx_bits &&

@@ -1,5 +1,5 @@
 /*
- * dispatch.c - which kernels there are, and which this processor can run
+ * dispatch.c - the kernels of this build, and the levels that this processor can run
  */
 #include "cpu_features.h"
 #include "kernels.h"

@@ -1,31 +1,33 @@
 /*
- * kernels.h - the operations that are written once per instruction set
+ * kernels.h - the table of kernels: functions that are built for each instruction set
  *
- * Their bodies stand in templates/. A kernel sees a run of a row: `blocks`
- * blocks of `length` contiguous elements each; length 1 is a run in which every element belongs to a
- * block of its own.
+ * The bodies of kernels stand in templates/. Most kernels take a run of a row: `blocks` blocks of
+ * `length` contiguous elements each. With length 1 each element belongs to a block of its own:
+ * blocks are columns.
  */
 #ifndef KERNELS_H
 #define KERNELS_H
 
 #include "../codes.h"
 
-/* Statistics over rows that start stride elements apart: bits of numbers of the source type, binary16 and
- * bfloat16 in the upper half, others zero. Bits of numbers that are not negative order like the numbers;
- * those of NaN are above all. */
+/* Reduces rows, which start stride elements apart, to statistics of their blocks. A statistic is
+ * the bits of a number of the source type; those of binary16 and bfloat16 stand in the upper half,
+ * above zeros. Bits of numbers that are not negative order like the numbers, and those of NaN are
+ * above all. `ahead` is how many bytes ahead the source is prefetched. */
 typedef void (*caq_reduce_fn)(const void *source, size_t rows, size_t stride, size_t blocks,
                               size_t length, size_t ahead, int32_t *above, int32_t *below);
 
-/* Rows whose codes start code_stride bytes apart. Packed codes are stored for whole steps only. */
+/* Encodes rows, which start stride elements apart. Their codes start code_stride bytes apart.
+ * Packed codes are stored for whole steps only. */
 typedef void (*caq_encode_fn)(const void *source, size_t rows, size_t stride, size_t blocks,
                               size_t length, const float *reciprocal, const int32_t *zero,
                               const caq_encoding *encoding, uint8_t *codes, size_t code_stride);
 
-/* Rows whose codes start code_stride bytes apart, to rows that start stride elements apart. Packed codes
- * are read in whole steps only. */
+/* Decodes rows, whose codes start code_stride bytes apart, into rows that start stride elements
+ * apart. Packed codes are read in whole steps only. */
 typedef void (*caq_decode_fn)(const uint8_t *codes, size_t rows, size_t code_stride, size_t blocks,
                               size_t length, const float *scale, const int32_t *zero,
-                              const caq_decoding *decoding, void *target, size_t stride);
+                              const caq_decoding *decoding, void *numbers, size_t stride);
 
 /* Ends of clusters that are looked at together. */
 #define CAQ_ENDS 8
@@ -36,52 +38,55 @@ struct caq_search_space;
 struct caq_panel;
 
 typedef struct caq_kernels {
-    /* raise above[i] to the bits of the largest |w| of block i; below is left alone */
+    /* Raise above[i] to the bits of the largest |w| of block i. Leave below alone. */
     caq_reduce_fn absmax;
-    /* raise above[i] to the bits of its largest w, and below[i] to those of its largest -w */
+    /* Raise above[i] to the bits of the largest w of block i, and below[i] to those of the largest
+     * -w. */
     caq_reduce_fn range;
-    /* From the tile's statistics of so many blocks to their scales and zero points, which are stored
-     * where those of the first block belong, and to what the encoders need, which stays in the tile.
-     * Returns CAQ_OK or CAQ_NOT_FINITE. */
+    /* Turn the tile's statistics of its first `blocks` blocks into scales and zero points. Store
+     * these, beginning at scales and zero_points, and leave in the tile what the encoders need.
+     * Return CAQ_OK or CAQ_NOT_FINITE. */
     caq_status (*find_scales)(const caq_job *job, struct caq_tile *tile, size_t blocks,
                               uint8_t *scales, uint8_t *zero_points);
-    /* one byte per element: integers as clip(round(w * reciprocal) + zero, 0, largest) + offset;
-     * floating-point codes of w * reciprocal, which do not read zero */
+    /* Make the codes of codes.h. encode_float does not read zero. */
     caq_encode_fn encode_integer, encode_float;
-    /* Have other threads see codes that went past the caches. NULL: none do at this level. */
+    /* Make numbers that went past the caches visible to other threads. NULL: none do. */
     void (*publish)(void);
-    size_t step; /* of encoders that store packed codes, decoders that read them; else 0 */
-    int registers; /* for vectors. With 16, those of floating-point codes spill if they do more at once */
-    /* bytes bytes from 8 / bits codes each, the first in the lowest bits; bits is 2 or 4 */
+    size_t step;   /* elements of a step, in which packed codes are stored and read, or 0 */
+    int registers; /* for vectors; with 16, encode_float has too few to take rows together */
+    /* Pack 8 / bits codes into each byte, the first in the lowest bits. bits is 2 or 4. */
     void (*pack)(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *packed);
-    /* numbers of the source type as binary32 */
+    /* Turn numbers of the source type into binary32. */
     void (*widen)(const void *source, size_t count, float *to);
-    /* the inverse: 8 / bits codes from each byte, other bits zero */
+    /* Unpack 8 / bits codes from each byte. The other bits of a code's byte are zero. */
     void (*unpack)(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *codes);
-    /* codes to scale * (code - zero), in the source type. zero: of integers, the zero point's code
-     * with the sign bit flipped; else the bits of minus its number */
+    /* Turn codes into scale * (code - zero), in the source type. For integers zero is the zero
+     * point's code with the sign bit flipped; for floating point it is the bits of minus the zero
+     * point's number. */
     caq_decode_fn decode;
 
-    /* The observer MSE, see search.h. */
+    /* What follows is for the observer MSE: see search/search.h. */
     size_t lanes; /* of a vector */
-    /* Give each of `lanes` blocks of `length` elements, one after the other, a lane of its own. */
+    /* Give each of `lanes` blocks a lane of its own. The blocks have `length` elements and lie side
+     * by side. */
     void (*take_lanes)(const float *blocks, size_t length, float *to);
-    /* Score the scales of a turn on the panel: raise the best of each lane, or add to the sums. */
+    /* Score the scales of a pass on the panel: raise the best of each lane, or add to the sums. */
     void (*score)(const caq_job *job, struct caq_search_space *space);
-    /* Add the panel's errors with each candidate to its sum. */
+    /* Add the squared errors that the panel has with each candidate to the candidate's sum. */
     void (*errors)(const caq_job *job, const caq_encoding *encoding,
                    struct caq_search_space *space);
-    /* round scales to what is stored, and store such */
+    /* Round scales to numbers of the type that they are stored in. */
     void (*round_found)(const caq_job *job, float *scale, size_t count);
+    /* Store scales that are numbers of that type. */
     void (*store_scales)(const caq_job *job, const float *scale, size_t blocks, uint8_t *to);
 
-    /* Rounding with feedback, see feedback.h. */
-    /* Have as the panel's sums the weights of `columns` columns from `first` on, no more than
-     * PANEL_COLUMNS, with the shares of all errors before. */
+    /* What follows is for rounding with feedback: see feedback/feedback.h. */
+    /* Begin the sums of `columns` columns from `first` on, at most PANEL_COLUMNS: weights, and the
+     * shares of the errors of all columns before `first`. */
     void (*begin_columns)(const caq_feedback *with, size_t first, size_t columns,
                           struct caq_panel *panel);
-    /* Add to the sums of column k, of those that begin with `first`, the shares of the errors between,
-     * and round: have its codes, and errors instead of its weights. */
+    /* Round column k, whose sums were begun with column `first`: add the shares of the errors from
+     * `first` on, make the codes, and put errors in the place of weights. */
     void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
                          size_t first, size_t k, struct caq_panel *panel);
 
@@ -99,10 +104,8 @@ typedef struct caq_kernels {
 #endif
 } caq_kernels;
 
-/*
- * The table of all kernels that this build has, which feeds dispatch and tests:
- * kernels[level][source]. A level that the build lacks has null pointers.
- */
+/* The kernels of this build: caq_kernels_of[level][source]. A level that the build lacks is a null
+ * pointer. */
 extern const caq_kernels *const caq_kernels_of[CAQ_LEVELS];
 
 extern const caq_kernels caq_portable_kernels[CAQ_SOURCES];
@@ -118,29 +121,31 @@ extern const caq_kernels caq_avx512_kernels[CAQ_SOURCES];
 extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #endif
 
-/* Whether there are kernels that take more than an element at a time; only these prefetch. */
+/* Whether this build has levels of several lanes. Only these prefetch, and store or read packed
+ * codes. */
 #if defined(HAVE_X86) || defined(HAVE_NEON)
 #define HAS_VECTORS 1
 #else
 #define HAS_VECTORS 0
 #endif
 
-/* Rows of columns with parameters of their own are taken so many at a time: what is known of the columns is
- * loaded once for all. */
+/* How many rows of columns kernels take together, so that the columns' parameters are loaded once
+ * for all. */
 #define ROWS_TOGETHER 8
 
-/* Blocks are usually this long, as in OCP Microscaling, or half as long. So many that they are GROUP
- * elements, whole steps of every level, are taken at once in loops in which their length is a constant. */
+/* The usual length of blocks, which OCP Microscaling has, and half of it. Kernels have loops for
+ * these, in which the length is a constant. Such a loop takes a group of blocks at a time: GROUP
+ * elements, which are whole steps at every level. */
 #define USUAL_LENGTH 32
 #define SHORT_LENGTH 16
 #define GROUP 64
 
-/* How far ahead of a loop over memory its source is prefetched: two tiles of binary32 or more, so that the
- * next one comes near while this one is encoded. */
+/* How many bytes ahead a unit that stays near is prefetched. That is at least two tiles of a single
+ * row, so that the next unit comes near while this one is encoded. */
 #define PREFETCH_BYTES 32768
 
-/* How far along a row that is too long to be near when it is read again: processors see such a stream
- * coming, and asking for more gets in their way. */
+/* How many bytes ahead a source is prefetched that is too long to stay near. Processors see such a
+ * stream coming, and asking for more gets in their way. */
 #define FAR_PREFETCH 512
 
 #if defined(__GNUC__)
@@ -149,7 +154,8 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define INLINE static inline
 #endif
 
-/* Loops over a few vectors; clang unrolls them unasked. */
+/* Unroll a loop over the vectors of a step, and one over the lanes of a vector. Clang does so
+ * unasked. */
 #if defined(__clang__)
 #define UNROLL
 #define UNROLL_LANES
@@ -158,9 +164,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define UNROLL_LANES _Pragma("GCC unroll 16")
 #endif
 
-/* Sums are formed as they are written, whatever GCC was told. Left alone, it makes one operation of a product
- * and a sum where the processor has it, which rounds once; and vectors for Arm's MVE, which flush subnormals.
- * Clang does neither here: see portable.c. */
+/* Have sums formed as they are written, whatever GCC was told. Left alone, it makes one operation of
+ * a product and a sum if the processor has that, which rounds only once, and it makes vectors for
+ * Arm's MVE, which flush subnormals. Clang does neither here: see portable.c. */
 #if defined(__GNUC__) && !defined(__clang__)
 #if defined(__ARM_FEATURE_MVE)
 #define AS_WRITTEN                                                                                 \
@@ -172,7 +178,8 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define AS_WRITTEN
 #endif
 
-/* a_b and a_b_c, of what the arguments stand for. */
+/* Paste names with underscores between them: a_b and a_b_c. Arguments that are macros are expanded
+ * first. */
 #define PASTE_2_(a, b) a##_##b
 #define PASTE_2(a, b) PASTE_2_(a, b)
 #define PASTE_3_(a, b, c) a##_##b##_##c

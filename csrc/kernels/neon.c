@@ -1,5 +1,5 @@
 /*
- * neon.c - the kernels on four lanes of AArch64's Advanced SIMD
+ * neon.c - the operations on four lanes of AArch64's Advanced SIMD
  *
  * AArch64 only: on 32-bit ARM the unit flushes subnormals.
  */
@@ -32,7 +32,7 @@ static inline vf v_load_bf16(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(load_halves(p), 16));
 }
 
-/* Two numbers of 16 bits in each lane, and the larger of each two as integers. */
+/* Load two numbers of 16 bits into each lane; and the larger of two such numbers, as integers. */
 static inline vi v_load_pairs(const uint16_t *p) {
     return vreinterpretq_s32_u8(vld1q_u8((const uint8_t *)p));
 }
@@ -40,7 +40,7 @@ static inline vi v_max_pairs(vi a, vi b) {
     return vreinterpretq_s32_s16(vmaxq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }
 
-/* Nothing goes past the caches. */
+/* `stream` asks to store past the caches, which this level does not do. */
 static inline void v_store_f32(uint32_t *p, vf x, int stream) {
     (void)stream;
     vst1q_u8((uint8_t *)p, vreinterpretq_u8_f32(x));
@@ -72,19 +72,21 @@ static inline vi v_shift_down(vi a, int32_t n) {
 static inline vi v_shift_up(vi a, int32_t n) { return vshlq_s32(a, vdupq_n_s32(n)); }
 static inline vf v_to_float(vi a) { return vcvtq_f32_s32(a); }
 static inline vi v_max(vi a, vi b) { return vmaxq_s32(a, b); }
-/* a, or 0 in lanes where x is NaN */
+/* Return a, or 0 in lanes where x is NaN. */
 static inline vi v_if_number(vf x, vi a) {
     return vandq_s32(a, vreinterpretq_s32_u32(vceqq_f32(x, x)));
 }
 static inline int32_t v_largest(vi a) { return vmaxvq_s32(a); }
 
-/* p[k] = max(p[k], the largest lane of most[k]); pairwise operations transpose by themselves */
+/* Raise p[k] to the largest lane of most[k], for four numbers. Pairwise operations transpose by
+ * themselves. */
 static inline void v_raise_4(int32_t *p, const vi most[4]) {
     vi all = vpmaxq_s32(vpmaxq_s32(most[0], most[1]), vpmaxq_s32(most[2], most[3]));
     vst1q_s32(p, vmaxq_s32(vld1q_s32(p), all));
 }
 
-/* The same of pairs: in the upper half of each number the largest 16 bits of all. */
+/* Raise p[k] to the largest 16 bits of most[k], which stand in the upper half of p[k], for four
+ * numbers. */
 static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) {
     int16x8_t a = vpmaxq_s16(vreinterpretq_s16_s32(most[0]), vreinterpretq_s16_s32(most[1]));
     int16x8_t b = vpmaxq_s16(vreinterpretq_s16_s32(most[2]), vreinterpretq_s16_s32(most[3]));
@@ -98,21 +100,21 @@ static inline vi v_load_bytes(const uint8_t *p) {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(halves)));
 }
 
-/* The low half of each lane. */
+/* Store the low half of each lane. */
 static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     (void)stream;
     vst1_u8((uint8_t *)p, vreinterpret_u8_s16(vmovn_s32(x)));
 }
 
-/* The upper halves of the lanes of two vectors. */
+/* Store the upper halves of the lanes of two vectors. */
 static inline void v_store_upper_halves(uint16_t *p, vi a, vi b, int stream) {
     (void)stream;
     vst1q_u8((uint8_t *)p,
              vreinterpretq_u8_s16(vuzp2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))));
 }
 
-/* Numbers of 16 bits for each of 16 codes, lower bytes and upper ones, and those of some codes, a vector
- * full. */
+/* A table of a 16-bit number for each of 16 codes, in lower and upper bytes. Looking up fills a
+ * vector. */
 typedef uint8x16x2_t vt;
 static inline vt v_load_table(const uint16_t table[16]) { return vld2q_u8((const uint8_t *)table); }
 static inline void v_look_up(uint16_t *p, vt table, const uint8_t *codes, int stream) {
@@ -122,7 +124,8 @@ static inline void v_look_up(uint16_t *p, vt table, const uint8_t *codes, int st
     vst2_u8((uint8_t *)p, bytes);
 }
 
-/* The numbers that codes of floating point stand for: as binary16, whose exponent is as long or longer. */
+/* The numbers of floating-point codes. They are made as binary16, whose exponent is at least as
+ * long. */
 static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from) {
     uint16x4_t x = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(load_32(codes)))));
     uint16x4_t magnitude = vand_u16(x, vdup_n_u16((uint16_t)(from->sign - 1)));
@@ -134,13 +137,17 @@ static inline vf v_float_numbers(const uint8_t *codes, const caq_decoding *from)
     return vmulq_f32(number, vdupq_n_f32(from->half_gain));
 }
 
-/* A step's codes as bytes. Narrowing clips to 0 .. 255. */
+/* Make bytes of the codes of a step, or of a vector. Narrowing clips to 0 .. 255. */
 typedef uint8x16_t vb;
 static inline uint8x8_t narrow(vi a, vi b) {
     return vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)));
 }
 static inline vb b_narrow(const vi codes[VECTORS]) {
     return vcombine_u8(narrow(codes[0], codes[1]), narrow(codes[2], codes[3]));
+}
+static inline vb b_narrow_vector(vi codes) {
+    uint8x8_t bytes = narrow(codes, codes);
+    return vcombine_u8(bytes, bytes);
 }
 static inline vb b_set(uint8_t x) { return vdupq_n_u8(x); }
 static inline vb b_lesser(vb a, vb b) { return vminq_u8(a, b); }
@@ -149,7 +156,7 @@ static inline void b_store_vector(uint8_t *p, vb bytes) {
     store_32(p, vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 0));
 }
 
-/* Two 4-bit codes, or four 2-bit ones, in one byte. */
+/* Pack two 4-bit codes, or four 2-bit ones, into a byte. */
 static inline uint8x16_t join_4_bits(uint8x16x2_t c) {
     return vsliq_n_u8(vandq_u8(c.val[0], vdupq_n_u8(15)), c.val[1], 4);
 }
@@ -183,7 +190,8 @@ static void pack(const uint8_t *codes, size_t bytes, unsigned bits, uint8_t *pac
     caq_portable_kernels[CAQ_F32].pack(codes + i * (8 / bits), bytes - i, bits, packed + i);
 }
 
-/* A step's codes, one per byte: as they are, or in the buffer. */
+/* Where the codes of a step are, one per byte: in memory if they are stored so, else unpacked in
+ * the buffer. */
 static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings, uint8_t *buffer) {
     if (!halvings)
         return codes;
@@ -236,7 +244,7 @@ static inline vi v_dot_pairs(vi a, vi b) {
     return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
 }
 
-/* a0 b0 a1 b1 and so on: the lower half of it, and the upper one. */
+/* Interleave two vectors: a0 b0 a1 b1 and so on, in two halves. */
 static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[0] = vzip1q_f32(a, b);
     to[1] = vzip2q_f32(a, b);

@@ -1,9 +1,9 @@
 /*
- * portable.c - the kernels in C alone, on one lane
+ * portable.c - the operations in plain C, on one lane
  */
 #include "kernels.h"
 
-/* Arm's MVE flushes subnormals in vectors of floats, which clang would make of the loops. */
+/* Clang would make vectors of Arm's MVE of the loops, and these flush subnormals. */
 #if defined(__clang__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
 #define NO_MVE_FLOATS
 #pragma clang attribute push(__attribute__((target("no-mve.fp"))), apply_to = function)
@@ -25,10 +25,10 @@ static inline vf v_load_f32(const uint32_t *p) { return float_from_bits(load_32(
 static inline vf v_load_f16(const uint16_t *p) { return float_from_f16(load_16(p)); }
 static inline vf v_load_bf16(const uint16_t *p) { return float_from_bf16(load_16(p)); }
 
-/* One number of 16 bits, in the upper half. */
+/* Load a number of 16 bits into the upper half. */
 static inline vi v_load_pairs(const uint16_t *p) { return (vi)((uint32_t)load_16(p) << 16); }
 
-/* Nothing goes past the caches. */
+/* `stream` asks to store past the caches, which this level does not do. */
 static inline void v_store_f32(uint32_t *p, vf x, int stream) {
     (void)stream;
     store_32(p, float_bits(x));
@@ -45,8 +45,8 @@ static inline vf v_lesser(vf a, vf b) { return a < b ? a : b; }
 static inline vi v_bits(vf x) { return (vi)float_bits(x); }
 static inline vf v_from_bits(vi x) { return float_from_bits((uint32_t)x); }
 
-/* Round half even; |x| < 2^22. The adder's last place is 1. The bound keeps compilers from fusing the
- * product that x is into the addition. */
+/* Round |x| < 2^22 half to even: the last place of the number that is added is 1. v_lesser()
+ * changes nothing, but keeps compilers from fusing the product that x is into the addition. */
 static inline vi v_round(vf x) {
     return (vi)(float_bits(v_lesser(x, 0x1p22f) + 0x1.8p23f) - float_bits(0x1.8p23f));
 }
@@ -65,17 +65,17 @@ static inline vf v_to_float(vi a) { return (float)a; }
 static inline vi v_min(vi a, vi b) { return a < b ? a : b; }
 static inline vi v_max(vi a, vi b) { return a > b ? a : b; }
 static inline vi v_max_pairs(vi a, vi b) { return v_max(a, b); }
-/* a, or 0 in lanes where x is NaN */
+/* Return a, or 0 if x is NaN. */
 static inline vi v_if_number(vf x, vi a) { return x == x ? a : 0; }
 static inline int32_t v_largest(vi a) { return a; }
 
-/* p[k] = max(p[k], the largest lane of most[k]), for four numbers */
+/* Raise p[k] to the largest lane of most[k], for four numbers. */
 static inline void v_raise_4(int32_t *p, const vi most[4]) {
     for (size_t k = 0; k < 4; k++)
         p[k] = v_max(p[k], most[k]);
 }
 
-/* One number is in the upper half already. */
+/* Raise p[k] to the largest 16 bits of most[k], which stand in the upper half already. */
 static inline void v_raise_4_pairs(int32_t *p, const vi most[4]) { v_raise_4(p, most); }
 
 static inline vi v_load_bytes(const uint8_t *p) { return *p; }
@@ -85,9 +85,10 @@ static inline const uint8_t *v_step_codes(const uint8_t *codes, int halvings, ui
     return codes;
 }
 
-/* The numbers that codes of floating point stand for. Codes of one binade are equally spaced; those of
- * subnormals go on with the spacing of the smallest normal binade: a number is a count of steps, 2^mantissa
- * fewer for each binade below. No binary32 is subnormal on the way, which some processors are slow with. */
+/* The number of a floating-point code. Codes of one binade are equally spaced, and those of
+ * subnormals go on with the spacing of the smallest normal binade. So a number is a count of steps:
+ * the code, less 2^mantissa for each binade below. No binary32 is subnormal on the way, which some
+ * processors are slow with. */
 static inline vf v_float_numbers(const uint8_t *code, const caq_decoding *from) {
     uint32_t sign = (uint32_t)(*code & from->sign) << from->sign_up;
     int32_t magnitude = *code & (from->sign - 1);
@@ -95,20 +96,22 @@ static inline vf v_float_numbers(const uint8_t *code, const caq_decoding *from) 
     int32_t count = magnitude + from->first - binade;
     uint32_t step = ((uint32_t)binade << from->lacking) + (uint32_t)from->rebias;
     uint32_t number = float_bits((float)count * float_from_bits(step));
-    /* with all exponent bits it is the infinity or NaN that the code stands for */
+    /* with all exponent bits set, the number is the infinity or the NaN that the code stands for */
     uint32_t special = select_bits(magnitude > from->last, 0x7F800000, 0);
     return float_from_bits(number | special | sign);
 }
 
-/* The low half of each lane. */
+/* Store the low half. */
 static inline void v_store_halves(uint16_t *p, vi x, int stream) {
     (void)stream;
     store_16(p, (uint16_t)x);
 }
 
-/* A step's codes as bytes. Narrowing raises what is below 0; b_lesser() lowers what is above 255. */
+/* Make bytes of codes. They stay integers of 32 bits: narrowing raises what is below 0, and leaves
+ * it to b_lesser() to lower what is above 255. */
 typedef int32_t vb;
-static inline vb b_narrow(const vi codes[VECTORS]) { return v_max(codes[0], 0); }
+static inline vb b_narrow_vector(vi codes) { return v_max(codes, 0); }
+static inline vb b_narrow(const vi codes[VECTORS]) { return b_narrow_vector(codes[0]); }
 static inline vb b_set(uint8_t x) { return x; }
 static inline vb b_lesser(vb a, vb b) { return v_min(a, b); }
 static inline vb b_add(vb a, vb b) { return a + b; }
@@ -139,7 +142,7 @@ static inline vf v_sub(vf a, vf b) { return a - b; }
 static inline vf v_div(vf a, vf b) { return a / b; }
 static inline vf v_greater(vf a, vf b) { return a > b ? a : b; }
 
-/* Round half even; 0 <= x <= 2^30. The bound is there as in v_round(). */
+/* Round 0 <= x <= 2^30 half to even. v_lesser() changes nothing, as in v_round(). */
 static inline vi v_round_large(vf x) {
     x = v_lesser(x, 0x1p30f);
     int32_t whole = (int32_t)x;
@@ -147,22 +150,22 @@ static inline vi v_round_large(vf x) {
     return whole + (rest > 0.5f || (rest == 0.5f && whole % 2));
 }
 
-/* a > b ? yes : no, lane by lane */
+/* Return a > b ? yes : no, lane by lane. */
 static inline vf v_if_above(vf a, vf b, vf yes, vf no) { return a > b ? yes : no; }
 
-/* Two 16-bit integers in a lane. */
+/* Put two 16-bit integers into a lane. */
 static inline vi v_pair(vi low, vi high) {
     return (vi)(((uint32_t)low & 0xFFFF) | (uint32_t)high << 16);
 }
 static inline int32_t low_of(vi pair) { return (int16_t)pair; }
 static inline int32_t high_of(vi pair) { return (int16_t)((uint32_t)pair >> 16); }
 
-/* a * b / 2^15, halves rounded up */
+/* Return a * b / 2^15 of both halves, rounded, halves up. */
 static inline vi v_scale_pairs(vi a, vi b) {
     return v_pair((low_of(a) * low_of(b) + (1 << 14)) >> 15,
                   (high_of(a) * high_of(b) + (1 << 14)) >> 15);
 }
-/* a * b, which fits into 16 bits */
+/* Return a * b of both halves, which fits into 16 bits. */
 static inline vi v_mul_pairs(vi a, vi b) {
     return v_pair(low_of(a) * low_of(b), high_of(a) * high_of(b));
 }
@@ -171,7 +174,7 @@ static inline vi v_clip_pairs(vi a, vi lowest, vi highest) {
     vi high = v_min(v_max(high_of(a), high_of(lowest)), high_of(highest));
     return v_pair(low, high);
 }
-/* The sum of both products, in 32 bits. */
+/* Return the sum of the products of both halves, in 32 bits. */
 static inline vi v_dot_pairs(vi a, vi b) { return low_of(a) * low_of(b) + high_of(a) * high_of(b); }
 
 static inline void v_interleave(vf a, vf b, vf to[2]) {

@@ -9,10 +9,10 @@
 #if CAQ_WITH_MSE
 
 /*
- * From one pass to the next. Each function works on the first `count` lanes.
+ * From one pass to the next. `count` lanes are in use.
  */
 
-/* Passes that score scales. */
+/* How many passes score scales. */
 static int32_t count_turns(const caq_job *job) {
     if (job->scale == CAQ_SCALE_E8M0)
         return 0;
@@ -23,7 +23,7 @@ static int32_t count_turns(const caq_job *job) {
 
 static size_t elements_of_block(const caq_job *job) { return job->elements / job->scale_count; }
 
-/* Scales that each of them tries: of integers the more, the longer the blocks are. */
+/* How many scales each of these passes tries. For integers that grows with the length of blocks. */
 static int32_t count_tries(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     if (format.mantissa)
@@ -36,21 +36,21 @@ static int32_t count_tries(const caq_job *job) {
     return tries;
 }
 
-/* All passes but the last. */
+/* Whether the next pass scores scales, as all passes but the last one do. */
 static int is_scoring(const caq_search *search) { return search->pass + 1 < search->passes; }
 
-/* What stands for the extent of a block when its weights become integers. */
+/* The integer that the extent of a block becomes. */
 static float unit_of(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     return format.mantissa ? (float)FLOAT_UNIT : (float)integer_grid(format.bits).unit;
 }
 
-/* Where blocks are so large that a decoded weight might become infinite. */
+/* The absmax from which on decoded weights might become infinite: blocks left to MINMAX. */
 static float largest_absmax(const caq_job *job) {
     return job->source == CAQ_F16 ? 0x1p15f : 0x1p127f;
 }
 
-/* A lane that has no block, or one that is left to MINMAX: its gains make all weights zero. */
+/* Set a lane that has no block, or one that is left to MINMAX. Its gains make all weights zero. */
 static void clear_lane(caq_search *search, size_t lane) {
     search->extent[lane] = search->scales[0][lane] = search->most[lane] = 1.0f;
     search->least[lane] = search->gain[lane] = search->error_gain[lane] = search->zeros[0][lane] =
@@ -58,22 +58,13 @@ static void clear_lane(caq_search *search, size_t lane) {
     search->score[lane] = search->a[lane] = search->b[lane] = search->zero[lane] = 0.0f;
 }
 
-static float largest_importance(const float *x, size_t count) {
-    int32_t most = 0; /* bits of numbers that are not negative order like the numbers */
-    for (size_t i = 0; i < count; i++) {
-        int32_t bits = (int32_t)float_bits(x[i]);
-        most = bits > most ? bits : most;
-    }
-    return float_from_bits((uint32_t)most);
-}
-
-/* What a block's importances are divided by. Where all are zero, all are to be one. */
+/* Set what the importances of a block are divided by. If all are zero they become one. */
 static void set_most(caq_search *search, size_t lane, float most) {
     search->least[lane] = most > 0.0f ? 0.0f : 1.0f;
     search->most[lane] = most > 0.0f ? most : 1.0f;
 }
 
-/* Take over what MINMAX has found out about a block of the tile. */
+/* Begin with what MINMAX has found for a block of the tile. */
 static void begin_lane(const caq_job *job, caq_search *search, size_t lane, const caq_tile *tile,
                        size_t block, float unit) {
     clear_lane(search, lane);
@@ -91,16 +82,18 @@ static void begin_lane(const caq_job *job, caq_search *search, size_t lane, cons
     search->error_gain[lane] = error_unit(job) / extent;
 }
 
-/* Both halves of a pair. */
+/* A small integer in both halves of a pair. */
 static int32_t twice(float x) { return (int32_t)(((uint32_t)(int32_t)x & 0xFFFF) * 0x10001); }
 
-/* MINMAX's zero point, its neighbours, and one further to where the best was found. */
+/* The zero point of a pass: that of MINMAX, then its neighbours, then the one behind the better
+ * neighbour. */
 static float zero_of_turn(float first, float best, float largest, int32_t turn) {
     float zero = turn == 3 ? best - first + best : first;
     zero += turn == 1 ? -1.0f : turn == 2 ? 1.0f : 0.0f;
     return zero < 0.0f ? 0.0f : zero > largest ? largest : zero;
 }
 
+/* Begin a pass that scores scales. */
 static void begin_turn(const caq_job *job, caq_search *search, size_t count) {
     float largest = (float)caq_describe_encoding(job).largest;
     for (size_t lane = 0; lane < count; lane++) {
@@ -113,7 +106,8 @@ static void begin_turn(const caq_job *job, caq_search *search, size_t count) {
     search->candidates = search->tries;
 }
 
-/* The scales at which the best codes leave the least error; MINMAX's where there are none. */
+/* Find the scale with which the best codes have the least error, or keep that of MINMAX if no code
+ * is good. */
 static void find_best(const caq_job *job, caq_search *search, size_t count) {
     int is_float = caq_describe_format(job->format).mantissa != 0;
     float times = is_float ? 0.875f : 1.0f, units = is_float ? float_target(job) : unit_of(job);
@@ -123,8 +117,8 @@ static void find_best(const caq_job *job, caq_search *search, size_t count) {
     }
 }
 
-/* Symmetric integers have one code more below zero than above. If the other way round was better, it is
- * this way with codes and scale negated. */
+/* Negate scales where one code more above zero was better than one more below. Symmetric integers
+ * have the latter, which is the former with codes and scale negated. */
 static void mirror_found(caq_search *search, size_t count) {
     for (size_t lane = 0; lane < count; lane++) {
         if (search->zeros[1][lane] < search->zeros[0][lane])
@@ -133,7 +127,7 @@ static void mirror_found(caq_search *search, size_t count) {
     }
 }
 
-/* The scales whose errors are compared; the first is MINMAX's. */
+/* Begin the pass that compares errors. The first of the scales is that of MINMAX. */
 static void begin_comparison(const caq_job *job, caq_search *search, size_t count) {
     int e8m0 = job->scale == CAQ_SCALE_E8M0;
     search->candidates = e8m0 ? 3 : 2;
@@ -161,7 +155,7 @@ static void begin_pass(const caq_job *job, caq_search *search, size_t count) {
         begin_comparison(job, search, count);
 }
 
-/* Score the candidates of a lane from their sums, which lie stride apart. */
+/* Score the candidates of a lane by their sums, which lie stride apart. */
 static void score_sums(const caq_job *job, caq_search *search, size_t lane, const int64_t *a,
                        const int64_t *b, size_t stride) {
     float product_part = 1.0f / product_unit(job), square_part = 1.0f / square_unit(job);
@@ -179,8 +173,9 @@ static void score_sums(const caq_job *job, caq_search *search, size_t lane, cons
     }
 }
 
-/* Make the scale of least error the first. It must be better by more than the rounding of errors can
- * have caused. */
+/* Make the scale with the least error the first one. It has to be better by more than what rounding
+ * adds to errors.
+ * */
 static void choose(caq_search *search, size_t lane, const int64_t *errors, size_t stride,
                    size_t elements) {
     int64_t least = errors[0];
@@ -195,14 +190,16 @@ static void choose(caq_search *search, size_t lane, const int64_t *errors, size_
 }
 
 /*
- * Filling the panel, and passing over it.
+ * Fill the panel, and pass over it.
  */
+
+/* A pass over some weights. */
 
 typedef struct search_walk {
     const caq_job *job;
     const caq_encoding *encoding;
-    const void *weight; /* from this */
-    size_t first;       /* element on */
+    const void *weight; /* where element `first` lies */
+    size_t first;
     caq_search_space *space;
     size_t filled; /* elements in the panel */
 } search_walk;
@@ -227,13 +224,14 @@ static void flush(search_walk *walk) {
     walk->filled = 0;
 }
 
-/* Elements as binary32. */
+/* Load elements as binary32. */
 static void load_weights(const search_walk *walk, size_t element, size_t count, float *to) {
     const void *from = element_at(walk->job, walk->weight, element - walk->first);
     walk->job->kernels->widen(from, count, to);
 }
 
-/* Their importances: runs of different ones, or of equal ones. */
+/* Load the importances of elements. They come in runs of equal ones, or follow one another as they
+ * are stored. */
 static void load_importance(const search_walk *walk, size_t element, size_t count, float *to) {
     const caq_job *job = walk->job;
     size_t which = element / job->repeat % job->importances, next = job->repeat == 1;
@@ -250,7 +248,7 @@ static void load_importance(const search_walk *walk, size_t element, size_t coun
     }
 }
 
-/* Elements of one block, in any lanes. */
+/* Put elements of one block into the panel, in any lanes. */
 static void feed(search_walk *walk, size_t element, size_t count) {
     size_t capacity = PANEL_DEPTH * walk->job->kernels->lanes;
     while (count) {
@@ -271,7 +269,7 @@ typedef void (*loader)(const search_walk *walk, size_t element, size_t count, fl
 /* Load neighbouring blocks, each into a lane of its own. */
 static void load_lanes(const search_walk *walk, loader load, size_t element, size_t blocks,
                        size_t length, float *to) {
-    float *run = length == 1 ? to : walk->space->run; /* single elements lie as they shall */
+    float *run = length == 1 ? to : walk->space->run; /* single elements lie in lanes already */
     load(walk, element, blocks * length, run);
     for (size_t i = blocks * length; i < walk->job->kernels->lanes * length; i++)
         run[i] = 0.0f;
@@ -279,7 +277,7 @@ static void load_lanes(const search_walk *walk, loader load, size_t element, siz
         walk->job->kernels->take_lanes(run, length, to);
 }
 
-/* Elements of neighbouring blocks, each in a lane of its own. */
+/* Put elements of neighbouring blocks into the panel, each block in a lane of its own. */
 static void feed_blocks(search_walk *walk, size_t element, size_t blocks, size_t length) {
     caq_search_space *space = walk->space;
     size_t lanes = walk->job->kernels->lanes;
@@ -298,7 +296,8 @@ static void clear_sums(caq_search_space *space) {
             space->a[i][lane] = space->b[i][lane] = 0;
 }
 
-/* Add up the lanes of a block that is spread over all of them; those that no vector has are zero. */
+/* Add up the sums of a block that is spread over all lanes. Lanes that the level does not have are
+ * zero. */
 static void join_lanes(caq_search_space *space) {
     for (size_t i = 0; i < (size_t)space->search.candidates; i++)
         for (size_t lane = 1; lane < CAQ_LANES; lane++) {
@@ -312,7 +311,7 @@ static void spread(float lanes[CAQ_LANES]) {
         lanes[lane] = lanes[0];
 }
 
-/* Give all lanes what kernels read in the first one. */
+/* Copy what kernels read of the first lane to all lanes. */
 static void spread_lane(caq_search *search) {
     spread(search->gain);
     spread(search->error_gain);
@@ -328,7 +327,7 @@ static void spread_lane(caq_search *search) {
     }
 }
 
-/* What the sums of a pass say about the first `count` lanes; then on to the next pass. */
+/* End a pass: use its sums, and begin the next one. */
 static void end_pass(const caq_job *job, caq_search *search, size_t count, const int64_t *a,
                      const int64_t *b, size_t stride, int has_scores, size_t elements) {
     int scoring = is_scoring(search);
@@ -344,10 +343,10 @@ static void end_pass(const caq_job *job, caq_search *search, size_t count, const
 }
 
 /*
- * Runs of blocks.
+ * Search the blocks of a run.
  */
 
-/* Feed the blocks from `first` on, which stand side by side or are one. */
+/* Put all rows of some blocks into the panel: neighbours in lanes of their own, or one block. */
 static void feed_rows(search_walk *walk, const caq_run *run, size_t first, size_t blocks,
                       int side_by_side) {
     const caq_job *job = walk->job;
@@ -363,7 +362,7 @@ static void feed_rows(search_walk *walk, const caq_run *run, size_t first, size_
     flush(walk);
 }
 
-/* Raise `most` to the importances of neighbouring blocks, or of a long one. */
+/* Raise `most` to the largest importances of neighbouring blocks in a row, or of one long block. */
 static void measure_importance(search_walk *walk, size_t element, size_t blocks, size_t length,
                                float *most) {
     float *run = walk->space->run;
@@ -372,14 +371,14 @@ static void measure_importance(search_walk *walk, size_t element, size_t blocks,
         some = count - done < capacity ? count - done : capacity;
         load_importance(walk, element + done, some, run);
         for (size_t i = 0; i < some; i += length) {
-            float largest = largest_importance(run + i, length < some ? length : some);
+            float largest = largest_of(run + i, length < some ? length : some);
             float *found = &most[(done + i) / length];
             *found = *found < largest ? largest : *found;
         }
     }
 }
 
-/* Find the largest importances of some blocks of a run. */
+/* Find the largest importance of each of some blocks. */
 static void find_importance(search_walk *walk, const caq_run *run, size_t first, size_t blocks) {
     float most[CAQ_LANES];
     for (size_t lane = 0; lane < CAQ_LANES; lane++)
@@ -392,7 +391,7 @@ static void find_importance(search_walk *walk, const caq_run *run, size_t first,
         set_most(&walk->space->search, lane, most[lane]);
 }
 
-/* Search some blocks of a run. */
+/* Search some blocks: neighbours in lanes of their own, or one block. */
 static void search_blocks(search_walk *walk, const caq_run *run, size_t first, size_t blocks,
                           int side_by_side, caq_tile *tile) {
     const caq_job *job = walk->job;
@@ -433,14 +432,16 @@ static void search_blocks(search_walk *walk, const caq_run *run, size_t first, s
     }
 }
 
+/* How many passes a search has. */
 static int32_t count_passes(const caq_job *job) {
-    /* FP8 with powers of two: the best of all is less than 0.01 dB better than MINMAX's */
+    /* None for FP8 with powers of two: the best scales are less than 0.01 dB better than those of
+     * MINMAX. */
     if (job->scale == CAQ_SCALE_E8M0 && caq_describe_format(job->format).bits == 8)
         return 0;
     return count_turns(job) + 1;
 }
 
-/* Store what the tile has of the first blocks. */
+/* Store the scales and zero points of the first blocks of the tile. */
 static void store_found(const caq_job *job, const caq_tile *tile, size_t blocks, uint8_t *scales,
                         uint8_t *zero_points) {
     job->kernels->store_scales(job, tile->scale, blocks, scales);
@@ -468,7 +469,7 @@ void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *
 }
 
 /*
- * A tensor with a single scale, in parts.
+ * Search the only scale of a tensor, which comes in parts.
  */
 
 caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_search *search,
@@ -483,13 +484,14 @@ caq_status caq_search_begin(const caq_job *job, const int32_t extents[2], caq_se
     search->tries = count_tries(job);
     begin_lane(job, search, 0, tile, 0, unit_of(job));
     if (job->importance)
-        set_most(search, 0, largest_importance(job->importance, job->importances));
+        set_most(search, 0, largest_of(job->importance, job->importances));
     if (search->passes)
         begin_pass(job, search, 1);
     return status;
 }
 
-/* An assignment would be a call of memcpy(), which a freestanding build does not have. */
+/* Copy a search. Of an assignment compilers make a call of memcpy(), which a freestanding build
+ * does not have. */
 static void copy_search(caq_search *to, const caq_search *from) {
     for (size_t i = 0; i < sizeof *to; i++)
         ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];

@@ -1,23 +1,25 @@
 /*
- * search.h - the observer MSE: what is known while better scales are looked for
+ * search.h - the observer MSE: look for scales with less squared error than those of MINMAX
  *
- * Blocks are searched side by side, one in each lane of a vector; a long block is spread over all lanes,
- * since sums of integers do not depend on their order. Either way a panel of weights is filled, element e
- * of lane l at [e * lanes + l], and the level's kernels pass over it.
+ * Blocks are searched side by side, one in each lane of a vector. A long block is spread over all
+ * lanes, which gives the result of one lane because sums of integers do not depend on their order.
+ * Either way a panel is filled with weights, element e of lane l at [e * lanes + l], and the
+ * level's kernels pass over it.
  *
- * A search is a sequence of passes over the weights: one or more that score scales, and one that compares
- * errors. Where the panel holds all of a block, it is filled once for all passes.
+ * A search is a sequence of passes over the weights. One or more passes score scales, and the last
+ * one compares the errors of two or three. If the panel holds whole blocks, it is filled once for
+ * all passes.
  */
 #ifndef SEARCH_H
 #define SEARCH_H
 
-#include "../kernels/kernels.h"
 #include "../geometry.h"
+#include "../kernels/kernels.h"
 
-/* Elements of a lane in a panel, even. Sums over so many fit into 32 bits. */
+/* The most elements that a lane has in a panel, an even number: sums fit into 32 bits. */
 #define PANEL_DEPTH 128
 
-/* The scales that are tried for an integer format, see reference/mse.py. */
+/* Which scales are tried for an integer format: reference/mse.py has the meaning of each number. */
 typedef struct caq_grid {
     int32_t unit, first, dense, growth, reach, last;
 } caq_grid;
@@ -29,31 +31,33 @@ static inline caq_grid integer_grid(unsigned bits) {
     return bits == 2 ? of_2_bits : bits == 4 ? of_4_bits : of_8_bits;
 }
 
+/* The step after this one. */
 static inline int32_t next_step(caq_grid grid, int32_t step) {
     return step + (step < grid.dense ? 1 : step >> grid.growth);
 }
 
-/* FP8: sums of products of a panel, 128 · 2^12 · 3584, fit into 32 bits. */
+/* The extent of FP8 weights as integers, and how many scales are tried. Sums of products over a
+ * panel fit into 32 bits: 128 · 2^12 · 3584. */
 #define FLOAT_UNIT 4096
 #define FLOAT_STEPS 64
 
-/* In what part of the extent errors count. */
+/* How many units of error the extent of a block has. */
 static inline float error_unit(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     return format.mantissa && format.bits == 8 ? 0x1p16f : 0x1p14f;
 }
 
-/* In what parts of 1 importances count, see reference/mse.py. Sums of terms with codes of 2 and 4 bits
- * fit into 32 bits: 2^7 · 2^14 · 15 of products, 2^7 · 2^11 · 15^2 of squares. Terms with codes of 8 bits
- * are at most 2^30, of products 2^8 · 2^14 · 255 and 2^6 · 4096 · 3584, of squares 2^14 · 255^2 and
- * 2^6 · 3584^2, and are summed up in halves. */
+/* How many units an importance of 1 has: see reference/mse.py. With codes of 2 and 4 bits sums over
+ * a panel fit into 32 bits: 2^7 · 2^14 · 15 of products, 2^7 · 2^11 · 15^2 of squares. With codes
+ * of 8 bits terms are at most 2^30 and are summed up in halves: products are up to 2^8 · 2^14 · 255
+ * and 2^6 · 4096 · 3584, squares up to 2^14 · 255^2 and 2^6 · 3584^2. */
 #define IMPORTANCE_UNIT 2048.0f
 #define INTEGER_PRODUCT_UNIT 256.0f
 #define INTEGER_SQUARE_UNIT 16384.0f
 #define FLOAT_PRODUCT_UNIT 64.0f
 #define FLOAT_SQUARE_UNIT 64.0f
 
-/* What sums of products x * code and of squares code * code count in. */
+/* The units of sums of products x * code, and of sums of squares code * code. */
 static inline float product_unit(const caq_job *job) {
     caq_format_info format = caq_describe_format(job->format);
     if (!job->importance || format.bits < 8)
@@ -69,23 +73,26 @@ static inline float square_unit(const caq_job *job) {
     return format.mantissa ? FLOAT_SQUARE_UNIT : INTEGER_SQUARE_UNIT;
 }
 
+/* What a search keeps in scratch. */
 typedef struct caq_search_space {
     caq_search search;
-    int is_shallow; /* the panel holds all of the blocks, each in a lane: scores need no sums */
-    int is_fresh;   /* the panel has been filled anew */
-    size_t depth;   /* elements of a lane in the panel, even */
+    int is_shallow; /* whether each lane holds a whole block, whose scores need no sums */
+    int is_fresh;   /* whether the panel has been filled since the last pass over it */
+    size_t depth;   /* elements that each lane has in the panel, an even number */
     float weights[PANEL_DEPTH * CAQ_LANES];
-    float run[PANEL_DEPTH * CAQ_LANES]; /* weights block by block, before they take their lanes */
+    float run[PANEL_DEPTH *
+              CAQ_LANES]; /* weights block by block, before each block is given its lane */
     int32_t x[PANEL_DEPTH * CAQ_LANES]; /* weights as integers, those of integer formats in pairs */
-    /* with importances these, from the second on divided by the largest of the lane's block: of 2 and 4
-     * bits pairs of integers, of 8 bits the bits of floats */
+    /* Importances, which the first pass divides by the largest of their block. Of these and of
+     * their products with x, formats of 2 and 4 bits have pairs of integers, and those of 8 bits
+     * the bits of floats. */
     float importance[PANEL_DEPTH * CAQ_LANES];
-    int32_t h[PANEL_DEPTH * CAQ_LANES];  /* in square_unit() */
-    int32_t hx[PANEL_DEPTH * CAQ_LANES]; /* h * x, in product_unit() */
+    int32_t h[PANEL_DEPTH * CAQ_LANES];  /* importances, in units of square_unit() */
+    int32_t hx[PANEL_DEPTH * CAQ_LANES]; /* importances times x, in units of product_unit() */
     int64_t a[CAQ_CANDIDATES][CAQ_LANES], b[CAQ_CANDIDATES][CAQ_LANES];
 } caq_search_space;
 
-/* How scratch is used. */
+/* How a job with CAQ_MSE uses scratch. */
 typedef struct caq_mse_scratch {
     caq_tile tile;
     caq_search_space space;
@@ -94,7 +101,8 @@ typedef struct caq_mse_scratch {
 STATIC_ASSERT(sizeof(caq_mse_scratch) <= CAQ_MSE_SCRATCH_SIZE,
               "the header tells callers what a search takes");
 
-/* Replace the scales and zero points of a run where better ones are found. */
+/* Replace the scales and zero points of a run by better ones, where those are found, in the tile
+ * and where they are stored. */
 void caq_search_run(const caq_job *job, const caq_run *run, const caq_encoding *encoding,
                     const void *weight, void *scratch, uint8_t *scales, uint8_t *zero_points);
 

@@ -4,6 +4,7 @@
  * Included by source_type.h, here once per type to decode to.
  */
 
+/* The numbers of a vector of codes. */
 TARGET INLINE vf KERNEL(decoded)(const uint8_t *codes, vf scale, vi zero, const caq_decoding *from,
                                  int is_float) {
     if (is_float) {
@@ -13,6 +14,7 @@ TARGET INLINE vf KERNEL(decoded)(const uint8_t *codes, vf scale, vi zero, const 
     return v_mul(scale, v_integer_values(v_load_bytes(codes), zero, from));
 }
 
+/* Decode a vector. */
 TARGET static inline void KERNEL(decode_vector)(const uint8_t *codes, vf scale, vi zero,
                                                 const caq_decoding *from, int is_float, int stream,
                                                 ELEMENT *to) {
@@ -20,7 +22,7 @@ TARGET static inline void KERNEL(decode_vector)(const uint8_t *codes, vf scale, 
     KERNEL(v_store)(to, numbers, stream);
 }
 
-/* Two vectors are stored together. */
+/* Decode a step. Vectors are stored in pairs, which are whole vectors of 16-bit numbers. */
 TARGET INLINE void KERNEL(decode_step)(const uint8_t *codes, const vf scale[VECTORS],
                                        const vi zero[VECTORS], const caq_decoding *from,
                                        int is_float, ELEMENT *to) {
@@ -36,7 +38,7 @@ TARGET INLINE void KERNEL(decode_step)(const uint8_t *codes, const vf scale[VECT
 #endif
 }
 
-/* Decode count < LANES elements. */
+/* Decode count elements, which do not fill a vector. */
 TARGET static inline void KERNEL(decode_few)(const uint8_t *codes, size_t count, vf scale, vi zero,
                                              const caq_decoding *from, int is_float, ELEMENT *to) {
     uint8_t padded[LANES] = {0};
@@ -48,7 +50,7 @@ TARGET static inline void KERNEL(decode_few)(const uint8_t *codes, size_t count,
         KERNEL(put)(to + i, all[i]);
 }
 
-/* What does not fill a step. */
+/* Decode the elements from i on, which do not fill a step. Each has parameters of its own. */
 TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, size_t count,
                                               const float *scale, const int32_t *zero,
                                               const caq_decoding *from, int is_float, ELEMENT *to) {
@@ -60,7 +62,7 @@ TARGET static inline void KERNEL(decode_rest)(const uint8_t *codes, size_t i, si
                            to + i);
 }
 
-/* Every column has parameters of its own. */
+/* Decode rows of columns, each of which has parameters of its own. */
 TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, size_t code_stride,
                                           size_t count, const float *scale, const int32_t *zero,
                                           const caq_decoding *from, int is_float, ELEMENT *to,
@@ -86,7 +88,7 @@ TARGET INLINE void KERNEL(decode_columns)(const uint8_t *codes, size_t rows, siz
 }
 
 #if LANES > 1
-/* What each of 16 codes decodes to in a block. */
+/* Make the table of what each of 16 codes decodes to in a block. */
 TARGET static inline vt KERNEL(make_table)(vf scale, vi zero, const caq_decoding *from,
                                            int is_float) {
     static const uint8_t codes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -97,7 +99,7 @@ TARGET static inline vt KERNEL(make_table)(vf scale, vi zero, const caq_decoding
     return v_load_table((const uint16_t *)halves);
 }
 
-/* Steps of a block whose numbers are looked up; return how many elements that were. */
+/* Decode the whole steps of a block by looking numbers up; return how many elements they were. */
 TARGET static inline size_t KERNEL(look_up_block)(const uint8_t *codes, size_t length, vf scale,
                                                   vi zero, const caq_decoding *from, int is_float,
                                                   ELEMENT *to) {
@@ -115,7 +117,7 @@ TARGET static inline size_t KERNEL(look_up_block)(const uint8_t *codes, size_t l
     return i;
 }
 
-/* The same for a group of blocks of the usual length. */
+/* Decode a group of blocks of the usual length by looking numbers up. */
 TARGET static inline void KERNEL(look_up_group)(const uint8_t *codes, const float *scale,
                                                 const int32_t *zero, const caq_decoding *from,
                                                 int is_float, ELEMENT *to) {
@@ -132,7 +134,7 @@ TARGET static inline void KERNEL(look_up_group)(const uint8_t *codes, const floa
 }
 #endif
 
-/* All elements of a block share parameters. */
+/* Decode a block, whose elements share parameters. */
 TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf scale, vi zero,
                                         const caq_decoding *from, int is_float, ELEMENT *to) {
     uint8_t buffer[STEP];
@@ -157,13 +159,13 @@ TARGET INLINE void KERNEL(decode_block)(const uint8_t *codes, size_t length, vf 
         KERNEL(decode_few)(codes + i, length - i, scale, zero, from, is_float, to + i);
 }
 
-/* Blocks that are a group together. */
+/* Decode a group of blocks. */
 TARGET INLINE void KERNEL(decode_group)(const uint8_t *codes, size_t length, const float *scale,
                                         const int32_t *zero, const caq_decoding *from, int is_float,
                                         ELEMENT *to) {
     uint8_t buffer[STEP];
 #if LANES > 1
-    /* A table is as long as a block of SHORT_LENGTH. */
+    /* Not for SHORT_LENGTH: a table takes as many numbers as such a block has. */
     if (IS_HALF && from->is_short && length == USUAL_LENGTH) {
         KERNEL(look_up_group)(codes, scale, zero, from, is_float, to);
         return;
@@ -182,7 +184,7 @@ TARGET INLINE void KERNEL(decode_group)(const uint8_t *codes, size_t length, con
     }
 }
 
-/* Whole groups; return how many blocks those were. */
+/* Decode whole groups, and return how many blocks they were. */
 TARGET INLINE size_t KERNEL(decode_groups)(const uint8_t *codes, size_t blocks, size_t length,
                                            const float *scale, const int32_t *zero,
                                            const caq_decoding *from, int is_float, ELEMENT *to) {
@@ -193,6 +195,7 @@ TARGET INLINE size_t KERNEL(decode_groups)(const uint8_t *codes, size_t blocks, 
     return block;
 }
 
+/* Decode a row. */
 TARGET INLINE void KERNEL(decode_row)(const uint8_t *codes, size_t blocks, size_t length,
                                       const float *scale, const int32_t *zero,
                                       const caq_decoding *from, int is_float, ELEMENT *to) {
@@ -207,6 +210,7 @@ TARGET INLINE void KERNEL(decode_row)(const uint8_t *codes, size_t blocks, size_
                              to + block * length);
 }
 
+/* Decode all rows. is_float is a constant, so that each kind of codes has loops of its own. */
 TARGET INLINE void KERNEL(decode_all)(const uint8_t *codes, size_t rows, size_t code_stride,
                                       size_t blocks, size_t length, const float *scale,
                                       const int32_t *zero, const caq_decoding *from, int is_float,
@@ -218,13 +222,14 @@ TARGET INLINE void KERNEL(decode_all)(const uint8_t *codes, size_t rows, size_t 
         KERNEL(decode_row)(codes, blocks, length, scale, zero, from, is_float, to);
 }
 
-/* See caq_kernels. */
+/* The kernel `decode`. */
 TARGET static void KERNEL(decode)(const uint8_t *codes, size_t rows, size_t code_stride,
                                   size_t blocks, size_t length, const float *scale,
-                                  const int32_t *zero, const caq_decoding *decoding, void *target,
+                                  const int32_t *zero, const caq_decoding *decoding, void *numbers,
                                   size_t stride) {
-    const caq_decoding from = *decoding; /* a copy that no store through target can change */
-    ELEMENT *to = (ELEMENT *)target;
+    const caq_decoding from =
+        *decoding; /* a copy, so that the compiler sees that storing numbers does not change it */
+    ELEMENT *to = (ELEMENT *)numbers;
     if (HAS_FLOATS && (!HAS_INTEGERS || from.is_float))
         KERNEL(decode_all)(codes, rows, code_stride, blocks, length, scale, zero, &from, 1, to,
                            stride);

@@ -1,7 +1,8 @@
 /*
  * encode.h - the body of the encoders
  *
- * Included by source_type.h once for each kind of code, with CODE its name in to_codes.h: integer or float.
+ * Included by source_type.h once for each kind of code, with CODE its name in to_codes.h: integer
+ * or float.
  */
 #define ENCODER(name) PASTE_3(name, CODE, SOURCE)
 
@@ -14,17 +15,15 @@ TARGET static inline vi ENCODER(code)(const ELEMENT *p, vf reciprocal, vi zero,
 /* Store the codes of a step, packed if the encoding says so. */
 TARGET static inline void ENCODER(store_step)(uint8_t *p, const vi codes[VECTORS],
                                               const caq_encoding *to) {
-    b_store_step(p, PASTE_2(bytes, CODE)(codes, to), to);
+    b_store_step(p, PASTE_2(bytes, CODE)(b_narrow(codes), to), to);
 }
 
 /* Store the codes of a vector, one per byte. */
 TARGET static inline void ENCODER(store)(uint8_t *p, vi codes, const caq_encoding *to) {
-    vi all[VECTORS];
-    UNROLL for (size_t v = 0; v < VECTORS; v++) all[v] = v ? v_set_i(0) : codes;
-    b_store_vector(p, PASTE_2(bytes, CODE)(all, to));
+    b_store_vector(p, PASTE_2(bytes, CODE)(b_narrow_vector(codes), to));
 }
 
-/* Encode count < LANES elements. */
+/* Encode count elements, which do not fill a vector. */
 TARGET static inline void ENCODER(few)(const ELEMENT *p, size_t count, vf reciprocal, vi zero,
                                        const caq_encoding *to, uint8_t *codes) {
     ELEMENT padded[LANES];
@@ -35,7 +34,7 @@ TARGET static inline void ENCODER(few)(const ELEMENT *p, size_t count, vf recipr
         codes[i] = all[i];
 }
 
-/* What does not fill a step. */
+/* Encode the elements from i on, which do not fill a step. Each has parameters of its own. */
 TARGET static inline void ENCODER(rest)(const ELEMENT *p, size_t i, size_t count,
                                         const float *reciprocal, const int32_t *zero,
                                         const caq_encoding *to, uint8_t *codes) {
@@ -50,7 +49,7 @@ TARGET static inline void ENCODER(rest)(const ELEMENT *p, size_t i, size_t count
         ENCODER(few)(p + i, 1, v_set_f(reciprocal[i]), v_set_i(zero[i]), to, codes + i);
 }
 
-/* Every column has parameters of its own. */
+/* Encode rows of columns, each of which has parameters of its own. */
 TARGET INLINE void ENCODER(columns)(const ELEMENT *p, size_t rows, size_t stride, size_t count,
                                     const float *reciprocal, const int32_t *zero,
                                     const caq_encoding *to, uint8_t *codes, size_t code_stride) {
@@ -75,7 +74,8 @@ TARGET INLINE void ENCODER(columns)(const ELEMENT *p, size_t rows, size_t stride
         ENCODER(rest)(p + row * stride, i, count, reciprocal, zero, to, codes + row * code_stride);
 }
 
-/* All elements of a block share parameters. From p on, room elements can be read and have codes. */
+/* Encode a block, whose elements share parameters. From p on, room elements can be read and will
+ * have codes. */
 TARGET static inline void ENCODER(block)(const ELEMENT *p, size_t length, size_t room,
                                          vf reciprocal, vi zero, const caq_encoding *to,
                                          uint8_t *codes) {
@@ -94,8 +94,8 @@ TARGET static inline void ENCODER(block)(const ELEMENT *p, size_t length, size_t
         ENCODER(few)(p + i, length - i, reciprocal, zero, to, codes + i);
 }
 
-/* Blocks that are a group together. Inlined, as is what has the loop, so that their length is a
- * constant, and that constants stay in registers from group to group. */
+/* Encode a group of blocks. This is inlined, and so is the loop around it: then the length is a
+ * constant, and the constants of the encoding stay in registers from group to group. */
 TARGET INLINE void ENCODER(group)(const ELEMENT *p, size_t length, const float *reciprocal,
                                   const int32_t *zero, const caq_encoding *to, uint8_t *codes) {
     for (size_t i = 0; i < GROUP; i += STEP) {
@@ -109,7 +109,7 @@ TARGET INLINE void ENCODER(group)(const ELEMENT *p, size_t length, const float *
     }
 }
 
-/* Whole groups; return how many blocks those were. */
+/* Encode whole groups, and return how many blocks they were. */
 TARGET INLINE size_t ENCODER(groups)(const ELEMENT *p, size_t blocks, size_t length,
                                      const float *reciprocal, const int32_t *zero,
                                      const caq_encoding *to, uint8_t *codes) {
@@ -120,12 +120,13 @@ TARGET INLINE size_t ENCODER(groups)(const ELEMENT *p, size_t blocks, size_t len
     return block;
 }
 
+/* Encode a row. */
 TARGET static inline void ENCODER(row)(const ELEMENT *p, size_t blocks, size_t length,
                                        const float *reciprocal, const int32_t *zero,
                                        const caq_encoding *to, uint8_t *codes) {
     size_t block = 0;
-    if (length ==
-        USUAL_LENGTH) /* one lane gains from it, too: 5 % fewer instructions on Cortex-M */
+    /* With one lane too: that saves 5 % of instructions on Cortex-M. */
+    if (length == USUAL_LENGTH)
         block = ENCODER(groups)(p, blocks, USUAL_LENGTH, reciprocal, zero, to, codes);
     if (LANES > 1 && length == SHORT_LENGTH)
         block = ENCODER(groups)(p, blocks, SHORT_LENGTH, reciprocal, zero, to, codes);
@@ -135,11 +136,13 @@ TARGET static inline void ENCODER(row)(const ELEMENT *p, size_t blocks, size_t l
                        codes + (block * length >> to->halvings));
 }
 
+/* The kernels `encode_integer` and `encode_float`. */
 TARGET static void ENCODER(encode)(const void *source, size_t rows, size_t stride, size_t blocks,
                                    size_t length, const float *reciprocal, const int32_t *zero,
                                    const caq_encoding *encoding, uint8_t *codes,
                                    size_t code_stride) {
-    const caq_encoding to = *encoding; /* a copy that no store through codes can change */
+    const caq_encoding to =
+        *encoding; /* a copy, so that the compiler sees that storing codes does not change it */
     const ELEMENT *p = (const ELEMENT *)source;
     for (; LANES > 1 && length == 1 && rows >= ROWS_TOGETHER; rows -= ROWS_TOGETHER) {
         ENCODER(columns)(p, ROWS_TOGETHER, stride, blocks, reciprocal, zero, &to, codes,

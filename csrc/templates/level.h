@@ -42,8 +42,8 @@
 #define ELEMENT uint16_t
 #include "source_type.h"
 
-/* The rows of a level's table: one set of kernels per source type, in the order of caq_source. Compilers
- * drop those that the build shall not have. */
+/* The table of a level: the kernels of each type, in the order of caq_source. `has` is a constant,
+ * so that compilers drop the kernels of types that the build does not have. */
 #define KERNELS_OF_SOURCE(source, has)                                                             \
     {.absmax = (has) ? reduce_absmax_##source : NULL,                                              \
      .range = (has) && CAQ_WITH_ASYMMETRIC ? reduce_range_##source : NULL,                         \

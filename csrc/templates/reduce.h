@@ -1,25 +1,26 @@
 /*
  * reduce.h - the body of the reductions
  *
- * Included by source_type.h once for each kind of statistics, with REDUCE the kernel's name, SIDES
- * how many statistics a block has, and REDUCE's `_side` the function from bits to a side's numbers. A
- * statistic is the largest of its numbers, or 0.
+ * Included by source_type.h once for each kind of statistics, with REDUCE its name, absmax or
+ * range, and SIDES how many statistics a block has. A statistic is the largest of the numbers that
+ * side_absmax() or side_range() makes of the elements' bits, or 0.
  */
 #define REDUCER(name) PASTE_3(name, REDUCE, SOURCE)
 
+/* Take in the bits of a vector. */
 TARGET static inline void REDUCER(take)(vi bits, vi found[SIDES]) {
     for (size_t k = 0; k < SIDES; k++)
         found[k] = KERNEL(larger)(found[k], REDUCER(side)(bits, k));
 }
 
-/* Take in a vector's elements from each row. */
+/* Take in WIDTH elements of each row. */
 TARGET static inline void REDUCER(rows)(const ELEMENT *p, size_t rows, size_t stride,
                                         vi found[SIDES]) {
     UNROLL for (size_t row = 0; row < rows; row++)
         REDUCER(take)(KERNEL(load_bits)(p + row * stride), found);
 }
 
-/* Raise the statistics of a vector's columns. */
+/* Raise the statistics of WIDTH columns. */
 TARGET static inline void REDUCER(raise)(int32_t *stats, vi found) {
     if (WIDTH == LANES) {
         v_store_i(stats, v_max(v_load_i(stats), found));
@@ -32,7 +33,7 @@ TARGET static inline void REDUCER(raise)(int32_t *stats, vi found) {
         v_store_i(stats, v_max(v_load_i(stats), v_bits(columns[half])));
 }
 
-/* As many columns as a vector has elements. */
+/* Reduce rows of WIDTH columns. */
 TARGET static inline void REDUCER(vector)(const ELEMENT *p, size_t rows, size_t stride,
                                           size_t first, size_t ahead, int32_t *const stats[SIDES]) {
     vi found[SIDES];
@@ -44,7 +45,7 @@ TARGET static inline void REDUCER(vector)(const ELEMENT *p, size_t rows, size_t 
         REDUCER(raise)(stats[k] + first, found[k]);
 }
 
-/* Fewer. */
+/* Reduce rows of count columns, which are less than WIDTH. */
 TARGET static inline void REDUCER(few)(const ELEMENT *p, size_t rows, size_t stride, size_t count,
                                        int32_t *const stats[SIDES]) {
     ELEMENT padded[WIDTH];
@@ -63,7 +64,7 @@ TARGET static inline void REDUCER(few)(const ELEMENT *p, size_t rows, size_t str
             stats[k][i] = stats[k][i] > raised[k][i] ? stats[k][i] : raised[k][i];
 }
 
-/* Blocks of one element: every column has statistics of its own. */
+/* Reduce rows of columns, each of which has statistics of its own. */
 TARGET static inline void REDUCER(columns)(const ELEMENT *p, size_t rows, size_t stride,
                                            size_t count, size_t ahead,
                                            int32_t *const stats[SIDES]) {
@@ -77,8 +78,8 @@ TARGET static inline void REDUCER(columns)(const ELEMENT *p, size_t rows, size_t
         REDUCER(vector)(p, rows, stride, count - WIDTH, ahead, stats);
 }
 
-/* The statistics of each lane over a block. From p on, room elements can be read; rest is where the last
- * vector has elements of the block. */
+/* Find the statistics of a block, lane by lane. From p on, room elements can be read. `rest` is a
+ * mask of the last vector's elements that are the block's. */
 TARGET static inline void REDUCER(block)(const ELEMENT *p, size_t length, size_t room, vi rest,
                                          size_t ahead, vi found[SIDES]) {
     for (size_t k = 0; k < SIDES; k++)
@@ -99,8 +100,8 @@ TARGET static inline void REDUCER(block)(const ELEMENT *p, size_t length, size_t
     }
 }
 
-/* Four blocks are taken together, because four vectors are reduced to four numbers in little more time
- * than one vector to one. */
+/* Reduce the blocks of a row. Four are taken together, because four vectors are reduced to four
+ * numbers in little more time than one vector is to one. */
 TARGET INLINE void REDUCER(blocks)(const ELEMENT *p, size_t blocks, size_t length, size_t ahead,
                                    int32_t *const stats[SIDES]) {
     const vi rest = KERNEL(first_elements)(length % WIDTH);
@@ -125,8 +126,9 @@ TARGET INLINE void REDUCER(blocks)(const ELEMENT *p, size_t blocks, size_t lengt
     }
 }
 
-/* Columns are taken some rows at a time, so that statistics are loaded and stored once for all. Blocks of
- * the usual lengths get copies of the loop in which that is a constant. */
+/* The kernels `absmax` and `range`. Columns are taken some rows at a time, so that their statistics
+ * are loaded and stored once for all. Blocks of the usual lengths have loops in which the length is
+ * a constant. */
 TARGET static void REDUCER(reduce)(const void *source, size_t rows, size_t stride, size_t blocks,
                                    size_t length, size_t ahead, int32_t *above, int32_t *below) {
     int32_t *const stats[] = {above, below};

@@ -3,9 +3,9 @@
  *
  * Included once per instruction set.
  *
- * Sums are formed in parts of a few columns of a few vectors of rows, which stay in registers while all
- * columns before are passed over in their order. Each term is a product that is rounded and then added, at
- * every level: AS_WRITTEN keeps compilers from rounding once.
+ * Sums are formed in parts: a few columns of a few vectors of rows. A part stays in registers while
+ * the errors of all earlier columns are added in their order. Each term is a product that is
+ * rounded and then added, at every level: AS_WRITTEN keeps compilers from rounding only once.
  */
 #if LANES > 1
 #define PART_VECTORS (REGISTERS > 16 ? 4 : 2)
@@ -13,11 +13,11 @@
 #define PART_VECTORS 8 /* compilers make vectors of their own of so many */
 #endif
 
-_Static_assert(PANEL_ROWS % (PART_VECTORS * LANES) == 0 && PANEL_ROWS % (VECTORS * LANES) == 0,
-               "CAQ_FEEDBACK_ROWS must be a multiple of 64, or without vectors of 8");
+STATIC_ASSERT(PANEL_ROWS % (PART_VECTORS * LANES) == 0 && PANEL_ROWS % (VECTORS * LANES) == 0,
+              "CAQ_FEEDBACK_ROWS must be a multiple of 64, or without vectors of 8");
 
-/* Add to the sums of `columns` columns from k on the shares of the errors of the columns first .. end - 1.
- * All pointers are to the part's first row. */
+/* Add the shares of the errors of the columns first .. end - 1 to the sums of `columns` columns
+ * from k on. All pointers are to the first row of the part. */
 TARGET INLINE void feed_back(const caq_feedback *with, size_t k, size_t columns,
                              const float *errors, size_t first, size_t end, const float *from,
                              float *to) {
@@ -39,7 +39,7 @@ TARGET INLINE void feed_back(const caq_feedback *with, size_t k, size_t columns,
         v_store_floats(to + c * PANEL_ROWS + v * LANES, sum[c][v]);
 }
 
-/* See caq_kernels. */
+/* The kernel `begin_columns`. */
 AS_WRITTEN TARGET static void begin_columns(const caq_feedback *with, size_t first, size_t columns,
                                             caq_panel *panel) {
     for (size_t row = 0; row < PANEL_ROWS; row += PART_VECTORS * LANES) {
@@ -54,21 +54,22 @@ AS_WRITTEN TARGET static void begin_columns(const caq_feedback *with, size_t fir
     }
 }
 
-/* What a vector of numbers is rounded by. */
+/* What the numbers of a vector are rounded by. */
 typedef struct vrounding {
     vf scale, reciprocal, lowest, highest;
     vf overflow; /* magnitudes from here on are infinite in the weight's type */
 } vrounding;
 
-/* What the code nearest to x decodes to. */
+/* The number that the code nearest to x decodes to. */
 TARGET INLINE vf decoded_of(vf x, const vrounding *by, const caq_encoding *to, caq_source source) {
     vf code = code_of(v_mul(x, by->reciprocal), by->lowest, by->highest, to, to->dropped != 0);
     vf decoded = v_mul(by->scale, code);
     return source == CAQ_F32 ? decoded : round_decoded(decoded, source);
 }
 
-/* Return the codes of a vector of rows, whose weights become errors. Where what is fed back leads beyond
- * the numbers that there are, or to a code that does, the weight is rounded without. */
+/* Return the codes of a vector of rows, and turn their weights into errors. A weight is rounded
+ * without feedback if that leads to a number that is not finite, or to a code that decodes to one.
+ */
 TARGET INLINE vi round_vector(vf x, float *error, const float *scale, const int32_t *zero,
                               const caq_encoding *to, caq_source source) {
     const vf weight = v_load_floats(error), infinity = v_from_bits(v_set_i(0x7F800000));
@@ -87,7 +88,7 @@ TARGET INLINE vi round_vector(vf x, float *error, const float *scale, const int3
     return v_add_i(v_round(code), v_load_i(zero));
 }
 
-/* See caq_kernels. */
+/* The kernel `round_column`. */
 AS_WRITTEN TARGET static void round_column(const caq_job *job, const caq_encoding *encoding,
                                            const caq_feedback *with, size_t first, size_t k,
                                            caq_panel *panel) {
@@ -102,8 +103,8 @@ AS_WRITTEN TARGET static void round_column(const caq_job *job, const caq_encodin
             codes[v] = round_vector(v_load_floats(sums + r), errors + r, panel->scale + r,
                                     panel->zero + r, encoding, job->source);
         }
-        vb bytes =
-            encoding->dropped ? bytes_float(codes, encoding) : bytes_integer(codes, encoding);
+        vb bytes = b_narrow(codes);
+        bytes = encoding->dropped ? bytes_float(bytes, encoding) : bytes_integer(bytes, encoding);
         b_store_step(panel->codes + row, bytes, encoding);
     }
 }

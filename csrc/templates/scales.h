@@ -1,26 +1,27 @@
 /*
  * scales.h - from the statistics of a block to its scale and zero point
  *
- * The observer MINMAX; the C twin of reference/minmax.py. A scale is held as the binary32 number that
- * its stored form stands for, since codes are computed from what is stored.
+ * The observer MINMAX: the C twin of reference/minmax.py. A scale is held as the binary32 number
+ * that its stored form stands for, because codes are computed from what is stored.
  *
- * Included once per instruction set. The loops pass over all blocks of a tile without branches that depend on the data, for compilers to vectorize.
+ * Included once per instruction set. The loops pass over all blocks of a tile without branches that
+ * depend on the data, so that compilers vectorize them.
  */
 #define INFINITE 0x7F800000u
 
-/* What depends on the type that scales are stored in. */
+/* What the rules ask of the type that scales are stored in, and of the weight's type. */
 typedef struct scale_type {
-    float smallest;    /* positive, with a finite reciprocal */
+    float smallest;    /* positive scale with a finite reciprocal */
     float largest;     /* finite number of the weight's type */
-    float overflow;    /* decoded numbers from here on round to infinity in the weight's type */
-    float danger;      /* no block whose absmax is below can get there */
-    uint32_t ulp_bits; /* binary32 bits from one large number of the scale's type to the next */
+    float overflow;    /* the least number that rounds to infinity in the weight's type */
+    float danger;      /* a block whose absmax is below this decodes to no infinity */
+    uint32_t ulp_bits; /* binary32 bits between one large number of the scale's type and the next */
 } scale_type;
 
 TARGET static scale_type describe_scale(const caq_job *job) {
     /* in the order of caq_source */
     static const scale_type types[CAQ_SOURCES] = {
-        /* 2^-128 has the reciprocal 2^128; its successor is the first whose reciprocal is finite. */
+        /* the reciprocal of 2^-128 is infinite; its successor is the first that has a finite one */
         {0x1.000008p-128f, FLT_MAX, 0.0f, 0x1p127f, 1},
         {0x1p-24f, 65504.0f, 65520.0f, 0x1p15f, 0x2000},
         {0x1.08p-128f, 0x1.FEp127f, 0x1.FFp127f, 0x1p127f, 0x10000},
@@ -36,7 +37,7 @@ TARGET static scale_type describe_scale(const caq_job *job) {
     return type;
 }
 
-/* Round to the type that scales are stored in, and raise what is too small. */
+/* Round scales to the type that they are stored in, and raise those that are too small. */
 TARGET static void round_scales(const caq_job *job, float smallest, float *scale, size_t blocks) {
     if (is_f16(job))
         for (size_t i = 0; i < blocks; i++)
@@ -48,9 +49,10 @@ TARGET static void round_scales(const caq_job *job, float smallest, float *scale
         scale[i] = scale[i] < smallest ? smallest : scale[i];
 }
 
+/* The kernel `store_scales`. */
 TARGET static void store_scales(const caq_job *job, const float *scale, size_t blocks,
                                 uint8_t *to) {
-    if (is_e8m0(job)) /* 2^-127 is subnormal, and its exponent bits are 0 indeed */
+    if (is_e8m0(job)) /* the exponent bits, which are 0 for 2^-127, as they should be */
         for (size_t i = 0; i < blocks; i++)
             to[i] = (uint8_t)(float_bits(scale[i]) >> 23);
     else if (is_f32(job))
@@ -64,25 +66,27 @@ TARGET static void store_scales(const caq_job *job, const float *scale, size_t b
             store_16(to + 2 * i, bf16_bits(scale[i]));
 }
 
-/* The exponent is that of absmax less emax; adding 3/16 of a significand less one ulp carries into it
- * just above 29/16. Subnormal absmax ends below 2^-127 like all else that is raised to it. */
+/* The scale of a block in E8M0. Its exponent is that of absmax less emax. Before that, 3/16 of a
+ * significand less one ulp is added, which carries into the exponent if the significand is above
+ * 29/16. A subnormal absmax gives a number below 2^-127, which is raised to that later. */
 TARGET static float e8m0_scale(float absmax, int32_t emax) {
     int32_t exponent = (int32_t)((float_bits(absmax) + 0x17FFFF) >> 23) - emax;
     return float_from_bits((uint32_t)(exponent < 0 ? 0 : exponent) << 23);
 }
 
-/* (hi - lo) / L, from -lo and hi. Halving is exact where the sum overflows, and the quotient by L >= 3
- * fits again. */
+/* Return (hi - lo) / levels, from -lo and hi. Where the sum overflows it is halved, which is exact
+ * there, and the quotient by levels >= 3 can be doubled again. */
 TARGET static float asymmetric_quotient(float below, float above, float levels) {
     int too_far = above + below > FLT_MAX;
     float down = too_far ? 0.5f : 1.0f, up = too_far ? 2.0f : 1.0f;
     return (above * down + below * down) / levels * up;
 }
 
-/* Round half even; |x| < 2^22. */
+/* Round |x| < 2^22 half to even. */
 TARGET static float round_integer(float x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
 
-/* The code nearest to x > 0, which is within a binade of the largest. */
+/* The number of a floating-point format that is nearest to x > 0, which is within a binade of the
+ * largest. */
 TARGET static float round_float_code(float x, caq_format_info format) {
     if (x >= format.largest)
         return format.largest;
@@ -92,8 +96,8 @@ TARGET static float round_float_code(float x, caq_format_info format) {
     return float_from_bits(bits >> dropped << dropped);
 }
 
-/* The code of the block's largest weight. It is clipped before it is rounded, so that no compiler can
- * fuse the product into the addition that rounds it. */
+/* The code of the largest weight of a block, less the zero point, as a number. It is clipped before
+ * it is rounded, so that no compiler can fuse the product into the addition that rounds. */
 TARGET static float largest_code(const caq_job *job, caq_format_info format, float absmax,
                                  float scale) {
     float levels = (float)asymmetric_levels(format);
@@ -105,8 +109,9 @@ TARGET static float largest_code(const caq_job *job, caq_format_info format, flo
     return round_integer(scaled < levels ? scaled : levels);
 }
 
-/* A smaller scale while the block's largest weight would decode to an infinity: what its code allows,
- * rounded down, or the next smaller one. With that its code may be another. */
+/* Make a scale smaller while the block's largest weight would decode to an infinity. The next scale
+ * is the largest that the weight's code allows, rounded down, or the one below the last if that is
+ * less. The code may change with the scale. */
 TARGET static float decodable_scale(const caq_job *job, scale_type type, float absmax,
                                     float scale) {
     caq_format_info format = caq_describe_format(job->format);
@@ -120,16 +125,7 @@ TARGET static float decodable_scale(const caq_job *job, scale_type type, float a
     return scale;
 }
 
-TARGET static float largest_of(const float *x, size_t count) {
-    int32_t most = 0; /* bits of numbers that are not negative order like the numbers */
-    for (size_t i = 0; i < count; i++) {
-        int32_t bits = (int32_t)float_bits(x[i]);
-        most = bits > most ? bits : most;
-    }
-    return float_from_bits((uint32_t)most);
-}
-
-/* What scales have in common once the quotients, or powers of two, stand in tile->scale. */
+/* Finish and store scales, whose quotients or powers of two stand in tile->scale. */
 TARGET static caq_status finish_scales(const caq_job *job, caq_tile *tile, size_t blocks,
                                        uint8_t *scales) {
     scale_type type = describe_scale(job);
@@ -148,7 +144,7 @@ TARGET static caq_status finish_scales(const caq_job *job, caq_tile *tile, size_
     return CAQ_OK;
 }
 
-/* Statistics of numbers as those of the same numbers in binary32; bfloat16 ones are already. */
+/* Turn statistics into bits of binary32 numbers. Those of bfloat16 are that already. */
 TARGET static void widen_statistics(const caq_job *job, int32_t *bits, size_t blocks) {
     if (!is_f16(job))
         return;
@@ -182,7 +178,7 @@ TARGET static caq_status find_asymmetric(const caq_job *job, caq_tile *tile, siz
     caq_format_info format = caq_describe_format(job->format);
     float levels = (float)asymmetric_levels(format);
     for (size_t i = 0; i < blocks; i++) {
-        /* as bits, which order NaN above all numbers */
+        /* compared as bits, which order NaN above all numbers */
         int32_t most = tile->above[i] > tile->below[i] ? tile->above[i] : tile->below[i];
         tile->absmax[i] = float_from_bits((uint32_t)most);
         tile->scale[i] = asymmetric_quotient(float_from_bits((uint32_t)tile->below[i]),
@@ -201,7 +197,7 @@ TARGET static caq_status find_asymmetric(const caq_job *job, caq_tile *tile, siz
     return CAQ_OK;
 }
 
-/* See caq_kernels. */
+/* The kernel `find_scales`. */
 TARGET static caq_status find_scales(const caq_job *job, caq_tile *tile, size_t blocks,
                                      uint8_t *scales, uint8_t *zero_points) {
     widen_statistics(job, tile->above, blocks);

@@ -1,7 +1,8 @@
 /*
- * score.h - the kernels of the observer MSE
+ * score.h - the kernels of the observer MSE: they score scales, and add up errors
  *
- * Included once per instruction set.
+ * Included once per instruction set. search/search.h has the panel, and reference/mse.py has the
+ * formulas: x stands for weights that were made integers, h for importances, c for codes.
  */
 
 TARGET static inline vf v_load_floats(const float *p) {
@@ -16,7 +17,8 @@ TARGET static inline vf v_magnitude(vf x) {
 }
 
 #if LANES > 1
-/* Transpose: each round of a perfect shuffle of all rows moves a bit of the row to the column. */
+/* Transpose a square of numbers. Each round interleaves the first half of the rows with the second,
+ * which moves a bit from the number of the row to that of the column. */
 TARGET INLINE void v_transpose(vf rows[LANES]) {
     UNROLL_LANES for (size_t round = 1; round < LANES; round *= 2) {
         vf shuffled[LANES];
@@ -27,7 +29,7 @@ TARGET INLINE void v_transpose(vf rows[LANES]) {
 }
 #endif
 
-/* See caq_kernels. */
+/* The kernel `take_lanes`. */
 TARGET static void take_lanes(const float *blocks, size_t length, float *to) {
     size_t i = 0;
 #if LANES > 1
@@ -45,6 +47,7 @@ TARGET static void take_lanes(const float *blocks, size_t length, float *to) {
             blocks[lane * length + i];
 }
 
+/* Make integers of weights, in pairs. */
 TARGET static void fill_pairs(caq_search_space *space) {
     vf gain = v_load_floats(space->search.gain);
     for (size_t e = 0; e < space->depth; e += 2) {
@@ -55,6 +58,7 @@ TARGET static void fill_pairs(caq_search_space *space) {
     }
 }
 
+/* Make integers of the magnitudes of weights. */
 TARGET static void fill_magnitudes(caq_search_space *space) {
     vf gain = v_load_floats(space->search.gain);
     for (size_t e = 0; e < space->depth; e++) {
@@ -63,7 +67,7 @@ TARGET static void fill_magnitudes(caq_search_space *space) {
     }
 }
 
-/* Divide importances by the largest of their block. */
+/* Raise importances to `least`, and divide them by the largest of their block. */
 TARGET static void divide_importance(caq_search_space *space) {
     vf most = v_load_floats(space->search.most);
     vf least = v_load_floats(space->search.least);
@@ -73,7 +77,7 @@ TARGET static void divide_importance(caq_search_space *space) {
     }
 }
 
-/* h and h * x for codes of 2 and 4 bits. */
+/* Fill h and h * x for codes of 2 and 4 bits. */
 TARGET static void weigh_pairs(caq_search_space *space) {
     vf gain = v_load_floats(space->search.gain), part = v_set_f(1.0f / IMPORTANCE_UNIT);
     for (size_t e = 0; e < space->depth; e += 2) {
@@ -90,7 +94,7 @@ TARGET static void weigh_pairs(caq_search_space *space) {
     }
 }
 
-/* The same for codes of 8 bits. */
+/* Fill h and h * x for codes of 8 bits. */
 TARGET static void weigh_numbers(const caq_job *job, caq_search_space *space) {
     vf gain = v_load_floats(space->search.gain);
     vf product = v_set_f(product_unit(job)), square = v_set_f(square_unit(job));
@@ -107,6 +111,7 @@ TARGET static void weigh_numbers(const caq_job *job, caq_search_space *space) {
     }
 }
 
+/* Fill h and h * x. */
 TARGET static void weigh(const caq_job *job, caq_search_space *space) {
     divide_importance(space);
     if (caq_describe_format(job->format).bits < 8)
@@ -115,7 +120,7 @@ TARGET static void weigh(const caq_job *job, caq_search_space *space) {
         weigh_numbers(job, space);
 }
 
-/* The best of each lane so far. */
+/* The best score of each lane so far, and its sums. */
 typedef struct vbest {
     vf score, a, b;
 } vbest;
@@ -125,7 +130,7 @@ TARGET static inline vbest load_best(const caq_search *search) {
     return best;
 }
 
-/* With the turn's zero point where it is of this turn. */
+/* Store the best. Where it was found in this pass, its zero point is that of the pass. */
 TARGET static inline void store_best(caq_search *search, vbest best) {
     vf zero = v_if_above(best.score, v_load_floats(search->score), v_load_floats(search->turn_zero),
                          v_load_floats(search->zero));
@@ -135,12 +140,12 @@ TARGET static inline void store_best(caq_search *search, vbest best) {
     v_store_floats(search->b, best.b);
 }
 
-/* A candidate's sums of products and of squares. */
+/* Sums of products x * c and of squares c * c of a candidate. */
 typedef struct vsums {
     vi a, b;
 } vsums;
 
-/* The same of larger terms, in halves: a sum is high * 2^15 + low. */
+/* Sums of terms that are up to 2^30, in two halves: a sum is high * 2^15 + low. */
 typedef struct vhalves {
     vi high, low;
 } vhalves;
@@ -148,12 +153,14 @@ typedef struct vlarge_sums {
     vhalves a, b;
 } vlarge_sums;
 
+/* Add a term. */
 TARGET static inline void add_large(vhalves *sum, vf term) {
     vi rounded = v_round_large(term);
     sum->high = v_add_i(sum->high, v_shift_down(rounded, 15));
     sum->low = v_add_i(sum->low, v_and(rounded, v_set_i(0x7FFF)));
 }
 
+/* Add the sums of the lanes to those of a candidate. */
 TARGET static void put_large(int64_t *to, vhalves sum) {
     int32_t high[LANES], low[LANES];
     v_store_i(high, sum.high);
@@ -162,13 +169,14 @@ TARGET static void put_large(int64_t *to, vhalves sum) {
         to[lane] += ((int64_t)high[lane] << 15) + low[lane];
 }
 
-/* Rounded once: either half is exact. */
+/* Round a sum to binary32. It is rounded only once, because either half is exact. */
 TARGET static inline vf large_to_float(vhalves sum) {
     vi high = v_add_i(sum.high, v_shift_down(sum.low, 15));
     vf low = v_to_float(v_and(sum.low, v_set_i(0x7FFF)));
     return v_add(v_mul(v_to_float(high), v_set_f(0x1p15f)), low);
 }
 
+/* Keep a score a * a / b and its sums where it is better. */
 TARGET INLINE void raise_best(vf a, vf b, vbest *best) {
     vf score = v_div(v_mul(a, a), b);
     best->a = v_if_above(score, best->score, a, best->a);
@@ -176,7 +184,8 @@ TARGET INLINE void raise_best(vf a, vf b, vbest *best) {
     best->score = v_greater(score, best->score);
 }
 
-/* What becomes of a candidate's sums: a score, or a part of the sums of a longer block. */
+/* Make a score of the sums of a candidate, or add them to those of a block that does not fit into a
+ * panel. */
 TARGET INLINE void put_sums(caq_search_space *space, size_t candidate, vsums sums, float unit,
                             vbest *best) {
     if (space->is_shallow) {
@@ -195,6 +204,7 @@ TARGET INLINE void put_sums(caq_search_space *space, size_t candidate, vsums sum
     }
 }
 
+/* Do what put_sums() does for sums in halves. */
 TARGET INLINE void put_large_sums(caq_search_space *space, size_t candidate, vlarge_sums sums,
                                   float product, float square, vbest *best) {
     if (space->is_shallow) {
@@ -207,6 +217,7 @@ TARGET INLINE void put_large_sums(caq_search_space *space, size_t candidate, vla
     put_large(space->b[candidate], sums.b);
 }
 
+/* Sum up the terms of a candidate, which is given as the factor `steps`. */
 TARGET INLINE vsums sum_pairs(const caq_search_space *space, vi steps, vi lowest, vi highest,
                               size_t depth, int weighed) {
     vsums sums = {v_set_i(0), v_set_i(0)};
@@ -221,7 +232,7 @@ TARGET INLINE vsums sum_pairs(const caq_search_space *space, vi steps, vi lowest
     return sums;
 }
 
-/* Add the terms of the elements at i. */
+/* Add the terms of a vector of elements, from i on. */
 TARGET INLINE void add_terms(const caq_search_space *space, size_t i, vi codes, vlarge_sums *sums) {
     vf c = v_to_float(codes);
     vf hx = v_from_bits(v_load_i(space->hx + i));
@@ -250,6 +261,7 @@ TARGET INLINE vlarge_sums sum_large_pairs(const caq_search_space *space, vi step
     return sums;
 }
 
+/* Score the candidates of an integer format. */
 TARGET INLINE void score_integers(const caq_job *job, caq_search_space *space, size_t depth,
                                   unsigned bits, int weighed) {
     vbest best = load_best(&space->search);
@@ -272,6 +284,7 @@ TARGET INLINE void score_integers(const caq_job *job, caq_search_space *space, s
     store_best(&space->search, best);
 }
 
+/* Score the candidates of FP8. */
 TARGET INLINE void score_floats(const caq_job *job, caq_search_space *space, int weighed) {
     vbest best = load_best(&space->search);
     uint32_t dropped = 23u - caq_describe_format(job->format).mantissa;
@@ -304,7 +317,7 @@ TARGET INLINE void score_floats(const caq_job *job, caq_search_space *space, int
     store_best(&space->search, best);
 }
 
-/* With importances. */
+/* Score candidates with importances. */
 TARGET static void score_weighed(const caq_job *job, caq_search_space *space) {
     caq_format_info format = caq_describe_format(job->format);
     if (space->is_fresh)
@@ -317,7 +330,7 @@ TARGET static void score_weighed(const caq_job *job, caq_search_space *space) {
         score_integers(job, space, space->depth, format.bits, 1);
 }
 
-/* See caq_kernels. Panels of the usual depth get a copy of the loop in which that is a constant. */
+/* The kernel `score`. Panels of the usual depth have a loop in which the depth is a constant. */
 TARGET static void score(const caq_job *job, caq_search_space *space) {
     caq_format_info format = caq_describe_format(job->format);
     if (space->is_fresh && format.mantissa)
@@ -334,8 +347,8 @@ TARGET static void score(const caq_job *job, caq_search_space *space) {
         score_integers(job, space, space->depth, format.bits, 0);
 }
 
-/* Round magnitudes half to even to steps, which are 2^-dropped of the binade, or of that of `smallest` where
- * that is larger: see code_float() in to_codes.h. */
+/* Round magnitudes half to even to steps. A step is 2^-dropped of the binade, or of the binade of
+ * `smallest` if that is larger: see code_float() in to_codes.h. */
 TARGET static inline vf round_to_steps(vf magnitude, int32_t smallest, int32_t dropped) {
     vi binade = v_and(v_bits(magnitude), v_set_i(0x7F800000));
     binade = v_max(binade, v_set_i(smallest));
@@ -343,12 +356,14 @@ TARGET static inline vf round_to_steps(vf magnitude, int32_t smallest, int32_t d
     return v_sub(v_add(magnitude, adder), adder);
 }
 
+/* Give magnitudes the signs of other numbers. */
 TARGET static inline vf with_sign(vf magnitude, vf sign) {
     vi bit = v_and(v_bits(sign), v_set_i(INT32_MIN));
     return v_from_bits(v_or(v_bits(magnitude), bit));
 }
 
-/* The code of a weight, less the zero point, as a number. */
+/* The codes of scaled weights, less the zero point, as numbers: the rule of codes.h. They are
+ * clipped before they are rounded, which gives the numbers that clipping afterwards gives. */
 TARGET static inline vf code_of(vf scaled, vf lowest, vf highest, const caq_encoding *to,
                                 int is_float) {
     if (!is_float) {
@@ -359,20 +374,20 @@ TARGET static inline vf code_of(vf scaled, vf lowest, vf highest, const caq_enco
     return with_sign(round_to_steps(magnitude, to->smallest, to->dropped), scaled);
 }
 
-/* Decoded weights in their type. */
+/* Round decoded weights to the type of the weight. */
 TARGET static inline vf round_decoded(vf decoded, caq_source source) {
-    if (source == CAQ_F32) /* nothing is larger, but nothing can be fused across it */
+    if (source == CAQ_F32) /* no number is larger, but this keeps compilers from fusing across it */
         return v_lesser(decoded, v_set_f(FLT_MAX));
     if (source == CAQ_F16) {
         vf magnitude = v_magnitude(decoded);
         return with_sign(round_to_steps(magnitude, (127 - 14) * (1 << 23), 13), decoded);
     }
     vi bits = v_bits(decoded);
-    vi odd = v_and(v_shift_down(bits, 16), v_set_i(1));
-    vi rounded = v_add_i(v_add_i(bits, v_set_i(0x7FFF)), odd);
+    vi rounded = v_add_i(bits, v_half_of_bf16(bits));
     return v_from_bits(v_and(rounded, v_set_i(-0x10000)));
 }
 
+/* Add the errors of a panel with one candidate. The last three arguments are constants. */
 TARGET INLINE void add_errors(const caq_encoding *to, caq_search_space *space, size_t candidate,
                               int is_float, caq_source source, int weighed) {
     const caq_search *search = &space->search;
@@ -423,7 +438,7 @@ TARGET static void weighed_errors(const caq_job *job, const caq_encoding *to,
         add_source_errors(job, to, space, candidate, 0, 1);
 }
 
-/* See caq_kernels. */
+/* The kernel `errors`. */
 TARGET static void errors(const caq_job *job, const caq_encoding *encoding,
                           caq_search_space *space) {
     const caq_encoding to = *encoding;
@@ -437,7 +452,7 @@ TARGET static void errors(const caq_job *job, const caq_encoding *encoding,
     }
 }
 
-/* See caq_kernels. */
+/* The kernel `round_found`. */
 TARGET static void round_found(const caq_job *job, float *scale, size_t count) {
     round_scales(job, describe_scale(job).smallest, scale, count);
 }

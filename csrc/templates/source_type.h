@@ -8,25 +8,26 @@
  *
  * KERNEL(name) is the name of a function for this type.
  *
- * What does not fill a step is taken a vector at a time. What does not fill a vector is taken together
- * with elements before or behind it, which does no harm: statistics may see an element twice, and codes
- * that were written too early are written again. Only where the run ends is it copied into a vector
- * padded with zeros, which change no statistic.
+ * A run that does not end at a whole step ends with single vectors. If it does not end at a whole
+ * vector either, the last one begins earlier, or goes on into what follows. That does no harm:
+ * statistics may see an element twice, and codes that were written too early are written again. If
+ * there is no room for that, the last elements are copied into a vector that is padded with zeros,
+ * which change no statistic.
  */
 #define KERNEL(name) PASTE_2(name, SOURCE)
 #define STEP (VECTORS * LANES)
 #define IS_HALF (sizeof(ELEMENT) == 2)
-#define WIDTH (IS_HALF && LANES > 1 ? 2 * LANES : LANES) /* elements of a vector of bits */
+#define WIDTH (IS_HALF && LANES > 1 ? 2 * LANES : LANES) /* elements whose bits a vector holds */
 #define LOAD(p) KERNEL(v_load)(p)
 
-/* Ask for what will be read `ahead` bytes behind count elements at p. That may be no longer the weight's
- * memory: asking does not read. */
+/* Prefetch what lies `ahead` bytes behind count elements at p. That may be beyond the weight's
+ * memory, because a prefetch does not read. */
 TARGET static inline void KERNEL(prefetch)(const ELEMENT *p, size_t count, size_t ahead) {
     UNROLL for (size_t byte = 0; byte < count * sizeof(ELEMENT) && LANES > 1; byte += 64)
         __builtin_prefetch((const void *)((uintptr_t)p + ahead + byte), 0, 2);
 }
 
-/* An element at any address. */
+/* Get an element at any address, and put one there. */
 TARGET static inline ELEMENT KERNEL(get)(const ELEMENT *p) {
     return IS_HALF ? (ELEMENT)load_16(p) : (ELEMENT)load_32(p);
 }
@@ -37,7 +38,7 @@ TARGET static inline void KERNEL(put)(ELEMENT *p, ELEMENT bits) {
         store_32(p, bits);
 }
 
-/* Copy count < width elements and pad them with zeros to width ones. */
+/* Copy count elements and pad them with zeros to width elements. */
 TARGET static inline void KERNEL(pad)(ELEMENT *padded, size_t width, const ELEMENT *source,
                                       size_t count) {
     for (size_t i = 0; i < width; i++)
@@ -46,19 +47,19 @@ TARGET static inline void KERNEL(pad)(ELEMENT *padded, size_t width, const ELEME
         padded[i] = KERNEL(get)(source + i);
 }
 
-/* The same for so many rows' vectors of bits. */
+/* Prefetch ahead of the first WIDTH elements of some rows. */
 TARGET static inline void KERNEL(prefetch_rows)(const ELEMENT *p, size_t rows, size_t stride,
                                                 size_t ahead) {
     UNROLL for (size_t row = 0; row < rows; row++) KERNEL(prefetch)(p + row * stride, WIDTH, ahead);
 }
 
-/* The bits of a vector of elements: of binary32 one in each lane, else two. */
+/* Load the bits of WIDTH elements: one of binary32 in each lane, or two of 16 bits. */
 TARGET static inline vi KERNEL(load_bits)(const ELEMENT *p) {
     const void *at = p;
     return IS_HALF ? v_load_pairs((const uint16_t *)at) : v_bits(v_load_f32((const uint32_t *)at));
 }
 
-/* Ones in the first count elements, zeros in the others. */
+/* A mask of the first count of WIDTH elements. */
 TARGET static inline vi KERNEL(first_elements)(size_t count) {
     ELEMENT ones[WIDTH];
     for (size_t i = 0; i < WIDTH; i++)
@@ -66,12 +67,12 @@ TARGET static inline vi KERNEL(first_elements)(size_t count) {
     return KERNEL(load_bits)(ones);
 }
 
-/* The larger of each two elements, as signed integers. */
+/* The larger of two elements, for each pair of them, as signed integers. */
 TARGET static inline vi KERNEL(larger)(vi a, vi b) {
     return IS_HALF ? v_max_pairs(a, b) : v_max(a, b);
 }
 
-/* Of each lane its one element, or the larger of its two in the upper half; none is negative. */
+/* The element of each lane, or the larger of its two in the upper half. No element is negative. */
 TARGET static inline vi KERNEL(larger_half)(vi bits) {
     if (WIDTH == LANES)
         return bits;
@@ -79,7 +80,7 @@ TARGET static inline vi KERNEL(larger_half)(vi bits) {
     return v_and(larger, v_set_i(INT32_MIN / 0x8000));
 }
 
-/* The first count lanes, fewer than all. */
+/* Store the first count lanes. */
 TARGET static inline void KERNEL(store_some)(int32_t *p, vi x, size_t count) {
     int32_t padded[LANES];
     v_store_i(padded, x);
@@ -95,13 +96,13 @@ TARGET static inline void KERNEL(raise_4)(int32_t *p, const vi most[4]) {
         v_raise_4(p, most);
 }
 
-/* For symmetric targets the largest magnitude. */
+/* What a statistic of symmetric targets is the largest of: magnitudes. */
 TARGET static inline vi KERNEL(side_absmax)(vi bits, size_t side) {
     (void)side;
     return v_and(bits, v_set_i(IS_HALF ? 0x7FFF7FFF : INT32_MAX));
 }
 
-/* For asymmetric ones the largest w and the largest -w. */
+/* What the statistics of asymmetric targets are the largest of: w (side 0), and -w (side 1). */
 TARGET static inline vi KERNEL(side_range)(vi bits, size_t side) {
     const int32_t signs = WIDTH > LANES ? INT32_MIN | 0x8000 : INT32_MIN;
     return side ? v_xor(bits, v_set_i(signs)) : bits;
@@ -115,6 +116,7 @@ TARGET static inline vi KERNEL(side_range)(vi bits, size_t side) {
 #define SIDES 2
 #include "reduce.h"
 
+/* Load a reciprocal or a scale for each lane. */
 TARGET static inline vf KERNEL(load_parameters)(const float *p) {
     return v_load_f32((const uint32_t *)(const void *)p);
 }
@@ -125,7 +127,7 @@ TARGET static inline vf KERNEL(load_parameters)(const float *p) {
 #define CODE float
 #include "encode.h"
 
-/* See caq_kernels. */
+/* The kernel `widen`. */
 TARGET static void KERNEL(widen)(const void *source, size_t count, float *to) {
     const ELEMENT *p = (const ELEMENT *)source;
     int32_t *bits = (int32_t *)(void *)to;

@@ -4,23 +4,25 @@
  * Included once per instruction set.
  */
 
-/* Integers: round(w * reciprocal) + zero. Halves are rounded to even. The product is less than twice as large as
- * the largest code, and a number is the same clipped to integers before it is rounded as behind, so that the
- * clip can wait until codes are bytes. */
+/* Integers: round(w * reciprocal) + zero. Halves are rounded to even. The product is less than
+ * twice as large as the largest code, and a number is the same clipped to integers before it is
+ * rounded as behind, so that the clip can wait until codes are bytes. */
 TARGET static inline vi code_integer(vf w, vf reciprocal, vi zero, const caq_encoding *to) {
     (void)to;
     return v_add_i(v_round(v_mul(w, reciprocal)), zero);
 }
 
-/* Integers: clip to 0 .. largest, and add the offset. Narrowing clips to 0 .. 255 already. */
-TARGET static inline vb bytes_integer(const vi codes[VECTORS], const caq_encoding *to) {
-    vb clipped = b_lesser(b_narrow(codes), b_set(to->largest));
+/* Integers: clip to 0 .. largest, and add the offset. Codes that were narrowed to bytes are 0 ..
+ * 255 already. */
+TARGET static inline vb bytes_integer(vb codes, const caq_encoding *to) {
+    vb clipped = b_lesser(codes, b_set(to->largest));
     return b_add(clipped, b_set(to->offset));
 }
 
-/* Floating point. Codes of one binade are equally spaced; those of subnormals go on with the spacing of the
- * smallest normal binade. Adding the number whose last place is that step rounds to steps, half to even, and
- * leaves their count in the last places; 2^mantissa of them for each binade below. */
+/* Floating point. Codes of one binade are equally spaced; those of subnormals go on with the
+ * spacing of the smallest normal binade. Adding the number whose last place is that step rounds to
+ * steps, half to even, and leaves their count in the last places; 2^mantissa of them for each
+ * binade below. */
 TARGET static inline vi code_float(vf w, vf reciprocal, vi zero, const caq_encoding *to) {
     (void)zero;
     vi bits = v_bits(v_mul(w, reciprocal));
@@ -36,8 +38,8 @@ TARGET static inline vi code_float(vf w, vf reciprocal, vi zero, const caq_encod
     return v_or(code, v_shift_down(sign, to->sign_down));
 }
 
-/* Floating point: codes are 0 .. 255 already. */
-TARGET static inline vb bytes_float(const vi codes[VECTORS], const caq_encoding *to) {
+/* Floating point: codes that were narrowed to bytes are what is stored. */
+TARGET static inline vb bytes_float(vb codes, const caq_encoding *to) {
     (void)to;
-    return b_narrow(codes);
+    return codes;
 }

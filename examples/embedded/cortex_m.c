@@ -1,9 +1,10 @@
 /*
  * cortex_m.c - quantize a matrix on a bare Cortex-M, decode it, and say what that took
  *
- * For qemu's board mps2-an386 (Cortex-M4F), with no C library at all; csrc/tools/sizes.py has the commands.
- * Prints a hash of the stored bytes, ticks of the 25 MHz system timer, and bytes of stack. In qemu these
- * are no timings: with -icount shift=0 an instruction takes 1 ns, so a tick is 40 instructions.
+ * For qemu's board mps2-an386 (Cortex-M4F), with no C library at all; csrc/tools/sizes.py has the
+ * commands. Prints a hash of the stored bytes, ticks of the 25 MHz system timer, and bytes of
+ * stack. In qemu these are no timings: with -icount shift=0 an instruction takes 1 ns, so a tick is
+ * 40 instructions.
  */
 #include "coreai_quant.h"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import resource
 import shutil
 import signal
@@ -141,6 +142,28 @@ def test_skipped_weights_are_one_warning_line_each(output):
     lines = quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK).stderr.splitlines()
     assert len(lines) == 4
     assert all(line.startswith("coreai-opt: warning: main/") for line in lines)
+
+
+def test_skipped_weights_can_be_an_exit_code_of_their_own(output):
+    """The asset is written all the same, and a weight that a rule keeps is not skipped."""
+    result = quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK, "--fail-on-skip")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "coreai-opt: error: 4 weights could not be quantized as they should be (--fail-on-skip)"
+    )
+    assert output.exists()
+    fits = ("--force", "--indivisible", "fit", "--fail-on-skip")
+    assert quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK, *fits).returncode == 0
+
+
+def test_what_is_no_weight_is_summed_up_and_listed(output):
+    result = quantize(MODEL, output, "--dtype", "int8")
+    assert "others   20 float constants of 2,352 bytes are no weights" in result.stdout
+    assert "never in a matmul or convolution" in result.stdout
+    assert re.search(r"^bits     8\.\d\d per weight", result.stdout, re.M)
+    listed = run("inspect", output).stdout
+    assert "20 float constants of 2,352 bytes are no weights to quantize, the largest 10" in listed
+    assert re.search(r"^8\.\d\d bits per weight", listed, re.M)
 
 
 def test_warns_when_nothing_was_quantized(output):

@@ -3,9 +3,9 @@
  *
  * decode_job LEVEL SOURCE FORMAT SCALE RANK SHAPE... BLOCK_SIZES...
  *
- * Numbers are the header's enums. Reads the packed codes, the scales and the zero points from standard
- * input; writes the weight as float32, as float16 and as bfloat16 to standard output. Every buffer is
- * allocated at its exact size, so that sanitizers see a step beyond it.
+ * Numbers are the header's enums. Reads the packed codes, the scales and the zero points from
+ * standard input; writes the weight as float32, as float16 and as bfloat16 to standard output.
+ * Every buffer is allocated at its exact size, so that sanitizers see a step beyond it.
  *
  * Each is decoded in runs of a few lengths, the last run first, as one reads blocks at random.
  */

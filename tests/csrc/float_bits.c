@@ -1,8 +1,8 @@
 /*
  * float_bits.c - compare float_from_int64() with the compiler's own conversion
  *
- * On 32-bit processors they are different code. Says how many numbers were compared; returns 0 if all are
- * the same.
+ * On 32-bit processors they are different code. Says how many numbers were compared; returns 0 if
+ * all are the same.
  */
 #include "float_bits.h"
 

@@ -2,10 +2,10 @@
  * fuzz_api.c - calls of the C library out of any bytes, for libFuzzer or for fuzz_rounds.c
  *
  * What must hold: a job is prepared if and only if the header allows it; nothing but the buffers is
- * touched, which have pages without access right before and behind them, and poisoned memory where they
- * do not fill their pages; every level, cut and order of the work gives the bytes that the portable
- * level gives in one call, of decoding and of rounding with feedback too; codes that are packed and
- * unpacked are what they were.
+ * touched, which have pages without access right before and behind them, and poisoned memory where
+ * they do not fill their pages; every level, cut and order of the work gives the bytes that the
+ * portable level gives in one call, of decoding and of rounding with feedback too; codes that are
+ * packed and unpacked are what they were.
  *
  * Build it with a small CAQ_TILE_BLOCKS, so that small weights have several tiles.
  */
@@ -138,7 +138,8 @@ static caq_status expected_of_target(const request *r) {
     return CAQ_OK;
 }
 
-/* The status of a shape and its blocks, but for that of too many axes. The first axis that is wrong counts. */
+/* The status of a shape and its blocks, but for that of too many axes. The first axis that is wrong
+ * counts. */
 static caq_status expected_of_shape(const request *r, size_t *elements, size_t *scale_count) {
     *elements = *scale_count = 1;
     for (size_t axis = 0; axis < r->rank; axis++) {
@@ -226,7 +227,8 @@ static void map_buffers(void) {
                                              : 4 * MOST_ELEMENTS + 4);
 }
 
-/* A buffer of just this size: up to the page behind it, or from a few bytes behind the page before it. */
+/* A buffer of just this size: up to the page behind it, or from a few bytes behind the page before
+ * it. */
 static uint8_t *place(int which, size_t size, int to_the_end, size_t shift) {
     buffer b = buffers[which];
     uint8_t *place = to_the_end ? b.pages + b.room - size : b.pages + shift;
@@ -364,8 +366,8 @@ static caq_status run_ranges(const caq_job *job, places at, input *in) {
 }
 
 /*
- * Two ranges that might run at the same time, each into codes of zeros and into codes of ones: a byte
- * must then be equal, or as it was.
+ * Two ranges that might run at the same time, each into codes of zeros and into codes of ones: a
+ * byte must then be equal, or as it was.
  */
 static caq_status run_granules(const caq_job *job, places at, input *in) {
     static uint8_t zeros[MOST_ELEMENTS], ones[MOST_ELEMENTS], joined[MOST_ELEMENTS];
@@ -578,7 +580,8 @@ static void check_all_levels(const request *r, uint8_t *weight, int is_finite, i
 }
 
 /*
- * Decoding and packing, of any bytes: codes, scales and zero points that no caq_quantize() has written.
+ * Decoding and packing, of any bytes: codes, scales and zero points that no caq_quantize() has
+ * written.
  */
 
 static void fill_with_any(uint8_t *bytes, size_t size, uint32_t random) {

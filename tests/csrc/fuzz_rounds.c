@@ -3,8 +3,8 @@
  *
  * fuzz_rounds FIRST COUNT [INPUT...]
  *
- * Runs the inputs given in hexadecimal, then COUNT inputs that depend on nothing but their numbers, from
- * FIRST on. The input that fails is printed, and the exit code is 1.
+ * Runs the inputs given in hexadecimal, then COUNT inputs that depend on nothing but their numbers,
+ * from FIRST on. The input that fails is printed, and the exit code is 1.
  */
 #include "fuzz_api.c"
 

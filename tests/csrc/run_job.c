@@ -3,9 +3,9 @@
  *
  * run_job LEVEL SOURCE FORMAT SCHEME SCALE OBSERVER RANK SHAPE... BLOCK_SIZES...
  *
- * Numbers are the header's enums. Reads the weight from standard input; writes the packed codes, the
- * scales and the zero points, one after the other, to standard output. Every buffer is allocated at its
- * exact size, so that sanitizers see a step beyond it.
+ * Numbers are the header's enums. Reads the weight from standard input; writes the packed codes,
+ * the scales and the zero points, one after the other, to standard output. Every buffer is
+ * allocated at its exact size, so that sanitizers see a step beyond it.
  *
  * The work is done granule by granule, and each granule's bytes are checked to be its own.
  */
@@ -30,9 +30,9 @@ static void *allocate(size_t size) {
 enum { SHARED_BYTE = 66 };
 
 /*
- * Quantize the units from first on into two canvases, one of zeros and one of ones. A byte in which both
- * agree has been written as a whole; one that is as it was has not been touched; any other has been
- * written in part, so another granule that runs at the same time could lose its codes.
+ * Quantize the units from first on into two canvases, one of zeros and one of ones. A byte in which
+ * both agree has been written as a whole; one that is as it was has not been touched; any other has
+ * been written in part, so another granule that runs at the same time could lose its codes.
  */
 static int quantize_granule(const caq_job *job, size_t first, const void *weight, uint8_t *packed,
                             uint8_t *scales, uint8_t *zero_points, void *scratch) {

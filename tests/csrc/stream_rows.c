@@ -4,8 +4,8 @@
  * stream_rows LEVEL SOURCE FORMAT SCHEME SCALE ROWS COLUMNS BLOCK_ROWS BLOCK_COLUMNS CHUNK FILE
  *
  * Numbers are the header's enums; FILE has the matrix. Reads CHUNK rows at a time and writes what
- * run_job writes. If CHUNK rows are whole blocks, they are a job of their own; else the matrix is read
- * twice. Every buffer is allocated at its exact size, so that sanitizers see a step beyond it.
+ * run_job writes. If CHUNK rows are whole blocks, they are a job of their own; else the matrix is
+ * read twice. Every buffer is allocated at its exact size, so that sanitizers see a step beyond it.
  */
 #include "coreai_quant.h"
 
@@ -55,7 +55,7 @@ static int quantize_chunks(const caq_target *target, const matrix *from, const s
     return status;
 }
 
-/* Blocks that span chunks: measure all rows, find the scales, encode all rows, the last ones first. */
+/* Blocks that span chunks: measure all rows, find the scales, encode all rows from the last. */
 static int quantize_twice(const caq_job *job, const matrix *from, uint8_t *packed, uint8_t *scales,
                           uint8_t *zero_points, void *scratch) {
     int32_t *extents = allocate(2 * job->scale_count * sizeof *extents);

@@ -11,7 +11,6 @@ from coreai_opt.coreai_utils import (
     CompressionGranularity,
     DType,
     Indivisible,
-    Observer,
     QScheme,
     quantize_weights,
 )
@@ -237,7 +236,9 @@ def test_the_documented_signature() -> None:
         "in_place": False,
     }
     keyword_only = {
-        "observer": Observer.MINMAX,
+        "observer": None,
+        "rounding": None,
+        "calibration": None,
         "importance": None,
         "indivisible": Indivisible.SKIP,
         "overrides": None,

@@ -36,9 +36,11 @@ from coreai.authoring import (
 )
 from coreai.authoring.constant import constant
 
+from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.contraction import Contraction
 from coreai_opt.program.following import Ending, Follower, Way
+from coreai_opt.program.weights import find_quantized
 
 from ..support.exported import (
     EXPERT_X,
@@ -55,6 +57,7 @@ from ..support.exported import (
 )
 from ..support.programs import (
     F32,
+    Array,
     convolution,
     if_,
     linear,
@@ -119,6 +122,12 @@ MOVED: dict[str, tuple[Body, Shape, Shape, Shape, str]] = {
         lambda x, w: linear(x, reshape(transpose(w, u32(1, 0, 2)), u32(6, 8))),
         (4, 8), (3, 2, 8), (4, 6), "O3 O2 I8",
     ),
+    "inputs in another order": (
+        lambda x, w: linear(
+            x, reshape(transpose(reshape(w, u32(6, 8, 2)), u32(0, 2, 1)), u32(6, 16))
+        ),
+        (3, 16), (6, 16), (3, 6), "O6 I8.I2",
+    ),
     "units come and go": (
         lambda x, w: linear(x, shrink_dims(expand_dims(w, s32(0)), s32(0, 2))),
         (4, 8), (6, 1, 8), (4, 6), "O6 - I8",
@@ -177,11 +186,11 @@ MOVED: dict[str, tuple[Body, Shape, Shape, Shape, str]] = {
 }  # fmt: skip
 
 
-def moved_program(kind: str) -> AIProgram:
-    body, x, weight, y, _ = MOVED[kind]
-    dtype = np.float16 if kind == "cast" else F32
+def moved_program(kind: str, weight: Array | None = None) -> AIProgram:
+    body, x, shape, y, _ = MOVED[kind]
+    value_of = random_weight(shape, np.float16 if kind == "cast" else F32)
     return make_program(
-        lambda value: (body(value, constant(random_weight(weight, dtype))),),
+        lambda value: (body(value, constant(value_of if weight is None else weight)),),
         {"x": (x, F32)},
         {"y": (y, F32)},
     )
@@ -201,6 +210,18 @@ def test_matrices_are_the_weight_in_another_order(kind: str) -> None:
     assert matrices.shape == found.matrix_shape
     assert np.array_equal(np.sort(matrices, axis=None), numbers.reshape(-1))
     assert np.array_equal(found.from_matrices(matrices), numbers)
+
+
+@pytest.mark.parametrize("kind", sorted(MOVED.keys() - {"one axis of all roles"}))
+def test_quantized_programs_compute_what_their_decoded_weights_do(kind: str) -> None:
+    program = moved_program(kind)
+    quantized = quantize_weights(program, "int8", weight_num_threshold=0)
+    (found,) = (q for q in find_quantized(quantized) if q.shape == MOVED[kind][2])
+    decoded = moved_program(kind, found.form.read(found.op).dequantize())
+    if kind == "joined with another":
+        decoded = quantize_weights(decoded, "int8", weight_num_threshold=0)
+    x = {"x": random_weight(MOVED[kind][1], seed=1)}
+    assert np.array_equal(run(quantized, x)["y"], run(decoded, x)["y"])
 
 
 PARTS = {"slice of outputs", "padded inputs", "joined with another", "reversed", "scaled", "tile"}

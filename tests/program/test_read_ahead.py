@@ -29,7 +29,7 @@ def test_the_next_weight_is_read_meanwhile(monkeypatch: pytest.MonkeyPatch) -> N
 
     def wait(*arguments: Any) -> Any:
         say_busy()
-        assert read_all.wait(60), "the second weight is not read while the first is quantized"
+        assert read_all.wait(20), "the second weight is not read while the first is quantized"
         return quantize(*arguments)
 
     monkeypatch.setattr(program_quantize, "read_constant", count)

@@ -18,6 +18,7 @@ NAMES = {
     "Observer": enums.ObserverName,
     "CompressionGranularity": enums.GranularityName,
     "Indivisible": enums.IndivisibleName,
+    "Rounding": enums.RoundingName,
 }
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.importance import check_observer
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.calibration.calibration import Calibration
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import check_settings
 from coreai_opt.settings.enums import (
@@ -21,6 +24,8 @@ from coreai_opt.settings.enums import (
     ObserverName,
     QScheme,
     QSchemeName,
+    Rounding,
+    RoundingName,
 )
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
@@ -33,8 +38,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from coreai_opt.program.calibrated import Seen
     from coreai_opt.program.ir import AIModelAsset, AIProgram
+    from coreai_opt.program.weights import Weight
     from coreai_opt.reports.records import WeightRecord
+    from coreai_opt.settings.checked import CheckedSettings
     from coreai_opt.settings.rules import Rule
 
 
@@ -48,7 +56,9 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     scale_dtype: DType | DTypeName | None = None,
     in_place: bool = False,
     *,
-    observer: Observer | ObserverName = Observer.MINMAX,
+    observer: Observer | ObserverName | None = None,
+    rounding: Rounding | RoundingName | None = None,
+    calibration: Calibration | None = None,
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
     indivisible: Indivisible | IndivisibleName = Indivisible.SKIP,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
@@ -98,11 +108,18 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
             E8M0 scales, and needs PER_BLOCK with a block size of 32.
         in_place: change ``coreai_program`` itself instead of a copy.
         observer: how scales are found: MINMAX, or MSE for the least squared error (slower; scales
-            of symmetric integers of 2 and 4 bits may be negative).
+            of symmetric integers of 2 and 4 bits may be negative). None is MINMAX, or with a
+            calibration MSE.
+        rounding: how codes are chosen: NEAREST, or GPTQ, by which input channels make up for each
+            other's errors on the inputs of the calibration. None is GPTQ for weights that the
+            calibration has seen, else NEAREST.
+        calibration: what the weights were multiplied with, see :func:`calibrate`. A weight of
+            which the outputs would be no better on these inputs than with NEAREST is rounded so.
         importance: with MSE, what squared errors count: from names of weights, as ``coreai-opt
             inspect`` shows them, to one floating-point number per input channel (per index of the
             weight's input axis), finite and >= 0, such as the second moment of its activation. A
-            weight that is not named is quantized without.
+            weight that is not named is quantized without. A calibration has importances of its own,
+            which count where none is given.
         indivisible: what becomes of weights whose input channels ``block_size`` does not divide:
             SKIP leaves them as they are; FIT takes the largest block size below that divides them,
             or PER_CHANNEL where that is 1.
@@ -122,10 +139,13 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
 
     Raises:
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
+        CalibrationError: the calibration is of another program; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
+    if observer is None:
+        observer = Observer.MINMAX if calibration is None else Observer.MSE
     call = Settings(
         dtype=dtype,
         qscheme=qscheme,
@@ -133,6 +153,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         block_size=block_size,
         scale_dtype=scale_dtype,
         observer=observer,
+        rounding=rounding,
         indivisible=indivisible,
     )
     settings = None if dtype is None and overrides is not None else check_settings(call)
@@ -140,7 +161,9 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     if target is not None:
         check_target(parse_member(Target, "target", target), settings, rules)
-    check_observer(importance, [s.spec for s in (settings, *(r.settings for r in rules)) if s])
+    checked = [s for s in (settings, *(rule.settings for rule in rules)) if s is not None]
+    _check_rounding(calibration, checked)
+    check_observer(importance, [one.spec for one in checked])
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
 
     from coreai_opt.program import ir, quantize  # noqa: PLC0415  # imports Core AI: half a second
@@ -152,6 +175,33 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         program = coreai_program if in_place else copy.deepcopy(coreai_program)
     work = quantize.Work(run, threads, measure=progress is not None)
     quantize.quantize_program(
-        program, threshold, settings, rules, importance, work=work, progress=progress
+        program,
+        threshold,
+        settings,
+        rules,
+        importance,
+        look_up=None if calibration is None else _looking_up(calibration),
+        work=work,
+        progress=progress,
     )
     return program
+
+
+def _check_rounding(calibration: object, settings: Sequence[CheckedSettings]) -> None:
+    """Raise an error if ``calibration`` is none, or is missing where GPTQ is asked for."""
+    if calibration is None:
+        if any(one.rounding is Rounding.GPTQ for one in settings):
+            raise ArgumentError("rounding", 'rounding "gptq" needs a calibration')
+    elif not isinstance(calibration, Calibration):
+        raise ArgumentTypeError(
+            "calibration",
+            f"calibration must be a Calibration or None; got {type(calibration).__name__}",
+        )
+
+
+def _looking_up(
+    calibration: Calibration,
+) -> Callable[[AIProgram, Sequence[Weight]], dict[str, Seen]]:
+    from coreai_opt.calibration.seen import seen_weights  # noqa: PLC0415  # imports Core AI
+
+    return partial(seen_weights, calibration)
