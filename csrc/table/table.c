@@ -180,7 +180,7 @@ static void note_indices(caq_source source, const float *bounds, size_t entries,
 /* The low bits of eight codes, which are the bytes of a number, one after the other. */
 static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
     const uint64_t pairs = 0x0000FFFF0000FFFF, fours = 0x00000000FFFFFFFF;
-    codes &= 0x0101010101010101 * ((1u << bits) - 1);
+    codes &= (uint64_t)0x0101010101010101 * ((1u << bits) - 1);
     codes = (codes & 0x00FF00FF00FF00FF) | (codes >> 8 & 0x00FF00FF00FF00FF) << bits;
     codes = (codes & pairs) | (codes >> 16 & pairs) << 2 * bits;
     return (codes & fours) | (codes >> 32) << 4 * bits;
@@ -191,7 +191,7 @@ static uint64_t spread_indices(uint64_t packed, unsigned bits) {
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
     packed = (packed & four) | (packed >> 4 * bits & four) << 32;
     packed = (packed & two * 0x100000001) | (packed >> 2 * bits & two * 0x100000001) << 16;
-    uint64_t one = ((1u << bits) - 1) * 0x0001000100010001;
+    uint64_t one = (uint64_t)0x0001000100010001 * ((1u << bits) - 1);
     return (packed & one) | (packed >> bits & one) << 8;
 }
 

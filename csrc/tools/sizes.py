@@ -21,7 +21,8 @@ EXAMPLE = CSRC.parent / "examples" / "embedded" / "cortex_m.c"
 FLAGS = (
     *("-std=gnu11", "-Os", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
     *("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fcallgraph-info=su,da"),
-    *("-DCAQ_TILE_BLOCKS=32", "-DCAQ_WITH_MSE=0", "-DCAQ_WITH_FEEDBACK=0", "-DCAQ_PORTABLE_ONLY=1"),
+    *("-DCAQ_TILE_BLOCKS=32", "-DCAQ_PORTABLE_ONLY=1"),
+    *("-DCAQ_WITH_MSE=0", "-DCAQ_WITH_FEEDBACK=0", "-DCAQ_WITH_TABLES=0"),
 )
 
 

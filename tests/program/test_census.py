@@ -123,6 +123,26 @@ def test_what_clones_share_is_quantized_and_stored_once(count: int, tmp_path: Pa
     assert np.array_equal(run(quantized, x)["y"], run(decoded, x)["y"])
 
 
+def test_a_value_that_one_function_adds_is_no_weight_of_another() -> None:
+    """It is stored as long as one function has it, so that quantizing it for others adds to it."""
+    weight = random_weight((64, 64), seed=1)
+
+    def write() -> None:
+        for name, op in (("main", broadcasting_batch_matmul), ("other", broadcasting_add)):
+            make_graph(
+                lambda x, op=op: (op(x, constant(weight)),),
+                {"x": ((64, 64), F32)},
+                {"y": ((64, 64), F32)},
+                provided_name=name,
+            )
+
+    program = make_graphs(write)
+    assert find_weights(program, 0) == []
+    (other,) = take_census(program, 0).others
+    assert other.reason == "also used by coreai.decomposable.broadcasting_add"
+    assert other.nbytes == 4 * 64 * 64
+
+
 def test_what_clones_share_is_planned_once() -> None:
     one, many = (
         plan_quantization(clones(count), target_bytes=6000, weight_num_threshold=0)

@@ -122,6 +122,12 @@ MOVED: dict[str, tuple[Body, Shape, Shape, Shape, str]] = {
         lambda x, w: linear(x, reshape(transpose(w, u32(1, 0, 2)), u32(6, 8))),
         (4, 8), (3, 2, 8), (4, 6), "O3 O2 I8",
     ),
+    "inputs in another order": (
+        lambda x, w: linear(
+            x, reshape(transpose(reshape(w, u32(6, 8, 2)), u32(0, 2, 1)), u32(6, 16))
+        ),
+        (3, 16), (6, 16), (3, 6), "O6 I8.I2",
+    ),
     "units come and go": (
         lambda x, w: linear(x, shrink_dims(expand_dims(w, s32(0)), s32(0, 2))),
         (4, 8), (6, 1, 8), (4, 6), "O6 - I8",
