@@ -108,6 +108,7 @@ def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest
         force=False,
         dry_run=False,
         verify=False,
+        fail_on_skip=False,
         backend="auto",
         **dict.fromkeys(
             ("target", "rules", "importance", "calibration", "target_size", "min_sqnr", "inputs",
