@@ -21,7 +21,7 @@ from coreai_opt.cli import (
     presets,
     quantize,
 )
-from coreai_opt.cli.console import StdoutError, flush_stdout, open_closed_streams
+from coreai_opt.cli.console import StdoutError, drop_stdout, flush_stdout, open_closed_streams
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
 from coreai_opt.exceptions import (
     ArgumentTypeError,
@@ -104,10 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_closed_streams()
     try:
         try:
-            return _run_command(arguments)
-        finally:
+            code = _run_command(arguments)
+        except SystemExit:  # of the parser, which may have printed help
             flush_stdout()
+            raise
+        flush_stdout()
+        return code
     except StdoutError as error:
+        drop_stdout()
         if error.reader_left:
             return EXIT_READER_LEFT
         say("error", messages.of_error(error))

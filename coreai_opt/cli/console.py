@@ -82,17 +82,14 @@ def print_text(text: str) -> None:
 
 
 def flush_stdout() -> None:
-    """Write what is left to be written, which Python would do, and complain of, at its end.
+    """Write what is left to be written; raise StdoutError where stdout takes no more."""
+    _Stdout(sys.stdout).flush()
 
-    Raises:
-        StdoutError: stdout took no more; the rest is dropped.
-    """
-    try:
-        _Stdout(sys.stdout).flush()
-    except StdoutError:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        raise
+
+def drop_stdout() -> None:
+    """Drop what stdout did not take: Python would try once more at its end, and complain."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextmanager

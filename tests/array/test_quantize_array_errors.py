@@ -47,12 +47,11 @@ BAD_ARGUMENTS: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("block_sizes", (1, None), TypeError, ["block_sizes[1]", "None", "int >= 0"]),
     ("block_sizes", np.array([1.0, 2.0]), TypeError, ["block_sizes[0]", "1.0", "int >= 0"]),
     ("block_sizes", 32, TypeError, ["block_sizes", "32", "sequence of ints"]),
-    ("block_sizes", None, TypeError, ["block_sizes", "None", "sequence of ints"]),
     ("block_sizes", "10", TypeError, ["block_sizes", "'10'", "sequence of ints"]),
     ("block_sizes", b"\1\0", TypeError, ["block_sizes", "sequence of ints"]),
     ("block_sizes", {1: 0, 0: 0}, TypeError, ["block_sizes", "sequence of ints"]),
     ("dtype", "int3", ValueError, ["Unsupported weight dtype", "'int3'", "'int4'", "'fp8_e5m2'"]),
-    ("dtype", "INT4", ValueError, ["Unsupported weight dtype", "'INT4'", "'int4'"]),
+    ("dtype", "INT 4", ValueError, ["Unsupported weight dtype", "'INT 4'", "'int4'"]),
     ("dtype", "fp8_e8m0fnu", ValueError, ["Unsupported weight dtype", "e8m0fnu", "'int4'"]),
     ("dtype", DType.FP8_E8M0FNU, ValueError, ["Unsupported weight dtype", "E8M0FNU", "'int4'"]),
     ("dtype", QScheme.SYMMETRIC, ValueError, ["Unsupported weight dtype", "SYMM", "'int4'"]),
@@ -61,8 +60,8 @@ BAD_ARGUMENTS: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("qscheme", "affine", ValueError, ["qscheme", "'affine'", "'symmetric', 'asymmetric'"]),
     ("qscheme", None, TypeError, ["qscheme", "None", "QScheme", "'asymmetric'"]),
     ("qscheme", DType.INT4, ValueError, ["qscheme", "INT4", "'symmetric', 'asymmetric'"]),
-    ("observer", "MSE", ValueError, ["observer", "'MSE'", "'minmax', 'mse'"]),
-    ("observer", None, TypeError, ["observer", "None", "Observer", "'mse'"]),
+    ("observer", "best", ValueError, ["observer", "'best'", "'minmax', 'mse'"]),
+    ("observer", 1, TypeError, ["observer", "1", "Observer", "'mse'"]),
     ("observer", DType.INT4, ValueError, ["observer", "INT4", "'minmax', 'mse'"]),
     ("scale_dtype", "fp8_e8m0fnu", ValueError, ["scale_dtype must be None for integer dtype"]),
     ("scale_dtype", DType.INT8, ValueError, ["scale_dtype must be None for integer dtype", "INT8"]),
@@ -144,6 +143,13 @@ def test_bad_importance(importance: Any, error: type[Exception], texts: list[str
     assert isinstance(caught.value, ArgumentError | ArgumentTypeError)
     for text in texts:
         assert text in str(caught.value)
+
+
+def test_blocks_must_be_given() -> None:
+    with pytest.raises(
+        TypeError, match=r"^granularity, or block_sizes in its place, must be given"
+    ):
+        quantize_array(WEIGHT, "int4")
 
 
 def test_importance_needs_mse() -> None:

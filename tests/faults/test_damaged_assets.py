@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt.program import assets, inputs
+from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.program import assets
 from coreai_opt.program.weights import find_weights
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
@@ -148,7 +149,7 @@ def test_damage_to_a_file_of_arrays(tmp_path: Path, save: Any, long: bool) -> No
     for data in damaged(file.read_bytes(), 1 if long else 3):
         file.write_bytes(data)
         try:
-            inputs.load_arrays(file)
+            load_arrays(file)
         except ValueError as error:
             told += 1
             assert str(error).startswith(f"{file} is no .npz file of arrays (")  # noqa: PT017

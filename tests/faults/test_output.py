@@ -193,16 +193,20 @@ def test_killed_before_and_after_every_rename(output: Path) -> None:
 
 # Two at a time.
 
-WRITER = """
+FILES = ("main.mlirb", "main.hash", "metadata.json")
+
+WRITER = f"""
 import sys
 from pathlib import Path
 from coreai_opt.program.assets import replacing
+
+FILES = {FILES}
 
 path, name, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for _ in range(times):
     with replacing(path, force=True) as new:
         new.mkdir()
-        for file in "abc":
+        for file in FILES:
             (new / file).write_text(name)
 """
 
@@ -215,7 +219,7 @@ def test_writers_of_one_output_take_turns(tmp_path: Path, long: bool) -> None:
     writers = [subprocess.Popen([*command, name, str(times)]) for name in "xyz"]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     assert list(tmp_path.iterdir()) == [output]
-    assert contents(output) in [dict.fromkeys("abc", name.encode()) for name in "xyz"]
+    assert contents(output) in [dict.fromkeys(FILES, name.encode()) for name in "xyz"]
 
 
 @pytest.mark.parametrize("force", [True, False])

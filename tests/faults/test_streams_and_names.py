@@ -22,8 +22,10 @@ NOT_UTF8 = os.fsdecode(b"n\xff")
 def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
     """Run a script in a folder; ``$C`` is the command, ``$IN`` a model."""
     names = {"C": str(COMMAND), "IN": str(MODEL), "LC_ALL": "C.UTF-8", **variables}
+    environment = os.environ | names
+    environment.pop("PYTHONUNBUFFERED", None)  # which would have errors come earlier
     return subprocess.run(
-        ["sh", "-c", script], cwd=folder, env=os.environ | names, capture_output=True, check=False
+        ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, check=False
     )
 
 
@@ -58,6 +60,28 @@ def test_closed_streams(tmp_path: Path, closed: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert is_quantized(tmp_path / "out.aimodel")
     assert shell(f'"$C" inspect missing.aimodel {closed}', tmp_path).returncode == 2
+
+
+NUMBERS = """
+import os, sys
+from coreai_opt.cli.console import open_closed_streams
+open_closed_streams()
+with open(sys.argv[1], "w") as file:
+    print(*(os.readlink(f"/proc/self/fd/{number}") for number in range(3)), file=file)
+print("dropped")
+print("dropped", file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "<&- 2>&-", ">&-"])
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path, closed: str) -> None:
+    done = shell(f'"$P" -c "$CODE" numbers {closed}', tmp_path, P=sys.executable, CODE=NUMBERS)
+    assert done.returncode == 0
+    numbers = (tmp_path / "numbers").read_text().split()
+    for number, redirection in enumerate(("<&-", ">&-", "2>&-")):
+        if redirection in closed.split():
+            assert numbers[number] == os.devnull
 
 
 def test_a_reader_that_goes_away_ends_the_command_in_silence(tmp_path: Path) -> None:
