@@ -6,13 +6,14 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
     change,
     print_frontier,
@@ -49,7 +50,7 @@ from coreai_opt.program.assets import (
 )
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.enums import CompressionGranularity, Observer, Rounding
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
@@ -59,7 +60,7 @@ from coreai_opt.settings.targets import Target
 if TYPE_CHECKING:
     from coreai_opt.program.census import Census
     from coreai_opt.program.functions import Sizes
-    from coreai_opt.program.ir import AIProgram
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.program.weights import Counts
 
 _QUANTIZE_USAGE = """\
@@ -108,6 +109,11 @@ def add_parser(commands: Subcommands) -> None:
     add_output(parser, nargs="?")
     _add_format(parser.add_argument_group("format", "What weights become."))
     _add_rules(parser.add_argument_group("rules", "Other formats for some weights, or none."))
+    _add_calibration(
+        parser.add_argument_group(
+            "calibration", "Round weights so that the outputs of their layers change least."
+        )
+    )
     _add_budget(
         parser.add_argument_group("budget", "Instead of a format: a format for each weight.")
     )
@@ -143,6 +149,23 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         metavar="FILE.npz",
         help="with mse, what squared errors count: an array of one number per input channel for "
         "each weight that it names as inspect does",
+    )
+
+
+def _add_calibration(group: argparse._ArgumentGroup) -> None:
+    given = group.add_mutually_exclusive_group()
+    given.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="what coreai-opt calibrate wrote of IN",
+    )
+    given.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="FILE.npz",
+        help="calibrate IN on these samples on the way; one of eight is kept back, and weights are "
+        "rounded to nearest where the outputs on those are no better with the calibration",
     )
 
 
@@ -290,6 +313,8 @@ def _run(options: argparse.Namespace) -> None:
         target=options.target,
         rules=options.rules,
         importance=options.importance,
+        calibration=options.calibration,
+        calibrate=options.calibrate,
         target_size=options.target_size,
         min_sqnr=options.min_sqnr,
         inputs=options.inputs,
@@ -348,6 +373,8 @@ def quantize(
     target: str | None,
     rules: Path | None,
     importance: Path | None,
+    calibration: Path | None,
+    calibrate: Path | None,
     target_size: int | Share | None,
     min_sqnr: float | None,
     inputs: Path | None,
@@ -374,6 +401,8 @@ def quantize(
         target: as in ``quantize_weights``.
         rules: a TOML file of what ``quantize_weights`` takes as ``overrides``; or None.
         importance: a .npz file of what ``quantize_weights`` takes under this name.
+        calibration: a file that ``coreai-opt calibrate`` wrote of ``source``; or None.
+        calibrate: a .npz file of samples to calibrate on, and to judge what came of that; or None.
         target_size, min_sqnr, plan_out: see :class:`Goal`.
         inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
             ``verify``.
@@ -398,10 +427,12 @@ def quantize(
     settings = settings.with_implied()
     goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out)
     _check_goal(goal, settings, rules, importance)
-    if inputs is not None and not goal.option and not verify:
-        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
-    if (function is not None or sizes) and inputs is None and not verify:
-        raise UsageError("--function and --size need --verify or --inputs, which run the program")
+    _check_running(
+        takes_inputs=bool(goal.option) or verify,
+        runs=inputs is not None or calibrate is not None or verify,
+        inputs=inputs,
+        of_function=function is not None or bool(sizes),
+    )
     per_block = CompressionGranularity.PER_BLOCK
     if settings.block_size is not None and settings.granularity != per_block:
         raise UsageError("--block-size needs --granularity per_block")
@@ -411,6 +442,7 @@ def quantize(
     overrides = None if rules is None else load_rules(rules)
     numbers = None if importance is None else load_arrays(importance)
     arrays = None if inputs is None else load_arrays(inputs)
+    calibrated = None if calibration is None else Calibrated.load(calibration)
     started = time.perf_counter()
     asset = load_asset(source)
     program, size = asset.program, asset_bytes(source)
@@ -422,20 +454,26 @@ def quantize(
     }
     if goal.option:
         overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
-    before = count_weights(program, threshold)
-    records, left = QuantizationReport(source.name), _Left()
-    with _progress(
-        before.weights, left if fail_on_skip else None, records if dry_run or report else None
-    ) as progress:
-        quantize_weights(
-            program,
-            **vars(DEFAULTS.merge(settings)),
-            overrides=overrides,
-            importance=numbers,
-            in_place=True,
-            progress=progress,
-            **work,
+    if calibrate is not None:
+        calibrated = calibrate_here(
+            program, calibrate, function=function, sizes=sizes, threshold=threshold
         )
+    before = count_weights(program, threshold)
+    how = {
+        **vars(DEFAULTS.merge(settings)),
+        "overrides": overrides,
+        "importance": numbers,
+        "in_place": True,
+        **work,
+    }
+    program, records = _quantize(
+        asset,
+        program,
+        calibrated,
+        how,
+        total=before.weights,
+        wants_records=dry_run or fail_on_skip or report is not None,
+    )
     if verify:
         print_outputs(
             load_asset(source),
@@ -463,7 +501,51 @@ def quantize(
         if destination is not None:
             stdout().print(f"file     {change(size, size_after)}")
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
-    left.check()
+    if fail_on_skip:
+        _check_none_left(records)
+
+
+def _quantize(
+    asset: "AIModelAsset",
+    program: "AIProgram",
+    calibrated: Calibrated | None,
+    how: dict[str, Any],
+    *,
+    total: int,
+    wants_records: bool,
+) -> tuple["AIProgram", QuantizationReport]:
+    """Quantize a program; of several ways to round it, take the one that does its outputs best.
+
+    Args:
+        asset: the asset that it is from.
+        program: its program, which is changed.
+        calibrated: a calibration, or None; to nearest is another way where it has samples.
+        how: arguments of ``quantize_weights``.
+        total: how many weights there are.
+        wants_records: whether to collect records of them.
+    """
+    records = QuantizationReport(asset.path.name)
+    with _progress(total, records if wants_records else None) as progress:
+        seen = None if calibrated is None else calibrated.calibration
+        quantize_weights(program, calibration=seen, progress=progress, **how)
+    if calibrated is None or not calibrated.kept:
+        return program, records
+    nearest, other = load_asset(asset.path).program, QuantizationReport(asset.path.name)
+    quantize_weights(nearest, progress=other if wants_records else None, **_to_nearest(how))
+    if judge(asset, calibrated, program, nearest):
+        return program, records
+    logger.warning(
+        "the calibration made outputs worse on the samples that were kept back: weights are "
+        "rounded to nearest"
+    )
+    return nearest, other
+
+
+def _to_nearest(how: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that have every weight rounded to nearest, without a calibration."""
+    overrides = how["overrides"] and [replace(rule, rounding=None) for rule in how["overrides"]]
+    observer = how["observer"] or Observer.MSE
+    return how | {"observer": observer, "rounding": Rounding.NEAREST, "overrides": overrides}
 
 
 def _bytes_of(size: int | Share | None, source: Path) -> int | None:
@@ -500,6 +582,18 @@ def _check_goal(
     check_goal(goal.target_size, goal.min_sqnr)
     if goal.plan_out is not None:
         _check_file("--plan-out", goal.plan_out, (".toml",))
+
+
+def _check_running(
+    *, takes_inputs: bool, runs: bool, inputs: Path | None, of_function: bool
+) -> None:
+    """Check that what says how to run a program is not without effect."""
+    if inputs is not None and not takes_inputs:
+        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
+    if of_function and not runs:
+        raise UsageError(
+            "--function and --size need --verify, --inputs or --calibrate, which run the program"
+        )
 
 
 def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
@@ -559,11 +653,11 @@ def _choose(
 
 @contextmanager
 def _progress(
-    total: int, left: "_Left | None", records: QuantizationReport | None
+    total: int, records: QuantizationReport | None
 ) -> Iterator[Callable[[WeightRecord], None] | None]:
-    """Show a progress bar, count what is left, and collect records if they are wanted."""
+    """Show a progress bar, and collect records if they are wanted."""
     with weight_bar(total) as bar:
-        callbacks = [callback for callback in (bar, left, records) if callback is not None]
+        callbacks = [callback for callback in (bar, records) if callback is not None]
 
         def call(record: WeightRecord) -> None:
             for callback in callbacks:
@@ -572,21 +666,13 @@ def _progress(
         yield call if callbacks else None
 
 
-class _Left:
-    """Counts the weights that were left though no rule keeps them."""
-
-    def __init__(self) -> None:
-        self.skipped = 0
-
-    def check(self) -> None:
-        """Raise QualityError if there is one."""
-        if self.skipped:
-            raise QualityError(
-                f"{self.skipped} weights could not be quantized as they should be (--fail-on-skip)"
-            )
-
-    def __call__(self, record: WeightRecord) -> None:
-        self.skipped += record.status is Status.SKIPPED
+def _check_none_left(records: QuantizationReport) -> None:
+    """Raise QualityError if there are weights that were left though no rule keeps them."""
+    left = sum(record.status is Status.SKIPPED for record in records.records)
+    if left:
+        raise QualityError(
+            f"{left} weights could not be quantized as they should be (--fail-on-skip)"
+        )
 
 
 def _check_size(path: Path, target: int | None) -> None:

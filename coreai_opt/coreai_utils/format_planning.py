@@ -46,6 +46,10 @@ CANDIDATES: tuple[Settings, ...] = (
 """Formats that are tried for each weight, unless others are given: 2, 4 and 8 bits, from coarse
 scales to fine ones."""
 
+_CANDIDATE_DEFAULTS = replace(DEFAULTS, observer=Observer.MINMAX)
+"""What a candidate is where it does not say. It names the observer, because a plan's rules have to
+mean what was measured in any call."""
+
 _PROBES = (DType.INT4, DType.INT2)
 """Formats that a weight is quantized to, per channel, to see what its error does to the outputs.
 
@@ -174,7 +178,7 @@ def _parse_candidates(
         )
     parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
+        settings = _CANDIDATE_DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
         try:
             checked = check_settings(settings)
             if candidates is CANDIDATES and report_against(checked, target) is not None:

@@ -1,0 +1,114 @@
+"""``quantize`` with a calibration: from a file, or made on the way, and whether it was of use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.calibration.calibration import Calibration
+from coreai_opt.cli.console import print_table, sample_bar, stdout
+from coreai_opt.coreai_utils import calibrate
+from coreai_opt.evaluation.output_comparison import Array, compare_outputs
+
+if TYPE_CHECKING:
+    from coreai_opt.program.functions import Sizes
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
+
+logger = logging.getLogger("coreai_opt")
+
+KEPT_BACK = 8
+"""One sample of so many is kept back: it does not calibrate but judges."""
+
+
+class Calibrated(NamedTuple):
+    """A calibration, and samples that it was not made of.
+
+    Attributes:
+        calibration: the calibration.
+        kept: samples to judge on; empty where there are none.
+        states: what states start as.
+        function, sizes: what is run, as in ``calibrate``.
+    """
+
+    calibration: Calibration
+    kept: Sequence[Mapping[str, Array]] = ()
+    states: Mapping[str, Array] | None = None
+    function: str | None = None
+    sizes: Sizes | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return what ``coreai-opt calibrate`` wrote; it has no samples."""
+        return cls(Calibration.load(path))
+
+    def outputs(self, program: AIModelAsset | AIProgram) -> dict[str, Array]:
+        """Return what a program computes from the samples that were kept back."""
+        from coreai_opt.program.runtime import run_samples  # noqa: PLC0415  # imports Core AI
+
+        found = run_samples(
+            program, self.kept, function=self.function, states=self.states, sizes=self.sizes
+        )
+        return {name: np.stack([outputs[name] for outputs in found]) for name in found[0]}
+
+
+def calibrate_here(
+    program: AIProgram, inputs: Path, *, function: str | None, sizes: Sizes, threshold: int
+) -> Calibrated:
+    """Calibrate a program on a file of samples, one of eight kept back, or the last of fewer.
+
+    Args:
+        program: the program.
+        inputs: an ``.npz`` file of samples.
+        function, sizes: as in ``calibrate``.
+        threshold: ``weight_num_threshold``.
+    """
+    from coreai_opt.program.inputs import split_samples  # noqa: PLC0415  # imports Core AI
+
+    samples, states = split_samples(program, load_arrays(inputs), function=function)
+    kept = samples[KEPT_BACK - 1 :: KEPT_BACK] or samples[1:][-1:]
+    used = [sample for sample in samples if not any(sample is one for one in kept)]
+    with sample_bar(len(used)) as progress:
+        calibration = calibrate(
+            program,
+            used,
+            function=function,
+            states=states,
+            sizes=sizes,
+            weight_num_threshold=threshold,
+            progress=progress,
+        )
+    return Calibrated(calibration, kept, states, function, sizes)
+
+
+def judge(
+    original: AIModelAsset, calibrated: Calibrated, rounded: AIProgram, nearest: AIProgram
+) -> bool:
+    """Print how far outputs are from those of the original, on the samples that were kept back.
+
+    Args:
+        original: the asset that was quantized.
+        calibrated: what it was calibrated with; it has samples.
+        rounded: the program that the calibration helped to round.
+        nearest: the program without it.
+
+    Returns:
+        whether the outputs of ``rounded`` are as near or nearer, by their mean SQNR in dB.
+    """
+    wanted = calibrated.outputs(original)
+    found = [compare_outputs(wanted, calibrated.outputs(one)) for one in (rounded, nearest)]
+    print_table(
+        stdout(),
+        f"Outputs on {len(calibrated.kept)} samples that were kept back",
+        ("output", ">SQNR calibrated", ">SQNR not calibrated"),
+        (
+            (with_.name, f"{with_.sqnr_db:.2f} dB", f"{without.sqnr_db:.2f} dB")
+            for with_, without in zip(*found, strict=True)
+        ),
+    )
+    ours, theirs = (np.mean([one.sqnr_db for one in comparisons]) for comparisons in found)
+    return bool(ours >= theirs)

@@ -1,0 +1,170 @@
+"""``coreai-opt quantize`` with a calibration, from a file or made on the way."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coreai.authoring import AIProgram
+
+from coreai_opt.cli import calibrated as module
+from coreai_opt.cli import quantize as command
+from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
+from coreai_opt.coreai_utils import calibrate, quantize_weights
+from coreai_opt.program.assets import load_asset
+
+from ..support.command import failed, quantize, run
+from ..support.programs import Array, all_stored, two_layers
+
+INT4 = ("--dtype", "int4", "--threshold", "0")
+COUNT = 17
+
+
+def inputs_of(seed: int = 0) -> Array:
+    """Samples of which the inputs go together, so that rounding with feedback matters."""
+    rng = np.random.default_rng(seed)
+    mixed = np.random.default_rng(9).standard_normal((3, 64)).astype(np.float32)
+    return rng.standard_normal((COUNT, 3, 3)).astype(np.float32) @ mixed
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    two_layers(64, 48, 32).save_asset(tmp_path / "m.aimodel")
+    np.savez(tmp_path / "x.npz", x=inputs_of())
+    return tmp_path / "m.aimodel"
+
+
+def program_of(model: Path) -> AIProgram:
+    return load_asset(model).program
+
+
+def calibration_on(model: Path, samples: Array) -> Any:
+    return calibrate(program_of(model), {"x": samples}, weight_num_threshold=0)
+
+
+def expected(model: Path, **more: Any) -> list[Any]:
+    return all_stored(quantize_weights(program_of(model), "int4", weight_num_threshold=0, **more))
+
+
+def test_a_calibration_from_a_file(model: Path, tmp_path: Path) -> None:
+    written = run("calibrate", model, tmp_path / "c.calibration", "--inputs", tmp_path / "x.npz",
+                  "--threshold", 0)  # fmt: skip
+    assert written.returncode == 0, written
+    out = tmp_path / "out.aimodel"
+    result = quantize(model, out, *INT4, "--calibration", tmp_path / "c.calibration")
+    assert result.returncode == 0, result
+    found = all_stored(program_of(out))
+    assert found == expected(model, calibration=calibration_on(model, inputs_of()))
+    assert found != expected(model, observer="mse")
+
+
+def test_one_sample_of_eight_is_kept_back(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.aimodel"
+    result = quantize(model, out, *INT4, "--calibrate", tmp_path / "x.npz")
+    assert result.returncode == 0, result
+    assert "Outputs on 2 samples that were kept back" in result.stdout
+    assert result.stderr == ""
+    used = np.delete(inputs_of(), [7, 15], axis=0)
+    assert all_stored(program_of(out)) == expected(model, calibration=calibration_on(model, used))
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, []), (2, [1]), (7, [6]), (8, [7]), (16, [7, 15])])
+def test_which_samples_are_kept_back(count: int, kept: list[int], tmp_path: Path) -> None:
+    samples = inputs_of()[:count]
+    np.savez(tmp_path / "x.npz", x=samples)
+    program = two_layers(64, 48, 32)
+    found = calibrate_here(program, tmp_path / "x.npz", function=None, sizes={}, threshold=0)
+    assert found.calibration.samples == count - len(kept)
+    assert len(found.kept) == len(kept)
+    for sample, number in zip(found.kept, kept, strict=True):
+        np.testing.assert_array_equal(sample["x"], samples[number])
+
+
+def test_the_judge_prefers_what_is_nearer_to_the_original(model: Path, capsys) -> None:
+    asset = load_asset(model)
+    kept = Calibrated(calibration_on(model, inputs_of()[:2]), [{"x": x} for x in inputs_of()[:3]])
+    near, far = (
+        quantize_weights(program_of(model), dtype, weight_num_threshold=0)
+        for dtype in ("int8", "int2")
+    )
+    assert judge(asset, kept, near, far)
+    assert not judge(asset, kept, far, near)
+    assert judge(asset, kept, near, near)
+    assert "Outputs on 3 samples that were kept back" in capsys.readouterr().out
+
+
+def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(command, "judge", lambda *_: False)
+    out = tmp_path / "out.aimodel"
+    command.quantize(
+        model,
+        out,
+        settings=command.Settings(dtype="int4"),
+        calibrate=tmp_path / "x.npz",
+        threshold=0,
+        sizes={},
+        force=False,
+        dry_run=False,
+        verify=False,
+        fail_on_skip=False,
+        backend="auto",
+        **dict.fromkeys(
+            ("target", "rules", "importance", "calibration", "target_size", "min_sqnr", "inputs",
+             "function", "plan_out", "report", "num_threads")
+        ),
+    )  # fmt: skip
+    assert all_stored(program_of(out)) == expected(model, observer="mse")
+    assert "made outputs worse on the samples that were kept back" in caplog.text
+
+
+def test_a_report_tells_how_each_weight_was_rounded(model: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = quantize(model, tmp_path / "out.aimodel", *INT4, "--calibrate", tmp_path / "x.npz",
+                      "--report", report)  # fmt: skip
+    assert result.returncode == 0, result
+    assert report.read_text().count('"gptq"') == 2
+
+
+def test_a_plan_is_rounded_with_feedback(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.aimodel"
+    plan = tmp_path / "p.toml"
+    result = quantize(model, out, "--target-size", "9KB", "--threshold", 0, "--plan-out", plan,
+                      "--calibrate", tmp_path / "x.npz")  # fmt: skip
+    assert result.returncode == 0, result
+    plain = quantize(model, tmp_path / "plain.aimodel", "--rules", plan,
+                     "--threshold", 0)  # fmt: skip
+    assert plain.returncode == 0, plain
+    stored, nearest = (all_stored(program_of(path)) for path in (out, tmp_path / "plain.aimodel"))
+    assert [part[:2] for part in stored] == [part[:2] for part in nearest]
+    assert stored != nearest
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--calibration", "none"), "none"),
+        (("--calibration", "x.npz"), "is no calibration"),
+        (("--calibration", "other.calibration"), "of another program"),
+        (("--calibration", "x.npz", "--calibrate", "x.npz"), "not allowed with"),
+        (("--calibrate", "none.npz"), "none.npz"),
+        (("--rounding", "gptq"), "needs a calibration"),
+    ],
+)
+def test_errors_are_one_line(
+    options: tuple[str, ...], words: str, model: Path, tmp_path: Path
+) -> None:
+    other = two_layers(64, 40, 32)
+    calibrate(other, {"x": inputs_of()[:2]}, weight_num_threshold=0).save(
+        tmp_path / "other.calibration"
+    )
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = quantize(model, "out.aimodel", *INT4, *options, cwd=tmp_path)
+    assert words in failed(result)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_one_of_eight_is_what_the_help_says() -> None:
+    assert module.KEPT_BACK == 8
+    assert "one of eight is kept back" in " ".join(run("quantize", "--help").stdout.split())
