@@ -186,7 +186,6 @@ def _parse_candidates(
             check_target(target, checked, ())
         except (ArgumentError, ArgumentTypeError) as error:
             raise error.within(f"candidate {number}") from None
-        settings = replace(settings, observer=checked.spec.observer)  # whatever the call's is
         if checked.granularity is not CompressionGranularity.PER_BLOCK:
             settings = replace(settings, block_size=None)  # a rule may not have one
         parsed.append((settings, checked))
