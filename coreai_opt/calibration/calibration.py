@@ -47,15 +47,18 @@ class Calibration:
     def importance(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return what the squared error of each input channel of each weight counts.
 
-        It is the mean square of what the channel is multiplied with: the argument ``importance`` of
-        ``quantize_weights``.
+        It is the argument ``importance`` of ``quantize_weights``: the mean of x² / ‖x‖ of what the
+        channel is multiplied with.
 
         Returns:
             float32 ``[input channels]`` by name; the mean over a weight's groups and over the
-            positions of a convolution's kernel.
+            positions of a convolution's kernel. A weight with one input channel, of which the ratio
+            to others would count, has none.
         """
         found = {}
         for name, moments in self.moments.items():
+            if self.channels[name] == 1:
+                continue
             diagonal, channels = moments.diagonal().astype(np.float64), self.channels[name]
             if channels <= moments.columns:  # else groups are runs of the input channels
                 diagonal = diagonal.mean(axis=0).reshape(channels, -1).mean(axis=1)

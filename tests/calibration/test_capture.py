@@ -21,8 +21,9 @@ from coreai.authoring.constant import constant
 
 from coreai_opt.calibration import capture
 from coreai_opt.calibration.moments import Moments
-from coreai_opt.coreai_utils import calibrate
+from coreai_opt.coreai_utils import calibrate, quantize_weights
 from coreai_opt.exceptions import CalibrationError
+from coreai_opt.program.weights import find_quantized
 
 from ..support.exported import PRIVATE, experts_program, make_graphs, s32, stack_program
 from ..support.programs import (
@@ -316,6 +317,34 @@ def test_half_floats_are_computed_in_float32(dtype: Any) -> None:
     rows = x @ random_weight((8, 8), dtype, 1).astype(np.float64).T
     assert_moments(second, [rows])
     assert text(program) == before
+
+
+IMPORTANCES: dict[str, Callable[[Value], Value]] = {
+    "convolution": lambda x: convolution(x, constant(random_weight((4, 6, 2, 3)))),
+    "groups": lambda x: convolution(x, constant(random_weight((4, 3, 2, 3))), 2),
+    "depthwise": lambda x: convolution(x, constant(random_weight((6, 1, 2, 3))), 6),
+    "transposed": lambda x: transposed_convolution(x, constant(random_weight((6, 4, 2, 3)))),
+    "transposed, groups": lambda x: transposed_convolution(
+        x, constant(random_weight((6, 2, 2, 3))), 2
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", IMPORTANCES)
+def test_importances_are_what_quantize_weights_takes(kind: str) -> None:
+    outputs, shape = (6 if kind == "depthwise" else 4), (5, 7) if "trans" in kind else (3, 3)
+    program = make_program(
+        lambda x: (IMPORTANCES[kind](x),),
+        {"x": ((1, 6, 4, 5), F32)},
+        {"y": ((1, outputs, *shape), F32)},
+    )
+    found = calibrate(program, samples_of({"x": (1, 6, 4, 5)}), weight_num_threshold=0)
+    importance = found.importance()
+    assert len(importance) == (kind != "depthwise")  # which has one input channel
+    quantized = quantize_weights(
+        program, "int4", observer="mse", importance=importance, weight_num_threshold=0
+    )
+    assert len(find_quantized(quantized)) == 1
 
 
 def test_at_most_so_many_rows_of_a_sample() -> None:
