@@ -9,7 +9,7 @@ from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.reports import charts
 from coreai_opt.reports.charts import Bar, bars
 from coreai_opt.reports.records import Status
-from coreai_opt.reports.rows import COLUMNS, form, totals
+from coreai_opt.reports.rows import Column, columns_of, form, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -118,12 +118,13 @@ def _reasons(left: Sequence[WeightRecord]) -> str:
 def _table(records: Sequence[WeightRecord]) -> str:
     if not records:
         return ""
-    heads = _row("th", [column.head for column in COLUMNS])
-    rows = (_row("td", [column.cell(record) for column in COLUMNS]) for record in records)
+    columns = columns_of(records)
+    heads = _row("th", columns, [column.head for column in columns])
+    rows = (_row("td", columns, [column.cell(record) for column in columns]) for record in records)
     return f'<div class="wide"><table>{heads}{"".join(rows)}</table></div>'
 
 
-def _row(tag: str, texts: Sequence[str]) -> str:
-    kinds = (' class="number"' if column.is_number else "" for column in COLUMNS)
+def _row(tag: str, columns: Sequence[Column], texts: Sequence[str]) -> str:
+    kinds = (' class="number"' if column.is_number else "" for column in columns)
     made = (f"<{tag}{k}>{escape(t)}</{tag}>" for k, t in zip(kinds, texts, strict=True))
     return f"<tr>{''.join(made)}</tr>"

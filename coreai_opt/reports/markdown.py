@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from coreai_opt.reports.rows import COLUMNS, totals
+from coreai_opt.reports.rows import columns_of, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 def to_markdown(summary: Summary) -> str:
     """Return the totals and a table with a row for each weight."""
+    columns = columns_of(summary.records)
     lines = [
         f"# {_escape(summary.title)}",
         "",
         *(f"- {what}: {_escape(how_much)}" for what, how_much in totals(summary)),
         "",
-        _row(column.head for column in COLUMNS),
-        _row("---:" if column.is_number else "---" for column in COLUMNS),
-        *(_row(_escape(column.cell(r)) for column in COLUMNS) for r in summary.records),
+        _row(column.head for column in columns),
+        _row("---:" if column.is_number else "---" for column in columns),
+        *(_row(_escape(column.cell(r)) for column in columns) for r in summary.records),
     ]
     return "\n".join(lines) + "\n"
 

@@ -69,4 +69,6 @@ def _as_json(record: WeightRecord) -> dict[str, Any]:
     content = asdict(record)
     if record.error is not None:
         content["error"]["sqnr_db"] = _finite(record.error.sqnr_db)
+    if record.output_error is not None:
+        content["output_error"]["sqnr_db"] = _finite(record.output_error.sqnr_db)
     return content

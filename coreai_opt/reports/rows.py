@@ -8,7 +8,7 @@ from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.reports.records import Status, WeightRecord, in_functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from coreai_opt.reports.summary import Summary
 
@@ -21,12 +21,14 @@ class Column(NamedTuple):
         cell: what a weight has there.
         is_number: whether it is aligned right.
         is_detail: whether a terminal has no room for it.
+        is_optional: whether it is left out where no weight has anything there.
     """
 
     head: str
     cell: Callable[[WeightRecord], str]
     is_number: bool = False
     is_detail: bool = False
+    is_optional: bool = False
 
 
 def shape(record: WeightRecord) -> str:
@@ -74,10 +76,17 @@ COLUMNS = (
     Column("bytes before", lambda record: f"{record.nbytes_before:,}", is_number=True),
     Column("after", lambda record: f"{record.nbytes_after:,}", is_number=True),
     Column("SQNR", _sqnr, is_number=True),
-    Column("of outputs (to nearest)", _output_sqnr, is_number=True, is_detail=True),
+    Column(
+        "of outputs (to nearest)", _output_sqnr, is_number=True, is_detail=True, is_optional=True
+    ),
     Column("largest error", _largest_error, is_number=True),
     Column("seconds", lambda record: f"{record.seconds:.3f}", is_number=True, is_detail=True),
 )
+
+
+def columns_of(records: Sequence[WeightRecord]) -> list[Column]:
+    """Return the columns of a table of these weights."""
+    return [c for c in COLUMNS if not c.is_optional or any(map(c.cell, records))]
 
 
 def totals(summary: Summary) -> list[tuple[str, str]]:

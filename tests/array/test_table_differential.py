@@ -151,6 +151,14 @@ def test_elements_at_any_address() -> None:
     assert_same(found, palettize_array(weight.copy(), 4, backend="reference"))
 
 
+@pytest.mark.parametrize("bits", [2, 3])
+def test_of_clusters_that_are_as_good_the_first_is_taken(bits: int, level: str) -> None:
+    """Numbers at equal distances, which can be cut at several places with the same gain."""
+    for size in range(150, 400, 7):
+        weight = 2.0 ** (size % 5) * np.arange(size, dtype=np.float32)
+        palettize_array(weight, bits, backend="validate")
+
+
 GOLDEN = {
     "float32-1": "76c4931155d3f410",
     "float32-2": "eac47b511f1ba25e",

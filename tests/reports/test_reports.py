@@ -15,7 +15,7 @@ from coreai.authoring import AIProgram
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from coreai_opt import QuantizationReport, Rule
+from coreai_opt import CalibratedError, QuantizationReport, Rule
 from coreai_opt.coreai_utils import dequantize_weights, quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_weights
@@ -182,7 +182,7 @@ def test_markdown_has_a_row_for_each_weight() -> None:
     heads, *rows = markdown_cells(report)
     assert heads == [
         *("weight", "shape", "from", "to", "rules", "bytes before", "after"),
-        *("SQNR", "of outputs (to nearest)", "largest error", "seconds"),
+        *("SQNR", "largest error", "seconds"),
     ]
     assert len(rows) == 3
     for record, row in zip(report.records, rows, strict=True):
@@ -197,6 +197,24 @@ def test_markdown_has_a_row_for_each_weight() -> None:
         "int4 symmetric, blocks of 32, mse",
     ]
     assert [row[4] for row in rows] == ["2", "2", "1, 2"]
+
+
+def test_what_a_calibration_has_seen_has_a_column_of_its_own() -> None:
+    report = several()
+    first, *others = report.records
+    error = CalibratedError(signal=1000.0, noise=1.0, nearest_noise=10.0)
+    report.records = [replace(first, rounding="gptq", output_error=error), *others]
+    heads, *rows = markdown_cells(report)
+    at = heads.index("of outputs (to nearest)")
+    assert [row[at] for row in rows] == ["30.0 dB (20.0 dB)", "", ""]
+    assert [row[3].endswith(", gptq") for row in rows] == [True, False, False]
+    assert "30.0 dB (20.0 dB)" in Page(report.to_html()).of("td")
+    assert json.loads(report.to_json())["records"][0]["output_error"] == {
+        "signal": 1000.0,
+        "noise": 1.0,
+        "nearest_noise": 10.0,
+        "sqnr_db": 30.0,
+    }
 
 
 def test_the_totals_are_in_markdown_and_in_the_page() -> None:
