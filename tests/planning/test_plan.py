@@ -243,7 +243,9 @@ def test_a_weight_that_is_not_finite_is_kept() -> None:
             found = plan(program, min_sqnr=10)
             assert [choice.rule.keep for choice in found.choices] == [False, True]
         else:
-            with pytest.raises(ValueError, match="outputs on inputs hold a NaN or infinity"):
+            with pytest.raises(
+                ValueError, match="the program's outputs on inputs hold a NaN or infinity"
+            ):
                 plan(program, min_sqnr=10, inputs=inputs)
 
 

@@ -129,6 +129,18 @@ def test_skipping_is_the_default(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [("int4", 'indivisible="fit" takes 24'), ("fp4_e2m1fn", "MXFP4 has no other blocks")],
+)
+def test_a_warning_says_what_to_do(
+    dtype: str, advice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    record_of(matmul_program(random_weight((48, 5))), dtype)
+    (warning,) = caplog.records
+    assert advice in warning.getMessage()
+
+
 def test_fitting_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         record_of(matmul_program(random_weight((48, 5))), indivisible="fit")

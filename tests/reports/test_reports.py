@@ -127,6 +127,7 @@ def test_totals_are_those_of_the_stored_weights() -> None:
 def test_it_counts_what_became_of_the_weights() -> None:
     report = mixed()
     assert report.counts == {Status.QUANTIZED: 1, Status.KEPT: 1, Status.SKIPPED: 1}
+    assert several().counts == {Status.QUANTIZED: 3, Status.KEPT: 0, Status.SKIPPED: 0}
     assert [record.status for record in report.records] == ["quantized", "kept", "skipped"]
     assert [record.shape for record, _ in report.measured()] == [TABLE]
 
