@@ -270,7 +270,10 @@ def test_output_may_be_the_input(output):
         (("--dtype", "fp8_e4m3fn", "--qscheme", "asymmetric"), "is not supported"),
         (("--dtype", "int8", "--scale-dtype", "fp8_e8m0fnu"), "--scale-dtype must be left out"),
         (("--dtype", "fp8_e5m2", "--scale-dtype", "int8"), "--scale-dtype"),
-        (("--dtype", "fp4_e2m1fn"), "fp4_e2m1fn requires --granularity"),
+        (
+            ("--dtype", "fp4_e2m1fn", "--granularity", "per_channel"),
+            "fp4_e2m1fn requires --granularity",
+        ),
         (("--dtype", "fp4_e2m1fn", *PER_BLOCK, "--block-size", "16"), "requires"),
         (("--dtype", "int8", "--threshold", "-1"), "--threshold"),
         (("--dtype", "int8", "--threads", "0"), "--threads"),
