@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from coreai.authoring import Value, gather_nd
+from coreai.authoring import Value, broadcasting_add, gather_nd
 from coreai.authoring.constant import constant
 
 from coreai_opt.exceptions import InputError
@@ -35,3 +35,11 @@ def test_one_sample_or_several() -> None:
 def test_no_sample_is_refused() -> None:
     with pytest.raises(InputError, match="the same number of samples, at least 1"):
         split_samples(two_layers(), {"x": np.zeros((0, 3, 8), np.float32)})
+
+
+def test_different_numbers_of_samples_are_refused() -> None:
+    inputs = {"x": ((3, 8), F32), "y": ((3, 8), F32)}
+    program = make_program(lambda x, y: (broadcasting_add(x, y),), inputs, {"z": ((3, 8), F32)})
+    samples = {"x": np.ones((2, 3, 8), np.float32), "y": np.ones((4, 3, 8), np.float32)}
+    with pytest.raises(InputError, match="the same number of samples, at least 1"):
+        split_samples(program, samples)
