@@ -60,7 +60,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     program = load_asset(arguments.model).program
-    samples = split_samples(program, load_arrays(arguments.samples))
+    samples, _ = split_samples(program, load_arrays(arguments.samples))
     expected = load_arrays(arguments.expected)
     console, rows = Console(highlight=False, width=110), []
     for name, variant, seconds in variants(program, load_arrays(arguments.calibration)):

@@ -300,7 +300,7 @@ def test_the_command_asks_for_a_function(tmp_path: Path) -> None:
     assert command(*judged, "--function", "narrow").returncode == 0
     assert command(*judged, "--function", "wide").returncode == 1
     unused = command(*options[:-1], "--force", "--function", "wide")
-    assert "--function and --size need --verify or --inputs" in unused.stderr
+    assert "--function and --size need --verify, --inputs" in unused.stderr
 
 
 def test_the_command_takes_sizes_and_states(tmp_path: Path) -> None:
