@@ -13,7 +13,7 @@ from coreai_opt.reference import FORMATS
 
 from ..support.command import failed, run
 
-COMMANDS = {"quantize", "dequantize", "inspect", "compare", "completion", "presets"}
+COMMANDS = {"quantize", "dequantize", "inspect", "compare", "calibrate", "completion", "presets"}
 CASES = {
     "coreai-opt ": COMMANDS,
     "coreai-opt q": {"quantize"},
