@@ -59,7 +59,7 @@ def test_there_must_be_room_for_the_file_and_not_only_its_weights(
     def has(free: int) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
 
-    has(size - size // 50)  # ops and names take more than a fiftieth of the file
+    has(size - size // 200)  # ops and names take more than 1/200 of the file
     assert cli.main(command) == 2
     assert "bytes are free: make room" in capsys.readouterr().err
     assert not output.exists()
