@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays import memory
 from coreai_opt.arrays.backends import parse_backend
-from coreai_opt.arrays.quantized_array import check_out, parse_target
+from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference import tables
@@ -84,11 +84,8 @@ class PalettizedArray:
         self._check()
         chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
         packed, table = np.ascontiguousarray(self.packed), np.ascontiguousarray(self.table)
-        if out is None:
-            out = memory.empty(self.shape, parse_target(dtype, self.weight_dtype))
-        else:
-            parts = (packed, table) if self.scale is None else (packed, table, self.scale)
-            check_out(out, dtype, self.shape, parts)
+        parts = (packed, table) if self.scale is None else (packed, table, self.scale)
+        out = destination(out, dtype, self.shape, self.weight_dtype, parts)
         if self.scale is None:
             chosen.decode_table(packed, table, out, threads)
             return out

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays import backends, memory
+from coreai_opt.arrays import backends
+from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.threads import parse_num_threads
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.reference import E8M0, WEIGHT_DTYPES, Format, unpack
+from coreai_opt.exceptions import ArgumentError
+from coreai_opt.reference import E8M0, Format, unpack
 from coreai_opt.reference.formats import FORMATS
 from coreai_opt.settings.enums import DType
 
@@ -103,10 +104,7 @@ class QuantizedArray:
             np.ascontiguousarray(self.scale),
             np.ascontiguousarray(self.zero_point),
         )
-        if out is None:
-            out = memory.empty(self.shape, parse_target(dtype, self.weight_dtype))
-        else:
-            check_out(out, dtype, self.shape, parts)
+        out = destination(out, dtype, self.shape, self.weight_dtype, parts)
         decode(parts, format, out, threads)
         return out
 
@@ -132,41 +130,3 @@ def _check_stored(stored: QuantizedArray, format: Format) -> None:
                 name,
                 f"{name} must be {allowed} of shape {wanted}; got {array.dtype} of {array.shape}",
             )
-
-
-def parse_target(dtype: npt.DTypeLike | None, weight_dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype to decode to."""
-    if dtype is None:
-        return weight_dtype
-    try:
-        target = np.dtype(dtype)
-    except TypeError:
-        target = None
-    if target not in WEIGHT_DTYPES:
-        allowed = ", ".join(str(allowed) for allowed in WEIGHT_DTYPES)
-        raise ArgumentTypeError("dtype", f"dtype must be one of {allowed}; got {dtype!r}")
-    return target
-
-
-def check_out(
-    out: object,
-    dtype: npt.DTypeLike | None,
-    shape: tuple[int, ...],
-    parts: tuple[npt.NDArray[Any], ...],
-) -> None:
-    """Raise ArgumentTypeError or ArgumentError if ``out`` cannot take what ``parts`` decode to."""
-    if not isinstance(out, np.ndarray):
-        raise ArgumentTypeError("out", f"out must be a numpy array; got {type(out).__name__}")
-    if out.dtype not in WEIGHT_DTYPES:
-        allowed = ", ".join(str(dtype) for dtype in WEIGHT_DTYPES)
-        raise ArgumentTypeError(
-            "out", f"out must be of one of the dtypes {allowed}; got {out.dtype}"
-        )
-    if dtype is not None and out.dtype != parse_target(dtype, out.dtype):
-        raise ArgumentError("out", f"out is {out.dtype}, and dtype {dtype!r}: leave one out")
-    if out.shape != shape:
-        raise ArgumentError("out", f"out must be of shape {shape}; got {out.shape}")
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        raise ArgumentError("out", "out must be C-contiguous and writeable")
-    if any(np.may_share_memory(out, part) for part in parts):
-        raise ArgumentError("out", "out must not share memory with what is decoded")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays import memory
-from coreai_opt.arrays.quantized_array import check_out, parse_target
+from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference.blocks import to_elements
@@ -78,10 +77,7 @@ class SparseArray:
         count = int(np.count_nonzero(stored))
         if self.values.shape != (count,):
             raise ArgumentError("values", f"values must be {count}; got {self.values.shape}")
-        if out is None:
-            out = memory.empty(self.shape, parse_target(dtype, self.weight_dtype))
-        else:
-            check_out(out, dtype, self.shape, (self.values, self.mask))
+        out = destination(out, dtype, self.shape, self.weight_dtype, (self.values, self.mask))
         values = self.values
         if self.scale is not None:
             scales = to_elements(self.scale, self.shape)[stored]

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from coreai_opt.exceptions import InputError
 from coreai_opt.settings.arguments import did_you_mean
-from coreai_opt.settings.enums import SHORT_NAMES
+from coreai_opt.settings.enums import meant_by
 
 __all__ = [
     "EXIT_ERROR",
@@ -121,8 +121,7 @@ def choice_of(choices: Sequence[str]) -> Callable[[str], str]:
     """Return a function that finds the choice which a text spells, in any case or in short."""
 
     def parse(text: str) -> str:
-        spelled = text.lower().replace("-", "_")
-        meant = SHORT_NAMES.get(spelled, spelled)
+        meant = meant_by(text)
         if meant not in choices:
             raise argparse.ArgumentTypeError(
                 f"must be one of {', '.join(choices)}; got {text!r}{did_you_mean(text, choices)}"

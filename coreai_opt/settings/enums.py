@@ -61,6 +61,12 @@ SHORT_NAMES = {
 """What people type, and the value that they mean by it."""
 
 
+def meant_by(typed: str) -> str:
+    """Return the value that a text spells, or the text in the form of values if it spells none."""
+    spelled = typed.lower().replace("-", "_")
+    return SHORT_NAMES.get(spelled, spelled)
+
+
 class _Spelled(StrEnum):
     """An enum whose members are found by what people type for them."""
 
@@ -68,8 +74,7 @@ class _Spelled(StrEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
-        spelled = value.strip().lower().replace("-", "_")
-        meant = SHORT_NAMES.get(spelled, spelled)
+        meant = meant_by(value.strip())
         return next((member for member in cls if member.value == meant), None)
 
 

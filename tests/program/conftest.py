@@ -2,12 +2,9 @@
 
 import pytest
 
-from coreai_opt.program import quantize
+from ..support.threads import all_weights_are_worth_a_thread
 
-
-@pytest.fixture(autouse=True)
-def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantize, "WORTH_A_THREAD", 1)
+__all__ = ["all_weights_are_worth_a_thread", "backend"]
 
 
 @pytest.fixture(params=["reference", "native"])

@@ -14,6 +14,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.form import Label, Stored
+from coreai_opt.program.forms.operands import tensor_of
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format, pack, unpack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
@@ -59,7 +60,7 @@ def read(decoder: Op) -> QuantizedArray:
             what.
     """
     data, scale, zero_point, offset2 = (_constant(decoder, number) for number in range(4))
-    result, codes = ir.static_tensor(decoder.result), _tensor(data)
+    result, codes = ir.static_tensor(decoder.result), tensor_of(data)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
     if codes.format not in FORMATS:
@@ -87,7 +88,7 @@ def _scheme_of(decoder: Op) -> QScheme | None:
     except UnreadableError:
         return None
     first = zero_point.flat[0]
-    is_neutral = first in _neutral_zero_points(FORMATS[_tensor(constant).format])
+    is_neutral = first in _neutral_zero_points(FORMATS[tensor_of(constant).format])
     symmetric = is_neutral and bool((zero_point == first).all())
     return QScheme.SYMMETRIC if symmetric else QScheme.ASYMMETRIC
 
@@ -120,14 +121,8 @@ def _constant(decoder: Op, number: int) -> Op:
     return constant
 
 
-def _tensor(constant: Op) -> Tensor:
-    tensor = ir.static_tensor(constant.result)
-    assert tensor is not None  # constants are tensors of static shape
-    return tensor
-
-
 def _read_codes(constant: Op) -> npt.NDArray[Any]:
-    tensor = _tensor(constant)
+    tensor = tensor_of(constant)
     if tensor.format not in FORMATS:
         raise UnreadableError(f"its zero points are {tensor.format}")
     packed: npt.NDArray[np.uint8] = ir.read_packed(constant)

@@ -12,6 +12,7 @@ from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.blockwise import granularity_of
 from coreai_opt.program.forms.form import Label, Stored
+from coreai_opt.program.forms.operands import constant_operand
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
 from coreai_opt.settings.enums import QScheme
@@ -67,7 +68,7 @@ def read(decoder: Op) -> SparseArray:
     dense = ir.sparse_of(decoder)
     assert dense is not None
     built, result = dense.operands[0].owner, ir.static_tensor(decoder.result)
-    values, mask = _constant(built, 0), _constant(built, 1)
+    values, mask = constant_operand(built, 0), constant_operand(built, 1)
     of_values = ir.static_tensor(values.result)
     assert of_values is not None
     if result is None or result.dtype not in WEIGHT_DTYPES:
@@ -77,8 +78,8 @@ def read(decoder: Op) -> SparseArray:
         numbers = ir.read_constant(values)
     elif of_values.format in VALUE_FORMATS:
         numbers = unpack(ir.read_packed(values), FORMATS[of_values.format], of_values.shape)
-        scale = ir.read_constant(_constant(decoder, 1))
-        if any(ir.read_packed(_constant(decoder, number)).any() for number in (2, 3)):
+        scale = ir.read_constant(constant_operand(decoder, 1))
+        if any(ir.read_packed(constant_operand(decoder, number)).any() for number in (2, 3)):
             raise UnreadableError("one of its offsets is not zero")
     else:
         raise UnreadableError(f"its values are {of_values.format}")
@@ -136,10 +137,3 @@ def _element(array: SparseArray) -> str:
         return ir.element_type(array.values.dtype)
     names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == array.values.dtype)
     return ir.element_type(next(names))
-
-
-def _constant(op: Op, number: int) -> Op:
-    constant = ir.operand_constant(op, number)
-    if constant is None:
-        raise UnreadableError(f"operand {number} of {op.name} is computed, not a constant")
-    return constant

@@ -14,6 +14,7 @@ from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.blockwise import granularity_of
 from coreai_opt.program.forms.form import Label, Stored
+from coreai_opt.program.forms.operands import constant_operand, tensor_of
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
 from coreai_opt.settings.enums import QScheme
@@ -67,12 +68,12 @@ def read(decoder: Op) -> PalettizedArray:
     """
     look_up = ir.table_of(decoder)
     assert look_up is not None
-    indices, table, axis = (_constant(look_up, number) for number in range(3))
+    indices, table, axis = (constant_operand(look_up, number) for number in range(3))
     result = ir.static_tensor(decoder.result)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
     del axis  # tells along which axis vectors lie; there are none
-    entries, of_indices = _tensor(table), _tensor(indices)
+    entries, of_indices = tensor_of(table), tensor_of(indices)
     if entries.shape[-1] != 1:
         raise UnreadableError(f"entries of its table are {entries.shape[-1]} numbers each")
     if entries.dtype in WEIGHT_DTYPES:
@@ -83,7 +84,7 @@ def read(decoder: Op) -> PalettizedArray:
         raise UnreadableError(f"entries of its table are {entries.format}")
     scale, zero_point = None, 0
     if not _is_same(decoder, look_up):
-        of_scale, offset1, offset2 = (_constant(decoder, number) for number in (1, 2, 3))
+        of_scale, offset1, offset2 = (constant_operand(decoder, number) for number in (1, 2, 3))
         if ir.read_constant(offset2).any():
             raise UnreadableError("its offset2, which is added to what is decoded, is not zero")
         scale, zero_point = ir.read_constant(of_scale), _read_offset(offset1)
@@ -151,21 +152,8 @@ def _is_same(op: Op, other: Op) -> bool:
     return bool(op == other)
 
 
-def _constant(op: Op, number: int) -> Op:
-    constant = ir.operand_constant(op, number)
-    if constant is None:
-        raise UnreadableError(f"operand {number} of {op.name} is computed, not a constant")
-    return constant
-
-
-def _tensor(constant: Op) -> Tensor:
-    tensor = ir.static_tensor(constant.result)
-    assert tensor is not None  # constants are tensors of static shape
-    return tensor
-
-
 def _read_offset(constant: Op) -> int:
-    tensor = _tensor(constant)
+    tensor = tensor_of(constant)
     if tensor.dtype in WEIGHT_DTYPES:
         offsets = ir.read_constant(constant)
     else:
