@@ -14,7 +14,7 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 BUILD = "build"
-COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"]
+COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 LINK: list[str] = []
 if os.environ.get("DEBUG") == "1":
     BUILD = "build/debug"  # in build/, what was built without it would pass for up to date
