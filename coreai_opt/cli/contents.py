@@ -11,9 +11,9 @@ from coreai_opt.program.assets import asset_bytes, load_asset, read_metadata
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from coreai_opt.program.census import Census
     from coreai_opt.program.ir import AIProgram, Port, Signature
     from coreai_opt.program.weights import QuantizedWeight, Weight
+    from coreai_opt.reports.records import Census
 
 SCHEMA_VERSION = 1
 """Of the JSON: raised when a key goes away or means something else."""

@@ -61,7 +61,6 @@ from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
-    from coreai_opt.program.census import Census
     from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.program.weights import Counts
@@ -493,12 +492,12 @@ def quantize(
             save_asset(program, path, asset)
             _check_size(path, goal.target_size)
             written = asset_bytes(path)
+        records.census = take_census(program, threshold)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
             write_text(report, _REPORTS[report.suffix](records))
-    if after.quantized == before.quantized:
-        logger.warning("no weight was quantized")
+    _tell_of_none(before, after)
     with told_of(destination):
-        _print_summary(before, after, take_census(program, threshold), records if dry_run else None)
+        _print_summary(before, after, records, with_table=dry_run)
         _print_end(program, size, written, destination, time.perf_counter() - started)
     if fail_on_skip:
         _check_none_left(records)
@@ -694,6 +693,11 @@ def _tell_of_quantized(source: Path, before: "Counts") -> None:
         )
 
 
+def _tell_of_none(before: "Counts", after: "Counts") -> None:
+    if after.quantized == before.quantized:
+        logger.warning("no weight was quantized")
+
+
 def _print_end(
     program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
 ) -> None:
@@ -722,10 +726,11 @@ def _print_formats(program: "AIProgram") -> None:
 
 
 def _print_summary(
-    before: "Counts", after: "Counts", census: "Census", records: QuantizationReport | None
+    before: "Counts", after: "Counts", records: QuantizationReport, *, with_table: bool
 ) -> None:
-    console = stdout()
-    if records is not None:
+    console, census = stdout(), records.census
+    assert census is not None
+    if with_table:
         print_fitting(console, records.to_table())
     console.print(
         f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
