@@ -301,7 +301,7 @@ typedef struct weigher {
 
 #define CHUNK 256 /* weights whose masses are found at once */
 
-static void load_importance(const caq_table_job *job, size_t element, size_t count, float *to) {
+static void read_importance(const caq_table_job *job, size_t element, size_t count, float *to) {
     size_t which = element / job->repeat % job->importances;
     size_t left = job->repeat - element % job->repeat;
     for (size_t i = 0; i < count; i++) {
@@ -318,7 +318,7 @@ static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
             some = smaller(CHUNK, of->run - i);
-            load_importance(job, of->first + r * of->stride + i, some, chunk);
+            read_importance(job, of->first + r * of->stride + i, some, chunk);
             for (size_t k = 0; k < some; k++)
                 most = chunk[k] > most ? chunk[k] : most;
         }
@@ -332,7 +332,7 @@ static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
 /* What up to CHUNK weights from an element on count. */
 static void find_masses(const weigher *with, size_t element, size_t count, uint32_t *masses) {
     float importance[CHUNK];
-    load_importance(with->job, element, count, importance);
+    read_importance(with->job, element, count, importance);
     for (size_t i = 0; i < count; i++)
         masses[i] = (uint32_t)integer_of(importance[i], with->scale);
 }

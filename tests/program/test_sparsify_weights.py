@@ -62,9 +62,7 @@ def test_of_every_m_the_n_least_go() -> None:
     assert keep_of_each(weight.T, 0, 2, 4).T.tolist() == kept.tolist()
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"), [("backend", "no such"), ("num_threads", 0)]
-)
+@pytest.mark.parametrize(("argument", "value"), [("backend", "no such"), ("num_threads", 0)])
 def test_arguments_of_decoding_are_checked(argument: str, value: object) -> None:
     weight = np.arange(8, dtype=np.float32)
     sparse = store_kept(weight, weight > 3)
