@@ -12,11 +12,8 @@ def release_notes(version: str, changelog: str) -> str:
 
     Pages that show release notes keep line ends, which files that are read as text do not mean.
     """
-    found = re.search(
-        rf"^## \[{re.escape(version)}\][^\n]*\n(.*?)(?=^## |\Z)",
-        changelog,
-        re.DOTALL | re.MULTILINE,
-    )
+    heading, end = rf"^## \[{re.escape(version)}\][^\n]*\n", r"(?=^## |\Z)"
+    found = re.search(rf"{heading}(.*?){end}", changelog, re.DOTALL | re.MULTILINE)
     if found is None or not found[1].strip():
         raise SystemExit(f"CHANGELOG.md says nothing of version {version}")
     return re.sub(r"(?<=\S)\n +(?=\S)", " ", found[1].strip()) + "\n"
