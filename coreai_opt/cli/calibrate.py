@@ -63,6 +63,12 @@ def add_parser(commands: Subcommands) -> None:
         help="positions (tokens, pixels) of a sample that count for a weight; of more so many at "
         "random (default: %(default)s)",
     )
+    inputs.add_argument(
+        "--mask",
+        metavar="NAME",
+        help="an input with 0 for the positions that do not count, such as the attention mask of "
+        "padded text",
+    )
     add_threshold(inputs)
     add_force(parser.add_argument_group("output"))
 
@@ -75,6 +81,7 @@ def _run(options: argparse.Namespace) -> None:
         function=options.function,
         sizes=sizes_of(options.sizes),
         max_rows=options.max_rows,
+        mask=options.mask,
         threshold=options.threshold,
         force=options.force,
     )
@@ -88,6 +95,7 @@ def calibrate(
     function: str | None,
     sizes: "Sizes",
     max_rows: int,
+    mask: str | None,
     threshold: int,
     force: bool,
 ) -> None:
@@ -99,7 +107,8 @@ def calibrate(
         inputs: an ``.npz`` file of samples.
         function: the name of the function to run; None for the only one.
         sizes: lengths of dimensions that are not fixed, of states that start as zeros.
-        max_rows, threshold: ``max_rows`` and ``weight_num_threshold`` of ``calibrate``.
+        max_rows, mask, threshold: ``max_rows``, ``mask`` and ``weight_num_threshold`` of
+            ``calibrate``.
         force: whether ``output`` may exist.
 
     Raises:
@@ -119,6 +128,7 @@ def calibrate(
             function=function,
             states=states,
             sizes=sizes,
+            mask=mask,
             weight_num_threshold=threshold,
             max_rows=max_rows,
             progress=progress,

@@ -21,8 +21,8 @@ from coreai_opt.reports.records import in_functions
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from coreai_opt.program.census import Census
     from coreai_opt.program.ir import AIProgram
+    from coreai_opt.reports.records import Census
 
 _LISTED = 10
 """Constants that are no weights are listed up to this many."""

@@ -58,7 +58,6 @@ from coreai_opt.settings.settings import DEFAULTS, OF_CODES, SETTINGS, Settings,
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
-    from coreai_opt.program.census import Census
     from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.program.weights import Counts
@@ -491,13 +490,13 @@ def quantize(
             save_asset(program, path, asset)
             _check_size(path, goal.target_size)
             size_after = asset_bytes(path)
+        records.census = take_census(program, threshold)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
             write_text(report, _REPORTS[report.suffix](records))
     if after.quantized == before.quantized:
         logger.warning("no weight was quantized")
     with told_of(destination):
-        census = take_census(program, threshold)
-        _print_summary(before, after, census, records if dry_run else None)
+        _print_summary(before, after, records, with_table=dry_run)
         if destination is not None:
             stdout().print(f"file     {change(size, size_after)}")
         stdout().print(f"time     {time.perf_counter() - started:.2f} s")
@@ -684,10 +683,11 @@ def _check_size(path: Path, target: int | None) -> None:
 
 
 def _print_summary(
-    before: "Counts", after: "Counts", census: "Census", records: QuantizationReport | None
+    before: "Counts", after: "Counts", records: QuantizationReport, *, with_table: bool
 ) -> None:
-    console = stdout()
-    if records is not None:
+    console, census = stdout(), records.census
+    assert census is not None
+    if with_table:
         console.print(records.to_table())
     console.print(
         f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"

@@ -23,6 +23,8 @@ class QuantizationReport(Summary):
     Attributes:
         title: what was quantized; the heading.
         records: one per weight, in the order of the program.
+        census: what all float constants are, of which reports list those that are no weights:
+            ``report.census = take_census(quantized)``. None leaves them out.
     """
 
     def __init__(self, title: str = "Quantized weights") -> None:
@@ -33,14 +35,19 @@ class QuantizationReport(Summary):
         self.records.append(record)
 
     def to_json(self) -> str:
-        """Return all records and the totals as JSON; SQNR is in dB, null where it is infinite."""
-        error = self.error
+        """Return all records and the totals as JSON; SQNR is in dB, null where it is infinite.
+
+        What is known of a census alone is null without one: ``"others"``, ``"bits_per_weight"``.
+        """
+        error, census = self.error, self.census
         content = {
             "title": self.title,
             "weights": {str(status): count for status, count in self.counts.items()},
             "nbytes_before": self.nbytes_before,
             "nbytes_after": self.nbytes_after,
             "sqnr_db": None if error is None else _finite(error.sqnr_db),
+            "bits_per_weight": None if census is None else census.bits_per_weight,
+            "others": None if census is None else [asdict(other) for other in census.others],
             "records": [_as_json(record) for record in self.records],
         }
         return json.dumps(content, indent=2, allow_nan=False) + "\n"
