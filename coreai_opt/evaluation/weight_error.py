@@ -174,7 +174,7 @@ def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
     parts: dict[str, npt.NDArray[Any]]
     if isinstance(quantized, QuantizedArray):
         bits = FORMATS[quantized.dtype].bits
-        parts: dict[str, npt.NDArray[Any]] = {
+        parts = {
             "scale": quantized.scale,
             "zero_point": quantized.zero_point,
         }
