@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
+from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettize import palettize_parsed
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.program.channel_axes import Blocks, UnfitError, weight_blocks
@@ -48,20 +49,20 @@ def palettize(
 ) -> PalettizedArray:
     """Return a weight as indices into look-up tables.
 
+    Args:
+        array: its elements.
+        settings: what tables it is to have.
+        blocks: its blocks.
+        backend: what finds tables and indices.
+        num_threads: threads that it may use.
+        importance: what squared errors count, in the rank of the weight; None for all alike.
+
     Raises:
         ValueError: a NaN or infinity in ``array``; the message has the first index.
         BackendMismatchError: two backends differ.
     """
-    del importance
-    return palettize_parsed(
-        array,
-        settings.bits,
-        blocks.tables.sizes,
-        settings.lut_dtype,
-        blocks.scales,
-        backend,
-        num_threads,
-    )
+    spec = PaletteSpec(settings.bits, blocks.tables.sizes, settings.lut_dtype, blocks.scales)
+    return palettize_parsed(array, spec, backend, num_threads, importance=importance)
 
 
 def _tables(weight: Weight, settings: TableSettings) -> Blocks:

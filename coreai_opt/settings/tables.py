@@ -53,7 +53,7 @@ class TableSettings:
     @property
     def uses_importance(self) -> bool:
         """Whether it matters how much each element's error counts."""
-        return False
+        return True
 
 
 def check_tables(settings: Settings) -> TableSettings:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizationReport, Rule, WeightRecord
+from coreai_opt import QuantizationReport, Rule, WeightRecord, palettize_array
 from coreai_opt.coreai_utils import (
     palettize_weights,
     plan_quantization,
@@ -17,7 +17,7 @@ from coreai_opt.coreai_utils import (
 )
 from coreai_opt.planning import measure
 from coreai_opt.program.assets import load_asset
-from coreai_opt.program.weights import find_quantized
+from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.settings.rules_file import load_rules
 
 from ..support.programs import all_stored, layers, random_weight, text, three_kinds
@@ -214,6 +214,18 @@ def test_a_target_refuses_codes_of_a_rule_and_no_tables() -> None:
     assert formats(palettize(program, target="neural-engine")) == ["lut4"] * 3
     with pytest.raises(ValueError, match=r"rule 1: .*integers of 4 bits are reported not to work"):
         palettize(program, target="neural-engine", overrides=[{"name": "*", "dtype": "int4"}])
+
+
+def test_importance_reaches_the_tables() -> None:
+    weight = random_weight((32, 64))
+    program = layers(weight)
+    name = find_weights(program, 0)[0].name
+    moments = np.random.default_rng(1).random(32).astype(np.float32)
+    after = palettize(program, n_bits=2, importance={name: moments})
+    (stored,) = find_quantized(after)
+    expected = palettize_array(weight, 2, importance=moments[:, np.newaxis])
+    assert stored.form.read(stored.op).table.tobytes() == expected.table.tobytes()
+    assert expected.table.tobytes() != palettize_array(weight, 2).table.tobytes()
 
 
 # Plans.
