@@ -9,7 +9,7 @@ from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.reports import charts
 from coreai_opt.reports.charts import Bar, bars
 from coreai_opt.reports.records import Status
-from coreai_opt.reports.rows import Column, columns_of, form, totals
+from coreai_opt.reports.rows import OTHER_COLUMNS, Column, Row, columns_of, form, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,8 +41,9 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def to_html(summary: Summary) -> str:
-    """Return the page: totals, charts of errors, SQNR and sizes, the worst, those left, all."""
+    """Return the page: totals, charts, the worst weights, those left, what is none, and all."""
     title = escape(summary.title)
+    others = () if summary.census is None else summary.census.others
     left = [record for record in summary.records if record.status is not Status.QUANTIZED]
     parts = [
         f"<h1>{title}</h1>",
@@ -54,12 +55,18 @@ def to_html(summary: Summary) -> str:
             _histogram(summary.error),
         ),
         _section(
-            "The worst", "Least SQNR first.", _table([record for record, _ in summary.worst()])
+            "The worst", "Least SQNR first.", _weights([record for record, _ in summary.worst()])
         ),
         _section("Not quantized", "", _reasons(left)),
+        _section(
+            "No weights",
+            "Float constants that nothing is multiplied by, or that are too small; the largest "
+            "first.",
+            _table(OTHER_COLUMNS, others),
+        ),
         _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(summary)),
         _section("Size", "Of each weight in bytes, pale before and full after.", _sizes(summary)),
-        _section("All weights", "", _table(summary.records)),
+        _section("All weights", "", _weights(summary.records)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -115,16 +122,20 @@ def _reasons(left: Sequence[WeightRecord]) -> str:
     return _definitions((r.name, form(r)) for r in left) if left else ""
 
 
-def _table(records: Sequence[WeightRecord]) -> str:
-    if not records:
+def _weights(records: Sequence[WeightRecord]) -> str:
+    return _table(columns_of(records), records)
+
+
+def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> str:
+    """A table; nothing if it has no rows."""
+    if not rows:
         return ""
-    columns = columns_of(records)
     heads = _row("th", columns, [column.head for column in columns])
-    rows = (_row("td", columns, [column.cell(record) for column in columns]) for record in records)
-    return f'<div class="wide"><table>{heads}{"".join(rows)}</table></div>'
+    body = (_row("td", columns, [column.cell(row) for column in columns]) for row in rows)
+    return f'<div class="wide"><table>{heads}{"".join(body)}</table></div>'
 
 
-def _row(tag: str, columns: Sequence[Column], texts: Sequence[str]) -> str:
+def _row(tag: str, columns: Sequence[Column[Row]], texts: Sequence[str]) -> str:
     kinds = (' class="number"' if column.is_number else "" for column in columns)
     made = (f"<{tag}{k}>{escape(t)}</{tag}>" for k, t in zip(kinds, texts, strict=True))
     return f"<tr>{''.join(made)}</tr>"

@@ -1,4 +1,4 @@
-"""Records of what happened to the weights of a program, for progress and for reports."""
+"""Records of a program's float constants: what became of its weights, and what is no weight."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 
-__all__ = ["Status", "WeightRecord", "in_functions"]
+__all__ = ["Census", "OtherConstant", "Status", "WeightRecord", "in_functions"]
 
 
 class Status(StrEnum):
@@ -72,6 +72,53 @@ class WeightRecord:
     seconds: float
     rounding: str = ""
     output_error: CalibratedError | None = None
+
+
+@dataclass(frozen=True)
+class OtherConstant:
+    """A float constant that is no weight to quantize.
+
+    Attributes:
+        name: a name to tell it by.
+        shape: its shape.
+        format: its dtype, e.g. ``"float16"``.
+        nbytes: bytes that it takes in a saved program.
+        consumers: what uses it, in words.
+        reason: why it is none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    format: str
+    nbytes: int
+    consumers: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Census:
+    """What the float constants of a program are, each value once.
+
+    Attributes:
+        others: those that are neither weights to quantize nor quantized, the largest first.
+        elements: elements of all float constants together, decoded; of those that are stored as one
+            repeated element none.
+        nbytes: bytes that they take in a saved program.
+    """
+
+    others: tuple[OtherConstant, ...]
+    elements: int
+    nbytes: int
+
+    @property
+    def other_nbytes(self) -> int:
+        """Bytes of the constants that are no weights."""
+        return sum(other.nbytes for other in self.others)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits that an element takes, of all float constants together; 0 where there are none."""
+        return 8 * self.nbytes / self.elements if self.elements else 0.0
 
 
 def in_functions(name: str, functions: int) -> str:

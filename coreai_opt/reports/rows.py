@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from coreai_opt.evaluation.weight_error import decibels
-from coreai_opt.reports.records import Status, WeightRecord, in_functions
+from coreai_opt.reports.records import OtherConstant, Status, WeightRecord, in_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,27 +13,31 @@ if TYPE_CHECKING:
     from coreai_opt.reports.summary import Summary
 
 
-class Column(NamedTuple):
-    """A column of a table with a row for each weight.
+Row = TypeVar("Row")
+"""What a table has a row for: a weight, or a constant that is none."""
+
+
+class Column(NamedTuple, Generic[Row]):
+    """A column of a table.
 
     Attributes:
         head: what stands above it.
-        cell: what a weight has there.
+        cell: what a row has there.
         is_number: whether it is aligned right.
         is_detail: whether a terminal has no room for it.
-        is_optional: whether it is left out where no weight has anything there.
+        is_optional: whether it is left out where no row has anything there.
     """
 
     head: str
-    cell: Callable[[WeightRecord], str]
+    cell: Callable[[Row], str]
     is_number: bool = False
     is_detail: bool = False
     is_optional: bool = False
 
 
-def shape(record: WeightRecord) -> str:
-    """Return a weight's shape as ``64x32``."""
-    return "x".join(map(str, record.shape))
+def shape(constant: WeightRecord | OtherConstant) -> str:
+    """Return a constant's shape as ``64x32``."""
+    return "x".join(map(str, constant.shape))
 
 
 def form(record: WeightRecord) -> str:
@@ -67,7 +71,7 @@ def _output_sqnr(record: WeightRecord) -> str:
     return f"{decibels(error.sqnr_db)} ({decibels(error.nearest_sqnr_db)})"
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[WeightRecord], ...] = (
     Column("weight", lambda record: in_functions(record.name, record.functions)),
     Column("shape", shape, is_detail=True),
     Column("from", lambda record: record.format_before, is_detail=True),
@@ -83,8 +87,20 @@ COLUMNS = (
     Column("seconds", lambda record: f"{record.seconds:.3f}", is_number=True, is_detail=True),
 )
 
+"""What tables say of each weight."""
 
-def columns_of(records: Sequence[WeightRecord]) -> list[Column]:
+OTHER_COLUMNS: tuple[Column[OtherConstant], ...] = (
+    Column("constant", lambda other: other.name),
+    Column("shape", shape),
+    Column("dtype", lambda other: other.format),
+    Column("used by", lambda other: other.consumers),
+    Column("why", lambda other: other.reason),
+    Column("bytes", lambda other: f"{other.nbytes:,}", is_number=True),
+)
+"""What tables say of each constant that is no weight."""
+
+
+def columns_of(records: Sequence[WeightRecord]) -> list[Column[WeightRecord]]:
     """Return the columns of a table of these weights."""
     return [c for c in COLUMNS if not c.is_optional or any(map(c.cell, records))]
 
@@ -100,4 +116,9 @@ def totals(summary: Summary) -> list[tuple[str, str]]:
     if error is not None:
         pairs.append(("SQNR of all quantized weights", decibels(error.sqnr_db)))
         pairs.append(("largest error", f"{error.largest:.3g}"))
+    census = summary.census
+    if census is not None:
+        others = f"{len(census.others)} of {census.other_nbytes:,} bytes"
+        pairs.append(("float constants that are no weights", others))
+        pairs.append(("bits per weight of all float constants", f"{census.bits_per_weight:.2f}"))
     return pairs

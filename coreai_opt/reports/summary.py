@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 
 from coreai_opt.evaluation.weight_error import WeightError
-from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.reports.records import Census, Status, WeightRecord
 
 
 class Summary:
@@ -15,11 +15,13 @@ class Summary:
     Attributes:
         title: what was quantized; the heading of a report.
         records: one per weight, in the order of the program.
+        census: what all float constants of the program are; None if nobody has looked.
     """
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.records: list[WeightRecord] = []
+        self.census: Census | None = None
 
     @property
     def counts(self) -> dict[Status, int]:

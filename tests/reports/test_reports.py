@@ -19,7 +19,7 @@ from coreai_opt import CalibratedError, QuantizationReport, Rule
 from coreai_opt.coreai_utils import dequantize_weights, quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_weights
-from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.reports.records import Census, OtherConstant, Status, WeightRecord
 from coreai_opt.reports.rows import form
 
 from ..support.programs import LINEAR, RIGHT, TABLE, matmul_program, random_weight, three_kinds
@@ -95,6 +95,17 @@ def markdown_cells(report: QuantizationReport) -> list[list[str]]:
     return [page.of("th"), *(cells[i : i + heads] for i in range(0, len(cells), heads))]
 
 
+def with_others() -> QuantizationReport:
+    """The report of ``mixed``, and a census that has a name which would do harm."""
+    report = mixed()
+    others = (
+        OtherConstant(f"{HOSTILE} bias", (4, 48), "float32", 768, "broadcasting_add", HOSTILE),
+        OtherConstant("mask", (4, 48), "float16", 0, "broadcasting_add", "one repeated element"),
+    )
+    report.census = Census(others, elements=1000, nbytes=1768)
+    return report
+
+
 def on_one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -141,6 +152,34 @@ def test_the_worst_come_first() -> None:
     report.records *= 20
     assert len(report.worst()) == 10
     assert {error.sqnr_db for _, error in report.worst()} == {sqnr[0]}
+
+
+def test_a_report_lists_what_is_no_weight() -> None:
+    """In every kind of file, with the bytes and the reason, and the bits of all together."""
+    report = with_others()
+    content = json.loads(report.to_json())
+    assert report.census is not None
+    assert content["bits_per_weight"] == 8 * 1768 / 1000
+    assert [other["nbytes"] for other in content["others"]] == [768, 0]
+    assert content["others"][0]["reason"] == HOSTILE
+    row = ["mask", "4x48", "float16", "broadcasting_add", "one repeated element", "0"]
+    rendered = MarkdownIt("commonmark").enable("table").render(report.to_markdown())
+    for page in (Page(report.to_html()), Page(rendered)):
+        assert on_one_line(HOSTILE) in map(on_one_line, page.of("td"))
+        start = page.of("td").index("mask")
+        assert page.of("td")[start : start + 6] == row
+        assert "768" in page.of("td")
+    html, markdown = Page(report.to_html()), rendered
+    for text in ("2 of 768 bytes", "14.14"):
+        assert text in html.of("dd")
+        assert text in markdown
+
+
+def test_a_report_without_a_census_says_nothing_of_others() -> None:
+    content = json.loads(mixed().to_json())
+    assert content["others"] is content["bits_per_weight"] is None
+    assert "no weights" not in mixed().to_markdown().lower()
+    assert "no weights" not in mixed().to_html().lower()
 
 
 def test_json_holds_every_record_and_the_totals() -> None:
