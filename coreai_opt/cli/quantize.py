@@ -19,6 +19,7 @@ from coreai_opt.cli.console import (
     print_fitting,
     print_frontier,
     stdout,
+    steps_bar,
     told_of,
     weight_bar,
 )
@@ -621,7 +622,8 @@ def _choose(
     work: dict[str, Any],
 ) -> list[Rule]:
     """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, sampled=goal.min_sqnr is None, **work)
+    with steps_bar() as progress:
+        weights = measure_weights(program, sampled=goal.min_sqnr is None, progress=progress, **work)
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,7 @@ def measure_candidates(
     function: str | None,
     sampled: bool,
     work: Work,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
 
@@ -65,6 +66,7 @@ def measure_candidates(
         function: the function to run; None for the only one there is.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
+        progress: called after each weight with what is done, how many are done, and of how many.
 
     Raises:
         InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
@@ -73,20 +75,33 @@ def measure_candidates(
     with alone_with(program):
         runs = None if inputs is None else _Runs(program, inputs, function)
         weights = find_weights(program, weight_num_threshold)
-        items = _measure(weights, formats, work, sampled=sampled)
+        told = progress or _nothing
+        items = _measure(weights, formats, work, sampled=sampled, progress=told)
         if runs is None:
             shares = _shares(items)
         else:
-            shares = [_sensitivity(runs, item, probes, work) for item in items]
+            shares = []
+            for number, item in enumerate(items, 1):
+                shares.append(_sensitivity(runs, item, probes, work))
+                told("running", number, len(items))
         return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
 
 
+def _nothing(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
 def _measure(
-    weights: Sequence[Weight], formats: Sequence[Format], work: Work, *, sampled: bool
+    weights: Sequence[Weight],
+    formats: Sequence[Format],
+    work: Work,
+    *,
+    sampled: bool,
+    progress: Callable[[str, int, int], None],
 ) -> list[_Item]:
     items: dict[object, list[_Item]] = {}
     buffer = Buffer()
-    for weight in weights:
+    for number, weight in enumerate(weights, 1):
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
         sizes = [found.sizes for found in blocks if found is not None]
@@ -98,6 +113,7 @@ def _measure(
             item = _Item([], list(_candidates(sample, formats, blocks, work)))
             alike.append(item)
         item.weights.append(weight)
+        progress("measuring", number, len(weights))
     return [item for alike in items.values() for item in alike]
 
 
