@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.methods import nearest
-from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.evaluation.weight_error import WeightError, measure_error, shares_of
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 from coreai_opt.planning.sample import Sample, take_sample, whole
@@ -151,25 +151,18 @@ def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
     kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
-        Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
+        Candidate(given, nbytes, error.sqnr_db, share * error.relative)
         for given, nbytes, error in item.measured
     )
     names = tuple(weight.name for weight in item.weights)
     return PlannedWeight(names, weight.shape, (kept, *others))
 
 
-def _relative(error: WeightError) -> float:
-    return error.noise / error.signal if error.signal else 0.0  # of zeros all formats are exact
-
-
 def _shares(items: Sequence[_Item]) -> list[float]:
-    """Return by how much the noise of each weight counts: the square root of its elements.
-
-    On the sentence embeddings of examples/sentence_embedding that is better than elements, and much
-    better than all alike.
-    """
-    roots = [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
-    return [root / sum(roots) for root in roots]
+    """Return by how much the noise of each item counts; that of identical weights is one."""
+    return shares_of(
+        [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
+    )
 
 
 class _Runs:
@@ -215,7 +208,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
         rules = [ParsedRule(Rule(name=weight.name), settings) for weight in item.weights]
         probed = copy.deepcopy(runs.program)
         quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
-        errors = [_relative(record.error) for record in records if record.error is not None]
+        errors = [record.error.relative for record in records if record.error is not None]
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):
