@@ -96,7 +96,7 @@ OTHER_COLUMNS: tuple[Column[OtherConstant], ...] = (
 
 FORMAT_COLUMNS = (
     Column[FormatTotal]("format", lambda total: total.format),
-    Column[FormatTotal]("weights", lambda total: f"{total.count:,}", is_number=True),
+    Column[FormatTotal]("weights", lambda total: f"{total.weights:,}", is_number=True),
     Column[FormatTotal]("bytes", lambda total: f"{total.nbytes:,}", is_number=True),
     Column[FormatTotal](
         "bits per weight", lambda total: f"{total.bits_per_weight:.2f}", is_number=True

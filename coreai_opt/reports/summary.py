@@ -15,7 +15,7 @@ class FormatTotal(NamedTuple):
     """All weights of one format: how many, the bytes they take, and how many elements they have."""
 
     format: str
-    count: int
+    weights: int
     nbytes: int
     elements: int
 

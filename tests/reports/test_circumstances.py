@@ -61,7 +61,7 @@ def test_all_of_it_is_in_json(report: QuantizationReport) -> None:
     assert content["plan"]["frontier"][-1] == {"nbytes": 300, "sqnr_db": None}
     assert content["versions"] == {"numpy": "2"}
     (found,) = content["formats"]
-    assert (found["count"], found["nbytes"]) == (7, report.nbytes_after)
+    assert (found["weights"], found["nbytes"]) == (7, report.nbytes_after)
     elements = sum(math.prod(record.shape) for record in report.records)
     assert found["bits_per_weight"] == 8 * report.nbytes_after / elements
 

@@ -21,6 +21,7 @@ from PIL import Image
 from coreai_opt import QuantizationReport, Rule
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program.assets import load_asset
+from coreai_opt.reports import html
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
