@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from coreai_opt.reports.html import to_html
 from coreai_opt.reports.markdown import to_markdown
 from coreai_opt.reports.outputs import outputs_as_json
+from coreai_opt.reports.rows import totals
 from coreai_opt.reports.summary import Summary
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 """Of the JSON: raised when a key goes away or means something else. Reports without one are 1."""
+
+
+_SHOWN = 12
+"""So many formats are printed of a report."""
 
 
 class QuantizationReport(Summary):
@@ -38,6 +43,19 @@ class QuantizationReport(Summary):
     def __call__(self, record: WeightRecord) -> None:
         """Take the next record."""
         self.records.append(record)
+
+    def __str__(self) -> str:
+        """The title, what all weights come to, and how many have which format: a few lines."""
+        formats = [(f"{total.weights:,}", total.format) for total in self.formats[:_SHOWN]]
+        more = len(self.formats) - _SHOWN
+        return "\n".join(
+            [
+                self.title,
+                *(f"  {what}: {said}" for what, said in totals(self)),
+                *(f"  {count:>4} {name}" for count, name in formats),
+                *[f"  and {more} other formats"] * (more > 0),
+            ]
+        )
 
     def to_json(self) -> str:
         """Return all records and the totals as JSON; SQNR is in dB, null where it is infinite.

@@ -119,3 +119,14 @@ def test_progress_counts_what_is_measured_and_run() -> None:
     told.clear()
     compare_programs(program, program, progress=tell)
     assert told == [("running", 1, 2), ("running", 2, 2)]
+
+
+def test_a_plan_and_a_report_print_as_a_few_lines(report: QuantizationReport) -> None:
+    plan = plan_quantization(load_asset(MODEL).program, target_bytes=300_000)
+    first, *formats = str(plan).splitlines()
+    assert first == f"7 weights, {plan.nbytes:,} bytes, {plan.sqnr_db:.1f} dB"
+    assert sum(int(line.split()[0]) for line in formats) == 7
+    lines = str(report).splitlines()
+    assert lines[0] == "CREPE-tiny"
+    assert lines[-1].split() == ["7", "int4", "symmetric,", "per", "channel,", "minmax"]
+    assert len(lines) < 24
