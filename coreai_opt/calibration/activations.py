@@ -21,11 +21,39 @@ class UnpairedError(ValueError):
     """It cannot be told which of a weight's matrices an activation is multiplied with."""
 
 
+class Mask:
+    """Which positions of a sample count, such as those of tokens that are no padding.
+
+    Args:
+        counted: of each position whether it counts: numbers, 0 for those that do not.
+
+    Attributes:
+        used: whether it has said anything of some rows.
+    """
+
+    def __init__(self, counted: Array) -> None:
+        self._counted = counted != 0
+        self.used = False
+
+    def of(self, rows: Array) -> Array:
+        """Return which of rows ``[..., K]`` count, bool ``[rows]``.
+
+        All do, if their positions are not those of the mask: axes of the same lengths in the same
+        order, but for those of length 1, or one axis instead of them all.
+        """
+        lengths = [size for size in rows.shape[:-1] if size > 1]
+        own = [size for size in self._counted.shape if size > 1]
+        if lengths not in (own, [self._counted.size]):
+            return np.ones(math.prod(rows.shape[:-1]), np.bool_)
+        self.used = True
+        return self._counted.reshape(-1)
+
+
 class Reader(Protocol):
     """How to read activations."""
 
     def rows(
-        self, activation: Array, indices: Array | None, most: int, /
+        self, activation: Array, indices: Array | None, most: int, mask: Mask | None, /
     ) -> Iterator[tuple[int, Rows]]:
         """Yield groups of the weight, and rows ``[n, K]`` that each is multiplied with.
 
@@ -34,6 +62,8 @@ class Reader(Protocol):
             indices: which of the weight's matrices are multiplied, where a gather selects them.
             most: rows of each group to take at most; of more, so many at random, the same every
                 time.
+            mask: which positions count, for weights that each position is multiplied with alone;
+                None for all.
 
         Raises:
             UnpairedError: the shapes do not tell which matrix meets which rows.
@@ -57,12 +87,13 @@ class MatmulReader:
     batch: Shape
 
     def rows(
-        self, activation: Array, indices: Array | None, most: int, /
+        self, activation: Array, indices: Array | None, most: int, mask: Mask | None, /
     ) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         rows = activation.swapaxes(-1, -2) if self.transposed else activation
         if self.groups == 1:
-            yield 0, _some(rows.reshape(-1, self.columns), most)
+            flat = rows.reshape(-1, self.columns)
+            yield 0, _some(flat if mask is None else flat[mask.of(rows)], most)
             return
         batch = self._batch_of(rows, indices)
         rank = max(len(batch), rows.ndim - 2)
@@ -112,7 +143,9 @@ class ConvolutionReader:
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
 
-    def rows(self, activation: Array, _: Array | None, most: int, /) -> Iterator[tuple[int, Rows]]:
+    def rows(
+        self, activation: Array, _: Array | None, most: int, __: Mask | None, /
+    ) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         rank = len(self.kernel)
         axes = tuple(range(2, 2 + rank))
@@ -140,7 +173,9 @@ class TransposedConvolutionReader:
 
     groups: int
 
-    def rows(self, activation: Array, _: Array | None, most: int, /) -> Iterator[tuple[int, Rows]]:
+    def rows(
+        self, activation: Array, _: Array | None, most: int, __: Mask | None, /
+    ) -> Iterator[tuple[int, Rows]]:
         """See :class:`Reader`."""
         channels = activation.shape[1]
         rows = np.moveaxis(activation, 1, -1).reshape(-1, self.groups, channels // self.groups)

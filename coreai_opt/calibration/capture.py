@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from coreai_opt.arrays.memory import available_bytes
 from coreai_opt.calibration.activations import (
     ConvolutionReader,
+    Mask,
     MatmulReader,
     Reader,
     TransposedConvolutionReader,
@@ -19,7 +20,7 @@ from coreai_opt.calibration.activations import (
 )
 from coreai_opt.calibration.calibration import Calibration, digest
 from coreai_opt.calibration.moments import Moments, MomentSums, moments_nbytes
-from coreai_opt.exceptions import CalibrationError
+from coreai_opt.exceptions import ArgumentError, CalibrationError
 from coreai_opt.program import ir
 from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.contraction import Contraction
@@ -105,12 +106,17 @@ def calibrate_program(
     function: str | None,
     states: Sample | None,
     sizes: Sizes | None,
+    mask: str | None,
     weight_num_threshold: int,
     max_rows: int,
     progress: Callable[[int], None] | None,
 ) -> Calibration:
     """Do what :func:`coreai_opt.coreai_utils.calibrate` does, for arguments that were checked."""
-    name, _ = find_function(program, function)
+    name, signature = find_function(program, function)
+    inputs = [port.name for port in signature.inputs]
+    if mask is not None and mask not in inputs:
+        allowed = ", ".join(map(repr, inputs))
+        raise ArgumentError("mask", f"mask must be one of the inputs {allowed}; got {mask!r}")
     if isinstance(samples, Mapping):
         samples, found = split_samples(program, samples, function=name)
         states = {**found, **(states or {})}
@@ -121,8 +127,8 @@ def calibrate_program(
         plan.add(weight)
     _check_memory(plan, widened)
     outputs = ir.expose(watched, name, plan.probes)
-    run = _Run(plan, outputs, name, max_rows, progress)
-    run_each(watched, samples, run.take, function=name, states=states, sizes=sizes)
+    run = _Run(plan, outputs, name, mask=mask, max_rows=max_rows, progress=progress)
+    run_each(watched, run.masking(samples), run.take, function=name, states=states, sizes=sizes)
     if run.samples == 0:
         raise CalibrationError("samples must hold at least one sample; got none")
     moments, left = run.finish()
@@ -153,10 +159,14 @@ class _Run:
         plan: _Plan,
         outputs: Sequence[list[str] | str],
         function: str,
+        *,
+        mask: str | None,
         max_rows: int,
         progress: Callable[[int], None] | None,
     ) -> None:
         self.samples = 0
+        self._mask_name = mask
+        self._mask: Mask | None = None
         self._max_rows, self._progress = max_rows, progress
         self._outputs = outputs
         self._left = dict(plan.left)
@@ -180,6 +190,13 @@ class _Run:
             return f"{function} does not use it"
         return ""
 
+    def masking(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Yield samples, and keep the mask of the one that is run."""
+        for sample in samples:
+            if self._mask_name is not None and self._mask_name in sample:
+                self._mask = Mask(np.asarray(sample[self._mask_name]))
+            yield sample
+
     def take(self, outputs: Mapping[str, Array]) -> None:
         """Add what one sample gave."""
         for sources, sums in list(self._sums.items()):
@@ -193,6 +210,10 @@ class _Run:
                 raise CalibrationError(
                     f"sample {self.samples}, weight {self._weights[sources][0]}: {reason}"
                 ) from reason
+        if self._mask is not None and not self._mask.used:
+            raise CalibrationError(
+                f"the mask, input {self._mask_name!r}, has not the positions of any activation"
+            )
         self.samples += 1
         if self._progress is not None:
             self._progress(self.samples)
@@ -202,7 +223,9 @@ class _Run:
         indices = activations if source.indices is None else self._outputs[source.indices]
         for name, which in zip(activations, indices, strict=True):
             selected = None if source.indices is None else outputs[which]
-            for group, rows in source.reader.rows(outputs[name], selected, self._max_rows):
+            for group, rows in source.reader.rows(
+                outputs[name], selected, self._max_rows, self._mask
+            ):
                 sums.add(group, rows)
 
     def finish(self) -> tuple[dict[str, Moments], dict[str, str]]:

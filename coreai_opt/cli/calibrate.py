@@ -11,6 +11,7 @@ from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
     add_force,
+    add_loudness,
     add_source,
     add_threshold,
     int_at_least,
@@ -63,8 +64,15 @@ def add_parser(commands: Subcommands) -> None:
         help="positions (tokens, pixels) of a sample that count for a weight; of more so many at "
         "random (default: %(default)s)",
     )
+    inputs.add_argument(
+        "--mask",
+        metavar="NAME",
+        help="an input with 0 for the positions that do not count, such as the attention mask of "
+        "padded text",
+    )
     add_threshold(inputs)
     add_force(parser.add_argument_group("output"))
+    add_loudness(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -75,6 +83,7 @@ def _run(options: argparse.Namespace) -> None:
         function=options.function,
         sizes=sizes_of(options.sizes),
         max_rows=options.max_rows,
+        mask=options.mask,
         threshold=options.threshold,
         force=options.force,
     )
@@ -88,6 +97,7 @@ def calibrate(
     function: str | None,
     sizes: "Sizes",
     max_rows: int,
+    mask: str | None,
     threshold: int,
     force: bool,
 ) -> None:
@@ -99,7 +109,8 @@ def calibrate(
         inputs: an ``.npz`` file of samples.
         function: the name of the function to run; None for the only one.
         sizes: lengths of dimensions that are not fixed, of states that start as zeros.
-        max_rows, threshold: ``max_rows`` and ``weight_num_threshold`` of ``calibrate``.
+        max_rows, mask, threshold: ``max_rows``, ``mask`` and ``weight_num_threshold`` of
+            ``calibrate``.
         force: whether ``output`` may exist.
 
     Raises:
@@ -119,6 +130,7 @@ def calibrate(
             function=function,
             states=states,
             sizes=sizes,
+            mask=mask,
             weight_num_threshold=threshold,
             max_rows=max_rows,
             progress=progress,

@@ -22,6 +22,7 @@ from coreai_opt.coreai_utils.passes.weight_palettization import palettize_weight
 from coreai_opt.coreai_utils.passes.weight_quantization import quantize_weights
 from coreai_opt.coreai_utils.passes.weight_sparsification import sparsify_weights
 from coreai_opt.coreai_utils.program_calibration import calibrate
+from coreai_opt.coreai_utils.program_census import take_census
 from coreai_opt.coreai_utils.program_comparison import compare_programs
 from coreai_opt.settings.targets import Target
 
@@ -40,6 +41,7 @@ __all__ = [
     "plan_quantization",
     "quantize_weights",
     "sparsify_weights",
+    "take_census",
 ]
 
 

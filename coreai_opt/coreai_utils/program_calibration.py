@@ -26,6 +26,7 @@ def calibrate(
     function: str | None = None,
     states: Mapping[str, Array] | None = None,
     sizes: Sizes | None = None,
+    mask: str | None = None,
     weight_num_threshold: int = 1024,
     max_rows: int = 1024,
     progress: Callable[[int], None] | None = None,
@@ -51,6 +52,9 @@ def calibrate(
             those that are not given are zeros.
         sizes: of states that start as zeros the length of each dimension that is not fixed, by
             name; 32 where it is not given.
+        mask: the name of an input that says which positions count, with 0 for those that do not,
+            such as the attention mask of padded text; None for all. It counts for weights that are
+            multiplied with each position alone; convolutions, heads and experts take all positions.
         weight_num_threshold: only constants with more elements than this are weights.
         max_rows: of how many positions of a sample (tokens, pixels) to take the activations at
             most, for each weight; of more, so many at random.
@@ -62,8 +66,8 @@ def calibrate(
         rows are looked up, weights that the function does not use.
 
     Raises:
-        CalibrationError: there is no sample, an activation is a NaN or an infinity, or the moments
-            do not fit into memory.
+        CalibrationError: there is no sample, an activation is a NaN or an infinity, the mask has
+            other positions than all activations, or the moments do not fit into memory.
         ValueError, TypeError: a bad argument, named, or a sample that does not fit the program.
         RuntimeError: what the runtime says when it fails.
         ImportError: Core AI is not there.
@@ -81,6 +85,7 @@ def calibrate(
         function=function,
         states=states,
         sizes=sizes,
+        mask=mask,
         weight_num_threshold=threshold,
         max_rows=most,
         progress=progress,

@@ -1,62 +1,12 @@
 """All float constants of a program: the weights, and what is none and why."""
 
-from dataclasses import dataclass
-
 from coreai_opt.program import ir
 from coreai_opt.program.following import Ending
 from coreai_opt.program.forms import form_of_op
 from coreai_opt.program.ir import AIProgram, Op
 from coreai_opt.program.names import describe_ways, names_of
 from coreai_opt.program.sites import Site, find_sites
-
-__all__ = ["Census", "OtherConstant", "take_census", "why_no_weight"]
-
-
-@dataclass(frozen=True)
-class OtherConstant:
-    """A float constant that is no weight to quantize.
-
-    Attributes:
-        name: a name to tell it by.
-        shape: its shape.
-        format: its dtype, e.g. ``"float16"``.
-        nbytes: bytes that it takes in a saved program.
-        consumers: what uses it, in words.
-        reason: why it is none.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    format: str
-    nbytes: int
-    consumers: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Census:
-    """What the float constants of a program are, each value once.
-
-    Attributes:
-        others: those that are neither weights to quantize nor quantized, the largest first.
-        elements: elements of all float constants together, decoded; of those that are stored as one
-            repeated element none.
-        nbytes: bytes that they take in a saved program.
-    """
-
-    others: tuple[OtherConstant, ...]
-    elements: int
-    nbytes: int
-
-    @property
-    def other_nbytes(self) -> int:
-        """Bytes of the constants that are no weights."""
-        return sum(other.nbytes for other in self.others)
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Bits that an element takes, of all float constants together; 0 where there are none."""
-        return 8 * self.nbytes / self.elements if self.elements else 0.0
+from coreai_opt.reports.records import Census, OtherConstant
 
 
 def take_census(program: AIProgram, weight_num_threshold: int) -> Census:

@@ -34,12 +34,17 @@ class IndivisibleError(ValueError):
     """A block size does not divide the input channels of a weight.
 
     Attributes:
+        channels: how many there are.
         fitting: the largest that does, or PER_CHANNEL where that is 1.
     """
 
-    def __init__(self, reason: str, fitting: int | CompressionGranularity) -> None:
+    def __init__(self, reason: str, channels: int, fitting: int | CompressionGranularity) -> None:
         super().__init__(reason)
-        self.fitting = fitting
+        self.channels, self.fitting = channels, fitting
+
+
+class UnfitError(ValueError):
+    """The channels of a weight do not fit what was asked for."""
 
 
 class Blocks(NamedTuple):
@@ -47,13 +52,14 @@ class Blocks(NamedTuple):
 
     Attributes:
         sizes: a block's length along each axis; 0 stands for the whole axis.
-        granularity: which elements share a scale.
-        block_size: input channels that share one with PER_BLOCK, else 0.
+        granularity: which elements share a scale or a look-up table; None where there is neither.
+        block_size: input channels that share one with PER_BLOCK, output channels with
+            PER_GROUPED_CHANNEL, else 0.
         reason: why they are not the blocks that were asked for; empty if they are.
     """
 
     sizes: tuple[int, ...]
-    granularity: CompressionGranularity
+    granularity: CompressionGranularity | None
     block_size: int
     reason: str
 
@@ -112,7 +118,7 @@ def weight_blocks(
         fitting = next(size for size in longest if _runs(inputs, size) is not None)
         granularity, block_size = (per_block, fitting) if fitting > 1 else (per_channel, 0)
         if not fit:
-            raise IndivisibleError(reason, block_size or granularity)
+            raise IndivisibleError(reason, channels, block_size or granularity)
         reason += f"; {block_size or granularity} is taken"
     runs = _runs(inputs, block_size if granularity is per_block else channels)
     assert runs is not None

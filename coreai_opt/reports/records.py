@@ -1,4 +1,4 @@
-"""Records of what happened to the weights of a program, for progress and for reports."""
+"""Records of a program's float constants: what became of its weights, and what is no weight."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 
-__all__ = ["Status", "WeightRecord", "in_functions"]
+__all__ = ["Census", "OtherConstant", "Status", "WeightRecord", "in_functions"]
 
 
 class Status(StrEnum):
@@ -36,11 +36,13 @@ class WeightRecord:
             the last one wins.
         format_before: its dtype, e.g. ``"float16"``.
         format_after: the format of its codes, e.g. ``"int4"``; ``format_before`` if not quantized.
-        qscheme: ``"symmetric"`` or ``"asymmetric"``; empty if not quantized.
-        granularity: e.g. ``"per_block"``; empty if not quantized.
-        block_size: input channels that share a scale, with ``"per_block"``; else 0.
+        qscheme: ``"symmetric"`` or ``"asymmetric"``; empty if it has no codes.
+        granularity: which elements share a scale, or a look-up table, e.g. ``"per_block"``; empty
+            if there is neither.
+        block_size: input channels that share a scale, with ``"per_block"``; output channels that
+            share a table, with ``"per_grouped_channel"``; else 0.
         scale_dtype: dtype of its scales, e.g. ``"float16"``; empty if not quantized.
-        observer: ``"minmax"`` or ``"mse"``; empty if not quantized.
+        observer: ``"minmax"`` or ``"mse"``; empty if it has no codes.
         nbytes_before: bytes of its elements.
         nbytes_after: bytes it takes in a saved program: codes, scales and zero points.
         error: what quantizing it did to it; None if not quantized.
@@ -49,6 +51,8 @@ class WeightRecord:
         rounding: ``"nearest"`` or ``"gptq"``; empty if not quantized.
         output_error: what it did to its outputs on the inputs of a calibration, and what rounding
             to nearest would do; None if no calibration has seen it.
+        scales: which elements share a scale beside the look-up tables, ``"per_channel"`` or
+            ``"blocks of 32"``; empty if there are no such scales.
     """
 
     name: str
@@ -72,6 +76,54 @@ class WeightRecord:
     seconds: float
     rounding: str = ""
     output_error: CalibratedError | None = None
+    scales: str = ""
+
+
+@dataclass(frozen=True)
+class OtherConstant:
+    """A float constant that is no weight to quantize.
+
+    Attributes:
+        name: a name to tell it by.
+        shape: its shape.
+        format: its dtype, e.g. ``"float16"``.
+        nbytes: bytes that it takes in a saved program.
+        consumers: what uses it, in words.
+        reason: why it is none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    format: str
+    nbytes: int
+    consumers: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Census:
+    """What the float constants of a program are, each value once.
+
+    Attributes:
+        others: those that are neither weights to quantize nor quantized, the largest first.
+        elements: elements of all float constants together, decoded; of those that are stored as one
+            repeated element none.
+        nbytes: bytes that they take in a saved program.
+    """
+
+    others: tuple[OtherConstant, ...]
+    elements: int
+    nbytes: int
+
+    @property
+    def other_nbytes(self) -> int:
+        """Bytes of the constants that are no weights."""
+        return sum(other.nbytes for other in self.others)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits that an element takes, of all float constants together; 0 where there are none."""
+        return 8 * self.nbytes / self.elements if self.elements else 0.0
 
 
 def in_functions(name: str, functions: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from coreai_opt.calibration.activations import (
     ConvolutionReader,
+    Mask,
     MatmulReader,
     TransposedConvolutionReader,
 )
@@ -15,8 +16,8 @@ MOST = 10_000
 rng = np.random.default_rng(0)
 
 
-def by_group(reader, activation, indices=None, most=MOST) -> dict[int, np.ndarray]:
-    return dict(reader.rows(activation, indices, most))
+def by_group(reader, activation, indices=None, most=MOST, mask=None) -> dict[int, np.ndarray]:
+    return dict(reader.rows(activation, indices, most, mask))
 
 
 def test_matmul_rows_are_all_rows_of_the_left_operand() -> None:
@@ -30,6 +31,34 @@ def test_matmul_rows_are_the_columns_of_a_right_operand() -> None:
     x = rng.standard_normal((2, 5, 3)).astype(np.float32)
     rows = by_group(MatmulReader(5, 1, True, ()), x)
     np.testing.assert_array_equal(rows[0], x.transpose(0, 2, 1).reshape(6, 5))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 1, 3, 5), (6, 5), (1, 6, 5)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_rows_whose_position_is_masked_do_not_count(shape: tuple[int, ...], transposed) -> None:
+    x = rng.standard_normal(shape).astype(np.float32)
+    mask = Mask(np.array([[1, 0, 1], [1, 0, 0]], np.int32))
+    given = x.swapaxes(-1, -2) if transposed else x
+    rows = by_group(MatmulReader(5, 1, transposed, ()), given, mask=mask)
+    np.testing.assert_array_equal(rows[0], x.reshape(6, 5)[[0, 2, 3]])
+    assert mask.used
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 5), (4, 3, 5), (2, 2, 3, 5), (0, 5)])
+def test_all_rows_count_where_a_mask_has_other_positions(shape: tuple[int, ...]) -> None:
+    x = rng.standard_normal(shape).astype(np.float32)
+    mask = Mask(np.array([[1, 0, 1], [1, 0, 0]], np.int32))
+    rows = by_group(MatmulReader(5, 1, False, ()), x, mask=mask)
+    np.testing.assert_array_equal(rows[0], x.reshape(-1, 5))
+    assert not mask.used
+
+
+def test_of_masked_rows_as_many_are_taken_as_of_others() -> None:
+    x = np.arange(1, 201, dtype=np.float32).reshape(200, 1)
+    mask = Mask(x[:, 0] % 2)
+    rows = by_group(MatmulReader(1, 1, False, ()), x, most=17, mask=mask)
+    assert len(rows[0]) == 17
+    assert (rows[0] % 2 == 1).all()
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 3, 5), (4, 3, 5), (2, 1, 3, 5), (3, 5)])

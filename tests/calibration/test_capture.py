@@ -353,6 +353,44 @@ def test_at_most_so_many_rows_of_a_sample() -> None:
     assert one(found).rows.tolist() == [12]
 
 
+def masked_program() -> AIProgram:
+    """Two sentences of three tokens, with a mask that the program adds to what it computes."""
+
+    def body(x: Value, mask: Value) -> Any:
+        y = broadcasting_add(linear(x, constant(random_weight((5, 8)))), mask)
+        return (linear(y, constant(random_weight((4, 5)))),)
+
+    inputs = {"x": ((2, 3, 8), F32), "mask": ((2, 3, 1), F32)}
+    return make_program(body, inputs, {"y": ((2, 3, 4), F32)})
+
+
+def test_positions_that_are_masked_do_not_count() -> None:
+    """Each sample by a mask of its own."""
+    samples = samples_of({"x": (2, 3, 8)}, 2)
+    masks = [[[1, 1, 0], [1, 0, 0]], [[1, 1, 1], [0, 0, 1]]]
+    for sample, mask in zip(samples, masks, strict=True):
+        sample["mask"] = np.array(mask, np.float32)[:, :, np.newaxis]
+    program = masked_program()
+    found = moments_of(program, samples, mask="mask")
+    rows = [s["x"].reshape(6, 8)[s["mask"].reshape(6) == 1] for s in samples]
+    first, second = found.values()
+    assert_moments(first, [np.concatenate(rows)])
+    assert second.rows.tolist() == [7]
+    stacked = {name: np.stack([s[name] for s in samples]) for name in samples[0]}
+    again = next(iter(moments_of(program, stacked, mask="mask").values()))
+    np.testing.assert_array_equal(first.matrices[0], again.matrices[0])
+
+
+def test_a_mask_of_other_positions_is_an_error() -> None:
+    def body(x: Value, mask: Value) -> Any:
+        return (linear(broadcasting_add(x, mask), constant(random_weight((5, 8)))),)
+
+    program = make_program(body, {"x": ((3, 8), F32), "mask": ((3, 8), F32)}, {"y": ((3, 5), F32)})
+    samples = samples_of({"x": (3, 8), "mask": (3, 8)})
+    with pytest.raises(CalibrationError, match="mask, input 'mask', has not the positions of any"):
+        calibrate(program, samples, mask="mask", weight_num_threshold=0)
+
+
 def test_samples_may_be_arrays_with_an_axis_in_front() -> None:
     program, samples = matmul_program(random_weight((8, 5))), samples_of({"x": (3, 8)})
     stacked = {"x": np.stack([s["x"] for s in samples])}
@@ -460,6 +498,7 @@ def test_a_sample_that_does_not_fit_is_an_error_that_names_the_input() -> None:
         ({"max_rows": 1.5}, TypeError, "max_rows must be an int >= 1"),
         ({"weight_num_threshold": -1}, ValueError, "weight_num_threshold must be an int >= 0"),
         ({"function": "other"}, ValueError, "function must be one of 'main'"),
+        ({"mask": "y"}, ValueError, "mask must be one of the inputs 'x'; got 'y'"),
     ],
 )
 def test_a_bad_argument_is_named(arguments: Any, error: type[Exception], message: str) -> None:

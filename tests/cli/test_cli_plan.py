@@ -195,6 +195,9 @@ def test_reports(output: Path, tmp_path: Path, dry: bool) -> None:
     before, after = content["nbytes_before"], content["nbytes_after"]
     assert before == 970_752
     assert after == sum(record["nbytes_after"] for record in content["records"])
+    others = [(other["nbytes"], other["reason"]) for other in content["others"]]
+    assert others[0] == (720, "never in a matmul or convolution")
+    assert content["bits_per_weight"] < 8
     assert texts["html"].startswith("<!doctype html>")
     assert texts["md"].startswith("# crepe\\_tiny\\_f16.aimodel\n")
     for text in (texts["html"], texts["md"]):
