@@ -52,13 +52,32 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
     if (weights >> 16 > 0xFFFF)
         return CAQ_BAD_ARGUMENT;
     it.scratch_size =
-        caq_points_scratch_size(source, weights) + caq_path_scratch_size(points, it.entries);
+        caq_points_scratch_size(source, weights, 0) + caq_path_scratch_size(points, it.entries);
+    it.importance = NULL;
+    it.importances = it.repeat = 1;
     it.index_scratch_size = it.tables * bounds_of(it.entries) * sizeof(float) + NUMBERS + CHUNK;
     *job = it;
     return CAQ_OK;
 }
 
-/* Rounded to the type, as binary32. */
+caq_status caq_table_set_importance(caq_table_job *job, const float *importance, size_t count,
+                                    size_t repeat) {
+    if (count == 0 || repeat == 0 || job->elements % count || job->elements / count % repeat)
+        return CAQ_BAD_ARGUMENT;
+    for (size_t i = 0; i < count; i++)
+        if (!(importance[i] >= 0 && importance[i] < float_from_bits(0x7F800000)))
+            return CAQ_BAD_ARGUMENT;
+    size_t weights = job->elements / job->tables;
+    if (!job->importance)
+        job->scratch_size += caq_points_scratch_size(job->source, weights, 1) -
+                             caq_points_scratch_size(job->source, weights, 0);
+    job->importance = importance;
+    job->importances = count;
+    job->repeat = repeat;
+    return CAQ_OK;
+}
+
+/* Round to a number of the type. */
 static float round_to(caq_source source, float x) {
     if (source == CAQ_F16)
         return float_from_f16(f16_from_float(x));
@@ -69,12 +88,14 @@ static float round_to(caq_source source, float x) {
     return x;
 }
 
-static caq_status find_table(const caq_table_job *job, const uint8_t *weight, float *table,
-                             void *scratch) {
-    size_t weights = job->elements / job->tables;
+static caq_status find_table(const caq_table_job *job, size_t which, const uint8_t *weight,
+                             float *table, void *scratch) {
+    size_t weights = job->elements / job->tables, first = which * job->run;
+    caq_members members = {weight + first * source_size(job->source), weights / job->run, job->run,
+                           job->run * job->tables, first};
     caq_group all;
-    caq_status status = caq_find_points(job->source, weight, weights / job->run, job->run,
-                                        job->run * job->tables, &all, scratch);
+    caq_status status = job->importance ? caq_weigh_points(job, &members, &all, scratch)
+                                        : caq_find_points(job->source, &members, &all, scratch);
     if (status != CAQ_OK)
         return status;
     size_t clusters = smaller(job->entries, all.count);
@@ -83,7 +104,8 @@ static caq_status find_table(const caq_table_job *job, const uint8_t *weight, fl
         for (size_t k = 1; k < clusters; k++)
             path[k] = (uint32_t)k;
     else if (clusters > 1) {
-        uint8_t *rest = (uint8_t *)scratch + caq_points_scratch_size(job->source, weights);
+        uint8_t *rest = (uint8_t *)scratch +
+                        caq_points_scratch_size(job->source, weights, job->importance != NULL);
         caq_best_path(job->kernels, all.points, all.count, clusters, path + 1, rest);
     }
     path[0] = 0;
@@ -107,8 +129,8 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
     if (first > job->tables || count > job->tables - first)
         return CAQ_BAD_ARGUMENT;
     for (size_t t = first; t < first + count; t++) {
-        const uint8_t *start = (const uint8_t *)weight + t * job->run * source_size(job->source);
-        caq_status status = find_table(job, start, tables + t * job->entries, scratch);
+        caq_status status =
+            find_table(job, t, (const uint8_t *)weight, tables + t * job->entries, scratch);
         if (status != CAQ_OK)
             return status;
     }
@@ -127,7 +149,7 @@ static float half_way(float a, float b) {
     return float_from_bits(rounded > 0 ? bits - 1 : bits + 1);
 }
 
-/* What a weight must be above to have the next entry or a later one. */
+/* Find each entry's bound: weights above it have a later entry. */
 static void find_bounds(const float *table, size_t entries, float *bounds) {
     const float infinity = float_from_bits(0x7F800000);
     for (size_t k = entries - 1; k < bounds_of(entries); k++)
@@ -143,7 +165,7 @@ static float number_at(caq_source source, const uint8_t *weight, size_t i) {
     return source == CAQ_F16 ? float_from_f16(bits) : float_from_bf16(bits);
 }
 
-/* How many of the bounds a weight is above. */
+/* Count the bounds that a weight is above, which is its index. */
 static uint8_t index_of(const float *bounds, size_t entries, float weight) {
     size_t index = 0;
     for (size_t step = entries / 2; step; step /= 2)
@@ -151,7 +173,7 @@ static uint8_t index_of(const float *bounds, size_t entries, float weight) {
     return (uint8_t)index;
 }
 
-/* The first number of 16 bits that is above a bound, as a count of numbers from the lowest finite one. */
+/* Count the numbers of 16 bits from the lowest finite one up to a bound. */
 static size_t numbers_up_to(caq_source source, float bound) {
     size_t low = 0, high = NUMBERS;
     while (low < high) {
@@ -186,7 +208,7 @@ static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
     return (codes & fours) | (codes >> 32) << 4 * bits;
 }
 
-/* The inverse. */
+/* Put eight codes of so many bits, one after the other, into the bytes of a number. */
 static uint64_t spread_indices(uint64_t packed, unsigned bits) {
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
     packed = (packed & four) | (packed >> 4 * bits & four) << 32;
@@ -206,7 +228,7 @@ static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
         to[i] = (uint8_t)(bytes >> 8 * i);
 }
 
-/* count codes, with zeros behind them up to a multiple of 8 */
+/* Pack `count` codes, which are followed by zeros up to a multiple of 8. */
 static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t count,
                          uint8_t *packed) {
     unsigned bits = job->bits;
