@@ -57,7 +57,7 @@ from coreai_opt.settings.enums import CompressionGranularity, Observer, Rounding
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
-from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
+from coreai_opt.settings.settings import DEFAULTS, OF_CODES, SETTINGS, Settings, describe
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         metavar="WHERE",
         help="%(choices)s: what is reported not to work there is an error, and never planned",
     )
-    for name, description in describe():
+    for name, description in describe(OF_CODES):
         group.add_argument(
             option_of(name),
             type=choice_of(description.choices) if description.choices else int_at_least(1),
@@ -464,7 +464,7 @@ def quantize(
     before = count_weights(program, threshold)
     _tell_of_quantized(source, before)
     how = {
-        **vars(DEFAULTS.merge(settings)),
+        **{name: getattr(DEFAULTS.merge(settings), name) for name in OF_CODES},
         "overrides": overrides,
         "importance": numbers,
         "in_place": True,

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.compressed_array import CompressedArray
+from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import Result, in_parallel
 from coreai_opt.reference.formats import FORMATS
@@ -59,7 +61,7 @@ def decibels(sqnr: float) -> str:
 
 
 def measure_error(
-    weight: npt.NDArray[Any], quantized: QuantizedArray, *, num_threads: int
+    weight: npt.NDArray[Any], quantized: CompressedArray, *, num_threads: int
 ) -> WeightError:
     """Measure what quantizing did to a weight.
 
@@ -123,7 +125,7 @@ def _energies(chunks: list[slice], weight: npt.NDArray[Any]) -> Iterator[float]:
 
 
 def _compare_runs(
-    runs: list[tuple[QuantizedArray, int]], weight: npt.NDArray[Any], mean_square: float
+    runs: list[tuple[CompressedArray, int]], weight: npt.NDArray[Any], mean_square: float
 ) -> Iterator[_Measured]:
     """Decode runs of rows and compare them with what they were, chunk by chunk."""
     size = min(_CHUNK, weight.size)
@@ -163,27 +165,44 @@ def _compare(
     return _Measured(noise, largest, np.bincount(exponents, minlength=2048))
 
 
-def _runs(quantized: QuantizedArray) -> Iterator[tuple[QuantizedArray, int]]:
+def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
     """Split into runs of rows, each with the number of its first element.
 
-    A run has whole blocks and whole bytes, and is not much longer than it must be.
+    A run has whole blocks and whole bytes, and is not much longer than it must be. A sparse array
+    is one run: where the values of a row start, only all the rows before it can tell.
     """
-    rows, scales = quantized.shape[0], quantized.scale.shape[0]
-    row = math.prod(quantized.shape[1:])
-    bits = row * FORMATS[quantized.dtype].bits
-    block = rows // scales if scales > 1 else 1  # a scale of all rows is also one of some
-    step = math.lcm(block, 8 // math.gcd(8, bits))
+    parts: dict[str, npt.NDArray[Any]]
+    if isinstance(quantized, QuantizedArray):
+        bits = FORMATS[quantized.dtype].bits
+        parts = {
+            "scale": quantized.scale,
+            "zero_point": quantized.zero_point,
+        }
+    elif isinstance(quantized, PalettizedArray):
+        bits = quantized.n_bits
+        parts = {"table": quantized.table}
+        if quantized.scale is not None:
+            parts["scale"] = quantized.scale
+    else:
+        yield quantized, 0
+        return
+    rows, row = quantized.shape[0], math.prod(quantized.shape[1:])
+    row_bits = row * bits
+    # What there is one of for all rows is also one for some.
+    blocks = {name: rows // len(part) for name, part in parts.items() if len(part) > 1}
+    step = math.lcm(*blocks.values(), 8 // math.gcd(8, row_bits))
     step *= max(1, _RUN // (step * row))
     for start in range(0, rows, step):
         end = min(start + step, rows)
-        blocks = slice(start // block, end // block) if scales > 1 else slice(None)
+        of_run: dict[str, Any] = {
+            name: parts[name][start // block : end // block] for name, block in blocks.items()
+        }
         yield (
             replace(
                 quantized,
-                packed=quantized.packed[start * bits // 8 : -(-end * bits // 8)],
+                packed=quantized.packed[start * row_bits // 8 : -(-end * row_bits // 8)],
                 shape=(end - start, *quantized.shape[1:]),
-                scale=quantized.scale[blocks],
-                zero_point=quantized.zero_point[blocks],
+                **of_run,
             ),
             start * row,
         )

@@ -9,28 +9,38 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 from coreai_opt.planning.sample import Sample, take_sample, whole
-from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
+from coreai_opt.program.channel_axes import (
+    Blocks,
+    IndivisibleError,
+    MixedAxesError,
+    UnfitError,
+    weight_blocks,
+)
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
+from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.tables import TableSettings
 
 if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
 
 Array = npt.NDArray[Any]
-Format = tuple[Settings, CheckedSettings]
+Format = tuple[Settings, CheckedSettings | TableSettings]
 """The settings of a candidate, as a rule has them and checked."""
 
 
@@ -89,7 +99,7 @@ def _measure(
     for weight in weights:
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
-        sizes = [found.sizes for found in blocks if found is not None]
+        sizes = [size for found in blocks if found is not None for size in _block_sizes(found)]
         sample = take_sample(array, sizes) if sampled else whole(array)
         digest = hashlib.sha256(sample.array.reshape(-1).view(np.uint8).data).digest()
         alike = items.setdefault((weight.shape, weight.dtype, digest, tuple(blocks)), [])
@@ -107,28 +117,58 @@ def _is_same(weight: Weight, array: Array) -> bool:
     return bool(np.array_equal(other.reshape(-1).view(np.uint8), array.reshape(-1).view(np.uint8)))
 
 
-def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
+def _blocks(
+    weight: Weight, settings: CheckedSettings | TableSettings
+) -> Blocks | TableBlocks | None:
     try:
+        if isinstance(settings, TableSettings):
+            return table_blocks(weight, settings)
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
-    except (IndivisibleError, MixedAxesError):
+    except (IndivisibleError, MixedAxesError, UnfitError):
         return None
 
 
+def _block_sizes(blocks: Blocks | TableBlocks) -> list[tuple[int, ...]]:
+    """Return the sizes of blocks that a sample must not cut.
+
+    A look-up table of all elements is found from a part of them as well.
+    """
+    if isinstance(blocks, Blocks):
+        return [blocks.sizes]
+    of_all = blocks.tables.granularity is CompressionGranularity.PER_TENSOR
+    tables = [] if of_all else [blocks.tables.sizes]
+    return tables if blocks.scales is None else [*tables, blocks.scales]
+
+
 def _candidates(
-    sample: Sample, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
+    sample: Sample,
+    formats: Sequence[Format],
+    blocks: Sequence[Blocks | TableBlocks | None],
+    work: Work,
 ) -> Iterator[tuple[Settings, int, WeightError]]:
-    threads = work.num_threads
     for (given, settings), found in zip(formats, blocks, strict=True):
         if found is None:
             continue
         try:
-            quantized = nearest.quantize(
-                sample.array, settings.spec, found.sizes, work.backend, threads, importance=None
-            )
+            compressed = _compress(sample.array, settings, found, work)
         except NotFiniteError:
             return
-        error = measure_error(sample.array, quantized, num_threads=threads)
-        yield given, sample.saved_bytes(quantized), error
+        error = measure_error(sample.array, compressed, num_threads=work.num_threads)
+        yield given, sample.saved_bytes(compressed), error
+
+
+def _compress(
+    array: Array,
+    settings: CheckedSettings | TableSettings,
+    blocks: Blocks | TableBlocks,
+    work: Work,
+) -> CompressedArray:
+    how = work.backend, work.num_threads
+    if isinstance(settings, TableSettings):
+        assert isinstance(blocks, TableBlocks)
+        return palettize(array, settings, blocks, *how, importance=None)
+    assert isinstance(blocks, Blocks)
+    return nearest.quantize(array, settings.spec, blocks.sizes, *how, importance=None)
 
 
 def _describe(item: _Item, share: float) -> PlannedWeight:

@@ -44,15 +44,19 @@ def form(record: WeightRecord) -> str:
     """Return what a weight became, in words: ``int4 symmetric, blocks of 32, mse``."""
     if record.status is not Status.QUANTIZED:
         return f"{record.status}: {record.reason}"
-    blocks = {"per_block": f"blocks of {record.block_size}"}
+    blocks = {
+        "per_block": f"blocks of {record.block_size}",
+        "per_grouped_channel": f"groups of {record.block_size} channels",
+    }
     parts = [
-        f"{record.format_after} {record.qscheme}",
+        f"{record.format_after} {record.qscheme}".rstrip(),
         blocks.get(record.granularity, record.granularity.replace("_", " ")),
-        *(["power-of-two scales"] if record.scale_dtype == "float8_e8m0fnu" else []),
+        "power-of-two scales" if record.scale_dtype == "float8_e8m0fnu" else "",
+        f"scales {record.scales.replace('_', ' ')}" if record.scales else "",
         record.observer,
-        *(["gptq"] if record.rounding == "gptq" else []),
+        "gptq" if record.rounding == "gptq" else "",
     ]
-    return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
+    return ", ".join(filter(None, parts)) + (f" ({record.reason})" if record.reason else "")
 
 
 def _sqnr(record: WeightRecord) -> str:
