@@ -18,7 +18,7 @@ static inline size_t bounds_of(size_t entries) {
     return entries < FEW_ENTRIES ? FEW_ENTRIES : entries;
 }
 
-/* Rounded to the type, as binary32. */
+/* Round to a number of the type. */
 static inline float round_to(caq_source source, float x) {
     if (source == CAQ_F16)
         return float_from_f16(f16_from_float(x));
@@ -41,7 +41,7 @@ static inline float half_way(float a, float b) {
     return float_from_bits(rounded > 0 ? bits - 1 : bits + 1);
 }
 
-/* What a weight must be above to have the next entry or a later one. */
+/* Find each entry's bound: weights above it have a later entry. */
 static inline void find_bounds(const float *table, size_t entries, float *bounds) {
     const float infinity = float_from_bits(0x7F800000);
     for (size_t k = entries - 1; k < bounds_of(entries); k++)
@@ -57,7 +57,7 @@ static inline float number_at(caq_source source, const uint8_t *weight, size_t i
     return source == CAQ_F16 ? float_from_f16(bits) : float_from_bf16(bits);
 }
 
-/* How many of the bounds a weight is above. */
+/* Count the bounds that a weight is above, which is its index. */
 static inline uint8_t index_of(const float *bounds, size_t entries, float weight) {
     size_t index = 0;
     for (size_t step = entries / 2; step; step /= 2)

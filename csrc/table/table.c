@@ -122,7 +122,7 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
     return CAQ_OK;
 }
 
-/* The first number of 16 bits that is above a bound, as a count of numbers from the lowest finite one. */
+/* Count the numbers of 16 bits from the lowest finite one up to a bound. */
 static size_t numbers_up_to(caq_source source, float bound) {
     size_t low = 0, high = NUMBERS;
     while (low < high) {
@@ -157,7 +157,7 @@ static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
     return (codes & fours) | (codes >> 32) << 4 * bits;
 }
 
-/* The inverse. */
+/* Put eight codes of so many bits, one after the other, into the bytes of a number. */
 static uint64_t spread_indices(uint64_t packed, unsigned bits) {
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
     packed = (packed & four) | (packed >> 4 * bits & four) << 32;
@@ -177,7 +177,7 @@ static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
         to[i] = (uint8_t)(bytes >> 8 * i);
 }
 
-/* count codes, with zeros behind them up to a multiple of 8 */
+/* Pack `count` codes, which are followed by zeros up to a multiple of 8. */
 static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t count,
                          uint8_t *packed) {
     unsigned bits = job->bits;
