@@ -16,7 +16,7 @@ from setuptools.command.build_ext import build_ext
 
 BUILD = "build"
 # Python's own flags ask for debug information, which would be nine tenths of the extension.
-COMPILE = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"]
+COMPILE = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 # Symbols of functions that nobody outside calls; the linker of macOS keeps few of them.
 LINK = ["-Wl,--strip-all"] if sys.platform == "linux" else []
 if os.environ.get("DEBUG") == "1":

@@ -29,7 +29,6 @@ cdef extern from "coreai_quant.h" nogil:
         CAQ_SCALE_AS_WEIGHT
         CAQ_SCALE_E8M0
     ctypedef enum caq_observer:
-        CAQ_MINMAX
         CAQ_MSE
     ctypedef enum caq_level:
         CAQ_PORTABLE
@@ -104,6 +103,7 @@ cdef enum:
 # In the order of the enums in coreai_quant.h.
 _LEVELS = ("portable", "neon", "avx2", "avx512")
 _FORMATS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "fp4_e2m1fn", "fp8_e4m3fn", "fp8_e5m2")
+_OBSERVERS = ("minmax", "mse")
 
 LEVEL_VARIABLE = "COREAI_OPT_ISA"
 """Environment variable that caps the instruction set."""
@@ -174,10 +174,11 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
-    cdef bint mse = observer == "mse"
-    cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
+    cdef caq_observer found_by = <caq_observer><int>_OBSERVERS.index(observer)
+    cdef size_t work_size = weight.size * (MSE_COST if found_by == CAQ_MSE else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
-    _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
+    _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, observer,
+             threads)
     # One piece of memory for what is kept: large pieces come in large pages, which costs less.
     cdef size_t alignment = memory.ALIGNMENT
     cdef size_t behind = (job.packed_size + alignment - 1) // alignment * alignment
@@ -188,7 +189,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
     work.job = job
     if importance is not None:
         work.weigh(*_repeated(importance, weight.shape))
-    work.scratch_size = MSE_SCRATCH_SIZE if mse else SCRATCH_SIZE
+    work.scratch_size = MSE_SCRATCH_SIZE if found_by == CAQ_MSE else SCRATCH_SIZE
     status = work.run(threads)
     if status == CAQ_NOT_FINITE:
         check_finite(weight)
@@ -230,7 +231,7 @@ def encode(weight, scale, zero_point, format, *, bint symmetric, observer, size_
     sizes = [n // blocks for n, blocks in zip(weight.shape, scale.shape, strict=True)]
     work = _Encoding(*(part.reshape(-1).view(np.uint8) for part in (weight, scale, zero_point)))
     _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, sizes, scale.dtype == E8M0,
-             observer == "mse", 1)
+             observer, 1)
     packed = memory.empty(work.job.packed_size, np.uint8)
     work.packed = packed
     cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // <size_t>SMALLEST_SHARE))
@@ -277,7 +278,7 @@ def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
     sizes = [n // blocks for n, blocks in zip(out.shape, scale.shape, strict=True)]
     work = _Decoding(*(part.reshape(-1).view(np.uint8) for part in (packed, scale, zero_point, out)))
     _prepare(&work.job, out.shape, out.dtype if e8m0_scale else scale.dtype, format, True, sizes,
-             e8m0_scale, False, 1)
+             e8m0_scale, "minmax", 1)
     work.target = <caq_source><int>WEIGHT_DTYPES.index(out.dtype)
     cdef size_t i, threads = max(1, min(num_threads, <size_t>out.size // <size_t>SMALLEST_SHARE))
     in_parallel(work.decode, [work.job.elements * i // threads for i in range(threads + 1)])
@@ -308,7 +309,7 @@ cdef class _Decoding:
 
 
 cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, block_sizes,
-                  bint e8m0_scale, bint mse, size_t threads) except -1:
+                  bint e8m0_scale, observer, size_t threads) except -1:
     cdef size_t[MAX_RANK] shape
     cdef size_t[MAX_RANK] sizes
     cdef Py_ssize_t rank = len(weight_shape), axis
@@ -320,7 +321,7 @@ cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, blo
     target.format = <caq_format><int>_FORMATS.index(format.name)
     target.scheme = CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC
     target.scale = CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT
-    target.observer = CAQ_MSE if mse else CAQ_MINMAX
+    target.observer = <caq_observer><int>_OBSERVERS.index(observer)
     target.level = <caq_level><int>_LEVELS.index(level())
     target.parts = threads
     cdef caq_status status = caq_job_init(job, &target, <size_t>rank, shape, sizes)
@@ -607,7 +608,7 @@ def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, o
     flat = (array.reshape(-1).view(np.uint8) for array in (weight, scale, zero_point))
     work = _Rounding(*flat, codes, parts)
     _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, blocks, scale.dtype == E8M0,
-             observer == "mse", 1)
+             observer, 1)
     cdef size_t panels = work.starts[len(work.parts)]
     cdef size_t multiplications = sum(len(rows) * len(columns) ** 2 // 2 for rows, columns, _ in parts)
     cdef size_t threads = max(1, min(num_threads, panels, multiplications // <size_t>WORTH_A_THREAD))

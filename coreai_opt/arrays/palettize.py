@@ -17,14 +17,8 @@ from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
-from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.enums import DType
-
-INDEX_BITS = (1, 2, 3, 4, 6, 8)
-"""Bits that an index can have."""
-
-TABLE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
-"""What the entries of a table can be, besides numbers of the weight's dtype."""
+from coreai_opt.settings.tables import parse_index_bits, parse_lut_dtype
 
 
 def palettize_array(
@@ -132,36 +126,6 @@ def palettize_parsed(
         scale=scale,
         zero_point=zero_point,
     )
-
-
-def parse_index_bits(n_bits: object) -> int:
-    """Return the bits of an index.
-
-    Raises:
-        TypeError, ValueError: not one of ``INDEX_BITS``.
-    """
-    bits = parse_int("n_bits", n_bits, least=1)
-    if bits not in INDEX_BITS:
-        allowed = ", ".join(map(str, INDEX_BITS))
-        raise ArgumentError("n_bits", f"`n_bits` must be one of {allowed}; got {n_bits!r}")
-    return bits
-
-
-def parse_lut_dtype(lut_dtype: object) -> DType | None:
-    """Return what entries of a table are, None for the weight's dtype.
-
-    Raises:
-        TypeError, ValueError: neither None nor one of ``TABLE_DTYPES``.
-    """
-    if lut_dtype is None:
-        return None
-    dtype = parse_member(DType, "lut_dtype", lut_dtype, "`lut_dtype` must be one of")
-    if dtype not in TABLE_DTYPES:
-        allowed = ", ".join(repr(member.value) for member in TABLE_DTYPES)
-        raise ArgumentError(
-            "lut_dtype", f"`lut_dtype` must be one of None, {allowed}; got {dtype.value!r}"
-        )
-    return dtype
 
 
 def _largest(weight: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[np.float32]:

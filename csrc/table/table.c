@@ -77,7 +77,7 @@ caq_status caq_table_set_importance(caq_table_job *job, const float *importance,
     return CAQ_OK;
 }
 
-/* Rounded to the type, as binary32. */
+/* Round to a number of the type. */
 static float round_to(caq_source source, float x) {
     if (source == CAQ_F16)
         return float_from_f16(f16_from_float(x));
@@ -149,7 +149,7 @@ static float half_way(float a, float b) {
     return float_from_bits(rounded > 0 ? bits - 1 : bits + 1);
 }
 
-/* What a weight must be above to have the next entry or a later one. */
+/* Find each entry's bound: weights above it have a later entry. */
 static void find_bounds(const float *table, size_t entries, float *bounds) {
     const float infinity = float_from_bits(0x7F800000);
     for (size_t k = entries - 1; k < bounds_of(entries); k++)
@@ -165,7 +165,7 @@ static float number_at(caq_source source, const uint8_t *weight, size_t i) {
     return source == CAQ_F16 ? float_from_f16(bits) : float_from_bf16(bits);
 }
 
-/* How many of the bounds a weight is above. */
+/* Count the bounds that a weight is above, which is its index. */
 static uint8_t index_of(const float *bounds, size_t entries, float weight) {
     size_t index = 0;
     for (size_t step = entries / 2; step; step /= 2)
@@ -173,7 +173,7 @@ static uint8_t index_of(const float *bounds, size_t entries, float weight) {
     return (uint8_t)index;
 }
 
-/* The first number of 16 bits that is above a bound, as a count of numbers from the lowest finite one. */
+/* Count the numbers of 16 bits from the lowest finite one up to a bound. */
 static size_t numbers_up_to(caq_source source, float bound) {
     size_t low = 0, high = NUMBERS;
     while (low < high) {
@@ -208,7 +208,7 @@ static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
     return (codes & fours) | (codes >> 32) << 4 * bits;
 }
 
-/* The inverse. */
+/* Put eight codes of so many bits, one after the other, into the bytes of a number. */
 static uint64_t spread_indices(uint64_t packed, unsigned bits) {
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
     packed = (packed & four) | (packed >> 4 * bits & four) << 32;
@@ -228,7 +228,7 @@ static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
         to[i] = (uint8_t)(bytes >> 8 * i);
 }
 
-/* count codes, with zeros behind them up to a multiple of 8 */
+/* Pack `count` codes, which are followed by zeros up to a multiple of 8. */
 static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t count,
                          uint8_t *packed) {
     unsigned bits = job->bits;
