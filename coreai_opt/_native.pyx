@@ -10,7 +10,7 @@ import numpy as np
 
 from coreai_opt.arrays import memory
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
-from coreai_opt.reference.blocks import scale_shape
+from coreai_opt.reference.blocks import scale_shape, to_rows
 from coreai_opt.arrays.threads import in_parallel, say_busy
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -84,6 +84,8 @@ cdef extern from "coreai_quant.h" nogil:
     caq_status caq_table_job_init(caq_table_job *, caq_source, unsigned, size_t, const size_t *,
                                   const size_t *, caq_level)
     caq_status caq_table_set_importance(caq_table_job *, const float *, size_t, size_t)
+    caq_status caq_table_fit_scales(const caq_table_job *, size_t, size_t, size_t, const void *,
+                                    const float *, float *)
     caq_status caq_find_tables(const caq_table_job *, size_t, size_t, const void *, float *, void *)
     caq_status caq_table_encode(const caq_table_job *, size_t, size_t, const void *, const float *,
                                 uint8_t *, void *)
@@ -460,6 +462,35 @@ def find_tables(weight, unsigned bits, block_sizes, *, importance=None, size_t n
     return tables.astype(weight.dtype)
 
 
+def fit_scales(weight, tables, blocks, *, importance=None, size_t num_threads):
+    """Find scales as ``reference.table_scales.fit_scales`` does, in C.
+
+    Args:
+        weight: as for :func:`find_tables`, finite.
+        tables: float32, cut along one axis at the most.
+        blocks: how many blocks share a scale along each axis, of which each lies within a table's.
+        importance: as for :func:`find_tables`.
+        num_threads: threads to use at the most; small arrays take fewer.
+    """
+    cdef size_t count = math.prod(blocks)
+    *cut, entries = tables.shape
+    rows = to_rows(weight, blocks)
+    # Blocks in C order as an array of three axes, the middle one of which tables are cut along.
+    axis = int(np.argmax(cut))
+    shape = (math.prod(blocks[:axis]), blocks[axis], math.prod(blocks[axis + 1:]) * rows.shape[1])
+    scales = np.empty(count, np.float32)
+    work = _TableWork(rows.reshape(shape), entries.bit_length() - 1,
+                      (0, blocks[axis] // cut[axis], 0), tables)
+    if importance is not None:
+        if not np.may_share_memory(rows, weight):  # elements have been moved, and so are these
+            importance = to_rows(np.broadcast_to(importance, weight.shape), blocks).reshape(shape)
+            work.weigh(*_repeated(importance, shape))
+        else:
+            work.weigh(*_repeated(importance, weight.shape))
+    work.fit(scales, num_threads)
+    return scales.astype(weight.dtype).reshape(blocks)
+
+
 def encode_table(weight, tables, *, size_t num_threads):
     """Find indices as ``reference.tables.encode`` does, in C, for such blocks as
     :func:`find_tables` has.
@@ -499,7 +530,7 @@ cdef class _TableWork:
     cdef caq_source target
     cdef const uint8_t[::1] weight, stored
     cdef uint8_t[::1] packed, out
-    cdef float[::1] tables
+    cdef float[::1] tables, scales
     cdef const float[::1] importance
     cdef size_t size
 
@@ -539,6 +570,23 @@ cdef class _TableWork:
         with nogil:
             status = caq_find_tables(&self.job, first, end - first, &self.weight[0],
                                      &self.tables[0], &scratch[0])
+        return status
+
+    def fit(self, scales, size_t num_threads):
+        """Find all scales."""
+        cdef size_t i, count = scales.size
+        cdef size_t threads = min(count, _shares(self.job.elements * TABLE_COST, num_threads))
+        self.scales = scales
+        in_parallel(self.fit_some, [count * i // threads for i in range(threads + 1)])
+
+    cpdef int fit_some(self, size_t first, size_t end) except -1:
+        """Find the scales first .. end - 1 without the GIL."""
+        cdef size_t length = self.job.elements // <size_t>self.scales.shape[0]
+        cdef caq_status status
+        with nogil:
+            status = caq_table_fit_scales(&self.job, length, first, end - first, &self.weight[0],
+                                          &self.tables[0], &self.scales[0])
+        assert status == CAQ_OK, status
         return status
 
     def encode(self, size_t elements, size_t num_threads):

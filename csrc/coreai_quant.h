@@ -515,6 +515,24 @@ CAQ_API caq_status caq_find_tables(const caq_table_job *job, size_t first, size_
                                    const void *weight, float *tables, void *scratch);
 
 /*
+ * Find the scales first .. first + count - 1, by which entries are to be multiplied. The elements
+ * length * b .. length * (b + 1) - 1 share scale b. reference/table_scales.py has the rules. Errors
+ * are weighed as caq_table_set_importance() says. Calls for different scales may run at the same
+ * time.
+ *
+ * length: of blocks that lie in a row of elements that share a table.
+ * weight: the whole tensor, finite.
+ * tables: as for caq_table_encode(), finite.
+ * scales: one for each block of the tensor. They are numbers of the weight's type, not 0, of any
+ *         sign.
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (scales out of range, such a length).
+ */
+CAQ_API caq_status caq_table_fit_scales(const caq_table_job *job, size_t length, size_t first,
+                                        size_t count, const void *weight, const float *tables,
+                                        float *scales);
+
+/*
  * Find the nearest entry for each of the elements first .. first + count - 1. Of two that are as
  * near the lower one is taken, and the first of equals.
  *

@@ -95,15 +95,15 @@ static uint32_t to_bits(number x) {
 }
 
 /* A format as the header describes it. */
-typedef struct format {
+typedef struct code_format {
     const char *name;
     caq_format number;
     int bits, is_signed;
     int mantissa, bias; /* of floating point; of integers 0 */
     unsigned codes;     /* of floating point: magnitudes that are finite */
-} format;
+} code_format;
 
-static const format formats[] = {
+static const code_format formats[] = {
     {"INT2", CAQ_INT2, 2, 1, 0, 0, 0},
     {"UINT2", CAQ_UINT2, 2, 0, 0, 0, 0},
     {"INT4", CAQ_INT4, 4, 1, 0, 0, 0},
@@ -117,13 +117,13 @@ static const format formats[] = {
 #define FORMATS (sizeof formats / sizeof *formats)
 
 /* The magnitude of a floating-point code, counted in the smallest magnitude above zero. */
-static uint64_t float_steps(const format *f, unsigned code) {
+static uint64_t float_steps(const code_format *f, unsigned code) {
     unsigned exponent = code >> f->mantissa, fraction = code & ((1u << f->mantissa) - 1);
     return exponent ? (uint64_t)((1u << f->mantissa) | fraction) << (exponent - 1) : fraction;
 }
 
 /* The code of a magnitude: the nearest, of two that are as near the even one. */
-static unsigned float_code(const format *f, number x) {
+static unsigned float_code(const code_format *f, number x) {
     int shift = x.exponent - (1 - f->bias - f->mantissa); /* to count in the same steps */
     unsigned code = 0;
     if (!x.significand || shift < -25) /* no more than half a step */
@@ -142,7 +142,7 @@ static unsigned float_code(const format *f, number x) {
 
 /* What codes of one kind are made by. */
 typedef struct kind {
-    const format *format;
+    const code_format *format;
     caq_scheme scheme;
     caq_observer observer;
     uint32_t scale;            /* bits */
@@ -306,7 +306,8 @@ static void prove_quantize(kind *k, uint32_t largest) {
     fflush(stdout);
 }
 
-static kind describe(const format *f, caq_scheme scheme, caq_observer observer, uint32_t scale) {
+static kind describe(const code_format *f, caq_scheme scheme, caq_observer observer,
+                     uint32_t scale) {
     int half = 1 << (f->bits - 1), more = observer == CAQ_MSE;
     kind k = {f, scheme, observer, scale, 0, 0, 0};
     if (f->mantissa)
@@ -327,7 +328,7 @@ static kind describe(const format *f, caq_scheme scheme, caq_observer observer, 
 static void prove_encoders(void) {
     static const uint32_t scales[] = {0x3F800000, 0x40400000};
     for (size_t i = 0; i < 2 * FORMATS; i++) {
-        const format *f = formats + i % FORMATS;
+        const code_format *f = formats + i % FORMATS;
         uint32_t scale = scales[i / FORMATS];
         int is_fp4 = f->bits == 4 && f->mantissa;
         kind k = describe(f, CAQ_SYMMETRIC, CAQ_MINMAX, is_fp4 && i > FORMATS ? 0x3E000000 : scale);
@@ -355,7 +356,8 @@ static void prove_quantizers(void) {
 #define NOT_A_NUMBER ((uint32_t)0x7FC00000)
 
 /* A weight, of its code, zero point and scale. Any NaN is given as one. */
-static uint32_t weight_of(const format *f, unsigned code, unsigned zero_point, uint32_t scale) {
+static uint32_t weight_of(const code_format *f, unsigned code, unsigned zero_point,
+                          uint32_t scale) {
     number x = {0, 0};
     uint32_t sign = scale & SIGN;
     int is_nan = (scale & ~SIGN) > FINITE_END, is_infinite = (scale & ~SIGN) == FINITE_END;
@@ -400,7 +402,7 @@ static void decode_chunk(const kind *k, const char *what, caq_scale stored_as, c
 
 /* Decode with every scale, those included that the library never makes. Codes and zero points come
  * from the bits of scales: by a multiplication that spreads them. */
-static void prove_decode(const format *f) {
+static void prove_decode(const code_format *f) {
     static uint32_t values[CHUNK];
     char what[99];
     kind k = {f, CAQ_SYMMETRIC, CAQ_MINMAX, 0, 0, 0, 0};
@@ -423,7 +425,7 @@ static void prove_decode(const format *f) {
 }
 
 /* Decode every code with every scale of E8M0: there are 2^16 pairs. */
-static void prove_decode_e8m0(const format *f) {
+static void prove_decode_e8m0(const code_format *f) {
     static uint32_t values[CHUNK];
     static uint8_t scales[CHUNK];
     char what[99];
