@@ -11,10 +11,11 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
     packing    codes into bytes, and back
     quantize   all of it together
     feedback   other codes at the same scales: columns make up for each other's errors
+    errors     how far decoded numbers are from the weights
     tables     another way: look-up tables, and which of their entries is nearest
 """
 
-from . import tables
+from . import errors, tables
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
@@ -31,6 +32,7 @@ __all__ = [
     "dequantize",
     "encode",
     "encode_with_feedback",
+    "errors",
     "find_scales",
     "pack",
     "quantize",
