@@ -18,7 +18,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: help dev amalgamate bench demo example-sentences docs pages test fuzz fuzz-c sanitize mutants coverage quality \
-	third-opinion check format lint types c-format c-warnings size wheel sdist clean
+	third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
@@ -41,6 +41,7 @@ help:
 	@echo "make amalgamate  the C library as two files in build/amalgamated/"
 	@echo "make wheel   build a wheel into dist/"
 	@echo "make sdist   build a source distribution into dist/"
+	@echo "make release-notes  what the changelog says of a version (VERSION=0.1.0)"
 	@echo "make clean   remove what was built, environments included"
 
 demo: .venv-demo/installed
@@ -175,6 +176,9 @@ wheel: .venv-build/installed
 
 sdist: .venv-build/installed
 	.venv-build/bin/python -m build --sdist
+
+release-notes:
+	@$(PYTHON) docs/release_notes.py $(VERSION)
 
 .venv-demo/installed: EXTRAS = [coreai]
 .venv-test/installed .venv-sanitize/installed: EXTRAS = [test]

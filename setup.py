@@ -5,6 +5,7 @@ symbols and turns optimisation off, ``COVERAGE=1`` counts the lines of C and Cyt
 """
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
@@ -14,20 +15,23 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 BUILD = "build"
-COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"]
-LINK: list[str] = []
+# Python's own flags ask for debug information, which would be nine tenths of the extension.
+COMPILE = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"]
+# Symbols of functions that nobody outside calls; the linker of macOS keeps few of them.
+LINK = ["-Wl,--strip-all"] if sys.platform == "linux" else []
 if os.environ.get("DEBUG") == "1":
     BUILD = "build/debug"  # in build/, what was built without it would pass for up to date
     COMPILE += ["-O0", "-g"]
+    LINK = []
 if os.environ.get("SANITIZE") == "1":
     BUILD = "build/sanitize"
     COMPILE += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    LINK += ["-fsanitize=address,undefined"]
+    LINK = ["-fsanitize=address,undefined"]
 COVERAGE = os.environ.get("COVERAGE") == "1"
 if COVERAGE:
     BUILD = "build/coverage"
     COMPILE += ["-O0", "--coverage", "-DCYTHON_TRACE_NOGIL=1"]
-    LINK += ["--coverage"]
+    LINK = ["--coverage"]
 
 
 class BuildChanged(build_ext):
@@ -81,7 +85,7 @@ setup(
                 "coreai_opt._native",
                 ["coreai_opt/_native.pyx", *sorted(glob("csrc/**/*.c", recursive=True))],
                 include_dirs=["csrc"],
-                depends=sorted(glob("csrc/**/*.h", recursive=True)),
+                depends=["setup.py", *sorted(glob("csrc/**/*.h", recursive=True))],
                 extra_compile_args=[*COMPILE, "-MMD"],
                 extra_link_args=LINK,
             )

@@ -52,7 +52,12 @@ LEVEL_VARIABLE: str
 
 def level() -> str: ...
 def find_tables(
-    weight: npt.NDArray[Any], bits: int, block_sizes: Sequence[int], *, num_threads: int
+    weight: npt.NDArray[Any],
+    bits: int,
+    block_sizes: Sequence[int],
+    *,
+    importance: npt.NDArray[np.float32] | None = None,
+    num_threads: int,
 ) -> npt.NDArray[Any]: ...
 def encode_table(
     weight: npt.NDArray[Any], tables: npt.NDArray[Any], *, num_threads: int

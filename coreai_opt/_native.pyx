@@ -84,6 +84,7 @@ cdef extern from "coreai_quant.h" nogil:
         size_t elements, packed_size, tables, entries, scratch_size, index_scratch_size
     caq_status caq_table_job_init(caq_table_job *, caq_source, unsigned, size_t, const size_t *,
                                   const size_t *, caq_level)
+    caq_status caq_table_set_importance(caq_table_job *, const float *, size_t, size_t)
     caq_status caq_find_tables(const caq_table_job *, size_t, size_t, const void *, float *, void *)
     caq_status caq_table_encode(const caq_table_job *, size_t, size_t, const void *, const float *,
                                 uint8_t *, void *)
@@ -438,7 +439,7 @@ cdef class _Work:
         return &self.weight[index * (<size_t>self.weight.shape[0] // self.job.elements)]
 
 
-def find_tables(weight, unsigned bits, block_sizes, *, size_t num_threads):
+def find_tables(weight, unsigned bits, block_sizes, *, importance=None, size_t num_threads):
     """Find tables as ``reference.tables.find_tables`` does, in C.
 
     Args:
@@ -446,6 +447,7 @@ def find_tables(weight, unsigned bits, block_sizes, *, size_t num_threads):
         bits: of an index: 1, 2, 3, 4, 6 or 8.
         block_sizes: a block's length along each axis; 0 stands for the whole axis. Blocks are
             shorter than the axis along one axis at the most.
+        importance: as the reference has it, C-contiguous, or None.
         num_threads: threads to use at the most; small arrays take fewer.
 
     Raises:
@@ -455,6 +457,8 @@ def find_tables(weight, unsigned bits, block_sizes, *, size_t num_threads):
     shape = scale_shape(weight.shape, block_sizes)
     tables = np.empty((*shape, 1 << bits), np.float32)
     work = _TableWork(weight, bits, block_sizes, tables)
+    if importance is not None:
+        work.weigh(*_repeated(importance, weight.shape))
     if work.find(num_threads) == CAQ_NOT_FINITE:
         check_finite(weight)
         raise RuntimeError("weight was changed, by another thread, while it was palettized")
@@ -501,6 +505,7 @@ cdef class _TableWork:
     cdef const uint8_t[::1] weight, stored
     cdef uint8_t[::1] packed, out
     cdef float[::1] tables
+    cdef const float[::1] importance
     cdef size_t size
 
     def __init__(self, weight, unsigned bits, block_sizes, tables):
@@ -518,6 +523,12 @@ cdef class _TableWork:
         self.weight = weight.reshape(-1).view(np.uint8)
         self.tables = tables.reshape(-1)
         self.size = weight.itemsize
+
+    def weigh(self, const float[::1] importance, size_t repeat):
+        """Give elements an importance, see ``caq_table_set_importance``."""
+        self.importance = importance
+        status = caq_table_set_importance(&self.job, &importance[0], importance.shape[0], repeat)
+        assert status == CAQ_OK, status
 
     def find(self, size_t num_threads):
         """Find all tables and return the worst status."""

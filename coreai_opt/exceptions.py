@@ -5,7 +5,7 @@ told in words of their own: ``block_size=32`` in Python is ``--block-size 32`` o
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 __all__ = [
     "Argument",
@@ -13,6 +13,7 @@ __all__ = [
     "ArgumentTypeError",
     "BackendMismatchError",
     "CalibrationError",
+    "Cause",
     "CoreAIError",
     "InputError",
     "Message",
@@ -65,6 +66,20 @@ class Message:
     def __str__(self) -> str:
         text = "".join(map(str, self.parts))
         return f"{self.place}: {text}" if self.place else text
+
+
+class Cause(NamedTuple):
+    """Why a weight is left as it is, in words for all the weights that are left for that reason.
+
+    Attributes:
+        text: the reason, with ``{}`` in the place of what differs from weight to weight, if any.
+        detail: what stands there for this weight.
+        advice: what can be done about all of them; None if there is nothing.
+    """
+
+    text: str
+    detail: str = ""
+    advice: Message | None = None
 
 
 class InputError(ValueError):

@@ -470,6 +470,9 @@ typedef struct caq_table_job {
     unsigned bits;
     const struct caq_kernels *kernels;
     size_t run; /* elements in a row that share a table */
+    const float
+        *importance; /* of caq_table_set_importance(), or null if all elements count alike */
+    size_t importances, repeat; /* count and repeat of caq_table_set_importance() */
 } caq_table_job;
 
 /*
@@ -484,6 +487,17 @@ typedef struct caq_table_job {
 CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits,
                                       size_t rank, const size_t *shape, const size_t *block_sizes,
                                       caq_level level);
+
+/*
+ * Have caq_find_tables() look for the least sum of importance * (w - w')^2. Only ratios within a table's
+ * elements matter; if all of these are zero they count alike. Other functions take no notice.
+ *
+ * importance, count, repeat: as for caq_set_importance().
+ *
+ * Returns CAQ_OK, with another job->scratch_size, or CAQ_BAD_ARGUMENT.
+ */
+CAQ_API caq_status caq_table_set_importance(caq_table_job *job, const float *importance,
+                                            size_t count, size_t repeat);
 
 /*
  * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2. Calls for

@@ -12,7 +12,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 root_doc = "index"
-exclude_patterns = ["conf.py", "renew.py"]
+exclude_patterns = ["conf.py", "release_notes.py", "renew.py"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

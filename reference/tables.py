@@ -1,8 +1,9 @@
 """Look-up tables: which 2**bits numbers the weights of a group are best replaced by.
 
-The best table has the least Σ(w - w')². Its entries are the means of clusters, and clusters are
-runs of the sorted weights, so what is looked for are the boundaries between runs: a shortest path,
-found by dynamic programming (Wu 1991; Grønlund et al. 2017). In the order of the work:
+The best table has the least Σ h·(w - w')², h the importance of a weight. Its entries are the means
+of clusters, and clusters are runs of the sorted weights, so what is looked for are the boundaries
+between runs: a shortest path, found by dynamic programming (Wu 1991; Grønlund et al. 2017). In the
+order of the work:
 
     integers   A weight w becomes x, the integer nearest to w · 2**shift. The largest |x| has DIGITS
                binary digits, or fewer, so that every sum of x fits into 63 and does not depend on
@@ -10,16 +11,22 @@ found by dynamic programming (Wu 1991; Grønlund et al. 2017). In the order of t
     points     Equal weights are one point: how many there are, and the sum of their x. So are all
                weights whose x is 0. Of float32 in groups of more than FEW weights those are one
                point that agree in sign, exponent and 15 digits of the significand.
-    path       The boundaries at which Σ (sum of x)² / (number of x), over the clusters, is
-               largest, which is where Σ(x - mean)² is least. If there are many points, a path is
+    masses     A weight counts 1, so that the mass of a point is how many weights it has. With
+               importances a weight counts the integer nearest to h · 2**n: the largest has
+               MASS_DIGITS digits, or fewer, so that a sum of them is exact in binary64. Weights
+               that count 0 do not take part; if all importances are 0, all weights count 1. The
+               sum of a point's x is then its mass times x, in binary64. In larger groups of
+               float32, where a point has several x, it is the sum of each mass times x, in C order.
+    path       The boundaries at which Σ (sum of x)² / mass, over the clusters, is largest, which
+               is where Σ(x - mean)² is least. If there are many points, a path is
                first found over a grid, which is then made finer around it.
     entries    The means, rounded to float32 and then to the type of the table, to nearest even,
                ascending. Fewer points than entries have an entry each; the last is repeated.
                0 has no entry of its own unless it is a cluster of its own.
     indices    The nearest entry; the lower one of two that are equally near, the first of equals.
 
-Sums of integers are integers. All else is arithmetic of binary64 in the order written here, with no
-fused operations, which is what the C library does.
+Sums of integers are integers. With importances, and in all else, arithmetic is that of binary64 in
+the order written here, with no fused operations, which is what the C library does.
 """
 
 import math
@@ -43,6 +50,12 @@ FEW = 1 << 20
 DIGITS, DIGITS_OF_MANY = 40, 30
 """Digits of the largest x; the second in such larger groups of float32."""
 
+SUM_DIGITS = 61
+"""Of integers such that a sum of two for each weight has no more than 63."""
+
+MASS_DIGITS, MASS_SUM_DIGITS = 30, 53
+"""Digits of what a weight of the largest importance counts, and of the sum of all."""
+
 EDGES_PER_ENTRY = 8
 MOST_POINTS = (1 << 16) - 1
 FINE_EDGES_PER_ENTRY = 512
@@ -65,13 +78,17 @@ STRIDE = 8
 """Of the best last boundaries those of every 8th edge bound those of the edges between."""
 
 
-def find_tables(weight: Array, bits: int, block_sizes: Sequence[int]) -> Array:
+def find_tables(
+    weight: Array, bits: int, block_sizes: Sequence[int], importance: Array | None = None
+) -> Array:
     """Find the best table for each block of a weight.
 
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16.
         bits: of an index: 1, 2, 3, 4, 6 or 8.
         block_sizes: a block's length along each axis; 0 stands for the whole axis.
+        importance: what the squared error of each element counts, finite and >= 0, float32, along
+            each axis as long as the weight or 1. None: all count alike.
 
     Returns:
         the tables in the weight's dtype, in the shape of :func:`blocks.scale_shape` with one more
@@ -82,7 +99,12 @@ def find_tables(weight: Array, bits: int, block_sizes: Sequence[int]) -> Array:
     """
     blocks = scale_shape(weight.shape, block_sizes)
     check_finite(weight)
-    tables = [find_table(group, bits) for group in to_rows(weight, blocks)]
+    groups = to_rows(weight, blocks)
+    if importance is None:
+        tables = [find_table(group, bits=bits) for group in groups]
+    else:
+        counted = to_rows(np.broadcast_to(importance, weight.shape), blocks)
+        tables = [find_table(*both, bits=bits) for both in zip(groups, counted, strict=True)]
     return np.array(tables).reshape(*blocks, -1)
 
 
@@ -141,50 +163,97 @@ def _from_rows(rows: Array, shape: Sequence[int], blocks: Sequence[int]) -> Arra
     return array
 
 
-def find_table(weights: Array, bits: int) -> Array:
+def find_table(weights: Array, importance: Array | None = None, *, bits: int) -> Array:
     """Return the best table for a group of weights.
 
     Args:
         weights: the group, 1-D, not empty, float32, float16 or bfloat16, finite.
+        importance: of each weight, see :func:`find_tables`.
         bits: of an index.
 
     Returns:
         2**bits numbers of the weights' dtype, ascending.
     """
-    shift = _shift(weights)
-    counts, sums = _points(weights, shift)
-    entries = min(1 << bits, len(counts))
-    center = int(np.rint(F64(sums.sum()) / F64(counts.sum())))
-    masses, moments = _prefix(counts), _prefix(sums - center * counts)
-    bounds = np.array([0, *_best_path(masses, moments, entries), len(counts)])
+    size = weights.size
+    by_digits = weights.dtype == F32 and size > FEW
+    if importance is None or not importance.any():
+        shift = _shift(weights, size, by_digits=by_digits)
+        masses, sums = _points(weights, shift, by_digits=by_digits)
+        center = int(np.rint(F64(sums.sum()) / F64(masses.sum())))
+    else:
+        counts = _counts(importance)
+        weights, counts = weights[counts > 0], counts[counts > 0]
+        shift = _shift(weights, size, by_digits=by_digits)
+        masses, sums = _weighed_points(weights, counts, shift, by_digits=by_digits)
+        center = np.rint(np.cumsum(sums)[-1] / masses.sum())
+    entries = min(1 << bits, len(masses))
+    moments = _prefix(sums - center * masses)
+    masses = _prefix(masses)
+    bounds = np.array([0, *_best_path(masses, moments, entries), len(masses) - 1])
     means = np.diff(moments[bounds]) / np.diff(masses[bounds]) + F64(center)
     table = np.ldexp(means, -shift).astype(F32).astype(weights.dtype)
     return np.concatenate([table, np.repeat(table[-1:], (1 << bits) - entries)])
 
 
-def _shift(weights: Array) -> int:
-    """The exponent of the 2**shift that weights are multiplied by."""
-    is_large = weights.dtype == F32 and weights.size > FEW
-    most = DIGITS_OF_MANY if is_large else DIGITS
-    digits = min(most, 61 - int(weights.size).bit_length())
+def _shift(weights: Array, size: int, *, by_digits: bool) -> int:
+    """The exponent of the 2**shift that weights are multiplied by.
+
+    Args:
+        weights: those that take part.
+        size: how many the group has.
+        by_digits: whether weights are told apart by their first digits only.
+    """
+    most = DIGITS_OF_MANY if by_digits else DIGITS
+    digits = min(most, SUM_DIGITS - size.bit_length())
     return digits - int(np.frexp(np.abs(weights.astype(F32)).max())[1])
 
 
-def _points(weights: Array, shift: int) -> tuple[Array, Array]:
+def _counts(importance: Array) -> Array:
+    """What each weight counts, for importances of which one is not 0: integers in binary64."""
+    digits = min(MASS_DIGITS, MASS_SUM_DIGITS - importance.size.bit_length())
+    exponent = int(np.frexp(importance.max())[1])
+    return np.rint(np.ldexp(importance.astype(F64), digits - exponent))
+
+
+def _points(weights: Array, shift: int, *, by_digits: bool) -> tuple[Array, Array]:
     """How many weights each point has, and the sum of their x, the least weights first."""
-    x = np.rint(np.ldexp(weights.astype(F64), shift)).astype(np.int64)
-    keys = weights.astype(F32)
-    if weights.dtype == F32 and weights.size > FEW:
-        keys = (keys.view(np.uint32) & np.uint32(0xFFFFFF00)).view(F32)
-    keys = np.where(x == 0, F32(0), keys)
-    order = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.diff(keys[order], prepend=np.nan) != 0)
+    x = _integers(weights, shift)
+    order, starts = _same(weights, x, by_digits=by_digits)
     return np.diff(starts, append=weights.size), np.add.reduceat(x[order], starts)
 
 
-def _prefix(integers: Array) -> Array:
-    """The sum before each point and the sum of all, rounded to binary64."""
-    return np.concatenate([[0], np.cumsum(integers)]).astype(F64)
+def _weighed_points(
+    weights: Array, counts: Array, shift: int, *, by_digits: bool
+) -> tuple[Array, Array]:
+    """The mass of each point, and the sum of its masses times x, the least weights first."""
+    x = _integers(weights, shift)
+    order, starts = _same(weights, x, by_digits=by_digits)
+    x, counts = x[order].astype(F64), counts[order]
+    masses = np.add.reduceat(counts, starts)
+    if not by_digits:
+        return masses, masses * x[starts]
+    which = np.repeat(np.arange(len(starts)), np.diff(starts, append=weights.size))
+    return masses, np.bincount(which, counts * x)  # which adds one after the other
+
+
+def _integers(weights: Array, shift: int) -> Array:
+    """Return the x of each weight."""
+    return np.rint(np.ldexp(weights.astype(F64), shift)).astype(np.int64)
+
+
+def _same(weights: Array, x: Array, *, by_digits: bool) -> tuple[Array, Array]:
+    """Return an order of weights in which points ascend, and where each begins; it is stable."""
+    keys = weights.astype(F32)
+    if by_digits:
+        keys = (keys.view(np.uint32) & np.uint32(0xFFFFFF00)).view(F32)
+    keys = np.where(x == 0, F32(0), keys)
+    order = np.argsort(keys, kind="stable")
+    return order, np.flatnonzero(np.diff(keys[order], prepend=np.nan) != 0)
+
+
+def _prefix(numbers: Array) -> Array:
+    """The sum before each point and that of all, as binary64; of integers they are rounded last."""
+    return np.concatenate([[0], np.cumsum(numbers)]).astype(F64)
 
 
 def _gain(masses: Array, moments: Array, first: Array | int, end: Array | int) -> Any:

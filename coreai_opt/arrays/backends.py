@@ -84,7 +84,12 @@ class Backend(Protocol):
         """Decode into ``out``."""
 
     def find_tables(
-        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+        self,
+        weight: Array,
+        bits: int,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
     ) -> Array:
         """Find the best look-up table of each block, see ``reference/tables.py``."""
 
@@ -228,10 +233,15 @@ class ReferenceBackend:
         out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
 
     def find_tables(
-        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+        self,
+        weight: Array,
+        bits: int,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
     ) -> Array:
         """See :class:`Backend`."""
-        return reference.tables.find_tables(weight, bits, block_sizes)
+        return reference.tables.find_tables(weight, bits, block_sizes, importance)
 
     def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
         """See :class:`Backend`."""
@@ -322,10 +332,17 @@ class NativeBackend:
         _native.dequantize(*stored, format, out, num_threads=num_threads)
 
     def find_tables(
-        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+        self,
+        weight: Array,
+        bits: int,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
     ) -> Array:
         """See :class:`Backend`."""
-        return _native.find_tables(weight, bits, block_sizes, num_threads=num_threads)
+        return _native.find_tables(
+            weight, bits, block_sizes, importance=importance, num_threads=num_threads
+        )
 
     def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
         """See :class:`Backend`."""
@@ -421,11 +438,17 @@ class ValidatingBackend:
         _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
 
     def find_tables(
-        self, weight: Array, bits: int, block_sizes: tuple[int, ...], num_threads: int
+        self,
+        weight: Array,
+        bits: int,
+        block_sizes: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
     ) -> Array:
         """See :class:`Backend`."""
-        got = self._native.find_tables(weight, bits, block_sizes, num_threads)
-        expected = self._expected.find_tables(weight, bits, block_sizes, num_threads)
+        arguments = weight, bits, block_sizes, importance, num_threads
+        got = self._native.find_tables(*arguments)
+        expected = self._expected.find_tables(*arguments)
         _compare(f"tables of {1 << bits} entries of a {_describe_weight(weight)}", got, expected)
         return got
 

@@ -8,11 +8,13 @@ import numpy.typing as npt
 
 from coreai_opt.arrays import memory
 from coreai_opt.arrays.backends import Backend, parse_backend
+from coreai_opt.arrays.importance import parse_importance
+from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize_array
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
-from coreai_opt.reference.blocks import scale_shape, split_axes
+from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
 from coreai_opt.settings.arguments import parse_int, parse_member
@@ -32,13 +34,14 @@ def palettize_array(
     block_sizes: Sequence[int] | None = None,
     lut_dtype: DType | str | None = None,
     scale_block_sizes: Sequence[int] | None = None,
+    importance: npt.NDArray[Any] | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
 ) -> PalettizedArray:
     """Replace each element of an array by the nearest entry of a look-up table.
 
     Tables are the best there are: no others of so many entries leave less squared error. (Tables of
-    8-bit entries, and of weights that have scales, are the best ones rounded.)
+    8-bit entries are the best ones rounded; with scales, tables are the best for these scales.)
 
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16; it need not be
@@ -52,6 +55,10 @@ def palettize_array(
         scale_block_sizes: elements of one of these blocks share a scale, the largest magnitude
             among them; tables are found for the elements divided by it. E.g. ``(1, 0)`` for a scale
             per output channel. None: no scales, or with ``lut_dtype`` one for each table.
+        importance: what the squared error of each element counts, such as the second moment of the
+            activation it is multiplied by: a floating-point array of the weight's rank, along each
+            axis as long as that or 1; finite and >= 0. Only ratios within a table's elements count;
+            importances that are all 0 there are taken as equal. None: all count alike.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per
@@ -76,33 +83,36 @@ def palettize_array(
     scale_sizes = None
     if scale_block_sizes is not None:
         scale_sizes = parse_block_sizes(scale_block_sizes, weight.shape, "scale_block_sizes")
+    if importance is not None:
+        importance = parse_importance("importance", importance, weight.shape)
+    spec = PaletteSpec(bits, sizes, lut, scale_sizes)
     chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
-    return palettize_parsed(weight, bits, sizes, lut, scale_sizes, chosen, threads)
+    return palettize_parsed(weight, spec, chosen, threads, importance=importance)
 
 
-def palettize_parsed(  # noqa: PLR0917  # what palettize_array takes, checked
+def palettize_parsed(
     weight: npt.NDArray[Any],
-    bits: int,
-    block_sizes: tuple[int, ...],
-    lut_dtype: DType | None,
-    scale_block_sizes: tuple[int, ...] | None,
+    spec: PaletteSpec,
     backend: Backend,
     num_threads: int,
+    *,
+    importance: npt.NDArray[np.float32] | None = None,
 ) -> PalettizedArray:
     """Do what :func:`palettize_array` does, for arguments that have been checked."""
     scale: npt.NDArray[Any] | None = None
-    scaled = weight
-    if scale_block_sizes is not None:
+    scaled, counted = weight, importance
+    if spec.scale_block_sizes is not None:
         check_finite(weight)
-        scale = _largest(weight, scale_shape(weight.shape, scale_block_sizes))
+        scale = _largest(weight, scale_shape(weight.shape, spec.scale_block_sizes))
         scaled = _divide(weight, scale)
-    table = backend.find_tables(scaled, bits, block_sizes, num_threads)
+        counted = _scaled_importance(importance, scale, weight.shape)
+    table = backend.find_tables(scaled, spec.bits, spec.block_sizes, counted, num_threads)
     zero_point = 0
-    if lut_dtype is not None:
+    if spec.lut_dtype is not None:
         # With scales of blocks already, all tables have one scale, which goes into these.
         shared = (0,) * weight.ndim if scale is not None else (1,) * weight.ndim
         quantized = quantize_array(
-            table, lut_dtype, block_sizes=(*shared, 0), backend="reference", num_threads=1
+            table, spec.lut_dtype, block_sizes=(*shared, 0), backend="reference", num_threads=1
         )
         own = quantized.scale.reshape(quantized.scale.shape[:-1])
         table, zero_point = quantized.codes(), int(quantized.zero_point.flat[0])
@@ -111,7 +121,7 @@ def palettize_parsed(  # noqa: PLR0917  # what palettize_array takes, checked
         packed = backend.encode_table(weight, table, num_threads)
     else:
         scale = round_scales(scale.astype(np.float32), weight.dtype)
-        table = table if lut_dtype is not None else table.astype(weight.dtype)
+        table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
         packed = backend.encode_table(_divide(weight, scale), entries, num_threads)
     return PalettizedArray(
@@ -160,6 +170,23 @@ def _largest(weight: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[n
     inner = tuple(range(1, split.ndim, 2))
     largest = np.maximum(split.max(axis=inner), -split.min(axis=inner)).astype(np.float32)
     return np.where(largest > 0, largest, np.float32(1))
+
+
+def _scaled_importance(
+    importance: npt.NDArray[np.float32] | None,
+    scale: npt.NDArray[Any],
+    shape: tuple[int, ...],
+) -> npt.NDArray[np.float32]:
+    """Return what the squared errors of elements count that were divided by their scales.
+
+    A scale multiplies such an error. They are taken as parts of the largest, so that no square
+    overflows.
+    """
+    parts = np.abs(scale.astype(np.float32))
+    squares = np.square(parts / parts.max())
+    if any(1 < count < n for count, n in zip(scale.shape, shape, strict=True)):
+        squares = to_elements(squares, shape)
+    return np.ascontiguousarray(squares if importance is None else squares * importance)
 
 
 def _divide(weight: npt.NDArray[Any], scale: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
@@ -63,7 +64,7 @@ class SparseArray:
             dtype: what to decode to: float32, float16 or bfloat16; None for ``weight_dtype``.
             out: where to put it: a C-contiguous array of ``shape`` and of one of these dtypes;
                 None for a new one.
-            backend, num_threads: without effect: numpy decodes.
+            backend, num_threads: as for :func:`palettize_array`, but without effect: numpy decodes.
 
         Returns:
             ``out``, or the new array of ``shape``.
@@ -71,7 +72,7 @@ class SparseArray:
         Raises:
             ValueError, TypeError: a bad argument, or attributes that do not fit each other.
         """
-        del backend
+        parse_backend(backend)
         parse_num_threads(num_threads)
         stored = self.is_stored()
         count = int(np.count_nonzero(stored))

@@ -11,6 +11,7 @@ from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
     add_force,
+    add_loudness,
     add_source,
     add_threshold,
     int_at_least,
@@ -71,6 +72,7 @@ def add_parser(commands: Subcommands) -> None:
     )
     add_threshold(inputs)
     add_force(parser.add_argument_group("output"))
+    add_loudness(parser)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ Neither this nor what it imports brings Core AI with it: ``coreai-opt --help`` s
 """
 
 import argparse
-import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,15 @@ from coreai_opt.cli import (
     presets,
     quantize,
 )
-from coreai_opt.cli.console import StdoutError, drop_stdout, flush_stdout, open_closed_streams
+from coreai_opt.cli.console import (
+    StdoutError,
+    drop_stdout,
+    flush_stdout,
+    open_closed_streams,
+    quietly,
+)
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
+from coreai_opt.cli.warnings import warnings_shown
 from coreai_opt.exceptions import (
     ArgumentTypeError,
     BackendMismatchError,
@@ -80,6 +86,7 @@ def make_parser() -> Parser:
         version=f"coreai-opt-native {__version__}",
         help="show the version and exit",
     )
+    parser.set_defaults(quiet=False, verbose=False)  # of commands without these options
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     quantize.add_parser(commands)
     dequantize.add_parser(commands)
@@ -120,11 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: Sequence[str] | None) -> int:
     options = make_parser().parse_args(arguments)
-    logger = logging.getLogger("coreai_opt")
-    handler = _OneLineHandler()
-    logger.addHandler(handler)
     try:
-        _run(options)
+        with (
+            quietly(quiet=options.quiet),
+            warnings_shown(quiet=options.quiet, verbose=options.verbose),
+        ):
+            _run(options)
     except QualityError as error:
         say("error", str(error))
         return EXIT_QUALITY
@@ -134,8 +142,6 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         say("error", "interrupted")
         return EXIT_INTERRUPTED
-    finally:
-        logger.removeHandler(handler)
     return 0
 
 
@@ -168,10 +174,3 @@ def _interrupts_deferred() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if interrupted.is_set():
         raise KeyboardInterrupt
-
-
-class _OneLineHandler(logging.Handler):
-    """Log records as single lines on what ``sys.stderr`` is now (the progress bar replaces it)."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.levelname.lower(), messages.of_record(record))

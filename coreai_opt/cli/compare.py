@@ -1,23 +1,28 @@
 """``coreai-opt compare``: how far the outputs of two assets are apart."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.console import print_text
 from coreai_opt.cli.parser import (
     Subcommands,
+    add_json,
     decibels,
     int_at_least,
 )
-from coreai_opt.cli.running import add_function, print_outputs, sizes_of
+from coreai_opt.cli.running import RunOn, add_function, compare_on, print_compared, sizes_of
 from coreai_opt.evaluation.output_comparison import check_quality
-from coreai_opt.program.assets import (
-    load_asset,
-)
+from coreai_opt.program.assets import load_asset
+from coreai_opt.reports.outputs import outputs_as_json
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
+
+SCHEMA_VERSION = 1
+"""Of the JSON: raised when a key goes away or means something else."""
 
 _COMPARE_EXAMPLES = """\
 examples:
@@ -73,6 +78,7 @@ def add_parser(commands: Subcommands) -> None:
         metavar="DB",
         help="exit with code 1 if any output has less SQNR than this",
     )
+    add_json(parser.add_argument_group("output"))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -84,6 +90,7 @@ def _run(options: argparse.Namespace) -> None:
         sizes=sizes_of(options.sizes),
         seed=options.seed,
         min_sqnr=options.min_sqnr,
+        as_json=options.json,
     )
 
 
@@ -96,6 +103,7 @@ def compare(
     sizes: "Sizes",
     seed: int,
     min_sqnr: float | None,
+    as_json: bool,
 ) -> None:
     """Run two assets on the same inputs, and print how far their outputs are from each other.
 
@@ -107,6 +115,7 @@ def compare(
         sizes: lengths of dimensions that are not fixed.
         seed: of the random ones.
         min_sqnr: the SQNR in dB that each output must have, or None.
+        as_json: whether to print JSON in place of a table.
 
     Raises:
         QualityError: an output has less.
@@ -114,8 +123,17 @@ def compare(
     """
     assets = load_asset(reference), load_asset(other)
     arrays = None if inputs is None else load_arrays(inputs)
-    comparisons = print_outputs(
-        *assets, inputs=inputs, arrays=arrays, function=function, sizes=sizes, seed=seed
-    )
+    compared = compare_on(*assets, RunOn(inputs, arrays, function, sizes, seed))
+    if as_json:
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "reference": str(reference),
+            "other": str(other),
+            "inputs": compared.on,
+            "outputs": outputs_as_json(compared.outputs),
+        }
+        print_text(json.dumps(content, indent=2, allow_nan=False))
+    else:
+        print_compared(compared)
     if min_sqnr is not None:
-        check_quality(comparisons, min_sqnr)
+        check_quality(compared.outputs, min_sqnr)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from coreai_opt.evaluation.weight_error import decibels
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from coreai_opt.evaluation.output_comparison import OutputComparison
+    from coreai_opt.reports.fitting_table import FittingTable
     from coreai_opt.reports.records import WeightRecord
 
 
@@ -64,6 +66,19 @@ def _told() -> Iterator[None]:
         raise StdoutError(error) from error
 
 
+_QUIET = ContextVar("_QUIET", default=False)
+
+
+@contextmanager
+def quietly(*, quiet: bool) -> Iterator[None]:
+    """Print no tables and show no progress while the block runs, if ``quiet``."""
+    token = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
 def stdout() -> Console:
     """Return a console on stdout: tables fit a terminal, and are never cut or wrapped in a pipe.
 
@@ -73,7 +88,9 @@ def stdout() -> Console:
 
     width = None if sys.stdout.isatty() else 10_000
     file = cast("TextIO", _Stdout(sys.stdout))
-    return Console(file=file, width=width, markup=False, highlight=False, emoji=False)
+    return Console(
+        file=file, width=width, quiet=_QUIET.get(), markup=False, highlight=False, emoji=False
+    )
 
 
 def print_text(text: str) -> None:
@@ -117,7 +134,12 @@ def open_closed_streams() -> None:
 
 
 def print_table(
-    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    least: Sequence[str] = (),
 ) -> None:
     """Print a title, and a table under it if there are any rows.
 
@@ -126,18 +148,24 @@ def print_table(
         title: the line above the table.
         columns: the heads; one that starts with ``>`` is aligned right, without the ``>``.
         rows: one cell per column, shown as ``str`` does; integers get thousands separators.
+        least: heads of columns that a narrow terminal does without, the first one first.
     """
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from coreai_opt.reports.fitting_table import FittingTable  # noqa: PLC0415  # imports rich
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+    table = FittingTable(columns, (tuple(map(_cell, row)) for row in rows), least)
     console.print(title, style="bold")
     if table.row_count:
-        console.print(table)
+        print_fitting(console, table)
+
+
+def print_fitting(console: Console, table: FittingTable) -> None:
+    """Print a table; where the terminal is narrower than its names, it wraps lines itself."""
+    width = console.width
+    console.width = max(width, table.least_width(console))
+    try:
+        console.print(table, crop=False)
+    finally:
+        console.width = width
 
 
 def print_comparisons(
@@ -159,6 +187,7 @@ def print_comparisons(
             )
             for c in comparisons
         ),
+        least=("shape", "max abs error", "cosine"),
     )
 
 
@@ -231,7 +260,7 @@ def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
     Yields:
         the function to call after each step with what was done, or None.
     """
-    if not sys.stderr.isatty():
+    if _QUIET.get() or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console  # noqa: PLC0415

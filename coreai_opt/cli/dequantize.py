@@ -12,9 +12,11 @@ from coreai_opt.cli.console import (
 from coreai_opt.cli.parser import (
     Subcommands,
     add_force,
+    add_loudness,
     add_output,
     add_source,
 )
+from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.coreai_utils import dequantize_weights
 from coreai_opt.program.assets import (
     asset_bytes,
@@ -48,6 +50,7 @@ def add_parser(commands: Subcommands) -> None:
     add_source(parser)
     add_output(parser)
     add_force(parser.add_argument_group("output"))
+    add_loudness(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -80,7 +83,9 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     dequantized = before.quantized - after.quantized
     if not dequantized:
         logger.warning("no weight was dequantized; %s decodes to what %s does", output, source)
+    flush_warnings()
     with told_of(output):
         console = stdout()
         console.print(f"weights  {dequantized} dequantized, {after.quantized} skipped")
         console.print(f"file     {change(size_before, size_after)}")
+        console.print(f"wrote    {output}")

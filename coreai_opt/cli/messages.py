@@ -5,12 +5,14 @@ The API says ``qscheme must be QScheme.SYMMETRIC``; who typed ``--qscheme asymme
 """
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 
 from coreai_opt.cli.parser import option_of
-from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Message, Value
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Cause, Message, Value
 
-__all__ = ["of_error", "of_record"]
+__all__ = ["of_cause", "of_error", "of_record"]
 
 _OPTIONS = {
     "num_threads": "--threads",
@@ -36,6 +38,19 @@ def of_record(record: logging.LogRecord) -> str:
     arguments = record.args if isinstance(record.args, tuple) else ()
     worded = (_worded(a) if isinstance(a, Message) else a for a in arguments)
     return str(record.msg) % tuple(worded)
+
+
+def of_cause(causes: Sequence[Cause]) -> str:
+    """Return what several weights are left for, to who typed a command.
+
+    Args:
+        causes: those of the weights, which differ in nothing but ``detail``.
+    """
+    text, _, advice = causes[0]
+    counts = Counter(cause.detail for cause in causes).most_common()
+    details = ", ".join(f"{detail} ({count})" for detail, count in counts)
+    helps = "" if advice is None else _worded(advice)
+    return f"{len(causes)} weights are left as they are: {text.format(details)}{helps}"
 
 
 def _worded(message: Message) -> str:

@@ -18,6 +18,8 @@ __all__ = [
     "Subcommands",
     "UsageError",
     "add_force",
+    "add_json",
+    "add_loudness",
     "add_output",
     "add_source",
     "add_threshold",
@@ -104,6 +106,27 @@ def add_output(parser: argparse.ArgumentParser, nargs: str | None = None) -> Non
 def add_force(group: argparse._ArgumentGroup) -> None:
     """Add ``--force``."""
     group.add_argument("--force", action="store_true", help="replace OUT if it exists")
+
+
+def add_loudness(parser: argparse.ArgumentParser) -> None:
+    """Add ``--quiet`` and ``--verbose``."""
+    group = parser.add_argument_group("messages").add_mutually_exclusive_group()
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="print nothing but errors, and show no progress"
+    )
+    group.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="a line for each weight that is left as it is, in place of one for each cause",
+    )
+
+
+def add_json(group: argparse._ActionsContainer) -> None:
+    """Add ``--json``."""
+    group.add_argument(
+        "--json", action="store_true", help="print JSON in place of tables, for other programs"
+    )
 
 
 def add_threshold(group: argparse._ActionsContainer) -> None:

@@ -16,6 +16,7 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
     change,
+    print_fitting,
     print_frontier,
     stdout,
     told_of,
@@ -25,6 +26,7 @@ from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
     add_force,
+    add_loudness,
     add_output,
     add_source,
     add_threshold,
@@ -33,7 +35,8 @@ from coreai_opt.cli.parser import (
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.running import add_function, print_outputs, sizes_of
+from coreai_opt.cli.running import RunOn, add_function, compare_on, print_compared, sizes_of
+from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.exceptions import QualityError
@@ -118,6 +121,7 @@ def add_parser(commands: Subcommands) -> None:
     )
     _add_outputs(parser.add_argument_group("output"))
     _add_running(parser.add_argument_group("running"))
+    add_loudness(parser)
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
@@ -458,6 +462,7 @@ def quantize(
             program, calibrate, function=function, sizes=sizes, threshold=threshold
         )
     before = count_weights(program, threshold)
+    _tell_of_quantized(source, before)
     how = {
         **vars(DEFAULTS.merge(settings)),
         "overrides": overrides,
@@ -473,33 +478,27 @@ def quantize(
         total=before.weights,
         wants_records=dry_run or fail_on_skip or report is not None,
     )
+    flush_warnings()
     if verify:
-        print_outputs(
-            load_asset(source),
-            program,
-            inputs=inputs,
-            arrays=arrays,
-            function=function,
-            sizes=sizes,
+        print_compared(
+            compare_on(load_asset(source), program, RunOn(inputs, arrays, function, sizes))
         )
     after = count_weights(program, threshold)
+    written = None
     with ExitStack() as outputs:
         if destination is not None:
             check_space(destination, size - before.nbytes + after.nbytes)
             path = outputs.enter_context(replacing(destination, force=force))
             save_asset(program, path, asset)
             _check_size(path, goal.target_size)
-            size_after = asset_bytes(path)
+            written = asset_bytes(path)
         records.census = take_census(program, threshold)
         if report is not None:  # before the asset is moved: where it cannot be written, neither is
             write_text(report, _REPORTS[report.suffix](records))
-    if after.quantized == before.quantized:
-        logger.warning("no weight was quantized")
+    _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=dry_run)
-        if destination is not None:
-            stdout().print(f"file     {change(size, size_after)}")
-        stdout().print(f"time     {time.perf_counter() - started:.2f} s")
+        _print_end(program, size, written, destination, time.perf_counter() - started)
     if fail_on_skip:
         _check_none_left(records)
 
@@ -682,13 +681,57 @@ def _check_size(path: Path, target: int | None) -> None:
         )
 
 
+def _tell_of_quantized(source: Path, before: "Counts") -> None:
+    """Warn where weights are quantized already: those stay as they are."""
+    if before.quantized:
+        logger.warning(
+            "%d of the %d weights of %s are quantized already and stay as they are: start from the "
+            "asset that it was made from, or from a copy that coreai-opt dequantize writes",
+            before.quantized,
+            before.quantized + before.weights,
+            source,
+        )
+
+
+def _tell_of_none(before: "Counts", after: "Counts") -> None:
+    if after.quantized == before.quantized:
+        logger.warning("no weight was quantized")
+
+
+def _print_end(
+    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
+) -> None:
+    """Print how large the file is and was, the formats in it, and where it is."""
+    if after is not None:
+        stdout().print(f"file     {change(before, after)}")
+    stdout().print(f"time     {seconds:.2f} s")
+    _print_formats(program)
+    if destination is not None:
+        stdout().print(f"wrote    {destination}")
+
+
+def _print_formats(program: "AIProgram") -> None:
+    """Print which formats weights have, how many, and their bytes."""
+    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
+
+    sizes: dict[str, list[int]] = {}
+    for weight in find_quantized(program):
+        name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
+        sizes.setdefault(name, []).append(weight.nbytes)
+    for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
+        stdout().print(
+            f"{head:<8} {name}: {len(nbytes)} weight{'s' * (len(nbytes) > 1)}, "
+            f"{sum(nbytes):,} bytes"
+        )
+
+
 def _print_summary(
     before: "Counts", after: "Counts", records: QuantizationReport, *, with_table: bool
 ) -> None:
     console, census = stdout(), records.census
     assert census is not None
     if with_table:
-        console.print(records.to_table())
+        print_fitting(console, records.to_table())
     console.print(
         f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
     )

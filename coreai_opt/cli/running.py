@@ -1,9 +1,9 @@
-"""What ``compare`` and ``quantize`` share: options for running programs, and what came out."""
+"""What ``compare`` and ``quantize`` share: options for running programs, and running them."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from coreai_opt.cli.console import print_comparisons, stdout
 from coreai_opt.coreai_utils import compare_programs
@@ -52,33 +52,44 @@ def sizes_of(given: Sequence[tuple[str, tuple[int, ...]]]) -> Sizes:
     return {name: lengths[0] if len(lengths) == 1 else lengths for name, lengths in given}
 
 
-def print_outputs(
-    reference: AIModelAsset,
-    other: AIModelAsset | AIProgram,
-    *,
-    inputs: Path | None,
-    arrays: dict[str, Array] | None,
-    function: str | None,
-    sizes: Sizes,
-    seed: int = 0,
-) -> list[OutputComparison]:
-    """Run two programs, and print and return how far their outputs are apart.
+class RunOn(NamedTuple):
+    """What programs are run on to compare them.
 
-    Args:
-        reference: the program to compare with.
-        other: the one to judge.
-        inputs: the file that ``arrays`` are from.
-        arrays: what to run them on; None for random inputs.
+    Attributes:
+        inputs: the file that ``arrays`` are from; None for random inputs.
+        arrays: what is in it.
         function: the name of the function to run; None for the only one.
         sizes: lengths of dimensions that are not fixed.
         seed: of random inputs.
     """
+
+    inputs: Path | None
+    arrays: dict[str, Array] | None
+    function: str | None
+    sizes: Sizes
+    seed: int = 0
+
+
+class Compared(NamedTuple):
+    """What two programs were run on, in words, and how far their outputs are apart."""
+
+    on: str
+    outputs: list[OutputComparison]
+
+
+def compare_on(reference: AIModelAsset, other: AIModelAsset | AIProgram, on: RunOn) -> Compared:
+    """Run two programs, the one to compare with and the one to judge, and compare their outputs."""
     comparisons = compare_programs(
-        reference, other, arrays, seed=seed, function=function, sizes=sizes
+        reference, other, on.arrays, seed=on.seed, function=on.function, sizes=on.sizes
     )
-    what = f"inputs {inputs}" if inputs is not None else _random(reference, function, sizes)
-    print_comparisons(stdout(), f"Outputs on {what}", comparisons)
-    return comparisons
+    if on.inputs is not None:
+        return Compared(f"inputs {on.inputs}", comparisons)
+    return Compared(_random(reference, on.function, on.sizes), comparisons)
+
+
+def print_compared(compared: Compared) -> None:
+    """Print how far outputs are apart."""
+    print_comparisons(stdout(), f"Outputs on {compared.on}", compared.outputs)
 
 
 def _random(asset: AIModelAsset, function: str | None, sizes: Sizes) -> str:

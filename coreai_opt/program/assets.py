@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coreai_opt.exceptions import CoreAIError, InputError
 
@@ -85,6 +85,15 @@ def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
 def asset_bytes(path: Path) -> int:
     """Return the size of an asset on disk: the sum of its files, in bytes."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return what an asset's metadata say, by Core AI's keys; empty where they cannot be read."""
+    try:
+        metadata = json.loads((path / _METADATA).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def check_destination(path: Path, *, force: bool) -> None:
@@ -255,11 +264,7 @@ def _check_program(path: Path) -> bool:
 
 def _has_producer(path: Path) -> bool:
     """Return whether the metadata say who made the asset; coreai-core 1.0.0b1 left that out."""
-    try:
-        metadata = json.loads((path / _METADATA).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(metadata, dict) and bool(metadata.get("producer"))
+    return bool(read_metadata(path).get("producer"))
 
 
 _OPEN = (

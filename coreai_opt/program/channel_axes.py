@@ -34,12 +34,13 @@ class IndivisibleError(ValueError):
     """A block size does not divide the input channels of a weight.
 
     Attributes:
+        channels: how many there are.
         fitting: the largest that does, or PER_CHANNEL where that is 1.
     """
 
-    def __init__(self, reason: str, fitting: int | CompressionGranularity) -> None:
+    def __init__(self, reason: str, channels: int, fitting: int | CompressionGranularity) -> None:
         super().__init__(reason)
-        self.fitting = fitting
+        self.channels, self.fitting = channels, fitting
 
 
 class Blocks(NamedTuple):
@@ -112,7 +113,7 @@ def weight_blocks(
         fitting = next(size for size in longest if _runs(inputs, size) is not None)
         granularity, block_size = (per_block, fitting) if fitting > 1 else (per_channel, 0)
         if not fit:
-            raise IndivisibleError(reason, block_size or granularity)
+            raise IndivisibleError(reason, channels, block_size or granularity)
         reason += f"; {block_size or granularity} is taken"
     runs = _runs(inputs, block_size if granularity is per_block else channels)
     assert runs is not None

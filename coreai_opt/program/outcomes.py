@@ -6,7 +6,7 @@ from typing import NamedTuple
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
-from coreai_opt.exceptions import Message
+from coreai_opt.exceptions import Cause, Message
 from coreai_opt.program.channel_axes import Blocks
 from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.jobs import Job
@@ -43,11 +43,13 @@ class Left(NamedTuple):
         status: that it is.
         reason: why.
         advice: what can be done about that.
+        cause: the reason in words for all that are left for it; None where those of ``reason`` are.
     """
 
     status: Status
     reason: str
     advice: Message | None = None
+    cause: Cause | None = None
 
 
 def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from coreai_opt.arrays.backends import Backend
+from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettize import palettize_parsed
 from coreai_opt.exceptions import BackendMismatchError
 from coreai_opt.program.channel_axes import weight_blocks
@@ -67,15 +68,9 @@ def palettize_program(
         for weight in find_weights(program, weight_num_threshold):
             try:
                 sizes, scale_sizes = _blocks(weight, tables)
-                array = palettize_parsed(
-                    read_constant(weight.op, buffer),
-                    tables.bits,
-                    sizes,
-                    tables.lut_dtype,
-                    scale_sizes,
-                    backend,
-                    num_threads,
-                )
+                spec = PaletteSpec(tables.bits, sizes, tables.lut_dtype, scale_sizes)
+                constant = read_constant(weight.op, buffer)
+                array = palettize_parsed(constant, spec, backend, num_threads)
             except BackendMismatchError as error:
                 raise BackendMismatchError(f"{weight}: {error}") from error
             except ValueError as reason:  # channels that do not fit, a NaN or infinity

@@ -16,7 +16,14 @@ from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.arrays.threads import Task, start
 from coreai_opt.evaluation.weight_error import measure_error
-from coreai_opt.exceptions import Argument, ArgumentError, BackendMismatchError, Message, Value
+from coreai_opt.exceptions import (
+    Argument,
+    ArgumentError,
+    BackendMismatchError,
+    Cause,
+    Message,
+    Value,
+)
 from coreai_opt.program.calibrated import Feedbacks, Rounded, Seen, quantize_seen
 from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
 from coreai_opt.program.exclusive import alone_with
@@ -126,8 +133,14 @@ def _wait_for(weight: Weight, outcome: Callable[[], Quantized | Left]) -> Quanti
     except BackendMismatchError as error:
         raise BackendMismatchError(f"{weight}: {error}") from error
     if isinstance(became, Left) and became.status is Status.SKIPPED:
-        advice = became.advice or ""
-        logger.warning("%s is left as it is: %s%s", weight, became.reason, advice)
+        cause = became.cause or Cause(became.reason, advice=became.advice)
+        logger.warning(
+            "%s is left as it is: %s%s",
+            weight,
+            became.reason,
+            became.advice or "",
+            extra={"cause": cause},
+        )
     return became
 
 
@@ -211,7 +224,7 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
             fit=settings.fit,
         )
     except IndivisibleError as error:
-        return Left(Status.SKIPPED, str(error), _advice(error, settings))
+        return _indivisible(error, settings)
     except MixedAxesError as error:
         return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
@@ -219,11 +232,15 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
     return _Read(array, settings.spec, blocks, job.importance, job.seen, seconds)
 
 
-def _advice(error: IndivisibleError, settings: CheckedSettings) -> Message:
+def _indivisible(error: IndivisibleError, settings: CheckedSettings) -> Left:
+    text = f"block size {settings.block_size} does not divide their input channels, {{}}"
     if settings.spec.format.name == DType.FP4_E2M1FN:
-        return Message("; MXFP4 has no other blocks, a rule can give it another format")
+        advice = Message("; MXFP4 has no other blocks, a rule can give it another format")
+        return Left(Status.SKIPPED, str(error), advice, Cause(text, f"{error.channels:,}", advice))
     fit = Argument("indivisible", Value(Indivisible.FIT, '"fit"'))
-    return Message("; ", fit, f" takes {error.fitting}")
+    advice = Message("; ", fit, f" takes {error.fitting}")
+    them_all = Message("; ", fit, " takes smaller ones that do")
+    return Left(Status.SKIPPED, str(error), advice, Cause(text, f"{error.channels:,}", them_all))
 
 
 def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
@@ -235,7 +252,9 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     nbytes = form_of_array(array).saved_bytes(array)
     if nbytes >= read.array.nbytes:
         larger = f"it would take {nbytes:,} bytes, and takes {read.array.nbytes:,} as it is"
-        return Left(Status.SKIPPED, larger, Message("; fewer scales take less"))
+        advice = Message("; fewer scales take less")
+        cause = Cause("they would take more bytes than they do as they are", advice=advice)
+        return Left(Status.SKIPPED, larger, advice, cause)
     seconds = read.seconds + time.perf_counter() - started
     error = measure_error(read.array, array, num_threads=work.num_threads) if work.measure else None
     return Quantized(array, read.blocks, rounding, reason, error, output_error, seconds)

@@ -12,8 +12,7 @@ from coreai_opt.reports.markdown import to_markdown
 from coreai_opt.reports.summary import Summary
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from coreai_opt.reports.fitting_table import FittingTable
     from coreai_opt.reports.records import WeightRecord
 
 
@@ -60,8 +59,8 @@ class QuantizationReport(Summary):
         """Return a page with charts that needs no other file and no network."""
         return to_html(self)
 
-    def to_table(self) -> Table:
-        """Return a table of all weights for a ``rich.console.Console``."""
+    def to_table(self) -> FittingTable:
+        """Return a table of all weights for a ``rich.console.Console``; it fits the width."""
         from coreai_opt.reports.terminal import to_table  # noqa: PLC0415  # imports rich
 
         return to_table(self)

@@ -9,14 +9,15 @@
 
 #if CAQ_WITH_TABLES
 
-/* First counts of weights and sums of their integers, then sums of all before a point. */
+/* First counts of weights and sums of their integers, or masses and moments if weights have importances;
+ * then sums of all before a point. */
 typedef union caq_point {
     struct {
         int64_t count, sum;
     } of;
     struct {
         double mass, moment;
-    } before;
+    } weighed, before;
 } caq_point;
 
 /* The constants of reference/tables.py. */

@@ -7,6 +7,7 @@
 #include "points.h"
 
 #include "../float_bits.h"
+#include "../geometry.h"
 #include "../target.h"
 #include "../unaligned.h"
 
@@ -15,9 +16,11 @@
 #define DIGITS 40         /* most binary digits of an integer */
 #define DIGITS_OF_MANY 30 /* of weights that are counted by their first digits */
 #define SUM_DIGITS 61     /* of such that a sum of two for each weight has no more than 63 */
-#define DROPPED 8         /* last bits of binary32 that are not told apart */
-#define NUMBERS 65536     /* of 16 bits */
-#define SORTED 16384      /* weights of 16 bits that are sorted faster than counted */
+#define MASS_DIGITS 30    /* of what a weight of the largest importance counts */
+#define MASS_SUM_DIGITS 53
+#define DROPPED 8     /* last bits of binary32 that are not told apart */
+#define NUMBERS 65536 /* of 16 bits */
+#define SORTED 16384  /* weights of 16 bits that are sorted faster than counted */
 #define RADIX_BITS 11
 #define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
 #define INFINITE 0x7F800000
@@ -35,13 +38,13 @@ static int is_sorted(caq_source source, size_t weights) {
     return weights <= (source == CAQ_F32 ? FEW : SORTED);
 }
 
-size_t caq_points_scratch_size(caq_source source, size_t weights) {
+size_t caq_points_scratch_size(caq_source source, size_t weights, int weighed) {
     size_t points = (caq_most_points(source, weights) + 1) * sizeof(caq_point);
-    if (is_sorted(source, weights))
-        return points + (2 * weights + RADIX + 1) / 2 * 8;
+    if (is_sorted(source, weights)) /* keys, twice, and what goes with them */
+        return points + ((weighed ? 4 : 2) * weights + RADIX + 1) / 2 * 8;
     if (source == CAQ_F32)
         return (2 * MAGNITUDES + 2) * sizeof(caq_point);
-    return points + NUMBERS * sizeof(uint32_t);
+    return points + NUMBERS * (weighed ? sizeof(double) : sizeof(uint32_t));
 }
 
 /* Points that are being added, in ascending order. */
@@ -88,14 +91,15 @@ static void sum_up(const adder *from, caq_group *to) {
     from->points[from->count].before.moment = (double)moment;
 }
 
-/* The shift for so many weights, the largest of which has these bits, and at most so many digits. */
-static int digits_shift(size_t weights, uint32_t largest, int most) {
+/* The shift that makes integers of so many numbers, the largest of which has these bits of binary32: with at
+ * most so many digits, and their sum with so many. */
+static int digits_shift(size_t numbers, uint32_t largest, int most, int of_sum) {
     union {
         double number;
         uint64_t bits;
     } pun = {(double)float_from_bits(largest)};
-    int digits = SUM_DIGITS, exponent = (int)(pun.bits >> 52) - 1022;
-    for (; weights; weights /= 2)
+    int digits = of_sum, exponent = (int)(pun.bits >> 52) - 1022;
+    for (; numbers; numbers /= 2)
         digits--;
     return (digits < most ? digits : most) - (largest ? exponent : 0);
 }
@@ -110,16 +114,26 @@ static float widen(caq_source source, uint32_t bits) {
     return source == CAQ_F16 ? float_from_f16((uint16_t)bits) : float_from_bf16((uint16_t)bits);
 }
 
+/* The first weight of a run, and the bits of a weight. */
+static const uint8_t *run_of(const caq_members *of, size_t run, size_t size) {
+    return of->weight + size * run * of->stride;
+}
+static uint32_t bits_at(caq_source source, const uint8_t *weight, size_t i) {
+    return source == CAQ_F32 ? load_32(weight + 4 * i) : load_16(weight + 2 * i);
+}
+
 /* Weights of 16 bits. */
-static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t runs, size_t run,
-                                size_t stride, caq_group *to, void *scratch) {
+static caq_status count_numbers(caq_source source, const caq_members *of, caq_group *to,
+                                void *scratch) {
     const uint32_t infinite = source == CAQ_F16 ? 0x7C00 : 0x7F80, sign = 0x8000;
     uint32_t *counts = (uint32_t *)scratch;
     for (size_t i = 0; i < NUMBERS; i++)
         counts[i] = 0;
-    for (size_t r = 0; r < runs; r++)
-        for (size_t i = 0; i < run; i++)
-            counts[load_16(weight + 2 * (r * stride + i))]++;
+    for (size_t r = 0; r < of->runs; r++) {
+        const uint8_t *run = run_of(of, r, 2);
+        for (size_t i = 0; i < of->run; i++)
+            counts[load_16(run + 2 * i)]++;
+    }
     uint32_t not_finite = 0;
     for (uint32_t i = infinite; i < sign; i++)
         not_finite |= counts[i] | counts[sign | i];
@@ -128,7 +142,8 @@ static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t
     uint32_t largest = infinite - 1;
     while (largest > 0 && !counts[largest] && !counts[sign | largest])
         largest--;
-    to->shift = digits_shift(runs * run, float_bits(widen(source, largest)), DIGITS);
+    to->shift =
+        digits_shift(of->runs * of->run, float_bits(widen(source, largest)), DIGITS, SUM_DIGITS);
     double scale = power_of_two(to->shift);
     adder all = new_adder(counts + NUMBERS);
     for (uint32_t i = 0; i <= 2 * largest + 1; i++) {
@@ -144,13 +159,15 @@ static caq_status count_numbers(caq_source source, const uint8_t *weight, size_t
 }
 
 /* The largest magnitude of the group, as bits of binary32. */
-static uint32_t find_largest(const uint8_t *weight, size_t runs, size_t run, size_t stride) {
+static uint32_t find_largest(const caq_members *of) {
     uint32_t largest = 0;
-    for (size_t r = 0; r < runs; r++)
-        for (size_t i = 0; i < run; i++) {
-            uint32_t bits = load_32(weight + 4 * (r * stride + i)) & 0x7FFFFFFF;
+    for (size_t r = 0; r < of->runs; r++) {
+        const uint8_t *run = run_of(of, r, 4);
+        for (size_t i = 0; i < of->run; i++) {
+            uint32_t bits = load_32(run + 4 * i) & 0x7FFFFFFF;
             largest = bits > largest ? bits : largest;
         }
+    }
     return largest;
 }
 
@@ -164,8 +181,10 @@ static uint32_t number_of(uint32_t order, unsigned width) {
     return (order ^ (order >> 31 ? 0x80000000 : 0xFFFFFFFF)) >> (32 - width);
 }
 
-/* Sort ascending keys[0] of so many bits, 11 of them at a time. Returns which of keys the result is in. */
-static unsigned sort(uint32_t *keys[2], size_t count, unsigned width, uint32_t *places) {
+/* Sort ascending keys[0] of so many bits, 11 of them at a time, and masses[0], if there are any, with them.
+ * Returns which of keys, and of masses, the result is in. */
+static unsigned sort(uint32_t *keys[2], uint32_t *masses[2], size_t count, unsigned width,
+                     uint32_t *places) {
     unsigned now = 0;
     for (unsigned shift = 0; shift < width; shift += RADIX_BITS, now = 1 - now) {
         const uint32_t *from = keys[now];
@@ -179,33 +198,40 @@ static unsigned sort(uint32_t *keys[2], size_t count, unsigned width, uint32_t *
             places[i] = place;
             place = next;
         }
-        for (size_t i = 0; i < count; i++)
-            to[places[(from[i] >> shift) % RADIX]++] = from[i];
+        if (masses)
+            for (size_t i = 0; i < count; i++) {
+                uint32_t here = places[(from[i] >> shift) % RADIX]++;
+                to[here] = from[i];
+                masses[1 - now][here] = masses[now][i];
+            }
+        else
+            for (size_t i = 0; i < count; i++)
+                to[places[(from[i] >> shift) % RADIX]++] = from[i];
     }
     return now;
 }
 
 /* A small group. */
-static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t runs, size_t run,
-                               size_t stride, caq_group *to, void *scratch) {
-    size_t weights = runs * run, size = source_size(source);
+static caq_status sort_numbers(caq_source source, const caq_members *of, caq_group *to,
+                               void *scratch) {
+    size_t weights = of->runs * of->run, size = source_size(source);
     unsigned width = (unsigned)(8 * size);
     adder all = new_adder(scratch);
     uint32_t *first = (uint32_t *)(void *)(all.points + caq_most_points(source, weights) + 1);
     uint32_t *keys[2] = {first, first + weights}, *places = first + 2 * weights;
-    for (size_t r = 0, k = 0; r < runs; r++)
-        for (size_t i = 0; i < run; i++) {
-            const uint8_t *p = weight + size * (r * stride + i);
-            keys[0][k++] = order_of(size == 2 ? load_16(p) : load_32(p), width);
-        }
-    const uint32_t *sorted = keys[sort(keys, weights, width, places)];
+    for (size_t r = 0, k = 0; r < of->runs; r++) {
+        const uint8_t *run = run_of(of, r, size);
+        for (size_t i = 0; i < of->run; i++)
+            keys[0][k++] = order_of(bits_at(source, run, i), width);
+    }
+    const uint32_t *sorted = keys[sort(keys, NULL, weights, width, places)];
     uint32_t lowest = float_bits(widen(source, number_of(sorted[0], width))) & 0x7FFFFFFF;
     uint32_t highest =
         float_bits(widen(source, number_of(sorted[weights - 1], width))) & 0x7FFFFFFF;
     uint32_t largest = lowest > highest ? lowest : highest;
     if (largest >= INFINITE)
         return CAQ_NOT_FINITE;
-    to->shift = digits_shift(weights, largest, DIGITS);
+    to->shift = digits_shift(weights, largest, DIGITS, SUM_DIGITS);
     double scale = power_of_two(to->shift);
     for (size_t i = 0, same; i < weights; i += same) {
         same = 1;
@@ -218,27 +244,39 @@ static caq_status sort_numbers(caq_source source, const uint8_t *weight, size_t 
     return CAQ_OK;
 }
 
+/* Where the counters of a large group of binary32 begin: digits below those of the least number. */
+static size_t digits_below(uint32_t largest) {
+    uint32_t top = largest >> DROPPED;
+    return top < MAGNITUDES ? 0 : top - MAGNITUDES;
+}
+
+/* The counter of a number with these bits that becomes the integer x. */
+static caq_point *counter_of(caq_point *zero, size_t below, uint32_t bits, int64_t x) {
+    size_t magnitude = ((bits & 0x7FFFFFFF) >> DROPPED) - below;
+    return x > 0 ? zero + magnitude : x < 0 ? zero - magnitude : zero;
+}
+
 /* A large group of binary32: a counter for each number of the digits that count, in ascending order. */
-static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, size_t stride,
-                               caq_group *to, void *scratch) {
+static caq_status count_digits(const caq_members *of, caq_group *to, void *scratch) {
     caq_point *counters = (caq_point *)scratch, *zero = counters + MAGNITUDES;
-    uint32_t largest = find_largest(weight, runs, run, stride);
+    uint32_t largest = find_largest(of);
     if (largest >= INFINITE)
         return CAQ_NOT_FINITE;
-    to->shift = digits_shift(runs * run, largest, DIGITS_OF_MANY);
-    uint32_t top = largest >> DROPPED, below = top < MAGNITUDES ? 0 : top - MAGNITUDES;
+    to->shift = digits_shift(of->runs * of->run, largest, DIGITS_OF_MANY, SUM_DIGITS);
     double scale = power_of_two(to->shift);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
         counters[i].of.count = counters[i].of.sum = 0;
-    for (size_t r = 0; r < runs; r++)
-        for (size_t i = 0; i < run; i++) {
-            uint32_t bits = load_32(weight + 4 * (r * stride + i));
+    size_t below = digits_below(largest);
+    for (size_t r = 0; r < of->runs; r++) {
+        const uint8_t *run = run_of(of, r, 4);
+        for (size_t i = 0; i < of->run; i++) {
+            uint32_t bits = load_32(run + 4 * i);
             int64_t x = (int64_t)integer_of(float_from_bits(bits), scale);
-            int64_t magnitude = (int64_t)((bits & 0x7FFFFFFF) >> DROPPED) - below;
-            caq_point *counter = zero + (x > 0 ? magnitude : x < 0 ? -magnitude : 0);
+            caq_point *counter = counter_of(zero, below, bits, x);
             counter->of.count++;
             counter->of.sum += x;
         }
+    }
     adder all = new_adder(counters);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
         if (counters[i].of.count)
@@ -247,14 +285,227 @@ static caq_status count_digits(const uint8_t *weight, size_t runs, size_t run, s
     return CAQ_OK;
 }
 
-caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
-                           size_t stride, caq_group *to, void *scratch) {
-    const uint8_t *bytes = (const uint8_t *)weight;
-    if (is_sorted(source, runs * run))
-        return sort_numbers(source, bytes, runs, run, stride, to, scratch);
+caq_status caq_find_points(caq_source source, const caq_members *of, caq_group *to, void *scratch) {
+    if (is_sorted(source, of->runs * of->run))
+        return sort_numbers(source, of, to, scratch);
     if (source == CAQ_F32)
-        return count_digits(bytes, runs, run, stride, to, scratch);
-    return count_numbers(source, bytes, runs, run, stride, to, scratch);
+        return count_digits(of, to, scratch);
+    return count_numbers(source, of, to, scratch);
+}
+
+/* What weights count that have importances, which are multiplied by a power of 2. */
+typedef struct weigher {
+    const caq_table_job *job;
+    double scale;
+} weigher;
+
+#define CHUNK 256 /* weights whose masses are found at once */
+
+static void read_importance(const caq_table_job *job, size_t element, size_t count, float *to) {
+    size_t which = element / job->repeat % job->importances;
+    size_t left = job->repeat - element % job->repeat;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = job->importance[which];
+        if (--left == 0) {
+            left = job->repeat;
+            which = which + 1 == job->importances ? 0 : which + 1;
+        }
+    }
+}
+
+static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
+    float chunk[CHUNK], most = 0;
+    for (size_t r = 0; r < of->runs; r++)
+        for (size_t i = 0, some; i < of->run; i += some) {
+            some = smaller(CHUNK, of->run - i);
+            read_importance(job, of->first + r * of->stride + i, some, chunk);
+            for (size_t k = 0; k < some; k++)
+                most = chunk[k] > most ? chunk[k] : most;
+        }
+    weigher it = {job, 0};
+    if (most > 0)
+        it.scale = power_of_two(
+            digits_shift(of->runs * of->run, float_bits(most), MASS_DIGITS, MASS_SUM_DIGITS));
+    return it;
+}
+
+/* What up to CHUNK weights from an element on count. */
+static void find_masses(const weigher *with, size_t element, size_t count, uint32_t *masses) {
+    float importance[CHUNK];
+    read_importance(with->job, element, count, importance);
+    for (size_t i = 0; i < count; i++)
+        masses[i] = (uint32_t)integer_of(importance[i], with->scale);
+}
+
+/* Points whose masses and moments have been added up. */
+static void add_weighed(adder *to, double mass, double moment, int is_zero) {
+    if (is_zero && to->has_zero) {
+        to->points[to->count - 1].weighed.mass += mass;
+        return;
+    }
+    to->has_zero = is_zero;
+    caq_point *added = to->points + to->count++;
+    added->weighed.mass = mass;
+    added->weighed.moment = moment;
+}
+
+static void sum_up_weighed(const adder *from, caq_group *to) {
+    double mass = 0, moment = 0;
+    for (size_t i = 0; i < from->count; i++) {
+        mass += from->points[i].weighed.mass;
+        moment += from->points[i].weighed.moment;
+    }
+    to->points = from->points;
+    to->count = from->count;
+    to->center = round_double(moment / mass);
+    mass = moment = 0;
+    for (size_t i = 0; i <= from->count; i++) {
+        caq_point *here = from->points + i, own = *here;
+        here->before.mass = mass;
+        here->before.moment = moment;
+        if (i == from->count)
+            break;
+        mass += own.weighed.mass;
+        moment += own.weighed.moment - to->center * own.weighed.mass;
+    }
+}
+
+/* Weights of 16 bits. */
+static caq_status weigh_numbers(const weigher *with, const caq_members *of, caq_group *to,
+                                void *scratch) {
+    caq_source source = with->job->source;
+    const uint32_t infinite = source == CAQ_F16 ? 0x7C00 : 0x7F80, sign = 0x8000;
+    double *sums = (double *)scratch;
+    uint32_t masses[CHUNK], not_finite = 0;
+    for (size_t i = 0; i < NUMBERS; i++)
+        sums[i] = 0;
+    for (size_t r = 0; r < of->runs; r++)
+        for (size_t i = 0, some; i < of->run; i += some) {
+            const uint8_t *from = run_of(of, r, 2) + 2 * i;
+            some = smaller(CHUNK, of->run - i);
+            find_masses(with, of->first + r * of->stride + i, some, masses);
+            for (size_t k = 0; k < some; k++) {
+                uint32_t bits = load_16(from + 2 * k);
+                not_finite |= (bits & infinite) == infinite;
+                sums[bits] += masses[k];
+            }
+        }
+    if (not_finite)
+        return CAQ_NOT_FINITE;
+    uint32_t largest = infinite - 1;
+    while (largest > 0 && sums[largest] == 0 && sums[sign | largest] == 0)
+        largest--;
+    to->shift =
+        digits_shift(of->runs * of->run, float_bits(widen(source, largest)), DIGITS, SUM_DIGITS);
+    double scale = power_of_two(to->shift);
+    adder all = new_adder(sums + NUMBERS);
+    for (uint32_t i = 0; i <= 2 * largest + 1; i++) {
+        uint32_t number = i <= largest ? sign | (largest - i) : i - largest - 1;
+        if (sums[number] > 0) {
+            double x = integer_of(widen(source, number), scale);
+            add_weighed(&all, sums[number], sums[number] * x, x == 0);
+        }
+    }
+    sum_up_weighed(&all, to);
+    return CAQ_OK;
+}
+
+/* A small group. */
+static caq_status weigh_sorted(const weigher *with, const caq_members *of, caq_group *to,
+                               void *scratch) {
+    caq_source source = with->job->source;
+    size_t weights = of->runs * of->run, size = source_size(source), count = 0;
+    unsigned width = (unsigned)(8 * size);
+    const uint32_t infinite = source == CAQ_F32 ? INFINITE : source == CAQ_F16 ? 0x7C00 : 0x7F80;
+    adder all = new_adder(scratch);
+    uint32_t *first = (uint32_t *)(void *)(all.points + caq_most_points(source, weights) + 1);
+    uint32_t *keys[2] = {first, first + weights},
+             *masses[2] = {first + 2 * weights, first + 3 * weights};
+    uint32_t not_finite = 0, largest = 0;
+    for (size_t r = 0; r < of->runs; r++)
+        for (size_t i = 0, some; i < of->run; i += some) {
+            uint32_t chunk[CHUNK];
+            some = smaller(CHUNK, of->run - i);
+            find_masses(with, of->first + r * of->stride + i, some, chunk);
+            for (size_t k = 0; k < some; k++) {
+                uint32_t bits = bits_at(source, run_of(of, r, size), i + k);
+                not_finite |= (bits & infinite) == infinite;
+                if (!chunk[k])
+                    continue;
+                uint32_t magnitude = float_bits(widen(source, bits)) & 0x7FFFFFFF;
+                largest = magnitude > largest ? magnitude : largest;
+                keys[0][count] = order_of(bits, width);
+                masses[0][count++] = chunk[k];
+            }
+        }
+    if (not_finite)
+        return CAQ_NOT_FINITE;
+    unsigned sorted = sort(keys, masses, count, width, first + 4 * weights);
+    to->shift = digits_shift(weights, largest, DIGITS, SUM_DIGITS);
+    double scale = power_of_two(to->shift);
+    for (size_t i = 0, next; i < count; i = next) {
+        double mass = 0, x = integer_of(widen(source, number_of(keys[sorted][i], width)), scale);
+        for (next = i; next < count && keys[sorted][next] == keys[sorted][i]; next++)
+            mass += masses[sorted][next];
+        add_weighed(&all, mass, mass * x, x == 0);
+    }
+    sum_up_weighed(&all, to);
+    return CAQ_OK;
+}
+
+/* A large group of binary32. */
+static caq_status weigh_digits(const weigher *with, const caq_members *of, caq_group *to,
+                               void *scratch) {
+    caq_point *counters = (caq_point *)scratch, *zero = counters + MAGNITUDES;
+    uint32_t masses[CHUNK], largest = 0, not_finite = 0;
+    size_t below = 0;
+    double scale = 0;
+    for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
+        counters[i].weighed.mass = counters[i].weighed.moment = 0;
+    for (int pass = 0; pass < 2; pass++) { /* to know the largest, and to add up */
+        for (size_t r = 0; r < of->runs; r++)
+            for (size_t i = 0, some; i < of->run; i += some) {
+                const uint8_t *from = run_of(of, r, 4) + 4 * i;
+                some = smaller(CHUNK, of->run - i);
+                find_masses(with, of->first + r * of->stride + i, some, masses);
+                for (size_t k = 0; k < some; k++) {
+                    uint32_t bits = load_32(from + 4 * k), magnitude = bits & 0x7FFFFFFF;
+                    if (pass == 0) {
+                        not_finite |= magnitude >= INFINITE;
+                        largest = masses[k] && magnitude > largest ? magnitude : largest;
+                    } else if (masses[k]) {
+                        double x = integer_of(float_from_bits(bits), scale);
+                        caq_point *counter = counter_of(zero, below, bits, (int64_t)x);
+                        counter->weighed.mass += masses[k];
+                        counter->weighed.moment += masses[k] * x;
+                    }
+                }
+            }
+        if (not_finite)
+            return CAQ_NOT_FINITE;
+        below = digits_below(largest);
+        to->shift = digits_shift(of->runs * of->run, largest, DIGITS_OF_MANY, SUM_DIGITS);
+        scale = power_of_two(to->shift);
+    }
+    adder all = new_adder(counters);
+    for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
+        if (counters[i].weighed.mass > 0)
+            add_weighed(&all, counters[i].weighed.mass, counters[i].weighed.moment,
+                        counters + i == zero);
+    sum_up_weighed(&all, to);
+    return CAQ_OK;
+}
+
+caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq_group *to,
+                            void *scratch) {
+    weigher with = new_weigher(job, of);
+    if (with.scale == 0)
+        return caq_find_points(job->source, of, to, scratch);
+    if (is_sorted(job->source, of->runs * of->run))
+        return weigh_sorted(&with, of, to, scratch);
+    if (job->source == CAQ_F32)
+        return weigh_digits(&with, of, to, scratch);
+    return weigh_numbers(&with, of, to, scratch);
 }
 
 #endif

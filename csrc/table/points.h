@@ -11,9 +11,17 @@
 /* Float32 weights of larger groups are told apart by their first 16 digits only. */
 #define FEW (1 << 20)
 
-/* Most points that a group of so many weights can have, and bytes of scratch, a multiple of 8. */
+/* Most points that a group of so many weights can have, and bytes of scratch, a multiple of 8, without and
+ * with importances. */
 size_t caq_most_points(caq_source source, size_t weights);
-size_t caq_points_scratch_size(caq_source source, size_t weights);
+size_t caq_points_scratch_size(caq_source source, size_t weights, int weighed);
+
+/* Where a group's weights are, in C order: runs of so many, which start stride weights apart. */
+typedef struct caq_members {
+    const uint8_t *weight; /* the first */
+    size_t runs, run, stride;
+    size_t first; /* which element of the tensor it is */
+} caq_members;
 
 /* What the points of a group are, in units of 2^-shift. */
 typedef struct caq_group {
@@ -26,13 +34,15 @@ typedef struct caq_group {
 /*
  * Sort and sum up the weights of a group.
  *
- * runs, run, stride: the group is so many runs of so many weights, which start stride weights apart.
  * scratch: caq_points_scratch_size() bytes, aligned to 8; points are in it.
  *
  * Returns CAQ_OK or CAQ_NOT_FINITE.
  */
-caq_status caq_find_points(caq_source source, const void *weight, size_t runs, size_t run,
-                           size_t stride, caq_group *to, void *scratch);
+caq_status caq_find_points(caq_source source, const caq_members *of, caq_group *to, void *scratch);
+
+/* The same by importance: see caq_table_set_importance(). Those of the group may all be zero. */
+caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq_group *to,
+                            void *scratch);
 
 /* 2^n, for a normal number. */
 static inline double power_of_two(int n) {

@@ -52,9 +52,28 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
     if (weights >> 16 > 0xFFFF)
         return CAQ_BAD_ARGUMENT;
     it.scratch_size =
-        caq_points_scratch_size(source, weights) + caq_path_scratch_size(points, it.entries);
+        caq_points_scratch_size(source, weights, 0) + caq_path_scratch_size(points, it.entries);
+    it.importance = NULL;
+    it.importances = it.repeat = 1;
     it.index_scratch_size = it.tables * bounds_of(it.entries) * sizeof(float) + NUMBERS + CHUNK;
     *job = it;
+    return CAQ_OK;
+}
+
+caq_status caq_table_set_importance(caq_table_job *job, const float *importance, size_t count,
+                                    size_t repeat) {
+    if (count == 0 || repeat == 0 || job->elements % count || job->elements / count % repeat)
+        return CAQ_BAD_ARGUMENT;
+    for (size_t i = 0; i < count; i++)
+        if (!(importance[i] >= 0 && importance[i] < float_from_bits(0x7F800000)))
+            return CAQ_BAD_ARGUMENT;
+    size_t weights = job->elements / job->tables;
+    if (!job->importance)
+        job->scratch_size += caq_points_scratch_size(job->source, weights, 1) -
+                             caq_points_scratch_size(job->source, weights, 0);
+    job->importance = importance;
+    job->importances = count;
+    job->repeat = repeat;
     return CAQ_OK;
 }
 
@@ -69,12 +88,14 @@ static float round_to(caq_source source, float x) {
     return x;
 }
 
-static caq_status find_table(const caq_table_job *job, const uint8_t *weight, float *table,
-                             void *scratch) {
-    size_t weights = job->elements / job->tables;
+static caq_status find_table(const caq_table_job *job, size_t which, const uint8_t *weight,
+                             float *table, void *scratch) {
+    size_t weights = job->elements / job->tables, first = which * job->run;
+    caq_members members = {weight + first * source_size(job->source), weights / job->run, job->run,
+                           job->run * job->tables, first};
     caq_group all;
-    caq_status status = caq_find_points(job->source, weight, weights / job->run, job->run,
-                                        job->run * job->tables, &all, scratch);
+    caq_status status = job->importance ? caq_weigh_points(job, &members, &all, scratch)
+                                        : caq_find_points(job->source, &members, &all, scratch);
     if (status != CAQ_OK)
         return status;
     size_t clusters = smaller(job->entries, all.count);
@@ -83,7 +104,8 @@ static caq_status find_table(const caq_table_job *job, const uint8_t *weight, fl
         for (size_t k = 1; k < clusters; k++)
             path[k] = (uint32_t)k;
     else if (clusters > 1) {
-        uint8_t *rest = (uint8_t *)scratch + caq_points_scratch_size(job->source, weights);
+        uint8_t *rest = (uint8_t *)scratch +
+                        caq_points_scratch_size(job->source, weights, job->importance != NULL);
         caq_best_path(job->kernels, all.points, all.count, clusters, path + 1, rest);
     }
     path[0] = 0;
@@ -107,8 +129,8 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
     if (first > job->tables || count > job->tables - first)
         return CAQ_BAD_ARGUMENT;
     for (size_t t = first; t < first + count; t++) {
-        const uint8_t *start = (const uint8_t *)weight + t * job->run * source_size(job->source);
-        caq_status status = find_table(job, start, tables + t * job->entries, scratch);
+        caq_status status =
+            find_table(job, t, (const uint8_t *)weight, tables + t * job->entries, scratch);
         if (status != CAQ_OK)
             return status;
     }

@@ -1,12 +1,15 @@
 """``coreai-opt compare``, run as it is installed, on the trained network of the examples."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from coreai_opt.coreai_utils import compare_programs
+from coreai_opt.evaluation.output_comparison import compare_outputs
 from coreai_opt.program.assets import load_asset
+from coreai_opt.reports.outputs import outputs_as_json
 
 from ..support.command import MODEL, failed, quantize, run
 
@@ -60,3 +63,21 @@ def test_equal_assets_have_no_noise() -> None:
 )
 def test_errors_are_one_line(arguments: tuple[object, ...], words: str) -> None:
     assert words in failed(run("compare", *arguments))
+
+
+def test_as_json(int8: Path) -> None:
+    content = json.loads(run("compare", MODEL, int8, "--json").stdout)
+    assert content["schema_version"] == 1
+    assert (content["reference"], content["other"]) == (str(MODEL), str(int8))
+    (found,) = content["outputs"]
+    (wanted,) = compare_programs(*(load_asset(path).program for path in (MODEL, int8)))
+    assert found["sqnr_db"] == wanted.sqnr_db
+    assert (found["cosine"], found["top1"]) == (wanted.cosine, wanted.top1)
+    assert found["status"] == "different"
+    (same,) = json.loads(run("compare", MODEL, MODEL, "--json").stdout)["outputs"]
+    assert (same["sqnr_db"], same["status"]) == (None, "equal")
+
+
+def test_outputs_that_are_not_finite_are_told_from_equal_ones_in_json() -> None:
+    (found,) = outputs_as_json(compare_outputs({"y": np.ones(2)}, {"y": np.array([1, np.inf])}))
+    assert (found["sqnr_db"], found["cosine"], found["status"]) == (None, None, "not finite")

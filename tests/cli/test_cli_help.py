@@ -173,7 +173,7 @@ def test_an_error_without_words_is_named():
     ],
 )
 def test_warnings_say_what_can_be_done(options, advice):
-    result = run("quantize", MODEL, "--dry-run", *options)
+    result = run("quantize", MODEL, "--dry-run", "-v", *options)
     lines = [line for line in result.stderr.splitlines() if "16 input channels" in line]
     weights = find_weights(assets.load_asset(MODEL).program, 1024)
     assert len(lines) == sum(weight.shape[1] == 16 for weight in weights) > 0

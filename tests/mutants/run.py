@@ -1,9 +1,9 @@
 """Break one rule at a time and see that a test fails each time: ``make mutants``.
 
 Each mutant is put into a copy of the project, only the objects that it touches are compiled again,
-and its area's tests run until the first one fails. Which test failed is remembered in ``build/``,
-and that test runs before all others the next time. Last, all of these tests have to pass without a
-mutant. The exit code is 0 if no mutant survives.
+and its area's tests run until the first one fails: those that share words with the mutant before
+the others. Which test failed is remembered in ``build/``, and that test runs first the next time.
+Last, all of these tests have to pass without a mutant. The exit code is 0 if no mutant survives.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 from .definitions import ROOT
+from .likely import likely_tests
 from .record import VARIABLE
 from .table import MUTANTS, Mutant
 
@@ -84,12 +85,12 @@ class Tree:
         self._objects = {source: self._compile(source) for source in (*sources, EXTENSION)}
         self._link(self._objects)
 
-    def killer(self, mutant: Mutant, likely: str | None) -> str:
+    def killer(self, mutant: Mutant, remembered: str | None) -> str:
         """Apply a mutant and return the first test that fails, or nothing.
 
         Args:
             mutant: what to break.
-            likely: a test to run before those of the mutant's area.
+            remembered: the test that noticed it the last time, to run before all others.
         """
         file = mutant.place().file
         path = self.folder / file
@@ -98,10 +99,13 @@ class Tree:
             path.write_text(mutant.apply(text))
             touched = [source for source in self._objects if file in self._depends(source)]
             self._link(self._objects | {s: self._compile(s, "mutant") for s in touched})
-            if likely:
+            if remembered:
                 with suppress(RuntimeError):  # it may have another name by now
-                    if killer := self.first_failure([likely]):
+                    if killer := self.first_failure([remembered]):
                         return killer
+            likely = likely_tests(mutant)
+            if likely and (killer := self.first_failure(likely)):
+                return killer
             return self.first_failure(mutant.tests)
         finally:
             path.write_text(text)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from coreai.authoring import Value
 
-from coreai_opt.arrays.sparsify import keep_blocks, keep_largest, keep_of_each
+from coreai_opt.arrays.sparsify import keep_blocks, keep_largest, keep_of_each, store_kept
 from coreai_opt.coreai_utils import dequantize_weights, sparsify_weights
 from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_quantized, find_weights
@@ -60,6 +60,16 @@ def test_of_every_m_the_n_least_go() -> None:
     kept = keep_of_each(weight, 1, 2, 4)
     assert kept.tolist() == [[True, False, False, True, False, False, True, True]]
     assert keep_of_each(weight.T, 0, 2, 4).T.tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize(("argument", "value"), [("backend", "no such"), ("num_threads", 0)])
+def test_arguments_of_decoding_are_checked(argument: str, value: object) -> None:
+    weight = np.arange(8, dtype=np.float32)
+    sparse = store_kept(weight, weight > 3)
+    with pytest.raises(ValueError, match=argument) as error:
+        sparse.dequantize(**{argument: value})
+    assert error.value.argument == argument
+    assert sparse.dequantize(backend="validate").tolist() == [0, 0, 0, 0, 4, 5, 6, 7]
 
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,7 @@
 """What is built and installed: the wheel, the sdist, and that one makes the other."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import coreai_opt
+import coreai_opt._native
 import coreai_opt.reference
 
 TREE = Path(__file__).parents[2]
@@ -110,6 +112,18 @@ def test_metadata(wheel):
     assert about["Version"] == coreai_opt.__version__
     assert about["Requires-Python"] == ">=3.11"
     assert about["License-Expression"] == "BSD-3-Clause"
+    holder = re.search(r"Copyright .c. \d+, (.+)", (TREE / "LICENSE").read_text())
+    assert holder is not None
+    assert about["Author"] == holder[1]
+    assert "quantization" in about["Keywords"].split(",")
+
+
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan keeps symbols")
+def test_the_extension_is_stripped():
+    """Debug information, which Python's own flags ask for, would make it nine times as large."""
+    extension = Path(coreai_opt._native.__file__)
+    assert extension.stat().st_size < 1_000_000
+    assert b".debug_info" not in extension.read_bytes()
 
 
 def _is_editable() -> bool:

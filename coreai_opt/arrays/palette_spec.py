@@ -1,0 +1,24 @@
+"""``PaletteSpec``: what look-up tables and scales an array is turned into."""
+
+from dataclasses import dataclass
+
+from coreai_opt.settings.enums import DType
+
+
+@dataclass(frozen=True)
+class PaletteSpec:
+    """Look-up tables and scales to turn an array into.
+
+    Attributes:
+        bits: of an index.
+        block_sizes: the length along each axis of a block whose elements share a table; 0 stands
+            for the whole axis.
+        lut_dtype: what entries of tables are; None for the weight's dtype.
+        scale_block_sizes: the same of a block whose elements share a scale; None for no scales, or
+            with ``lut_dtype`` one for each table.
+    """
+
+    bits: int
+    block_sizes: tuple[int, ...]
+    lut_dtype: DType | None = None
+    scale_block_sizes: tuple[int, ...] | None = None

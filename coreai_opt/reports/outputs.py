@@ -1,0 +1,34 @@
+"""Comparisons of outputs as JSON."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from coreai_opt.evaluation.output_comparison import OutputComparison
+
+__all__ = ["outputs_as_json"]
+
+
+def outputs_as_json(comparisons: Iterable[OutputComparison]) -> list[dict[str, Any]]:
+    """Return comparisons for ``json.dumps``.
+
+    JSON has no infinity and no NaN, so figures that are either are null. ``status`` tells which:
+    ``"equal"`` where the outputs are the same, so that SQNR is infinite; ``"not finite"`` where one
+    of them holds a NaN or an infinity; else ``"different"``.
+    """
+    return [_as_json(comparison) for comparison in comparisons]
+
+
+def _as_json(comparison: OutputComparison) -> dict[str, Any]:
+    content = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in asdict(comparison).items()
+    }
+    return content | {"status": _status(comparison.sqnr_db)}
+
+
+def _status(sqnr_db: float) -> str:
+    if math.isnan(sqnr_db):
+        return "not finite"
+    return "equal" if sqnr_db == math.inf else "different"

@@ -1,0 +1,73 @@
+"""What the command says of weights that it leaves, how loud it is, and what it says at the end."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from coreai_opt.program.assets import load_asset
+from coreai_opt.program.weights import find_quantized, find_weights
+
+from ..support.command import MODEL, PER_BLOCK, quantize, run
+
+IN_BLOCKS = ("--dtype", "int4", *PER_BLOCK)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "out.aimodel"
+
+
+def test_weights_left_for_one_cause_are_one_line_that_counts_them(output: Path) -> None:
+    (line,) = quantize(MODEL, output, *IN_BLOCKS).stderr.splitlines()
+    left = find_weights(load_asset(output).program, 1024)
+    channels = Counter(weight.shape[1] for weight in left).most_common()
+    assert len(channels) > 1
+    counted = ", ".join(f"{number} ({count})" for number, count in channels)
+    assert line == (
+        f"coreai-opt: warning: {len(left)} weights are left as they are: block size 32 does not "
+        f"divide their input channels, {counted}; --indivisible fit takes smaller ones that do "
+        "(-v names them)"
+    )
+
+
+def test_a_weight_that_is_alone_with_its_cause_is_named(output: Path) -> None:
+    (odd,) = [w for w in find_weights(load_asset(MODEL).program, 1024) if w.shape[1] == 1]
+    rules = output.with_name("rules.toml")
+    rules.write_text(
+        f'[[rule]]\nname = "{odd.name}"\n'
+        'dtype = "int4"\ngranularity = "per_block"\nblock_size = 32\n'
+    )
+    (line,) = run("quantize", MODEL, output, "--rules", rules).stderr.splitlines()[:1]
+    assert line.startswith(f"coreai-opt: warning: {odd.name} (")
+
+
+def test_quiet_prints_nothing_but_errors(output: Path) -> None:
+    done = quantize(MODEL, output, *IN_BLOCKS, "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    refused = quantize(MODEL, output, *IN_BLOCKS, "-q")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "exists" in refused.stderr
+
+
+def test_what_is_quantized_already_is_said_with_what_to_do(output: Path) -> None:
+    assert quantize(MODEL, output, *IN_BLOCKS).returncode == 0
+    again = quantize(output, output.with_name("again.aimodel"), "--dtype", "int8")
+    (line,) = again.stderr.splitlines()
+    assert line.startswith(
+        f"coreai-opt: warning: 3 of the 7 weights of {output} are quantized already and stay"
+    )
+    assert "coreai-opt dequantize" in line
+
+
+def test_the_end_says_which_formats_and_where(output: Path) -> None:
+    done = quantize(MODEL, output, *IN_BLOCKS, "--indivisible", "fit")
+    lines = done.stdout.splitlines()
+    assert lines[-1] == f"wrote    {output}"
+    quantized = find_quantized(load_asset(output).program)
+    for granularity in ("per_block", "per_channel"):
+        of = [weight for weight in quantized if weight.granularity == granularity]
+        count = f"{len(of)} weight{'s' * (len(of) > 1)}"
+        bytes_ = sum(weight.nbytes for weight in of)
+        (line,) = [line for line in lines if f"int4 symmetric {granularity}:" in line]
+        assert line.endswith(f"{count}, {bytes_:,} bytes")
