@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from cases import Case, all_cases
-from environments import OURS, installed_peers
+from environments import OURS, PEERS, installed_peers
 from pool import Worker
 
 TURNS = {"floor": 3, "ours": 3}
@@ -43,7 +43,8 @@ def run_arrays(shape: tuple[int, int], rounds: int, *, quick: bool, logs: Path) 
 
 
 def _start(logs: Path) -> dict[str, Worker]:
-    environments = {"floor": OURS, "ours": OURS, **{peer: peer for peer in installed_peers()}}
+    peers = {peer: peer for peer in installed_peers() if peer in PEERS}
+    environments = {"floor": OURS, "ours": OURS, **peers}
     workers = {}
     for name, environment in environments.items():
         try:

@@ -24,6 +24,15 @@ PEERS = {
 }
 """Peers by their module in ``contenders``, and what each needs."""
 
+CALIBRATED_PEERS = {
+    "coremltools": ("coremltools", "torch==2.13.0", "scikit-learn"),
+    "llmcompressor": ("llmcompressor", "torch==2.13.0"),
+    "mlx_lm": ("mlx-lm", "mlx[cpu]"),
+}
+"""Peers that round with second moments, by their function in ``calibrated_child.py``."""
+
+ALL_PEERS = {**PEERS, **CALIBRATED_PEERS}
+
 
 def folder_of(environment: str) -> Path:
     """Return where an environment is."""
@@ -37,7 +46,7 @@ def python_of(environment: str) -> Path:
 
 def installed_peers() -> list[str]:
     """Return the peers that have been installed."""
-    return [peer for peer in PEERS if _stamp(peer).exists()]
+    return [peer for peer in ALL_PEERS if _stamp(peer).exists()]
 
 
 def _stamp(environment: str) -> Path:
@@ -56,7 +65,7 @@ def _install(environment: str, requirements: tuple[str, ...]) -> bool:
 def main() -> int:
     """Install everything."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=tuple(PEERS))
+    parser.add_argument("--peers", nargs="*", choices=tuple(ALL_PEERS), default=tuple(ALL_PEERS))
     parser.add_argument("--peers-only", action="store_true", help="leave the project itself out")
     arguments = parser.parse_args()
     if not arguments.peers_only and not _install(OURS, OUR_REQUIREMENTS):
@@ -64,7 +73,7 @@ def main() -> int:
     missing = []
     for peer in arguments.peers:
         if not _stamp(peer).exists():
-            if _install(peer, PEERS[peer]):
+            if _install(peer, ALL_PEERS[peer]):
                 _stamp(peer).touch()
             else:
                 missing.append(peer)

@@ -15,20 +15,21 @@ from typing import Any
 from rich.console import Console
 
 from arrays import run_arrays
+from calibrated import run_calibrated
 from coreai_opt.arrays.threads import processors
-from environments import HERE, PEERS, installed_peers
+from environments import ALL_PEERS, HERE, installed_peers
 from growth import run_growth
 from programs import run_programs
 from search import run_search
 from tables import all_tables
 
-PARTS = ("arrays", "programs", "growth", "search")
+PARTS = ("arrays", "programs", "growth", "search", "calibrated")
 
 
 def main() -> None:
     """Run what was asked for."""
     arguments = _parse_arguments()
-    missing = sorted(set(PEERS) - set(installed_peers()))
+    missing = sorted(set(ALL_PEERS) - set(installed_peers()))
     results: dict[str, Any] = {"machine": _machine(), "quick": arguments.quick}
     with TemporaryDirectory() as folder:
         for part in arguments.parts:
@@ -56,6 +57,8 @@ def _run(part: str, folder: Path, *, quick: bool) -> dict[str, Any]:
         return run_programs(folder, layers, width, rounds, log=log)
     if part == "search":
         return run_search(512 if quick else 2048, log=log)
+    if part == "calibrated":
+        return run_calibrated(256 if quick else 2048, log=log)
     largest, rounds, small = (4, 2, 100) if quick else (400, 5, 10_000)
     return run_growth(largest, rounds, small, folder, log=log)
 

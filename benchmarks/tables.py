@@ -24,6 +24,7 @@ def all_tables(results: dict[str, Any]) -> list[Table]:
         "programs": _program_tables,
         "growth": _growth_tables,
         "search": _search_tables,
+        "calibrated": _calibrated_tables,
     }
     tables = [
         table for part, make in makers.items() if part in results for table in make(results[part])
@@ -112,6 +113,20 @@ def _search_tables(search: dict[str, Any]) -> list[Table]:
             f"{row['bits']:.3f}",
             f"{row['sqnr']:.2f}",
             f"{search['weights'] / row['seconds'] / 1e6:.1f}",
+        )
+    return [table]
+
+
+def _calibrated_tables(calibrated: dict[str, Any]) -> list[Table]:
+    columns = ["contender", "format", "bits per weight", "SQNR of outputs, dB", "seconds"]
+    table = _table("4 bits rounded with second moments (GPTQ)", columns, words=2)
+    for row in sorted(calibrated["rows"], key=lambda row: (row["bits"], row["sqnr"])):
+        table.add_row(
+            row["contender"],
+            row["name"],
+            f"{row['bits']:.3f}",
+            f"{row['sqnr']:.2f}",
+            f"{row['seconds']:.2f}",
         )
     return [table]
 

@@ -56,6 +56,8 @@ def judge(results: dict[str, Any]) -> list[Target]:
         targets += _judge_growth(results["growth"])
     if "search" in results:
         targets += _judge_search(results["search"]["rows"])
+    if "calibrated" in results:
+        targets += _judge_calibrated(results["calibrated"]["rows"])
     return [target for target in targets if target is not None]
 
 
@@ -207,5 +209,29 @@ def _judge_search(rows: list[Row]) -> list[Target | None]:
 
     return [
         worst("searched 4 bits: dB ahead of peers", 0, lambda us, it: us["sqnr"] - it["sqnr"]),
+        worst("the same: times their speed", 1, lambda us, it: it["seconds"] / us["seconds"]),
+    ]
+
+
+def _judge_calibrated(rows: list[Row]) -> list[Target | None]:
+    """Our rounding with second moments beside each peer's, at no more bits than it takes."""
+    ours = [row for row in rows if row["contender"] == "ours"]
+    peers = [row for row in rows if row["contender"] != "ours"]
+    if not peers:
+        return []
+
+    def worst(figure: str, wanted: float, measure: Callable[[Row, Row], float]) -> Target:
+        measured = []
+        for peer in peers:
+            best = max(
+                (row for row in ours if row["bits"] <= peer["bits"]), key=lambda row: row["sqnr"]
+            )
+            measured.append((measure(best, peer), f"{peer['contender']} {peer['name']}"))
+        value, where = min(measured)
+        good = sum(one >= wanted for one, _ in measured)
+        return Target(figure, wanted, value, where, share=f"{good}/{len(peers)}")
+
+    return [
+        worst("GPTQ: dB ahead of peers", 0, lambda us, it: us["sqnr"] - it["sqnr"]),
         worst("the same: times their speed", 1, lambda us, it: it["seconds"] / us["seconds"]),
     ]

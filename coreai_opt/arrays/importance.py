@@ -1,18 +1,17 @@
 """The argument ``importance``: what the squared error of each element of a weight counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
-from coreai_opt.settings.spec import QuantizationSpec
 
 
-def check_observer(importance: object, specs: Iterable[QuantizationSpec]) -> None:
+def check_observer(importance: object, *, is_used: bool) -> None:
     """Raise ArgumentError if there is an importance, but no observer that looks at it."""
-    if importance is not None and not any(spec.observer.uses_importance for spec in specs):
+    if importance is not None and not is_used:
         raise ArgumentError(
             "importance",
             Argument("importance"),

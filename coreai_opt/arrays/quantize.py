@@ -96,7 +96,7 @@ def quantize_array(
     spec = parse_spec(settings)
     weight = parse_weight(weight)
     sizes = _parse_blocks(settings, block_sizes, weight.shape)
-    check_observer(importance, [spec])
+    check_observer(importance, is_used=spec.observer.uses_importance)
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)

@@ -3,14 +3,19 @@
 import argparse
 import logging
 import re
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
@@ -19,10 +24,12 @@ from coreai_opt.cli.console import (
     print_fitting,
     print_frontier,
     stdout,
+    steps_bar,
     told_of,
     weight_bar,
 )
 from coreai_opt.cli.parser import (
+    PROGRAM,
     Subcommands,
     UsageError,
     add_force,
@@ -35,7 +42,14 @@ from coreai_opt.cli.parser import (
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.running import RunOn, add_function, compare_on, print_compared, sizes_of
+from coreai_opt.cli.running import (
+    Compared,
+    RunOn,
+    add_function,
+    compare_on,
+    print_compared,
+    sizes_of,
+)
 from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
@@ -52,12 +66,13 @@ from coreai_opt.program.assets import (
     write_text,
 )
 from coreai_opt.reports import QuantizationReport
+from coreai_opt.reports.circumstances import Circumstances, Planned
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.enums import CompressionGranularity, Observer, Rounding
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
-from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
+from coreai_opt.settings.settings import DEFAULTS, OF_CODES, SETTINGS, Settings, describe
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
@@ -138,7 +153,7 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         metavar="WHERE",
         help="%(choices)s: what is reported not to work there is an error, and never planned",
     )
-    for name, description in describe():
+    for name, description in describe(OF_CODES):
         group.add_argument(
             option_of(name),
             type=choice_of(description.choices) if description.choices else int_at_least(1),
@@ -436,9 +451,7 @@ def quantize(
         inputs=inputs,
         of_function=function is not None or bool(sizes),
     )
-    per_block = CompressionGranularity.PER_BLOCK
-    if settings.block_size is not None and settings.granularity != per_block:
-        raise UsageError("--block-size needs --granularity per_block")
+    _check_blocks(settings)
     if report is not None:
         _check_file("--report", report, tuple(_REPORTS))
     destination = _check_output(output, dry_run=dry_run, force=force)
@@ -455,8 +468,10 @@ def quantize(
         "backend": backend,
         "num_threads": num_threads,
     }
+    plan = None
     if goal.option:
-        overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
+        running = {"inputs": arrays, "function": function}
+        overrides, plan = _choose(program, size, goal, {**running, **work})
     if calibrate is not None:
         calibrated = calibrate_here(
             program, calibrate, function=function, sizes=sizes, threshold=threshold
@@ -464,7 +479,7 @@ def quantize(
     before = count_weights(program, threshold)
     _tell_of_quantized(source, before)
     how = {
-        **vars(DEFAULTS.merge(settings)),
+        **{name: getattr(DEFAULTS.merge(settings), name) for name in OF_CODES},
         "overrides": overrides,
         "importance": numbers,
         "in_place": True,
@@ -479,28 +494,94 @@ def quantize(
         wants_records=dry_run or fail_on_skip or report is not None,
     )
     flush_warnings()
+    compared = None
     if verify:
-        print_compared(
-            compare_on(load_asset(source), program, RunOn(inputs, arrays, function, sizes))
-        )
+        compared = compare_on(load_asset(source), program, RunOn(inputs, arrays, function, sizes))
+        print_compared(compared)
     after = count_weights(program, threshold)
-    written = None
-    with ExitStack() as outputs:
-        if destination is not None:
-            check_space(destination, size - before.nbytes + after.nbytes)
-            path = outputs.enter_context(replacing(destination, force=force))
-            save_asset(program, path, asset)
-            _check_size(path, goal.target_size)
-            written = asset_bytes(path)
-        records.census = take_census(program, threshold)
-        if report is not None:  # before the asset is moved: where it cannot be written, neither is
-            write_text(report, _REPORTS[report.suffix](records))
+    records.census = take_census(program, threshold)
+    written = _write(
+        asset,
+        program,
+        destination,
+        None if report is None else (report, records, compared, plan),
+        force=force,
+        needed=size - before.nbytes + after.nbytes,
+        target_size=goal.target_size,
+    )
     _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=dry_run)
         _print_end(program, size, written, destination, time.perf_counter() - started)
+        if compared is None and plan is not None and plan.quality == "weights":
+            stdout().print(_NOT_VERIFIED)
     if fail_on_skip:
         _check_none_left(records)
+
+
+_NOT_VERIFIED = """\
+verify   The SQNR above is of the weights; that of the outputs can be much less. --verify runs both
+         and tells; --inputs plans by the outputs."""
+
+
+def _write(
+    asset: "AIModelAsset",
+    program: "AIProgram",
+    destination: Path | None,
+    report: tuple[Path, QuantizationReport, Compared | None, Planned | None] | None,
+    *,
+    force: bool,
+    needed: int,
+    target_size: int | None,
+) -> int | None:
+    """Write a program and a report of it: both, or neither.
+
+    Args:
+        asset: the asset that the program is from.
+        program: the program.
+        destination: where to write it to; None for nowhere.
+        report: where to write the report to, what it is, and what it tells; None for none.
+        force: whether ``destination`` may exist.
+        needed: bytes that the disk must have room for.
+        target_size: bytes that the new asset may take; None for any.
+
+    Returns:
+        the bytes of the new asset.
+    """
+    written = None
+    with ExitStack() as outputs:
+        if destination is not None:
+            check_space(destination, needed)
+            path = outputs.enter_context(replacing(destination, force=force))
+            save_asset(program, path, asset)
+            _check_size(path, target_size)
+            written = asset_bytes(path)
+        if report is not None:  # before the asset is moved: where it cannot be written, neither is
+            file, records, compared, plan = report
+            before = asset_bytes(asset.path)
+            records.circumstances = _circumstances(before, written, compared, plan)
+            write_text(file, _REPORTS[file.suffix](records))
+    return written
+
+
+def _circumstances(
+    before: int, after: int | None, compared: Compared | None, plan: Planned | None
+) -> Circumstances:
+    """Return what a report tells beside the weights, for a file of so many bytes."""
+    return Circumstances(
+        nbytes_before=before,
+        nbytes_after=after,
+        outputs=() if compared is None else tuple(compared.outputs),
+        outputs_on="" if compared is None else compared.on,
+        plan=plan,
+        command=shlex.join([PROGRAM, *sys.argv[1:]]),
+        versions=(
+            ("coreai-opt-native", __version__),
+            ("coreai-core", version("coreai-core")),
+            ("numpy", version("numpy")),
+        ),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def _quantize(
@@ -581,6 +662,13 @@ def _check_goal(
         _check_file("--plan-out", goal.plan_out, (".toml",))
 
 
+def _check_blocks(settings: Settings) -> None:
+    """Check that a block size is not without effect."""
+    per_block = CompressionGranularity.PER_BLOCK
+    if settings.block_size is not None and settings.granularity != per_block:
+        raise UsageError("--block-size needs --granularity per_block")
+
+
 def _check_running(
     *, takes_inputs: bool, runs: bool, inputs: Path | None, of_function: bool
 ) -> None:
@@ -614,14 +702,18 @@ def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | 
     return output
 
 
+_ABOUT = {"weights": "", "outputs": ", about"}
+
+
 def _choose(
     program: "AIProgram",
     size: int,
     goal: Goal,
     work: dict[str, Any],
-) -> list[Rule]:
-    """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, sampled=goal.min_sqnr is None, **work)
+) -> tuple[list[Rule], Planned]:
+    """Return rules that reach the goal, and what they were chosen from, which is printed."""
+    with steps_bar() as progress:
+        weights = measure_weights(program, sampled=goal.min_sqnr is None, progress=progress, **work)
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
@@ -643,9 +735,10 @@ def _choose(
     )
     if goal.plan_out is not None:
         write_text(goal.plan_out, plan.to_toml())
-    of = "the weights" if work["inputs"] is None else "the outputs, about"
-    print_frontier(stdout(), plan, rest, f"SQNR of {of}")
-    return plan.rules
+    quality = "weights" if work["inputs"] is None else "outputs"
+    print_frontier(stdout(), plan, rest, f"SQNR of the {quality}{_ABOUT[quality]}")
+    points = tuple((rest + point.nbytes, point.sqnr_db) for point in plan.frontier)
+    return plan.rules, Planned(points, (rest + plan.nbytes, plan.sqnr_db), quality)
 
 
 @contextmanager

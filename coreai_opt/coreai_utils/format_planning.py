@@ -8,21 +8,31 @@ from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.planning.plan import QuantizationPlan, check_goal, make_plan
 from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.checked import CheckedSettings, check_settings
-from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer, QScheme
-from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
+from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
+from coreai_opt.settings.enums import (
+    CandidateForm,
+    CandidateFormName,
+    CompressionGranularity,
+    DType,
+    Indivisible,
+    Observer,
+    QScheme,
+)
+from coreai_opt.settings.settings import DEFAULTS, SETTINGS, TABLE_DEFAULTS, Settings
 from coreai_opt.settings.targets import Target, TargetName, check_target, report_against
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     import numpy.typing as npt
 
     from coreai_opt.planning.plan import PlannedWeight
     from coreai_opt.program.ir import AIProgram
+    from coreai_opt.settings.tables import TableSettings
 
 _PER_CHANNEL = Settings(granularity=CompressionGranularity.PER_CHANNEL, observer=Observer.MSE)
 _BLOCKS_OF_32 = Settings(
@@ -46,6 +56,25 @@ CANDIDATES: tuple[Settings, ...] = (
 """Formats that are tried for each weight, unless others are given: 2, 4 and 8 bits, from coarse
 scales to fine ones."""
 
+_TABLES_OF_32 = Settings(
+    granularity=CompressionGranularity.PER_GROUPED_CHANNEL,
+    group_size=32,
+)
+
+TABLE_CANDIDATES: tuple[Settings, ...] = (
+    replace(_TABLES_OF_32, n_bits=2),
+    Settings(n_bits=3, scale_block_size=64),
+    Settings(n_bits=3, scale_block_size=32),
+    replace(_TABLES_OF_32, n_bits=4),
+    Settings(n_bits=4, scale_block_size=64),
+    Settings(n_bits=4, scale_block_size=32),
+    replace(_TABLES_OF_32, n_bits=6),
+    Settings(n_bits=6, scale_block_size=64),
+    replace(_TABLES_OF_32, n_bits=8),
+)
+"""Look-up tables that are tried for each weight, where these are asked for: tables of groups of
+output channels, and one for the weight with a scale per block."""
+
 _CANDIDATE_DEFAULTS = replace(DEFAULTS, observer=Observer.MINMAX)
 """What a candidate is where it does not say. It names the observer, because a plan's rules have to
 mean what was measured in any call."""
@@ -64,12 +93,14 @@ def plan_quantization(
     target_bytes: int | None = None,
     min_sqnr: float | None = None,
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
+    forms: Sequence[CandidateForm | CandidateFormName] | None = None,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
     function: str | None = None,
     target: Target | TargetName | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> QuantizationPlan:
     """Choose a format for each weight: the best within a size, or the smallest that is so good.
 
@@ -98,6 +129,9 @@ def plan_quantization(
             one does not say is as ``quantize_weights`` has it by default. That a weight is kept is
             always a candidate; one that a weight cannot have, e.g. because of its block size, is
             none for it.
+        forms: instead of ``candidates``, which of those of this package are tried: "integer",
+            "table" or both; None for integers. Look-up tables have sizes between those of integers,
+            such as 3.5, 4.25 and 6 bits per weight.
         inputs: what to run the program on: an array for each input, by name; arrays of one axis
             more than the inputs hold one sample per index of the first. States may be given as
             well; those that are not start as zeros.
@@ -106,6 +140,8 @@ def plan_quantization(
             to work there is no candidate, and an error if it was given as one.
         weight_num_threshold: only constants with more elements than this are planned.
         backend, num_threads: as for ``quantize_weights``.
+        progress: called with what is done ("measuring", and with ``inputs`` "running"), for how
+            many weights it is done, and how many there are. What it raises ends the call.
 
     Raises:
         ValueError, TypeError: a bad argument, named; or ``target_bytes`` is less than the weights
@@ -117,6 +153,7 @@ def plan_quantization(
     weights = measure_weights(
         coreai_program,
         candidates=candidates,
+        forms=forms,
         inputs=inputs,
         function=function,
         target=target,
@@ -124,6 +161,7 @@ def plan_quantization(
         backend=backend,
         num_threads=num_threads,
         sampled=min_sqnr is None,
+        progress=progress,
     )
     return make_plan(weights, target_bytes=target_bytes, min_sqnr=min_sqnr)
 
@@ -132,6 +170,7 @@ def measure_weights(
     coreai_program: AIProgram,
     *,
     candidates: Sequence[Settings | Mapping[str, Any]] = CANDIDATES,
+    forms: Sequence[CandidateForm | CandidateFormName] | None = None,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
     function: str | None,
     target: Target | TargetName | None,
@@ -139,10 +178,16 @@ def measure_weights(
     backend: str,
     num_threads: int | None,
     sampled: bool,
+    progress: Callable[[str, int, int], None] | None,
 ) -> list[PlannedWeight]:
     """Return what ``plan_quantization``, whose arguments these are, chooses from."""
     where = None if target is None else parse_member(Target, "target", target)
-    formats = _parse_candidates(candidates, where)
+    ours = candidates is CANDIDATES
+    if forms is not None:
+        if not ours:
+            raise ArgumentError("forms", "forms must be None with candidates")
+        candidates = _candidates_of(forms)
+    formats = _parse_candidates(candidates, where, ours=ours)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
     probes = [check_settings(replace(DEFAULTS, dtype=dtype)) for dtype in _PROBES]
@@ -161,15 +206,29 @@ def measure_weights(
         function=function,
         sampled=sampled,
         work=work,
+        progress=progress,
     )
 
 
+def _candidates_of(forms: object) -> tuple[Settings, ...]:
+    """Return the candidates of this package that have these forms."""
+    if isinstance(forms, str) or not isinstance(forms, Sequence) or not forms:
+        raise ArgumentTypeError(
+            "forms",
+            Argument("forms"),
+            f" must be a sequence of one or more of {', '.join(CandidateForm)}; got {forms!r}",
+        )
+    parsed = {parse_member(CandidateForm, "forms", form) for form in forms}
+    integers = CANDIDATES if CandidateForm.INTEGER in parsed else ()
+    return integers + (TABLE_CANDIDATES if CandidateForm.TABLE in parsed else ())
+
+
 def _parse_candidates(
-    candidates: object, target: Target | None
-) -> list[tuple[Settings, CheckedSettings]]:
+    candidates: object, target: Target | None, *, ours: bool
+) -> list[tuple[Settings, CheckedSettings | TableSettings]]:
     """Return each candidate in full, as a rule has it, and checked.
 
-    Of those that nobody chose, what is reported not to work on the target is left out.
+    Of those that nobody chose, ``ours``, what is reported not to work on the target is left out.
     """
     if isinstance(candidates, str) or not isinstance(candidates, Sequence):
         raise ArgumentTypeError(
@@ -178,16 +237,21 @@ def _parse_candidates(
         )
     parsed = []
     for number, candidate in enumerate(candidates, 1):
-        settings = _CANDIDATE_DEFAULTS.merge(_parse_candidate(number, candidate).with_implied())
+        given = _parse_candidate(number, candidate).with_implied()
+        of_tables = given.n_bits is not None
         try:
-            checked = check_settings(settings)
-            if candidates is CANDIDATES and report_against(checked, target) is not None:
+            check_kind(given, of_tables=of_tables)
+            settings = (TABLE_DEFAULTS if of_tables else _CANDIDATE_DEFAULTS).merge(given)
+            checked = check_any(settings)
+            if ours and report_against(checked, target) is not None:
                 continue
             check_target(target, checked, ())
         except (ArgumentError, ArgumentTypeError) as error:
             raise error.within(f"candidate {number}") from None
         if checked.granularity is not CompressionGranularity.PER_BLOCK:
             settings = replace(settings, block_size=None)  # a rule may not have one
+        if checked.granularity is not CompressionGranularity.PER_GROUPED_CHANNEL:
+            settings = replace(settings, group_size=None)  # it would say nothing
         parsed.append((settings, checked))
     return parsed
 
@@ -200,8 +264,8 @@ def _parse_candidate(number: int, candidate: object) -> Settings:
             "candidates", f"candidate {number} must be a mapping of settings; got {candidate!r}"
         )
     unknown = [key for key in candidate if key not in SETTINGS]
-    if unknown or "dtype" not in candidate:
-        wrong = f"has the unknown key {unknown[0]!r}" if unknown else "has no dtype"
+    if unknown or candidate.keys().isdisjoint({"dtype", "n_bits"}):
+        wrong = f"has the unknown key {unknown[0]!r}" if unknown else "has no dtype and no n_bits"
         raise ArgumentError(
             "candidates", f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}"
         )

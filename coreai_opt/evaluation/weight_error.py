@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend, parse_backend
+from coreai_opt.arrays.compressed_array import CompressedArray
+from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import Result, in_parallel
 from coreai_opt.reference.errors import Differences
 from coreai_opt.reference.formats import FORMATS
 
-__all__ = ["WeightError", "decibels", "measure_error"]
+__all__ = ["WeightError", "decibels", "measure_error", "shares_of", "weights_sqnr_db"]
 
 _RUN = 1 << 18
 """Elements that are decoded and compared together, or as many as a block of rows has."""
@@ -42,11 +44,47 @@ class WeightError:
     histogram: tuple[int, ...]
 
     @property
+    def relative(self) -> float:
+        """Noise / signal; 0 of zeros, of which all formats are exact."""
+        return self.noise / self.signal if self.signal else 0.0
+
+    @property
     def sqnr_db(self) -> float:
         """Signal-to-quantization-noise ratio in dB; infinity without any noise."""
         if not self.noise:
             return math.inf
         return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+
+
+def shares_of(sizes: Sequence[float]) -> list[float]:
+    """Return by how much the noise of each of several weights counts in that of all together.
+
+    Args:
+        sizes: the square root of the number of elements of each weight.
+
+    On the sentence embeddings of examples/sentence_embedding the square root is better than the
+    number itself, and much better than all alike.
+    """
+    total = math.fsum(sizes)
+    return [size / total for size in sizes]
+
+
+def weights_sqnr_db(errors: Sequence[tuple[int, WeightError | None]]) -> float:
+    """Return the SQNR in dB of weights together, as plans have it.
+
+    Noise / signal is the mean of that of the weights, in which each counts by the square root of
+    its number of elements: a layer of small values counts no less than one of large ones.
+
+    Args:
+        errors: of each weight its number of elements, and its error; None if it is as it was.
+    """
+    shares = shares_of([math.sqrt(size) for size, _ in errors])
+    noise = math.fsum(
+        share * error.relative
+        for share, (_, error) in zip(shares, errors, strict=True)
+        if error is not None
+    )
+    return -10 * math.log10(noise) if noise else math.inf
 
 
 def decibels(sqnr: float) -> str:
@@ -55,7 +93,7 @@ def decibels(sqnr: float) -> str:
 
 
 def measure_error(
-    weight: npt.NDArray[Any], quantized: QuantizedArray, *, num_threads: int
+    weight: npt.NDArray[Any], quantized: CompressedArray, *, num_threads: int
 ) -> WeightError:
     """Measure what quantizing did to a weight.
 
@@ -110,7 +148,7 @@ def _energies(chunks: list[slice], weight: npt.NDArray[Any], backend: Backend) -
 
 
 def _compare_runs(
-    runs: list[tuple[QuantizedArray, int]],
+    runs: list[tuple[CompressedArray, int]],
     weight: npt.NDArray[Any],
     mean_square: float,
     backend: Backend,
@@ -126,27 +164,44 @@ def _compare_runs(
         yield found
 
 
-def _runs(quantized: QuantizedArray) -> Iterator[tuple[QuantizedArray, int]]:
+def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
     """Split into runs of rows, each with the number of its first element.
 
-    A run has whole blocks and whole bytes, and is not much longer than it must be.
+    A run has whole blocks and whole bytes, and is not much longer than it must be. A sparse array
+    is one run: where the values of a row start, only all the rows before it can tell.
     """
-    rows, scales = quantized.shape[0], quantized.scale.shape[0]
-    row = math.prod(quantized.shape[1:])
-    bits = row * FORMATS[quantized.dtype].bits
-    block = rows // scales if scales > 1 else 1  # a scale of all rows is also one of some
-    step = math.lcm(block, 8 // math.gcd(8, bits))
+    parts: dict[str, npt.NDArray[Any]]
+    if isinstance(quantized, QuantizedArray):
+        bits = FORMATS[quantized.dtype].bits
+        parts = {
+            "scale": quantized.scale,
+            "zero_point": quantized.zero_point,
+        }
+    elif isinstance(quantized, PalettizedArray):
+        bits = quantized.n_bits
+        parts = {"table": quantized.table}
+        if quantized.scale is not None:
+            parts["scale"] = quantized.scale
+    else:
+        yield quantized, 0
+        return
+    rows, row = quantized.shape[0], math.prod(quantized.shape[1:])
+    row_bits = row * bits
+    # What there is one of for all rows is also one for some.
+    blocks = {name: rows // len(part) for name, part in parts.items() if len(part) > 1}
+    step = math.lcm(*blocks.values(), 8 // math.gcd(8, row_bits))
     step *= max(1, _RUN // (step * row))
     for start in range(0, rows, step):
         end = min(start + step, rows)
-        blocks = slice(start // block, end // block) if scales > 1 else slice(None)
+        of_run: dict[str, Any] = {
+            name: parts[name][start // block : end // block] for name, block in blocks.items()
+        }
         yield (
             replace(
                 quantized,
-                packed=quantized.packed[start * bits // 8 : -(-end * bits // 8)],
+                packed=quantized.packed[start * row_bits // 8 : -(-end * row_bits // 8)],
                 shape=(end - start, *quantized.shape[1:]),
-                scale=quantized.scale[blocks],
-                zero_point=quantized.zero_point[blocks],
+                **of_run,
             ),
             start * row,
         )

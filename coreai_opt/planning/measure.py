@@ -3,34 +3,44 @@
 import copy
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.methods import nearest
-from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.evaluation.weight_error import WeightError, measure_error, shares_of
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 from coreai_opt.planning.sample import Sample, take_sample, whole
-from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
+from coreai_opt.program.channel_axes import (
+    Blocks,
+    IndivisibleError,
+    MixedAxesError,
+    UnfitError,
+    weight_blocks,
+)
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
+from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.rules import ParsedRule, Rule
 from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.tables import TableSettings
 
 if TYPE_CHECKING:
     from coreai_opt.reports.records import WeightRecord
 
 Array = npt.NDArray[Any]
-Format = tuple[Settings, CheckedSettings]
+Format = tuple[Settings, CheckedSettings | TableSettings]
 """The settings of a candidate, as a rule has them and checked."""
 
 
@@ -51,6 +61,7 @@ def measure_candidates(
     function: str | None,
     sampled: bool,
     work: Work,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
 
@@ -65,6 +76,7 @@ def measure_candidates(
         function: the function to run; None for the only one there is.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
+        progress: called after each weight with what is done, how many are done, and of how many.
 
     Raises:
         InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
@@ -73,23 +85,36 @@ def measure_candidates(
     with alone_with(program):
         runs = None if inputs is None else _Runs(program, inputs, function)
         weights = find_weights(program, weight_num_threshold)
-        items = _measure(weights, formats, work, sampled=sampled)
+        told = progress or _nothing
+        items = _measure(weights, formats, work, sampled=sampled, progress=told)
         if runs is None:
             shares = _shares(items)
         else:
-            shares = [_sensitivity(runs, item, probes, work) for item in items]
+            shares = []
+            for number, item in enumerate(items, 1):
+                shares.append(_sensitivity(runs, item, probes, work))
+                told("running", number, len(items))
         return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
 
 
+def _nothing(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
 def _measure(
-    weights: Sequence[Weight], formats: Sequence[Format], work: Work, *, sampled: bool
+    weights: Sequence[Weight],
+    formats: Sequence[Format],
+    work: Work,
+    *,
+    sampled: bool,
+    progress: Callable[[str, int, int], None],
 ) -> list[_Item]:
     items: dict[object, list[_Item]] = {}
     buffer = Buffer()
-    for weight in weights:
+    for number, weight in enumerate(weights, 1):
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
-        sizes = [found.sizes for found in blocks if found is not None]
+        sizes = [size for found in blocks if found is not None for size in _block_sizes(found)]
         sample = take_sample(array, sizes) if sampled else whole(array)
         digest = hashlib.sha256(sample.array.reshape(-1).view(np.uint8).data).digest()
         alike = items.setdefault((weight.shape, weight.dtype, digest, tuple(blocks)), [])
@@ -98,6 +123,7 @@ def _measure(
             item = _Item([], list(_candidates(sample, formats, blocks, work)))
             alike.append(item)
         item.weights.append(weight)
+        progress("measuring", number, len(weights))
     return [item for alike in items.values() for item in alike]
 
 
@@ -107,53 +133,76 @@ def _is_same(weight: Weight, array: Array) -> bool:
     return bool(np.array_equal(other.reshape(-1).view(np.uint8), array.reshape(-1).view(np.uint8)))
 
 
-def _blocks(weight: Weight, settings: CheckedSettings) -> Blocks | None:
+def _blocks(
+    weight: Weight, settings: CheckedSettings | TableSettings
+) -> Blocks | TableBlocks | None:
     try:
+        if isinstance(settings, TableSettings):
+            return table_blocks(weight, settings)
         return weight_blocks(weight, settings.granularity, settings.block_size, fit=settings.fit)
-    except (IndivisibleError, MixedAxesError):
+    except (IndivisibleError, MixedAxesError, UnfitError):
         return None
 
 
+def _block_sizes(blocks: Blocks | TableBlocks) -> list[tuple[int, ...]]:
+    """Return the sizes of blocks that a sample must not cut.
+
+    A look-up table of all elements is found from a part of them as well.
+    """
+    if isinstance(blocks, Blocks):
+        return [blocks.sizes]
+    of_all = blocks.tables.granularity is CompressionGranularity.PER_TENSOR
+    tables = [] if of_all else [blocks.tables.sizes]
+    return tables if blocks.scales is None else [*tables, blocks.scales]
+
+
 def _candidates(
-    sample: Sample, formats: Sequence[Format], blocks: Sequence[Blocks | None], work: Work
+    sample: Sample,
+    formats: Sequence[Format],
+    blocks: Sequence[Blocks | TableBlocks | None],
+    work: Work,
 ) -> Iterator[tuple[Settings, int, WeightError]]:
-    threads = work.num_threads
     for (given, settings), found in zip(formats, blocks, strict=True):
         if found is None:
             continue
         try:
-            quantized = nearest.quantize(
-                sample.array, settings.spec, found.sizes, work.backend, threads, importance=None
-            )
+            compressed = _compress(sample.array, settings, found, work)
         except NotFiniteError:
             return
-        error = measure_error(sample.array, quantized, num_threads=threads)
-        yield given, sample.saved_bytes(quantized), error
+        error = measure_error(sample.array, compressed, num_threads=work.num_threads)
+        yield given, sample.saved_bytes(compressed), error
+
+
+def _compress(
+    array: Array,
+    settings: CheckedSettings | TableSettings,
+    blocks: Blocks | TableBlocks,
+    work: Work,
+) -> CompressedArray:
+    how = work.backend, work.num_threads
+    if isinstance(settings, TableSettings):
+        assert isinstance(blocks, TableBlocks)
+        return palettize(array, settings, blocks, *how, importance=None)
+    assert isinstance(blocks, Blocks)
+    return nearest.quantize(array, settings.spec, blocks.sizes, *how, importance=None)
 
 
 def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
     kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
-        Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
+        Candidate(given, nbytes, error.sqnr_db, share * error.relative)
         for given, nbytes, error in item.measured
     )
     names = tuple(weight.name for weight in item.weights)
     return PlannedWeight(names, weight.shape, (kept, *others))
 
 
-def _relative(error: WeightError) -> float:
-    return error.noise / error.signal if error.signal else 0.0  # of zeros all formats are exact
-
-
 def _shares(items: Sequence[_Item]) -> list[float]:
-    """Return by how much the noise of each weight counts: the square root of its elements.
-
-    On the sentence embeddings of examples/sentence_embedding that is better than elements, and much
-    better than all alike.
-    """
-    roots = [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
-    return [root / sum(roots) for root in roots]
+    """Return by how much the noise of each item counts; that of identical weights is one."""
+    return shares_of(
+        [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
+    )
 
 
 class _Runs:
@@ -199,7 +248,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
         rules = [ParsedRule(Rule(name=weight.name), settings) for weight in item.weights]
         probed = copy.deepcopy(runs.program)
         quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
-        errors = [_relative(record.error) for record in records if record.error is not None]
+        errors = [record.error.relative for record in records if record.error is not None]
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):

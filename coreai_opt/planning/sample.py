@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.program.forms import form_of_array
 
 __all__ = ["Sample", "take_sample", "whole"]
@@ -32,12 +32,12 @@ class Sample(NamedTuple):
     axis: int
     length: int
 
-    def saved_bytes(self, quantized: QuantizedArray) -> int:
-        """Return what all of the weight takes in a saved program, given the quantized slices."""
-        slices, form = self.array.shape[self.axis], form_of_array(quantized)
+    def saved_bytes(self, compressed: CompressedArray) -> int:
+        """Return what all of the weight takes in a saved program, given the compressed slices."""
+        slices, form = self.array.shape[self.axis], form_of_array(compressed)
         if slices == self.length:
-            return form.saved_bytes(quantized)
-        return form.saved_bytes(quantized, slices, self.length)
+            return form.saved_bytes(compressed)
+        return form.saved_bytes(compressed, slices, self.length)
 
 
 def whole(array: npt.NDArray[Any]) -> Sample:

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
+from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.feedback import Feedback
 from coreai_opt.arrays.matrices import MatrixLayout
 from coreai_opt.arrays.methods import Gptq
-from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.evaluation.calibrated_error import (
     CalibratedError,
     Moments,
@@ -38,14 +38,14 @@ class Rounded(NamedTuple):
     """What a weight became.
 
     Attributes:
-        array: its codes and scales.
-        rounding: how its codes were chosen.
+        array: what that is.
+        rounding: how its codes were chosen; None where there is no choice.
         error: what that did to its outputs; None if no calibration has seen it.
         reason: why it was not rounded with feedback; or empty.
     """
 
-    array: QuantizedArray
-    rounding: Rounding
+    array: CompressedArray
+    rounding: Rounding | None
     error: CalibratedError | None
     reason: str
 

@@ -43,18 +43,23 @@ class IndivisibleError(ValueError):
         self.channels, self.fitting = channels, fitting
 
 
+class UnfitError(ValueError):
+    """The channels of a weight do not fit what was asked for."""
+
+
 class Blocks(NamedTuple):
     """The blocks of a weight.
 
     Attributes:
         sizes: a block's length along each axis; 0 stands for the whole axis.
-        granularity: which elements share a scale.
-        block_size: input channels that share one with PER_BLOCK, else 0.
+        granularity: which elements share a scale or a look-up table; None where there is neither.
+        block_size: input channels that share one with PER_BLOCK, output channels with
+            PER_GROUPED_CHANNEL, else 0.
         reason: why they are not the blocks that were asked for; empty if they are.
     """
 
     sizes: tuple[int, ...]
-    granularity: CompressionGranularity
+    granularity: CompressionGranularity | None
     block_size: int
     reason: str
 

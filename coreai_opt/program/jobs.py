@@ -11,7 +11,7 @@ from coreai_opt.exceptions import InputError
 from coreai_opt.program.calibrated import Seen
 from coreai_opt.program.importance_by_name import match_importance
 from coreai_opt.program.weights import Weight
-from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.checked import AnySettings, CheckedSettings
 from coreai_opt.settings.enums import Rounding
 from coreai_opt.settings.rules import ParsedRule, Rule, around, matches
 
@@ -28,7 +28,7 @@ class Job(NamedTuple):
     """
 
     weight: Weight
-    settings: CheckedSettings | None
+    settings: AnySettings | None
     rules: tuple[int, ...] = ()
     importance: npt.NDArray[np.float32] | None = None
     seen: Seen | None = None
@@ -40,7 +40,7 @@ class Job(NamedTuple):
 
 def make_jobs(
     weights: Sequence[Weight],
-    settings: CheckedSettings | None,
+    settings: AnySettings | None,
     rules: Sequence[ParsedRule],
     importance: object,
     seen: Mapping[str, Seen],
@@ -66,13 +66,14 @@ def make_jobs(
         found = match_importance(importance, weights)
         jobs = [
             job._replace(importance=found.get(job.weight.name))
-            if job.settings is not None and job.settings.spec.observer.uses_importance
+            if job.settings is not None and job.settings.uses_importance
             else job
             for job in jobs
         ]
     return [
         job._replace(seen=seen.get(job.weight.name))
-        if job.settings is not None and job.settings.rounding is not Rounding.NEAREST
+        if isinstance(job.settings, CheckedSettings)
+        and job.settings.rounding is not Rounding.NEAREST
         else job
         for job in jobs
     ]

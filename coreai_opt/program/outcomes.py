@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from coreai_opt.arrays.quantized_array import QuantizedArray
+from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 from coreai_opt.exceptions import Cause, Message
@@ -11,7 +11,9 @@ from coreai_opt.program.channel_axes import Blocks
 from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.jobs import Job
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import QScheme, Rounding
+from coreai_opt.settings.checked import AnySettings, CheckedSettings
+from coreai_opt.settings.enums import CompressionGranularity, QScheme, Rounding
+from coreai_opt.settings.tables import TableSettings
 
 
 class Quantized(NamedTuple):
@@ -19,17 +21,17 @@ class Quantized(NamedTuple):
 
     Attributes:
         array: what it became.
-        blocks: which of its elements share a scale.
-        rounding: how its codes were chosen.
-        reason: why they were not chosen as they should be; or empty.
+        blocks: which of its elements share a scale or a look-up table.
+        rounding: how its codes were chosen; None where there is no choice.
+        reason: what is not as it should be; or empty.
         error: what that did to it, if it was to be measured.
         output_error: what it did to its outputs, if a calibration has seen the weight.
         seconds: how long reading and quantizing it took.
     """
 
-    array: QuantizedArray
+    array: CompressedArray
     blocks: Blocks
-    rounding: Rounding
+    rounding: Rounding | None
     reason: str
     error: WeightError | None
     output_error: CalibratedError | None
@@ -57,24 +59,40 @@ def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
     if isinstance(outcome, Left):
         return _record(job, outcome.status, outcome.reason)
     assert job.settings is not None
-    array, spec = outcome.array, job.settings.spec
+    array, settings = outcome.array, job.settings
     form = form_of_array(array)
     label = form.label(array)
     reasons = [reason for reason in (outcome.blocks.reason, outcome.reason) if reason]
     return replace(
         _record(job, Status.QUANTIZED, "; ".join(reasons)),
         format_after=label.format,
-        qscheme=str(QScheme.SYMMETRIC if spec.symmetric else QScheme.ASYMMETRIC),
-        granularity=str(outcome.blocks.granularity),
+        qscheme=_scheme(settings),
+        granularity=str(outcome.blocks.granularity or ""),
         block_size=outcome.blocks.block_size,
         scale_dtype=label.scale_dtype,
-        observer=str(spec.observer),
-        rounding=str(outcome.rounding),
+        observer=str(settings.spec.observer) if isinstance(settings, CheckedSettings) else "",
+        rounding=str(outcome.rounding or ""),
+        scales=_scales(settings),
         nbytes_after=form.saved_bytes(array),
         error=outcome.error,
         output_error=outcome.output_error,
         seconds=outcome.seconds,
     )
+
+
+def _scheme(settings: AnySettings) -> str:
+    if not isinstance(settings, CheckedSettings):
+        return ""
+    return str(QScheme.SYMMETRIC if settings.spec.symmetric else QScheme.ASYMMETRIC)
+
+
+def _scales(settings: AnySettings) -> str:
+    """Return which elements share a scale, where those are others than share a look-up table."""
+    if not isinstance(settings, TableSettings):
+        return ""
+    if settings.scale_block_size:
+        return f"blocks of {settings.scale_block_size}"
+    return str(CompressionGranularity.PER_CHANNEL) if settings.channel_scales else ""
 
 
 def _record(job: Job, status: Status, reason: str) -> WeightRecord:

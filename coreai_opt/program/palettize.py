@@ -1,106 +1,92 @@
-"""Look-up tables for the weights of a program, one weight after the other."""
+"""Look-up tables for a weight of a program: which of its elements share a table and a scale."""
 
-import logging
-from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettize import palettize_parsed
-from coreai_opt.exceptions import BackendMismatchError
-from coreai_opt.program.channel_axes import weight_blocks
-from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.replacing import replace_constants
-from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
-from coreai_opt.program.weights import Weight, find_weights
-from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.arrays.palettized_array import PalettizedArray
+from coreai_opt.program.channel_axes import Blocks, UnfitError, weight_blocks
+from coreai_opt.program.weights import Weight
+from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.tables import TableSettings
 
-logger = logging.getLogger("coreai_opt")
+__all__ = ["TableBlocks", "palettize", "table_blocks"]
 
 
-@dataclass(frozen=True)
-class Tables:
-    """What to turn weights into.
+class TableBlocks(NamedTuple):
+    """The blocks of a weight that has look-up tables.
 
     Attributes:
-        bits: of an index.
-        lut_dtype: what entries are; None for the weight's dtype.
-        granularity: which elements share a table: all, those of an output channel, or those of
-            ``group_size`` output channels.
-        group_size: for PER_GROUPED_CHANNEL.
-        channel_scales: whether each output channel has a scale.
+        tables: of those that share a table; ``block_size`` is that of a group of output channels.
+        scales: sizes of those that share a scale; None where there are no scales.
     """
 
-    bits: int
-    lut_dtype: DType | None
-    granularity: CompressionGranularity
-    group_size: int
-    channel_scales: bool
+    tables: Blocks
+    scales: tuple[int, ...] | None
 
 
-class _UnfitError(ValueError):
-    """A weight that cannot have the tables that were asked for."""
+def table_blocks(weight: Weight, settings: TableSettings) -> TableBlocks:
+    """Return which elements of a weight share a table, and which a scale.
+
+    Raises:
+        MixedAxesError, IndivisibleError, UnfitError: there are no such blocks, and why.
+    """
+    return TableBlocks(_tables(weight, settings), _scales(weight, settings))
 
 
-def palettize_program(
-    program: AIProgram,
-    weight_num_threshold: int,
-    tables: Tables,
+def palettize(
+    array: npt.NDArray[Any],
+    settings: TableSettings,
+    blocks: TableBlocks,
     backend: Backend,
     num_threads: int,
-) -> None:
-    """Put look-up tables in the place of the weights of ``program``.
-
-    The program is valid after every weight, so it is when this raises.
+    *,
+    importance: npt.NDArray[np.float32] | None,
+) -> PalettizedArray:
+    """Return a weight as indices into look-up tables.
 
     Args:
-        program: the program.
-        weight_num_threshold: only constants with more elements than this are weights.
-        tables: what to turn them into.
+        array: its elements.
+        settings: what tables it is to have.
+        blocks: its blocks.
         backend: what finds tables and indices.
         num_threads: threads that it may use.
+        importance: what squared errors count, in the rank of the weight; None for all alike.
 
     Raises:
-        RuntimeError: another thread is at work on it.
-        BackendMismatchError: the backends differ; the message names the weight.
+        ValueError: a NaN or infinity in ``array``; the message has the first index.
+        BackendMismatchError: two backends differ.
     """
-    buffer, parts = Buffer(), Parts()
-    with alone_with(program):
-        for weight in find_weights(program, weight_num_threshold):
-            try:
-                sizes, scale_sizes = _blocks(weight, tables)
-                spec = PaletteSpec(tables.bits, sizes, tables.lut_dtype, scale_sizes)
-                constant = read_constant(weight.op, buffer)
-                array = palettize_parsed(constant, spec, backend, num_threads)
-            except BackendMismatchError as error:
-                raise BackendMismatchError(f"{weight}: {error}") from error
-            except ValueError as reason:  # channels that do not fit, a NaN or infinity
-                logger.warning("%s is left as it is: %s", weight, reason)
-            else:
-                replace_constants(weight.ops, array, parts)
+    spec = PaletteSpec(settings.bits, blocks.tables.sizes, settings.lut_dtype, blocks.scales)
+    return palettize_parsed(array, spec, backend, num_threads, importance=importance)
 
 
-def _blocks(weight: Weight, tables: Tables) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Return the blocks that share a table, and those that share a scale if there are any.
-
-    Raises:
-        MixedAxesError, _UnfitError: there are no such blocks, and why.
-    """
-    whole = (0,) * len(weight.shape)
-    per_tensor = tables.granularity is CompressionGranularity.PER_TENSOR
-    if per_tensor and not tables.channel_scales:
-        return whole, None
-    channels = weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0).sizes
-    scales = channels if tables.channel_scales else None
-    if per_tensor:
-        return whole, scales
-    cut = [axis for axis, size in enumerate(channels) if size and weight.shape[axis] > size]
+def _tables(weight: Weight, settings: TableSettings) -> Blocks:
+    granularity = settings.granularity
+    if granularity is CompressionGranularity.PER_TENSOR:
+        return Blocks((0,) * len(weight.shape), granularity, 0, "")
+    sizes = weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0).sizes
+    cut = [axis for axis, size in enumerate(sizes) if size and weight.shape[axis] > size]
     if len(cut) > 1:
-        raise _UnfitError(f"its output channels are on more than one axis, {cut}")
-    if not cut or tables.granularity is CompressionGranularity.PER_CHANNEL:
-        return channels, scales
-    axis, size = cut[0], tables.group_size
+        raise UnfitError(f"its output channels are on more than one axis, {cut}")
+    if not cut or granularity is CompressionGranularity.PER_CHANNEL:
+        return Blocks(sizes, granularity, 0, "")
+    axis, size = cut[0], settings.group_size
     if weight.shape[axis] % size:
-        raise _UnfitError(
+        raise UnfitError(
             f"group_size {size} does not divide axis {axis}: {weight.shape[axis]} output channels"
         )
-    return (*channels[:axis], size, *channels[axis + 1 :]), scales
+    return Blocks((*sizes[:axis], size, *sizes[axis + 1 :]), granularity, size, "")
+
+
+def _scales(weight: Weight, settings: TableSettings) -> tuple[int, ...] | None:
+    if settings.channel_scales:
+        return weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0).sizes
+    if not settings.scale_block_size:
+        return None
+    size = settings.scale_block_size
+    return weight_blocks(weight, CompressionGranularity.PER_BLOCK, size).sizes

@@ -1,15 +1,14 @@
-"""The weights of a program, one after the other: find, read, quantize, write back."""
+"""The weights of a program, one after the other: find, read, compress, write back."""
 
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import Backend
@@ -25,20 +24,29 @@ from coreai_opt.exceptions import (
     Value,
 )
 from coreai_opt.program.calibrated import Feedbacks, Rounded, Seen, quantize_seen
-from coreai_opt.program.channel_axes import Blocks, IndivisibleError, MixedAxesError, weight_blocks
+from coreai_opt.program.channel_axes import (
+    Blocks,
+    IndivisibleError,
+    MixedAxesError,
+    UnfitError,
+    weight_blocks,
+)
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.forms import form_of_array
 from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
+from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
+from coreai_opt.program.sparsify import check_fit, sparsify
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.checked import AnySettings, CheckedSettings
 from coreai_opt.settings.enums import DType, Indivisible, Rounding
+from coreai_opt.settings.pruning import PruningSettings
 from coreai_opt.settings.rules import ParsedRule
-from coreai_opt.settings.spec import QuantizationSpec
+from coreai_opt.settings.tables import TableSettings
 
 logger = logging.getLogger("coreai_opt")
 
@@ -75,7 +83,7 @@ as all else about them.
 def quantize_program(
     program: AIProgram,
     weight_num_threshold: int,
-    settings: CheckedSettings | None,
+    settings: AnySettings | None,
     rules: Sequence[ParsedRule],
     importance: object,
     *,
@@ -83,7 +91,7 @@ def quantize_program(
     work: Work,
     progress: Progress | None,
 ) -> None:
-    """Quantize the weights of ``program`` in place.
+    """Compress the weights of ``program`` in place.
 
     The program is valid after every weight, so it is when this raises.
 
@@ -187,22 +195,25 @@ def _same(left: Left) -> Left:
     return left
 
 
+Compress = Callable[[npt.NDArray[Any], Work], Rounded]
+"""Compresses a weight, given its elements and how to do the work."""
+
+
 class _Read(NamedTuple):
     """A weight that was read.
 
     Attributes:
         array: its elements.
-        spec: what to turn them into.
         blocks: its blocks.
-        importance, seen: as in ``Job``.
+        compress: compresses it.
+        may_grow: whether it may become larger.
         seconds: how long reading took.
     """
 
     array: npt.NDArray[Any]
-    spec: QuantizationSpec
     blocks: Blocks
-    importance: npt.NDArray[np.float32] | None
-    seen: Seen | None
+    compress: Compress
+    may_grow: bool
     seconds: float
 
 
@@ -213,26 +224,40 @@ def _read_and_quantize(job: Job, work: Work, buffer: Buffer) -> Quantized | Left
 
 def _read(job: Job, buffer: Buffer) -> _Read | Left:
     started = time.perf_counter()
-    settings = job.settings
-    if settings is None:
+    if job.settings is None:
         return Left(Status.KEPT, job.why_kept())
     try:
-        blocks = weight_blocks(
-            job.weight,
-            settings.granularity,
-            settings.block_size,
-            fit=settings.fit,
-        )
+        blocks, compress = _prepare(job, job.settings)
     except IndivisibleError as error:
-        return _indivisible(error, settings)
+        return _indivisible(error, job.settings)
     except MixedAxesError as error:
         return Left(Status.SKIPPED, str(error), Message("; per_tensor needs no channels"))
+    except UnfitError as error:
+        return Left(Status.SKIPPED, str(error))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
-    seconds = time.perf_counter() - started
-    return _Read(array, settings.spec, blocks, job.importance, job.seen, seconds)
+    may_grow = not isinstance(job.settings, CheckedSettings)
+    return _Read(array, blocks, compress, may_grow, time.perf_counter() - started)
 
 
-def _indivisible(error: IndivisibleError, settings: CheckedSettings) -> Left:
+def _prepare(job: Job, settings: AnySettings) -> tuple[Blocks, Compress]:
+    """Return the blocks of a weight, and what compresses it.
+
+    Raises:
+        MixedAxesError, IndivisibleError, UnfitError: there are no such blocks, and why.
+    """
+    if isinstance(settings, TableSettings):
+        shared = table_blocks(job.weight, settings)
+        return shared.tables, partial(_palettize, job, settings, shared)
+    if isinstance(settings, PruningSettings):
+        blocks = check_fit(job.weight, settings)
+        return blocks, partial(_sparsify, job, settings, blocks)
+    blocks = weight_blocks(job.weight, settings.granularity, settings.block_size, fit=settings.fit)
+    return blocks, partial(_round, job, settings, blocks)
+
+
+def _indivisible(error: IndivisibleError, settings: AnySettings) -> Left:
+    if not isinstance(settings, CheckedSettings):
+        return Left(Status.SKIPPED, str(error))
     text = f"block size {settings.block_size} does not divide their input channels, {{}}"
     if settings.spec.format.name == DType.FP4_E2M1FN:
         advice = Message("; MXFP4 has no other blocks, a rule can give it another format")
@@ -246,11 +271,13 @@ def _indivisible(error: IndivisibleError, settings: CheckedSettings) -> Left:
 def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     started = time.perf_counter()
     try:
-        array, rounding, output_error, reason = _round(read, work, num_threads)
-    except NotFiniteError as why:
+        array, rounding, output_error, reason = read.compress(
+            read.array, replace(work, num_threads=num_threads)
+        )
+    except (NotFiniteError, UnfitError) as why:
         return Left(Status.SKIPPED, str(why))
     nbytes = form_of_array(array).saved_bytes(array)
-    if nbytes >= read.array.nbytes:
+    if nbytes >= read.array.nbytes and not read.may_grow:
         larger = f"it would take {nbytes:,} bytes, and takes {read.array.nbytes:,} as it is"
         advice = Message("; fewer scales take less")
         cause = Cause("they would take more bytes than they do as they are", advice=advice)
@@ -260,17 +287,48 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     return Quantized(array, read.blocks, rounding, reason, error, output_error, seconds)
 
 
-def _round(read: _Read, work: Work, num_threads: int) -> Rounded:
-    arguments = read.array, read.spec, read.blocks.sizes, work.backend, num_threads
+def _palettize(
+    job: Job,
+    settings: TableSettings,
+    blocks: TableBlocks,
+    array: npt.NDArray[Any],
+    work: Work,
+) -> Rounded:
+    importance = job.importance
+    found = palettize(
+        array, settings, blocks, work.backend, work.num_threads, importance=importance
+    )
+    return Rounded(found, None, None, "")
+
+
+def _sparsify(
+    job: Job,
+    settings: PruningSettings,
+    blocks: Blocks,
+    array: npt.NDArray[Any],
+    work: Work,
+) -> Rounded:
+    del work  # numpy does it
+    return Rounded(sparsify(array, job.weight, settings, blocks), None, None, "")
+
+
+def _round(
+    job: Job,
+    settings: CheckedSettings,
+    blocks: Blocks,
+    array: npt.NDArray[Any],
+    work: Work,
+) -> Rounded:
+    arguments = array, settings.spec, blocks.sizes, work.backend, work.num_threads
     reason = ""
-    if read.seen is not None:
+    if job.seen is not None:
         try:
-            feedback = work.feedbacks.of(read.seen.moments)
+            feedback = work.feedbacks.of(job.seen.moments)
         except ArgumentError as error:
             reason = f"rounded to nearest: {error}"
         else:
             return quantize_seen(
-                *arguments, importance=read.importance, seen=read.seen, feedback=feedback
+                *arguments, importance=job.importance, seen=job.seen, feedback=feedback
             )
-    array = nearest.quantize(*arguments, importance=read.importance)
-    return Rounded(array, Rounding.NEAREST, None, reason)
+    quantized = nearest.quantize(*arguments, importance=job.importance)
+    return Rounded(quantized, Rounding.NEAREST, None, reason)

@@ -1,96 +1,75 @@
-"""Sparse weights in a program, one weight after the other."""
+"""Sparse weights of a program: which of their elements to keep."""
 
-import logging
-from dataclasses import dataclass
+from typing import Any
 
-from coreai_opt.arrays import sparsify
-from coreai_opt.program.channel_axes import input_axes, weight_blocks
-from coreai_opt.program.exclusive import alone_with
-from coreai_opt.program.forms.replacing import replace_constants
-from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
-from coreai_opt.program.weights import Weight, find_weights
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays import sparsify as arrays
+from coreai_opt.arrays.sparse_array import SparseArray
+from coreai_opt.program.channel_axes import Blocks, UnfitError, input_axes, weight_blocks
+from coreai_opt.program.weights import Weight
 from coreai_opt.reference.quantize import check_finite
-from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.pruning import PruningSettings
 
-logger = logging.getLogger("coreai_opt")
-
-
-@dataclass(frozen=True)
-class Pruning:
-    """Which elements become zero, and how the others are stored.
-
-    Attributes:
-        sparsity: what part of the elements, or of the blocks, becomes zero; None with ``zeros_of``.
-        block_size: neighbours along the output channels that are a block; None for elements.
-        zeros_of: (n, m): the n least of every m elements along the input channels; None with
-            ``sparsity``.
-        dtype: format of the values, with a scale per output channel; None for the weight's dtype.
-    """
-
-    sparsity: float | None
-    block_size: int | None
-    zeros_of: tuple[int, int] | None
-    dtype: DType | None
+__all__ = ["check_fit", "sparsify"]
 
 
-class _UnfitError(ValueError):
-    """A weight whose channels do not fit what was asked for."""
-
-
-def sparsify_program(program: AIProgram, weight_num_threshold: int, pruning: Pruning) -> None:
-    """Put sparse constants in the place of the weights of ``program``.
-
-    The program is valid after every weight, so it is when this raises.
-
-    Args:
-        program: the program.
-        weight_num_threshold: only constants with more elements than this are weights.
-        pruning: what to turn them into.
+def check_fit(weight: Weight, settings: PruningSettings) -> Blocks:
+    """Return which elements of a weight share a scale, if there are scales.
 
     Raises:
-        RuntimeError: another thread is at work on it.
+        MixedAxesError, UnfitError: its channels do not fit what is asked for, and why.
     """
-    buffer, parts = Buffer(), Parts()
-    with alone_with(program):
-        for weight in find_weights(program, weight_num_threshold):
-            try:
-                array = read_constant(weight.op, buffer)
-                check_finite(array)
-                sparse = sparsify.store_kept(
-                    array,
-                    _kept(weight, array, pruning),
-                    pruning.dtype,
-                    None if pruning.dtype is None else _channels(weight),
-                )
-                if not sparse.values.size:
-                    raise _UnfitError("no element is left")
-            except ValueError as reason:  # channels that do not fit, a NaN or infinity
-                logger.warning("%s is left as it is: %s", weight, reason)
-            else:
-                replace_constants(weight.ops, sparse, parts)
-
-
-def _kept(weight: Weight, array: sparsify.Kept, pruning: Pruning) -> sparsify.Kept:
-    if pruning.zeros_of is not None:
-        axes = input_axes(weight)
-        zeros, of = pruning.zeros_of
+    if settings.zeros_of is not None:
+        axes, (_, of) = input_axes(weight), settings.zeros_of
         if len(axes) != 1 or weight.shape[axes[0]] % of:
-            raise _UnfitError(f"{of} does not divide its input channels, {_lengths(weight, axes)}")
-        return sparsify.keep_of_each(array, axes[0], zeros, of)
-    assert pruning.sparsity is not None
-    if pruning.block_size is None:
-        return sparsify.keep_largest(abs(array), pruning.sparsity)
-    cut = [axis for axis, size in enumerate(_channels(weight)) if size]
-    if len(cut) != 1 or weight.shape[cut[0]] % pruning.block_size:
-        raise _UnfitError(
-            f"block_size {pruning.block_size} does not divide its output channels, "
-            f"{_lengths(weight, cut)}"
-        )
-    return sparsify.keep_blocks(array, cut[0], pruning.block_size, pruning.sparsity)
+            raise UnfitError(f"{of} does not divide its input channels, {_lengths(weight, axes)}")
+    if settings.block_size is not None and settings.zeros_of is None:
+        cut = _cut(weight)
+        if len(cut) != 1 or weight.shape[cut[0]] % settings.block_size:
+            raise UnfitError(
+                f"block_size {settings.block_size} does not divide its output channels, "
+                f"{_lengths(weight, cut)}"
+            )
+    if settings.dtype is None:
+        return Blocks((0,) * len(weight.shape), None, 0, "")
+    return weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0)
 
 
-def _channels(weight: Weight) -> tuple[int, ...]:
-    return weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0).sizes
+def sparsify(
+    array: npt.NDArray[Any], weight: Weight, settings: PruningSettings, blocks: Blocks
+) -> SparseArray:
+    """Return the elements of a weight that are kept.
+
+    Raises:
+        UnfitError: no element is kept.
+        ValueError: a NaN or infinity in ``array``; the message has the first index.
+    """
+    check_finite(array)
+    kept = _kept(array, weight, settings)
+    if not kept.any():
+        raise UnfitError("no element is left")
+    sizes = None if settings.dtype is None else blocks.sizes
+    return arrays.store_kept(array, kept, settings.dtype, sizes)
+
+
+def _kept(
+    array: npt.NDArray[Any], weight: Weight, settings: PruningSettings
+) -> npt.NDArray[np.bool_]:
+    if settings.zeros_of is not None:
+        return arrays.keep_of_each(array, input_axes(weight)[0], *settings.zeros_of)
+    assert settings.sparsity is not None
+    if settings.block_size is None:
+        return arrays.keep_largest(abs(array), settings.sparsity)
+    return arrays.keep_blocks(array, _cut(weight)[0], settings.block_size, settings.sparsity)
+
+
+def _cut(weight: Weight) -> list[int]:
+    """Return the axes of the output channels."""
+    sizes = weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0).sizes
+    return [axis for axis, size in enumerate(sizes) if size]
 
 
 def _lengths(weight: Weight, axes: list[int] | tuple[int, ...]) -> str:

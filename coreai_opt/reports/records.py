@@ -36,11 +36,13 @@ class WeightRecord:
             the last one wins.
         format_before: its dtype, e.g. ``"float16"``.
         format_after: the format of its codes, e.g. ``"int4"``; ``format_before`` if not quantized.
-        qscheme: ``"symmetric"`` or ``"asymmetric"``; empty if not quantized.
-        granularity: e.g. ``"per_block"``; empty if not quantized.
-        block_size: input channels that share a scale, with ``"per_block"``; else 0.
+        qscheme: ``"symmetric"`` or ``"asymmetric"``; empty if it has no codes.
+        granularity: which elements share a scale, or a look-up table, e.g. ``"per_block"``; empty
+            if there is neither.
+        block_size: input channels that share a scale, with ``"per_block"``; output channels that
+            share a table, with ``"per_grouped_channel"``; else 0.
         scale_dtype: dtype of its scales, e.g. ``"float16"``; empty if not quantized.
-        observer: ``"minmax"`` or ``"mse"``; empty if not quantized.
+        observer: ``"minmax"`` or ``"mse"``; empty if it has no codes.
         nbytes_before: bytes of its elements.
         nbytes_after: bytes it takes in a saved program: codes, scales and zero points.
         error: what quantizing it did to it; None if not quantized.
@@ -49,6 +51,8 @@ class WeightRecord:
         rounding: ``"nearest"`` or ``"gptq"``; empty if not quantized.
         output_error: what it did to its outputs on the inputs of a calibration, and what rounding
             to nearest would do; None if no calibration has seen it.
+        scales: which elements share a scale beside the look-up tables, ``"per_channel"`` or
+            ``"blocks of 32"``; empty if there are no such scales.
     """
 
     name: str
@@ -72,6 +76,7 @@ class WeightRecord:
     seconds: float
     rounding: str = ""
     output_error: CalibratedError | None = None
+    scales: str = ""
 
 
 @dataclass(frozen=True)

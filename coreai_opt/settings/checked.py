@@ -1,14 +1,17 @@
 """Settings that were checked, in the types that the work needs."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Rounding
-from coreai_opt.settings.settings import MXFP4_BLOCK_SIZE, Settings
+from coreai_opt.settings.pruning import PruningSettings
+from coreai_opt.settings.settings import MXFP4_BLOCK_SIZE, OF_CODES, OF_TABLES, Settings
 from coreai_opt.settings.spec import QuantizationSpec, parse_spec
+from coreai_opt.settings.tables import TableSettings, check_tables
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,39 @@ class CheckedSettings:
     block_size: int
     fit: bool
     rounding: Rounding | None = None
+
+    @property
+    def uses_importance(self) -> bool:
+        """Whether it matters how much each element's error counts."""
+        return self.spec.observer.uses_importance
+
+
+AnySettings: TypeAlias = CheckedSettings | TableSettings | PruningSettings
+"""What a weight is turned into: codes and scales, look-up tables, or some of its elements."""
+
+
+def check_any(settings: Settings) -> CheckedSettings | TableSettings:
+    """Check settings of which nothing is left unsaid: with ``n_bits`` those of look-up tables.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: one is not supported, alone or in this combination.
+    """
+    return check_settings(settings) if settings.n_bits is None else check_tables(settings)
+
+
+def check_kind(settings: Settings, *, of_tables: bool) -> None:
+    """Check that settings of look-up tables and those of codes are not mixed.
+
+    Raises:
+        ArgumentError: one is of the other kind.
+    """
+    names, lead = (OF_TABLES, "n_bits") if of_tables else (OF_CODES, "dtype")
+    for name in settings.said():
+        if name not in names:
+            what = "look-up tables" if of_tables else "codes and scales"
+            raise ArgumentError(
+                name, f"{name} has no place beside {lead}: {what} have {', '.join(names)}"
+            )
 
 
 def check_settings(settings: Settings) -> CheckedSettings:

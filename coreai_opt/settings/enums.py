@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Literal, Self, TypeAlias
 
 __all__ = [
+    "CandidateForm",
+    "CandidateFormName",
     "CompressionGranularity",
     "DType",
     "DTypeName",
@@ -46,6 +48,7 @@ GranularityName: TypeAlias = Literal[
     "per_tensor", "per_channel", "per_block", "per_grouped_channel", "tensor", "channel", "block"
 ]
 IndivisibleName: TypeAlias = Literal["skip", "fit"]
+CandidateFormName: TypeAlias = Literal["integer", "table"]
 
 SHORT_NAMES = {
     "mxfp4": "fp4_e2m1fn",
@@ -154,3 +157,12 @@ class Indivisible(_Spelled):
     FIT = "fit"
     """Its blocks are of the largest size below that divides them; where that is 1 it has one scale
     per channel. MXFP4 has blocks of 32 and no others, so those are skipped."""
+
+
+class CandidateForm(_Spelled):
+    """Forms that a plan can choose among."""
+
+    INTEGER = "integer"
+    """Integers, with a scale for each channel or block."""
+    TABLE = "table"
+    """Indices into look-up tables."""

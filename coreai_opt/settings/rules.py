@@ -25,9 +25,14 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
-from coreai_opt.settings.checked import CheckedSettings, check_settings
+from coreai_opt.settings.checked import AnySettings, check_any, check_kind
 from coreai_opt.settings.enums import CompressionGranularity
-from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings
+from coreai_opt.settings.settings import (
+    DEFAULTS,
+    SETTINGS,
+    TABLE_DEFAULTS,
+    Settings,
+)
 
 __all__ = ["KEYS", "ParsedRule", "Rule", "make_rule", "parse_rules", "rule_for"]
 
@@ -36,9 +41,11 @@ __all__ = ["KEYS", "ParsedRule", "Rule", "make_rule", "parse_rules", "rule_for"]
 class Rule(Settings):
     """A rule for some of a program's weights.
 
-    It matches a weight if all do that are given of ``name``, ``consumer`` and ``shape``. Settings
-    that are not given are those of the call; a rule with a ``dtype`` has the symmetric scheme and
-    scales in the weight's dtype unless it says otherwise; MXFP4 brings its blocks of 32.
+    It matches a weight if all do that are given of ``name``, ``consumer`` and ``shape``. With
+    ``dtype`` its weights get codes and scales, with ``n_bits`` look-up tables. Settings that are
+    not given are those of the call, if that asks for the same of the two. A rule with a ``dtype``
+    has the symmetric scheme and scales in the weight's dtype unless it says otherwise; MXFP4 brings
+    its blocks of 32.
 
     Attributes:
         name: a glob that the weight's whole name matches, as ``coreai-opt inspect`` shows it, or
@@ -52,6 +59,8 @@ class Rule(Settings):
         dtype, qscheme, granularity, block_size, scale_dtype, observer, rounding, indivisible:
             settings, as for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule
             or the call.
+        n_bits, lut_dtype, group_size, enable_per_channel_scale, scale_block_size: settings, as for
+            ``palettize_weights``; ``granularity`` is one of these, too.
     """
 
     name: str | None = None
@@ -80,7 +89,7 @@ class ParsedRule(NamedTuple):
     """
 
     rule: Rule
-    settings: CheckedSettings | None
+    settings: AnySettings | None
 
     def matches(self, name: str, consumers: Iterable[str], shape: tuple[int, ...]) -> bool:
         """Return whether the rule is for the weight with this name, these consumers and shape."""
@@ -151,11 +160,17 @@ def _parse_rule(given: object, call: Settings) -> ParsedRule:
     return ParsedRule(rule, None if rule.keep else _settings(rule, call))
 
 
-def _settings(rule: Rule, call: Settings) -> CheckedSettings:
-    if rule.dtype is not None:
+def _settings(rule: Rule, call: Settings) -> AnySettings:
+    of_tables = rule.n_bits is not None or (rule.dtype is None and call.n_bits is not None)
+    check_kind(rule, of_tables=of_tables)
+    if of_tables != (call.n_bits is not None):
+        call = TABLE_DEFAULTS if of_tables else DEFAULTS
+    elif rule.dtype is not None:
         call = replace(call, qscheme=DEFAULTS.qscheme, scale_dtype=DEFAULTS.scale_dtype)
-    settings = check_settings(call.merge(rule.with_implied()))
-    if rule.block_size is not None and settings.granularity is not CompressionGranularity.PER_BLOCK:
+    merged = Settings.among(call.merge(rule.with_implied()))
+    settings = check_any(merged)
+    per_block = CompressionGranularity.PER_BLOCK
+    if rule.block_size is not None and settings.granularity is not per_block:
         raise ArgumentError(
             "block_size", f"block_size needs granularity 'per_block'; it is {settings.granularity}"
         )

@@ -1,10 +1,11 @@
-"""``Settings``: how a weight is quantized. The one list of what can be said about that.
+"""``Settings``: how a weight is compressed. The one list of what can be said about that.
 
 Arguments, rules, plans and the options of the command are made of its fields. A new setting is a
-new field here, an argument of ``quantize_weights``, and the code that does what it says.
+new field here, an argument of ``quantize_weights`` or ``palettize_weights``, and the code that does
+what it says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -19,7 +20,17 @@ from coreai_opt.settings.enums import (
     Rounding,
 )
 
-__all__ = ["DEFAULTS", "MXFP4_BLOCK_SIZE", "SETTINGS", "Description", "Settings", "describe"]
+__all__ = [
+    "DEFAULTS",
+    "MXFP4_BLOCK_SIZE",
+    "OF_CODES",
+    "OF_TABLES",
+    "SETTINGS",
+    "TABLE_DEFAULTS",
+    "Description",
+    "Settings",
+    "describe",
+]
 
 
 MXFP4_BLOCK_SIZE = 32
@@ -69,9 +80,11 @@ _GRANULARITIES = [g for g in CompressionGranularity if g is not g.PER_GROUPED_CH
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of a quantization, as far as they are said: None says nothing.
+    """Settings of a weight, as far as they are said: None says nothing.
 
-    The fields are the arguments of ``quantize_weights``, and are checked when they are used.
+    With ``n_bits`` a weight becomes look-up tables, with ``dtype`` codes and scales. The fields are
+    the arguments of ``palettize_weights`` and ``quantize_weights``, and are checked when they are
+    used.
     """
 
     dtype: DType | str | None = field(
@@ -148,11 +161,52 @@ class Settings:
             "are, fit takes the largest block size below that does (default: {default})",
         ),
     )
+    n_bits: int | None = field(
+        default=None,
+        metadata=_description(
+            None, (), "N", "bits of an index into a look-up table: 1, 2, 3, 4, 6 or 8"
+        ),
+    )
+    lut_dtype: DType | str | None = field(
+        default=None,
+        metadata=_description(
+            None,
+            _values(DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2),
+            "FORMAT",
+            "%(choices)s: what entries of a look-up table are (default: the weight's dtype)",
+        ),
+    )
+    group_size: int | None = field(
+        default=None,
+        metadata=_description(
+            32,
+            (),
+            "N",
+            "output channels that share a look-up table with per_grouped_channel "
+            "(default: {default})",
+        ),
+    )
+    enable_per_channel_scale: bool | None = field(
+        default=None,
+        metadata=_description(
+            False, (), "", "divide each output channel by its largest magnitude, its scale"
+        ),
+    )
+    scale_block_size: int | None = field(
+        default=None,
+        metadata=_description(
+            None,
+            (),
+            "N",
+            "divide so many input channels of an output channel by their largest magnitude, their "
+            "scale (default: there is none)",
+        ),
+    )
 
     @classmethod
     def among(cls, attributes: object) -> "Settings":
         """Return the settings that are among the attributes of something."""
-        return Settings(**{name: getattr(attributes, name) for name in SETTINGS})
+        return Settings(**{name: getattr(attributes, name, None) for name in SETTINGS})
 
     def with_implied(self) -> Self:
         """Return the settings with those that their ``dtype`` leaves no choice about.
@@ -177,13 +231,30 @@ class Settings:
 SETTINGS = tuple(field.name for field in fields(Settings))
 """The names of all settings."""
 
+OF_TABLES = (
+    "n_bits",
+    "lut_dtype",
+    "granularity",
+    "group_size",
+    "enable_per_channel_scale",
+    "scale_block_size",
+)
+"""The names of settings that look-up tables have."""
 
-def describe() -> Iterator[tuple[str, Description]]:
-    """Yield the name of each setting and its description."""
-    for described in fields(Settings):
-        yield described.name, described.metadata[_DESCRIPTION]
+OF_CODES = tuple(name for name in SETTINGS if name not in OF_TABLES or name == "granularity")
+"""The names of settings that codes and scales have."""
 
 
-_DEFAULTS: dict[str, Any] = {name: described.default for name, described in describe()}
+def describe(names: Iterable[str] = SETTINGS) -> Iterator[tuple[str, Description]]:
+    """Yield the name of each of these settings and its description."""
+    described = {one.name: one.metadata[_DESCRIPTION] for one in fields(Settings)}
+    return ((name, described[name]) for name in names)
+
+
+_DEFAULTS: dict[str, Any] = {name: described.default for name, described in describe(OF_CODES)}
 DEFAULTS = Settings(**_DEFAULTS)
-"""Settings that count where nobody says anything; there is no default ``dtype``."""
+"""Settings of codes that count where nobody says anything; there is no default ``dtype``."""
+
+_TABLE_DEFAULTS: dict[str, Any] = {name: one.default for name, one in describe(OF_TABLES)}
+TABLE_DEFAULTS = replace(Settings(**_TABLE_DEFAULTS), granularity=CompressionGranularity.PER_TENSOR)
+"""Settings of look-up tables that count where nobody says anything; ``n_bits`` has no default."""

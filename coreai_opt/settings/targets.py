@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from coreai_opt.exceptions import Argument, ArgumentError, Value
-from coreai_opt.settings.checked import CheckedSettings
+from coreai_opt.settings.checked import AnySettings, CheckedSettings
 from coreai_opt.settings.enums import CompressionGranularity, DType
 from coreai_opt.settings.rules import ParsedRule
 from coreai_opt.settings.settings import Settings
@@ -114,14 +114,16 @@ def in_words(settings: Settings) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.said().items())
 
 
-def report_against(settings: CheckedSettings, target: Target | None) -> Report | None:
+def report_against(settings: AnySettings, target: Target | None) -> Report | None:
     """Return the first report that these settings do not work on a target; None for none."""
+    if not isinstance(settings, CheckedSettings):
+        return None  # nothing bad is reported of look-up tables and sparse weights
     of_target = (report for report in REPORTS if report.target is target)
     return next((report for report in of_target if report.concerns(settings)), None)
 
 
 def check_target(
-    target: Target | None, settings: CheckedSettings | None, rules: Sequence[ParsedRule]
+    target: Target | None, settings: AnySettings | None, rules: Sequence[ParsedRule]
 ) -> None:
     """Raise ArgumentError where settings, or those of a rule, are reported not to work on a target.
 
@@ -138,7 +140,7 @@ def check_target(
             raise error.within(f"rule {number}") from None
 
 
-def _check(target: Target | None, settings: CheckedSettings | None) -> None:
+def _check(target: Target | None, settings: AnySettings | None) -> None:
     report = None if settings is None else report_against(settings, target)
     if report is None:
         return

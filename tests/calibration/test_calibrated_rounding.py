@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coreai.authoring import AIProgram, Value
+from coreai.authoring import AIProgram, Value, conv3d
 from coreai.authoring.constant import constant
 
 from coreai_opt import Feedback, Rule, WeightRecord, quantize_array
@@ -28,6 +28,7 @@ from ..support.programs import (
     text,
     transposed_convolution,
     two_layers,
+    u32,
 )
 
 MIXING = np.random.default_rng(9).standard_normal((64, 64)) / 8
@@ -93,6 +94,15 @@ def convolutions(channels: int, outputs: int, groups: int) -> AIProgram:
     )
 
 
+def convolutions_3d() -> AIProgram:
+    weight = random_weight((6, 4, 2, 2, 2))
+    return make_program(
+        lambda x: (conv3d(x, constant(weight), u32(1, 2, 1), u32(1, 1, 2), np.uint32(1)),),
+        {"x": ((1, 4, 6, 6, 6), F32)},
+        {"y": ((1, 6, 5, 3, 4), F32)},
+    )
+
+
 def transposed_convolutions(groups: int) -> AIProgram:
     weight = random_weight((16, 6 // groups, 2, 2))
     return make_program(
@@ -119,6 +129,7 @@ KINDS: dict[str, tuple[Callable[[], AIProgram], tuple[int, ...], int]] = {
     "convolution": (lambda: convolutions(16, 6, 1), IMAGE, 1),
     "groups": (lambda: convolutions(16, 6, 2), IMAGE, 1),
     "depthwise": (lambda: convolutions(16, 16, 16), IMAGE, 1),
+    "convolution 3-D": (convolutions_3d, (1, 4, 6, 6, 6), 1),
     "transposed convolution": (lambda: transposed_convolutions(1), IMAGE, 1),
     "transposed, groups": (lambda: transposed_convolutions(2), IMAGE, 1),
 }

@@ -15,7 +15,7 @@ import numpy as np
 from coreai.authoring import AIProgram
 from programs import random_weight, text, two_layers, weight_values
 
-from coreai_opt import _native, quantize_array
+from coreai_opt import Feedback, _native, quantize_array
 from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
 from coreai_opt.program import quantize
 
@@ -46,6 +46,7 @@ def fail_each_allocation(what: str, call: Callable[[], Any], check: Callable[[],
 
 WEIGHT = random_weight((96, 128))
 IMPORTANCE = np.abs(random_weight((1, 128)))
+INPUTS = random_weight((300, 128))
 ARRAYS: dict[str, dict[str, Any]] = {
     "int4": {"dtype": "int4", "block_sizes": (1, 4)},
     "uint4": {"dtype": "uint4", "qscheme": "asymmetric", "block_sizes": (0, 0)},
@@ -56,6 +57,12 @@ ARRAYS: dict[str, dict[str, Any]] = {
         "block_sizes": (1, 4),
         "observer": "mse",
         "importance": IMPORTANCE,
+    },
+    # Moments are factored here: numpy's buffers for that end the process when they get no memory.
+    "int4 feedback": {
+        "dtype": "int4",
+        "block_sizes": (1, 4),
+        "feedback": Feedback.from_moments(INPUTS.T @ INPUTS),
     },
 }
 

@@ -15,10 +15,15 @@ from coreai._compiler import ir
 from coreai.authoring import AIProgram
 
 import coreai_opt
-from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
+from coreai_opt.coreai_utils import (
+    calibrate,
+    dequantize_weights,
+    plan_quantization,
+    quantize_weights,
+)
 from coreai_opt.program import quantize as program_quantize
 
-from ..support.programs import text, two_layers, weight_values
+from ..support.programs import random_weight, text, two_layers, weight_values
 
 PACKAGE = str(Path(coreai_opt.__file__).parent)
 
@@ -118,6 +123,54 @@ def test_a_program_that_is_decoded_is_valid_wherever_it_is_interrupted(long: boo
         assert weight_values(dequantize_weights(program, in_place=True)) == after
     assert seen.keys() == {0, 1, 2}
     assert seen.total() > 50
+
+
+def test_a_program_that_is_rounded_with_feedback_is_valid_wherever_it_is_interrupted(
+    long: bool,
+) -> None:
+    """In place: each weight is what it was, or rounded with feedback, whole."""
+    samples = [{"x": random_weight((3, 8), seed=seed)} for seed in range(6)]
+    calibration = calibrate(two_layers(), samples, weight_num_threshold=0)
+
+    def round_it(program: AIProgram) -> AIProgram:
+        return quantize_weights(
+            program,
+            "int4",
+            weight_num_threshold=0,
+            in_place=True,
+            calibration=calibration,
+            num_threads=2,
+        )
+
+    original, rounded = weight_values(two_layers()), weight_values(round_it(two_layers()))
+    states = [original, [rounded[0], original[1]], rounded]
+    seen = Counter[int]()
+    for number in range(1, 1_000_000, 1 if long else 211):
+        program = two_layers()
+        if not interrupted_at(number, lambda: round_it(program)):  # noqa: B023
+            break
+        program._module.verify()
+        assert ir.Context.current is None
+        seen[states.index(weight_values(program))] += 1
+    assert seen.keys() == {0, 1, 2}
+    assert seen.total() > 15
+
+
+def test_a_program_that_is_calibrated_is_never_changed(long: bool) -> None:
+    """Nor is a calibration that was interrupted in the way of the next."""
+    program, samples, number = two_layers(), [{"x": random_weight((3, 8))}], 1
+
+    def moments() -> list[bytes]:
+        found = calibrate(program, samples, weight_num_threshold=0)
+        return [one.matrices[0].tobytes() for one in found.moments.values()]
+
+    before, want = text(program), moments()
+    while interrupted_at(number, moments):
+        assert text(program) == before
+        assert ir.Context.current is None
+        number += 97 if long else 499
+    assert number > 3000
+    assert moments() == want
 
 
 def test_a_program_that_a_plan_is_made_for_is_never_changed(long: bool) -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from coreai_opt import _native, quantize_array
 from coreai_opt.arrays import threads
-from coreai_opt.coreai_utils import plan_quantization, quantize_weights
+from coreai_opt.coreai_utils import calibrate, plan_quantization, quantize_weights
 from coreai_opt.planning import measure as program_plan
 from coreai_opt.program import quantize as program_quantize
 from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reports.records import WeightRecord
 
-from ..support.programs import text, two_layers, weight_values
+from ..support.programs import random_weight, text, two_layers, weight_values
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,24 @@ def test_threads_may_copy_one_program() -> None:
     program = two_layers(64, 48, 32)
     before, want = text(program), weight_values(quantize(program))
     for copy in in_threads(*[lambda: quantize(program)] * 8):
+        assert weight_values(copy) == want
+    assert text(program) == before
+
+
+def test_threads_may_calibrate_one_program_and_round_with_one_calibration() -> None:
+    program = two_layers(64, 48, 32)
+    samples = [{"x": random_weight((3, 64), seed=seed)} for seed in range(4)]
+
+    def calibrated() -> Any:
+        return calibrate(program, samples, weight_num_threshold=0)
+
+    before, calibration = text(program), calibrated()
+    want = weight_values(quantize(program, calibration=calibration))
+    assert want != weight_values(quantize(program, observer="mse"))
+    for found in in_threads(*[calibrated] * 4):
+        for name, moments in calibration.moments.items():
+            np.testing.assert_array_equal(found.moments[name].matrices[0], moments.matrices[0])
+    for copy in in_threads(*[lambda: quantize(program, calibration=calibration)] * 4):
         assert weight_values(copy) == want
     assert text(program) == before
 

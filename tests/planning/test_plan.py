@@ -372,7 +372,7 @@ def test_without_candidates_everything_is_kept() -> None:
         (
             {"min_sqnr": 9, "candidates": [{"dtype": "int4"}, {"qscheme": "symmetric"}]},
             ValueError,
-            r"candidate 2 has no dtype; keys are dtype, qscheme",
+            r"candidate 2 has no dtype and no n_bits; keys are dtype, qscheme",
         ),
         (
             {"min_sqnr": 9, "candidates": [{"dtype": "int4", "bits": 4}]},

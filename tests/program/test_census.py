@@ -58,6 +58,17 @@ def test_what_is_no_weight_is_listed_with_the_reason() -> None:
     assert quantized.bits_per_weight == 8 * (64 * 48 + 4 * 48 + census.other_nbytes) / elements
 
 
+def test_a_constant_that_nothing_uses_is_no_weight() -> None:
+    def body(x: Value) -> Any:
+        constant(random_weight((96, 48), seed=1))
+        return (broadcasting_batch_matmul(x, constant(WEIGHT)),)
+
+    program = make_program(body, {"x": ((4, 64), F32)}, {"y": ((4, 48), F32)})
+    assert [weight.shape for weight in find_weights(program, 1024)] == [(64, 48)]
+    (other,) = take_census(program, 1024).others
+    assert (other.shape, other.reason) == ((96, 48), "unused")
+
+
 def test_a_weight_that_would_take_more_bytes_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     """A table of one element in each row has as many scales as elements."""
     program = make_program(

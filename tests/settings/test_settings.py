@@ -8,18 +8,35 @@ import pytest
 
 from coreai_opt import DType, Observer, QScheme, Rule
 from coreai_opt.cli.command import make_parser
-from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.coreai_utils import palettize_weights, quantize_weights
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
 from coreai_opt.settings.checked import check_settings
 from coreai_opt.settings.rules import KEYS, rule_for
-from coreai_opt.settings.settings import DEFAULTS, SETTINGS, Settings, describe
+from coreai_opt.settings.settings import (
+    DEFAULTS,
+    OF_CODES,
+    OF_TABLES,
+    SETTINGS,
+    TABLE_DEFAULTS,
+    Settings,
+    describe,
+)
 
 
 def test_each_is_an_argument_of_quantize_weights_with_this_default():
     parameters = inspect.signature(quantize_weights).parameters
-    defaults = {name: parameters[name].default for name in SETTINGS if name != "dtype"}
-    assert defaults == {name: getattr(DEFAULTS, name) for name in SETTINGS if name != "dtype"}
+    defaults = {name: parameters[name].default for name in OF_CODES if name != "dtype"}
+    assert defaults == {name: getattr(DEFAULTS, name) for name in OF_CODES if name != "dtype"}
     assert parameters["dtype"].default is inspect.Parameter.empty
+
+
+def test_each_other_is_an_argument_of_palettize_weights_with_this_default():
+    parameters = inspect.signature(palettize_weights).parameters
+    has_default = [name for name in OF_TABLES if name not in {"n_bits", "lut_dtype"}]
+    defaults = {name: parameters[name].default for name in has_default}
+    assert defaults == {name: getattr(TABLE_DEFAULTS, name) for name in has_default}
+    assert {*OF_CODES, *OF_TABLES} == {*SETTINGS}
+    assert TABLE_DEFAULTS.n_bits is TABLE_DEFAULTS.dtype is DEFAULTS.n_bits is None
 
 
 def test_each_is_an_option_of_the_command():
@@ -42,7 +59,9 @@ def test_a_rule_for_a_weight_says_what_settings_say():
 
 
 def test_defaults_can_be_typed():
-    typed = {name: d.choices for name, d in describe() if d.choices and d.default is not None}
+    typed = {
+        name: d.choices for name, d in describe(OF_CODES) if d.choices and d.default is not None
+    }
     assert typed.keys() == {"qscheme", "granularity", "indivisible"}
     assert all(getattr(DEFAULTS, name) in choices for name, choices in typed.items())
 
@@ -65,7 +84,7 @@ def test_the_checked_settings_have_members_and_numbers():
     assert (checked.granularity, checked.block_size, checked.fit) == ("per_block", 32, False)
 
 
-@pytest.mark.parametrize("name", sorted({*SETTINGS} - {"scale_dtype", "observer", "rounding"}))
+@pytest.mark.parametrize("name", sorted({*OF_CODES} - {"scale_dtype", "observer", "rounding"}))
 def test_what_is_left_unsaid_is_refused(name):
     complete = replace(DEFAULTS, dtype="int8", granularity="per_block")
     with pytest.raises(ArgumentTypeError, match=name) as raised:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
-from coreai_opt.arrays.backends import parse_backend
-from coreai_opt.arrays.palettize import parse_index_bits, parse_lut_dtype
-from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.arrays.importance import check_observer
+from coreai_opt.coreai_utils.compressing import checked_among, compress_weights
 from coreai_opt.exceptions import ArgumentError
-from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.arguments import parse_int
 from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.rules import parse_rules
+from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.tables import check_tables
 
 if TYPE_CHECKING:
-    from coreai_opt.program.ir import AIProgram
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
-_GRANULARITIES = (
-    CompressionGranularity.PER_TENSOR,
-    CompressionGranularity.PER_CHANNEL,
-    CompressionGranularity.PER_GROUPED_CHANNEL,
-)
+    import numpy as np
+    import numpy.typing as npt
+
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
+    from coreai_opt.reports.records import WeightRecord
+    from coreai_opt.settings.rules import Rule
+    from coreai_opt.settings.targets import Target, TargetName
 
 
 def palettize_weights(  # noqa: PLR0917  # the documented signature
-    coreai_program: AIProgram,
+    coreai_program: AIProgram | AIModelAsset,
     lut_dtype: DType | str | None,
     n_bits: int = 4,
     granularity: CompressionGranularity | str = CompressionGranularity.PER_TENSOR,
@@ -36,8 +40,13 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
     rounding_precision: int = 4,
     in_place: bool = False,
     *,
+    scale_block_size: int | None = None,
+    importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
+    overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
+    target: Target | TargetName | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
+    progress: Callable[[WeightRecord], None] | None = None,
 ) -> AIProgram:
     """Replace the weights of a Core AI program by indices into look-up tables.
 
@@ -52,7 +61,8 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
     with ``in_place`` each of its weights is either as it was or palettized.
 
     Args:
-        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile.
+        coreai_program: the program, or an asset, as for ``quantize_weights``. With ``in_place`` no
+            other thread may use the program meanwhile.
         lut_dtype: what entries of a table are: None (the weight's dtype), INT8, UINT8, FP8_E4M3FN
             or FP8_E5M2, each of them with a scale per table.
         n_bits: bits of an index: 1, 2, 3, 4, 6 or 8.
@@ -66,11 +76,20 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         num_kmeans_workers, enable_fast_kmeans_mode, rounding_precision: accepted, and not needed:
             tables are found exactly, without rounding weights first, by ``num_threads`` threads.
         in_place: change ``coreai_program`` itself instead of a copy.
+        scale_block_size: input channels of an output channel that share a scale, their largest
+            magnitude: so few bits reach further than with a table alone. None for no such scales.
+        importance: what squared errors count, as for ``quantize_weights``.
+        overrides: other settings for some weights, as for ``quantize_weights``: a rule with
+            ``dtype`` has codes and scales instead of tables, one with ``keep`` keeps the weight.
+        target: what the program will run on, as for ``quantize_weights``.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte).
         num_threads: threads that the native backend may use; None means one per processor.
+        progress: called with a :class:`~coreai_opt.WeightRecord` of each weight when it is done, as
+            for ``quantize_weights``.
 
     Returns:
-        The palettized program: a copy, or with ``in_place`` the program that was given.
+        The palettized program: a copy, or with ``in_place`` the program that was given. Of an asset
+        its program, loaded anew; the asset is not changed.
 
     Raises:
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
@@ -78,16 +97,6 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         BackendMismatchError: ``backend="validate"`` found a difference.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
-    lut, bits = parse_lut_dtype(lut_dtype), parse_index_bits(n_bits)
-    shared = parse_member(
-        CompressionGranularity, "granularity", granularity, "`granularity` must be one of"
-    )
-    if shared not in _GRANULARITIES:
-        allowed = ", ".join(repr(member.value) for member in _GRANULARITIES)
-        raise ArgumentError(
-            "granularity", f"`granularity` must be one of {allowed}; got {shared.value!r}"
-        )
-    size = parse_int("group_size", group_size, least=1)
     vector = parse_int("cluster_dim", cluster_dim, least=1)
     if vector > 1 and enable_per_channel_scale:
         raise ArgumentError(
@@ -101,19 +110,28 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         ("rounding_precision", rounding_precision),
     ):
         parse_int(argument, value, least=1)
-    threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
-    run, threads = parse_backend(backend), parse_num_threads(num_threads)
-
-    from coreai_opt.program import ir, palettize  # noqa: PLC0415  # imports Core AI: half a second
-
-    ir.check_program(coreai_program)
-    program = coreai_program if in_place else copy.deepcopy(coreai_program)
-    tables = palettize.Tables(
-        bits=bits,
-        lut_dtype=lut,
-        granularity=shared,
-        group_size=size,
-        channel_scales=bool(enable_per_channel_scale),
+    call = Settings(
+        n_bits=n_bits,
+        lut_dtype=lut_dtype,
+        granularity=granularity,
+        group_size=group_size,
+        enable_per_channel_scale=enable_per_channel_scale,
+        scale_block_size=scale_block_size,
     )
-    palettize.palettize_program(program, threshold, tables, run, threads)
-    return program
+    settings = check_tables(call)
+    rules = [] if overrides is None else parse_rules(overrides, call)
+    is_used = any(one.uses_importance for one in checked_among(settings, rules))
+    check_observer(importance, is_used=is_used)
+    return compress_weights(
+        coreai_program,
+        settings,
+        rules,
+        weight_num_threshold=weight_num_threshold,
+        in_place=in_place,
+        target=target,
+        importance=importance,
+        look_up=None,
+        backend=backend,
+        num_threads=num_threads,
+        progress=progress,
+    )

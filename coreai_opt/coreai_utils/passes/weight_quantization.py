@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
-from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.importance import check_observer
-from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.calibration.calibration import Calibration
+from coreai_opt.coreai_utils.compressing import checked_among, compress_weights
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.checked import check_settings
+from coreai_opt.settings.checked import AnySettings, CheckedSettings, check_settings
 from coreai_opt.settings.enums import (
     CompressionGranularity,
     DType,
@@ -29,7 +26,6 @@ from coreai_opt.settings.enums import (
 )
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
-from coreai_opt.settings.targets import Target, TargetName, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,8 +38,8 @@ if TYPE_CHECKING:
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.program.weights import Weight
     from coreai_opt.reports.records import WeightRecord
-    from coreai_opt.settings.checked import CheckedSettings
     from coreai_opt.settings.rules import Rule
+    from coreai_opt.settings.targets import Target, TargetName
 
 
 def quantize_weights(  # noqa: PLR0917  # the documented signature
@@ -158,39 +154,29 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     )
     settings = None if dtype is None and overrides is not None else check_settings(call)
     rules = [] if overrides is None else parse_rules(overrides, call)
-    threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
-    if target is not None:
-        check_target(parse_member(Target, "target", target), settings, rules)
-    checked = [s for s in (settings, *(rule.settings for rule in rules)) if s is not None]
+    checked = checked_among(settings, rules)
     _check_rounding(calibration, checked)
-    check_observer(importance, [one.spec for one in checked])
-    run, threads = parse_backend(backend), parse_num_threads(num_threads)
-
-    from coreai_opt.program import ir, quantize  # noqa: PLC0415  # imports Core AI: half a second
-
-    if isinstance(coreai_program, ir.AIModelAsset):
-        program = coreai_program.program
-    else:
-        ir.check_program(coreai_program)
-        program = coreai_program if in_place else copy.deepcopy(coreai_program)
-    work = quantize.Work(run, threads, measure=progress is not None)
-    quantize.quantize_program(
-        program,
-        threshold,
+    check_observer(importance, is_used=any(one.uses_importance for one in checked))
+    return compress_weights(
+        coreai_program,
         settings,
         rules,
-        importance,
+        weight_num_threshold=weight_num_threshold,
+        in_place=in_place,
+        target=target,
+        importance=importance,
         look_up=None if calibration is None else _looking_up(calibration),
-        work=work,
+        backend=backend,
+        num_threads=num_threads,
         progress=progress,
     )
-    return program
 
 
-def _check_rounding(calibration: object, settings: Sequence[CheckedSettings]) -> None:
+def _check_rounding(calibration: object, settings: Sequence[AnySettings]) -> None:
     """Raise an error if ``calibration`` is none, or is missing where GPTQ is asked for."""
     if calibration is None:
-        if any(one.rounding is Rounding.GPTQ for one in settings):
+        codes = (one for one in settings if isinstance(one, CheckedSettings))
+        if any(one.rounding is Rounding.GPTQ for one in codes):
             raise ArgumentError("rounding", 'rounding "gptq" needs a calibration')
     elif not isinstance(calibration, Calibration):
         raise ArgumentTypeError(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from numbers import Real
 from typing import TYPE_CHECKING
 
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.enums import DType
+from coreai_opt.coreai_utils.compressing import compress_weights
+from coreai_opt.settings.pruning import check_pruning
+from coreai_opt.settings.rules import parse_rules
+from coreai_opt.settings.settings import DEFAULTS
 
 if TYPE_CHECKING:
-    from coreai_opt.program.ir import AIProgram
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
-_VALUE_DTYPES = (DType.INT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
+    from coreai_opt.reports.records import WeightRecord
+    from coreai_opt.settings.enums import DType
+    from coreai_opt.settings.rules import Rule
+    from coreai_opt.settings.targets import Target, TargetName
 
 
 def sparsify_weights(  # noqa: PLR0917  # the documented signature
-    coreai_program: AIProgram,
+    coreai_program: AIProgram | AIModelAsset,
     target_sparsity: float | None = 0.5,
     block_size: int | None = None,
     n_m_ratio: tuple[int, int] | None = None,
@@ -26,6 +29,12 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
     palettize_nbits: int | None = None,
     weight_num_threshold: int = 1024,
     in_place: bool = False,
+    *,
+    overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
+    target: Target | TargetName | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+    progress: Callable[[WeightRecord], None] | None = None,
 ) -> AIProgram:
     """Set the least elements of each weight to zero, and store only the others.
 
@@ -38,7 +47,8 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
     with ``in_place`` each of its weights is either as it was or sparse.
 
     Args:
-        coreai_program: the program. With ``in_place`` no other thread may use it meanwhile.
+        coreai_program: the program, or an asset, as for ``quantize_weights``. With ``in_place`` no
+            other thread may use the program meanwhile.
         target_sparsity: what part of the elements becomes zero, from 0 to 1: the
             ``floor(size * target_sparsity)`` of least magnitude. None with ``n_m_ratio``.
         block_size: let whole blocks become zero, so many neighbours along the output channels, by
@@ -50,79 +60,38 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
         palettize_nbits: None. Sparse look-up tables are not supported yet.
         weight_num_threshold: only constants with more elements than this are weights.
         in_place: change ``coreai_program`` itself instead of a copy.
+        overrides: other settings for some weights, as for ``quantize_weights``: a rule with
+            ``dtype`` has codes and scales, one with ``n_bits`` look-up tables, both without zeros
+            of their own; one with ``keep`` keeps the weight.
+        target: what the program will run on, as for ``quantize_weights``.
+        backend, num_threads: as for ``quantize_weights``, for weights that a rule matches; numpy
+            finds what is sparse.
+        progress: called with a :class:`~coreai_opt.WeightRecord` of each weight when it is done, as
+            for ``quantize_weights``.
 
     Returns:
-        The program with sparse weights: a copy, or with ``in_place`` the program that was given.
+        The program with sparse weights: a copy, or with ``in_place`` the program that was given. Of
+        an asset its program, loaded anew; the asset is not changed.
 
     Raises:
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
         ImportError: Core AI is not there.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
-    sparsity, zeros_of = _parse_amount(target_sparsity, n_m_ratio)
-    if quantize_dtype is not None and palettize_nbits is not None:
-        raise ArgumentError(
-            "palettize_nbits", "`quantize_dtype` and `palettize_nbits` cannot both be set"
-        )
-    dtype = None if quantize_dtype is None else _parse_dtype(quantize_dtype)
-    if palettize_nbits is not None:
-        raise ArgumentError(
-            "palettize_nbits",
-            f"Invalid palettize_nbits {palettize_nbits!r}. palettize_nbits must be None for now",
-        )
-    if block_size is not None and parse_int("block_size", block_size, least=0) <= 1:
-        raise ArgumentError("block_size", "`block_size` must be greater than 1")
-    threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
-
-    from coreai_opt.program import ir, sparsify  # noqa: PLC0415  # imports Core AI: half a second
-
-    ir.check_program(coreai_program)
-    program = coreai_program if in_place else copy.deepcopy(coreai_program)
-    pruning = sparsify.Pruning(sparsity, block_size, zeros_of, dtype)
-    sparsify.sparsify_program(program, threshold, pruning)
-    return program
-
-
-def _parse_amount(
-    target_sparsity: object, n_m_ratio: object
-) -> tuple[float | None, tuple[int, int] | None]:
-    """Return what part becomes zero, or how many of how many."""
-    if target_sparsity is not None and n_m_ratio is not None:
-        raise ArgumentError("n_m_ratio", "`target_sparsity` and `n_m_ratio` cannot both be set")
-    if n_m_ratio is not None:
-        return None, _parse_ratio(n_m_ratio)
-    if target_sparsity is None:
-        raise ArgumentError(
-            "target_sparsity", "One of `target_sparsity` or `n_m_ratio` must be set"
-        )
-    message = f"target_sparsity must be a number from 0 to 1; got {target_sparsity!r}"
-    if isinstance(target_sparsity, bool) or not isinstance(target_sparsity, Real):
-        raise ArgumentTypeError("target_sparsity", message)
-    sparsity = float(target_sparsity)
-    if math.isnan(sparsity) or not 0 <= sparsity <= 1:
-        raise ArgumentError("target_sparsity", message)
-    return sparsity, None
-
-
-def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
-    if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` must be a tuple of length 2")
-    if any(isinstance(number, bool) or not isinstance(number, int) for number in n_m_ratio):
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` must contain integers")
-    zeros, of = n_m_ratio
-    if of <= 0:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires m > 0")
-    if not 0 <= zeros <= of:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires 0 <= n <= m")
-    return zeros, of
-
-
-def _parse_dtype(quantize_dtype: object) -> DType:
-    dtype = parse_member(DType, "quantize_dtype", quantize_dtype)
-    if dtype not in _VALUE_DTYPES:
-        allowed = ", ".join(repr(member.value) for member in _VALUE_DTYPES)
-        raise ArgumentError(
-            "quantize_dtype",
-            f"Invalid quantize_dtype {dtype.value!r}. quantize_dtype must be one of {allowed}",
-        )
-    return dtype
+    settings = check_pruning(
+        target_sparsity, block_size, n_m_ratio, quantize_dtype, palettize_nbits
+    )
+    rules = [] if overrides is None else parse_rules(overrides, DEFAULTS)
+    return compress_weights(
+        coreai_program,
+        settings,
+        rules,
+        weight_num_threshold=weight_num_threshold,
+        in_place=in_place,
+        target=target,
+        importance=None,
+        look_up=None,
+        backend=backend,
+        num_threads=num_threads,
+        progress=progress,
+    )

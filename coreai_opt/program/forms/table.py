@@ -125,9 +125,13 @@ def saved_bytes(array: PalettizedArray, slices: int = 1, length: int = 1) -> int
 
     See :meth:`coreai_opt.program.forms.form.Form.saved_bytes`.
     """
-    indices = -(-math.prod(array.shape) // slices * length * array.n_bits // 8)
-    rest = array.nbytes - array.packed.nbytes
-    return indices + rest // slices * length
+    elements = math.prod(array.shape) // slices * length
+    parts = [array.table] if array.scale is None else [array.table, array.scale]
+    nbytes = -(-elements * array.n_bits // 8)
+    for part, entries in zip(parts, (array.table.shape[-1], 1), strict=False):
+        shared_by_all = part.size == entries
+        nbytes += part.nbytes if shared_by_all else part.nbytes // slices * length
+    return nbytes
 
 
 def label(array: PalettizedArray) -> Label:

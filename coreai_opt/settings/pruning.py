@@ -1,0 +1,112 @@
+"""``PruningSettings``: which elements of a weight become zero, and how the others are stored."""
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+
+from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
+from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.enums import DType
+
+__all__ = ["PruningSettings", "check_pruning"]
+
+_VALUE_DTYPES = (DType.INT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+
+
+@dataclass(frozen=True)
+class PruningSettings:
+    """Which elements of a weight become zero, and how the others are stored.
+
+    Attributes:
+        sparsity: what part of the elements, or of the blocks, becomes zero; None with ``zeros_of``.
+        block_size: neighbours along the output channels that are a block; None for elements.
+        zeros_of: (n, m): the n least of every m elements along the input channels; None with
+            ``sparsity``.
+        dtype: format of the values, with a scale per output channel; None for the weight's dtype.
+    """
+
+    sparsity: float | None
+    block_size: int | None
+    zeros_of: tuple[int, int] | None
+    dtype: DType | None
+
+    @property
+    def uses_importance(self) -> bool:
+        """Whether it matters how much each element's error counts."""
+        return False
+
+
+def check_pruning(
+    target_sparsity: object,
+    block_size: object,
+    n_m_ratio: object,
+    quantize_dtype: object,
+    palettize_nbits: object,
+) -> PruningSettings:
+    """Check arguments of ``sparsify_weights``, and return what they ask for.
+
+    The messages open as coreai-opt's do, because programs written for it match them.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: one is not supported, alone or in this combination.
+    """
+    sparsity, zeros_of = _parse_amount(target_sparsity, n_m_ratio)
+    if quantize_dtype is not None and palettize_nbits is not None:
+        raise ArgumentError(
+            "palettize_nbits", "`quantize_dtype` and `palettize_nbits` cannot both be set"
+        )
+    dtype = None if quantize_dtype is None else _parse_dtype(quantize_dtype)
+    if palettize_nbits is not None:
+        raise ArgumentError(
+            "palettize_nbits",
+            f"Invalid palettize_nbits {palettize_nbits!r}. palettize_nbits must be None for now",
+        )
+    size = None if block_size is None else parse_int("block_size", block_size, least=0)
+    if size is not None and size <= 1:
+        raise ArgumentError("block_size", "`block_size` must be greater than 1")
+    return PruningSettings(sparsity, size, zeros_of, dtype)
+
+
+def _parse_amount(
+    target_sparsity: object, n_m_ratio: object
+) -> tuple[float | None, tuple[int, int] | None]:
+    """Return what part becomes zero, or how many of how many."""
+    if target_sparsity is not None and n_m_ratio is not None:
+        raise ArgumentError("n_m_ratio", "`target_sparsity` and `n_m_ratio` cannot both be set")
+    if n_m_ratio is not None:
+        return None, _parse_ratio(n_m_ratio)
+    if target_sparsity is None:
+        raise ArgumentError(
+            "target_sparsity", "One of `target_sparsity` or `n_m_ratio` must be set"
+        )
+    message = f"target_sparsity must be a number from 0 to 1; got {target_sparsity!r}"
+    if isinstance(target_sparsity, bool) or not isinstance(target_sparsity, Real):
+        raise ArgumentTypeError("target_sparsity", message)
+    sparsity = float(target_sparsity)
+    if math.isnan(sparsity) or not 0 <= sparsity <= 1:
+        raise ArgumentError("target_sparsity", message)
+    return sparsity, None
+
+
+def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
+    if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
+        raise ArgumentError("n_m_ratio", "`n_m_ratio` must be a tuple of length 2")
+    if any(isinstance(number, bool) or not isinstance(number, int) for number in n_m_ratio):
+        raise ArgumentError("n_m_ratio", "`n_m_ratio` must contain integers")
+    zeros, of = n_m_ratio
+    if of <= 0:
+        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires m > 0")
+    if not 0 <= zeros <= of:
+        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires 0 <= n <= m")
+    return zeros, of
+
+
+def _parse_dtype(quantize_dtype: object) -> DType:
+    dtype = parse_member(DType, "quantize_dtype", quantize_dtype)
+    if dtype not in _VALUE_DTYPES:
+        allowed = ", ".join(repr(member.value) for member in _VALUE_DTYPES)
+        raise ArgumentError(
+            "quantize_dtype",
+            f"Invalid quantize_dtype {dtype.value!r}. quantize_dtype must be one of {allowed}",
+        )
+    return dtype

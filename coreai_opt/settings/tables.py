@@ -1,0 +1,133 @@
+"""``TableSettings``: what look-up tables a weight is to have."""
+
+from dataclasses import dataclass
+
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
+from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.settings import Settings
+
+__all__ = [
+    "INDEX_BITS",
+    "TABLE_DTYPES",
+    "TableSettings",
+    "check_tables",
+    "parse_index_bits",
+    "parse_lut_dtype",
+]
+
+INDEX_BITS = (1, 2, 3, 4, 6, 8)
+"""Bits that an index can have."""
+
+TABLE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+"""What the entries of a table can be, besides numbers of the weight's dtype."""
+
+_GRANULARITIES = (
+    CompressionGranularity.PER_TENSOR,
+    CompressionGranularity.PER_CHANNEL,
+    CompressionGranularity.PER_GROUPED_CHANNEL,
+)
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """How to replace a weight by indices into look-up tables.
+
+    Attributes:
+        bits: of an index.
+        lut_dtype: what entries are; None for the weight's dtype.
+        granularity: which elements share a table: all, those of an output channel, or those of
+            ``group_size`` output channels.
+        group_size: for PER_GROUPED_CHANNEL, else 0.
+        channel_scales: whether each output channel has a scale.
+        scale_block_size: input channels of an output channel that share a scale; 0 for none.
+    """
+
+    bits: int
+    lut_dtype: DType | None
+    granularity: CompressionGranularity
+    group_size: int
+    channel_scales: bool
+    scale_block_size: int
+
+    @property
+    def uses_importance(self) -> bool:
+        """Whether it matters how much each element's error counts."""
+        return True
+
+
+def check_tables(settings: Settings) -> TableSettings:
+    """Check settings of which nothing is left unsaid, and return the tables that they ask for.
+
+    The messages open as coreai-opt's do, because programs written for it match them.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: one is not supported, alone or in this combination.
+    """
+    channel_scales = settings.enable_per_channel_scale
+    if not isinstance(channel_scales, bool):
+        raise ArgumentTypeError(
+            "enable_per_channel_scale",
+            Argument("enable_per_channel_scale"),
+            f" must be true or false; got {channel_scales!r}",
+        )
+    granularity = _parse_granularity(settings.granularity)
+    block_size = settings.scale_block_size
+    if block_size is not None and channel_scales:
+        raise ArgumentError(
+            "scale_block_size",
+            Argument("scale_block_size"),
+            " cannot be set beside ",
+            Argument("enable_per_channel_scale", Value(True)),
+        )
+    grouped = granularity is CompressionGranularity.PER_GROUPED_CHANNEL
+    group_size = parse_int("group_size", settings.group_size, least=1)
+    return TableSettings(
+        bits=parse_index_bits(settings.n_bits),
+        lut_dtype=parse_lut_dtype(settings.lut_dtype),
+        granularity=granularity,
+        group_size=group_size if grouped else 0,
+        channel_scales=channel_scales,
+        scale_block_size=(
+            0 if block_size is None else parse_int("scale_block_size", block_size, least=1)
+        ),
+    )
+
+
+def parse_index_bits(n_bits: object) -> int:
+    """Return the bits of an index.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: not one of ``INDEX_BITS``.
+    """
+    bits = parse_int("n_bits", n_bits, least=1)
+    if bits not in INDEX_BITS:
+        allowed = ", ".join(map(str, INDEX_BITS))
+        raise ArgumentError("n_bits", f"`n_bits` must be one of {allowed}; got {n_bits!r}")
+    return bits
+
+
+def parse_lut_dtype(lut_dtype: object) -> DType | None:
+    """Return what entries of a table are, None for the weight's dtype.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: neither None nor one of ``TABLE_DTYPES``.
+    """
+    if lut_dtype is None:
+        return None
+    dtype = parse_member(DType, "lut_dtype", lut_dtype, "`lut_dtype` must be one of")
+    if dtype not in TABLE_DTYPES:
+        allowed = ", ".join(repr(member.value) for member in TABLE_DTYPES)
+        raise ArgumentError(
+            "lut_dtype", f"`lut_dtype` must be one of None, {allowed}; got {dtype.value!r}"
+        )
+    return dtype
+
+
+def _parse_granularity(granularity: object) -> CompressionGranularity:
+    complaint = "`granularity` must be one of"
+    member = parse_member(CompressionGranularity, "granularity", granularity, complaint)
+    if member not in _GRANULARITIES:
+        allowed = ", ".join(repr(one.value) for one in _GRANULARITIES)
+        raise ArgumentError("granularity", f"{complaint} {allowed}; got {member.value!r}")
+    return member
