@@ -10,7 +10,7 @@
 #if CAQ_WITH_TABLES
 
 #define TURNS 2
-#define CHUNK 256 /* elements whose entries are found at once */
+#define FITTED_AT_ONCE 256 /* elements whose entries are found at once */
 
 /* A block, and the table that its elements share. */
 typedef struct block {
@@ -53,12 +53,12 @@ static void find_indices(const block *it, const float *quotients, size_t count, 
 static block_sums sum_up_block(const block *it, float scale) {
     block_sums sums = {0, 0, 0};
     const caq_table_job *job = it->job;
-    float numbers[CHUNK], quotients[CHUNK];
-    uint8_t indices[CHUNK];
+    float numbers[FITTED_AT_ONCE], quotients[FITTED_AT_ONCE];
+    uint8_t indices[FITTED_AT_ONCE];
     size_t which = it->first / job->repeat % job->importances;
     size_t left = job->repeat - it->first % job->repeat;
     for (size_t done = 0, some; done < it->length; done += some) {
-        some = smaller(CHUNK, it->length - done);
+        some = smaller(FITTED_AT_ONCE, it->length - done);
         for (size_t i = 0; i < some; i++) {
             numbers[i] = number_at(job->source, it->weight, it->first + done + i);
             quotients[i] = numbers[i] / scale;

@@ -300,7 +300,7 @@ typedef struct weigher {
     double scale;
 } weigher;
 
-#define CHUNK 256 /* weights whose masses are found at once */
+#define WEIGHED_AT_ONCE 256 /* weights whose masses are found at once */
 
 static void read_importance(const caq_table_job *job, size_t element, size_t count, float *to) {
     size_t which = element / job->repeat % job->importances;
@@ -315,10 +315,10 @@ static void read_importance(const caq_table_job *job, size_t element, size_t cou
 }
 
 static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
-    float chunk[CHUNK], most = 0;
+    float chunk[WEIGHED_AT_ONCE], most = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
-            some = smaller(CHUNK, of->run - i);
+            some = smaller(WEIGHED_AT_ONCE, of->run - i);
             read_importance(job, of->first + r * of->stride + i, some, chunk);
             for (size_t k = 0; k < some; k++)
                 most = chunk[k] > most ? chunk[k] : most;
@@ -330,9 +330,9 @@ static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
     return it;
 }
 
-/* What up to CHUNK weights from an element on count. */
+/* What up to WEIGHED_AT_ONCE weights from an element on count. */
 static void find_masses(const weigher *with, size_t element, size_t count, uint32_t *masses) {
-    float importance[CHUNK];
+    float importance[WEIGHED_AT_ONCE];
     read_importance(with->job, element, count, importance);
     for (size_t i = 0; i < count; i++)
         masses[i] = (uint32_t)integer_of(importance[i], with->scale);
@@ -372,18 +372,18 @@ static void sum_up_weighed(const adder *from, caq_group *to) {
 }
 
 /* Weights of 16 bits. */
-static caq_status weigh_numbers(const weigher *with, const caq_members *of, caq_group *to,
+static caq_status weigh_counted(const weigher *with, const caq_members *of, caq_group *to,
                                 void *scratch) {
     caq_source source = with->job->source;
     const uint32_t infinite = source == CAQ_F16 ? 0x7C00 : 0x7F80, sign = 0x8000;
     double *sums = (double *)scratch;
-    uint32_t masses[CHUNK], not_finite = 0;
+    uint32_t masses[WEIGHED_AT_ONCE], not_finite = 0;
     for (size_t i = 0; i < NUMBERS; i++)
         sums[i] = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
             const uint8_t *from = run_of(of, r, 2) + 2 * i;
-            some = smaller(CHUNK, of->run - i);
+            some = smaller(WEIGHED_AT_ONCE, of->run - i);
             find_masses(with, of->first + r * of->stride + i, some, masses);
             for (size_t k = 0; k < some; k++) {
                 uint32_t bits = load_16(from + 2 * k);
@@ -425,8 +425,8 @@ static caq_status weigh_sorted(const weigher *with, const caq_members *of, caq_g
     uint32_t not_finite = 0, largest = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
-            uint32_t chunk[CHUNK];
-            some = smaller(CHUNK, of->run - i);
+            uint32_t chunk[WEIGHED_AT_ONCE];
+            some = smaller(WEIGHED_AT_ONCE, of->run - i);
             find_masses(with, of->first + r * of->stride + i, some, chunk);
             for (size_t k = 0; k < some; k++) {
                 uint32_t bits = bits_at(source, run_of(of, r, size), i + k);
@@ -458,7 +458,7 @@ static caq_status weigh_sorted(const weigher *with, const caq_members *of, caq_g
 static caq_status weigh_digits(const weigher *with, const caq_members *of, caq_group *to,
                                void *scratch) {
     caq_point *counters = (caq_point *)scratch, *zero = counters + MAGNITUDES;
-    uint32_t masses[CHUNK], largest = 0, not_finite = 0;
+    uint32_t masses[WEIGHED_AT_ONCE], largest = 0, not_finite = 0;
     size_t below = 0;
     double scale = 0;
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
@@ -467,7 +467,7 @@ static caq_status weigh_digits(const weigher *with, const caq_members *of, caq_g
         for (size_t r = 0; r < of->runs; r++)
             for (size_t i = 0, some; i < of->run; i += some) {
                 const uint8_t *from = run_of(of, r, 4) + 4 * i;
-                some = smaller(CHUNK, of->run - i);
+                some = smaller(WEIGHED_AT_ONCE, of->run - i);
                 find_masses(with, of->first + r * of->stride + i, some, masses);
                 for (size_t k = 0; k < some; k++) {
                     uint32_t bits = load_32(from + 4 * k), magnitude = bits & 0x7FFFFFFF;
@@ -506,7 +506,7 @@ caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq
         return weigh_sorted(&with, of, to, scratch);
     if (job->source == CAQ_F32)
         return weigh_digits(&with, of, to, scratch);
-    return weigh_numbers(&with, of, to, scratch);
+    return weigh_counted(&with, of, to, scratch);
 }
 
 #endif
