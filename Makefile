@@ -17,7 +17,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help dev amalgamate bench demo example-sentences docs pages test fuzz fuzz-c sanitize mutants coverage quality \
+.PHONY: help dev amalgamate bench demo example-sentences docs pages test compatibility fuzz fuzz-c sanitize mutants coverage quality \
 	third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make example-sentences  a PyTorch network to Core AI, quantized by budget (docs/whole-models.md)"
 	@echo "make dev     an environment to work in: .venv/bin/pytest builds what has changed (CONTRIBUTING.md)"
 	@echo "make test    run every test on the installed package (PYTEST_ARGS='-n auto')"
+	@echo "make compatibility  arrays on the oldest, newest and next versions of numpy and ml_dtypes"
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
@@ -48,13 +49,14 @@ demo: .venv-demo/installed
 	.venv-demo/bin/python examples/demo.py
 
 # An editable install: Python is read from this folder, and tests/conftest.py builds the extension again
-# when C or Cython has changed. The build's own packages are in it, so that nothing is compiled twice.
+# when C or Cython has changed. The build's own packages are in it, so that nothing is compiled twice, and
+# nothing is optimised, which takes a sixth of the time and does not change a byte.
 dev: .venv/installed
 
 .venv/installed: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'cython>=3.1'
-	.venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test,lint]'
+	DEBUG=1 .venv/bin/python -m pip install --quiet --no-build-isolation --editable '.[test,lint]'
 	touch $@
 
 # PyTorch is in an environment of its own: what quantizes and runs the result does without.
@@ -94,6 +96,21 @@ sanitize: .venv-sanitize/installed
 	PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 \
 		LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))" \
 		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
+
+# Arrays and settings on the oldest versions that pyproject.toml allows, the newest, and what is to come.
+COMPATIBILITY = lowest highest prerelease
+WITHOUT_CORE_AI = $(addprefix --ignore tests/,array/test_backends.py array/test_sqnr.py \
+	array/test_search_quality.py settings/test_targets.py)
+compatibility: $(COMPATIBILITY:%=compatibility-%)
+
+compatibility-%: wheel
+	$(PYTHON) -m venv .venv-compatibility-$*
+	.venv-compatibility-$*/bin/python -m pip install --quiet uv pytest hypothesis
+	.venv-compatibility-$*/bin/uv pip install --quiet --python .venv-compatibility-$* --reinstall \
+		$(if $(filter prerelease,$*),--prerelease allow --upgrade,--resolution $*) dist/*.whl
+	.venv-compatibility-$*/bin/python -P -c 'import numpy, ml_dtypes; \
+		print("numpy", numpy.__version__, "ml_dtypes", ml_dtypes.__version__)'
+	PYTHONSAFEPATH=1 .venv-compatibility-$*/bin/pytest -q $(WITHOUT_CORE_AI) tests/array tests/settings
 
 mutants: .venv-test/installed
 	.venv-test/bin/python -m tests.mutants.run $(MUTANTS)
@@ -205,5 +222,5 @@ release-notes:
 
 clean:
 	rm -rf .venv .venv-demo .venv-convert .venv-test .venv-sanitize .venv-check .venv-docs .venv-build \
-		.venv-bench-* build dist *.egg-info coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+		.venv-bench-* .venv-compatibility-* build dist *.egg-info coreai_opt/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

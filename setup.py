@@ -4,19 +4,22 @@ Environment variables for development builds: ``SANITIZE=1`` adds ASan and UBSan
 symbols and turns optimisation off, ``COVERAGE=1`` counts the lines of C and Cython that run.
 """
 
+import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
+import Cython
 from Cython.Build import cythonize
 from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 BUILD = "build"
 # Python's own flags ask for debug information, which would be nine tenths of the extension.
-COMPILE = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"]
+COMPILE = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 # Symbols of functions that nobody outside calls; the linker of macOS keeps few of them.
 LINK = ["-Wl,--strip-all"] if sys.platform == "linux" else []
 if os.environ.get("DEBUG") == "1":
@@ -76,6 +79,44 @@ def _is_up_to_date(obj: Path) -> bool:
     )
 
 
+class WheelWithBill(bdist_wheel):
+    """Puts a bill of materials into the wheel, where PEP 770 has it, in the format CycloneDX."""
+
+    def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
+        """Write the wheel's metadata, and the bill beside it."""
+        super().egg2dist(egginfo_path, distinfo_path)
+        name, version = self.distribution.get_name(), self.distribution.get_version()
+        bill = Path(distinfo_path, "sboms", f"{name}.cdx.json")
+        bill.parent.mkdir()
+        bill.write_text(json.dumps(_bill_of_materials(name, version), indent=2) + "\n")
+
+
+def _bill_of_materials(name: str, version: str) -> dict[str, object]:
+    """Name what is in the wheel: this package, and the C that Cython adds to the extension."""
+
+    def component(name: str, version: str, licence: str) -> dict[str, object]:
+        purl = f"pkg:pypi/{name}@{version}"
+        return {
+            "type": "library",
+            "bom-ref": purl,
+            "name": name,
+            "version": version,
+            "licenses": [{"license": {"id": licence}}],
+            "purl": purl,
+        }
+
+    ours = component(name, version, "BSD-3-Clause")
+    cython = component("cython", Cython.__version__, "Apache-2.0")
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": ours},
+        "components": [cython],
+        "dependencies": [{"ref": ours["bom-ref"], "dependsOn": [cython["bom-ref"]]}],
+    }
+
+
 setup(
     # The reference stands at the top of the tree to be read, and is installed in the package.
     packages=[*find_packages(include=["coreai_opt*"]), "coreai_opt.reference"],
@@ -93,6 +134,6 @@ setup(
         build_dir=BUILD,
         compiler_directives={"linetrace": COVERAGE},
     ),
-    cmdclass={"build_ext": BuildChanged},
+    cmdclass={"bdist_wheel": WheelWithBill, "build_ext": BuildChanged},
     options={"build": {"build_base": BUILD}},
 )

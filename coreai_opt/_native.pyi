@@ -59,6 +59,14 @@ def find_tables(
     importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> npt.NDArray[Any]: ...
+def fit_scales(
+    weight: npt.NDArray[Any],
+    tables: npt.NDArray[np.float32],
+    blocks: Sequence[int],
+    *,
+    importance: npt.NDArray[np.float32] | None = None,
+    num_threads: int,
+) -> npt.NDArray[Any]: ...
 def encode_table(
     weight: npt.NDArray[Any], tables: npt.NDArray[Any], *, num_threads: int
 ) -> npt.NDArray[np.uint8]: ...

@@ -10,7 +10,7 @@ import numpy as np
 
 from coreai_opt.arrays import memory
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
-from coreai_opt.reference.blocks import scale_shape
+from coreai_opt.reference.blocks import scale_shape, to_rows
 from coreai_opt.arrays.threads import in_parallel, say_busy
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -29,7 +29,6 @@ cdef extern from "coreai_quant.h" nogil:
         CAQ_SCALE_AS_WEIGHT
         CAQ_SCALE_E8M0
     ctypedef enum caq_observer:
-        CAQ_MINMAX
         CAQ_MSE
     ctypedef enum caq_level:
         CAQ_PORTABLE
@@ -85,6 +84,8 @@ cdef extern from "coreai_quant.h" nogil:
     caq_status caq_table_job_init(caq_table_job *, caq_source, unsigned, size_t, const size_t *,
                                   const size_t *, caq_level)
     caq_status caq_table_set_importance(caq_table_job *, const float *, size_t, size_t)
+    caq_status caq_table_fit_scales(const caq_table_job *, size_t, size_t, size_t, const void *,
+                                    const float *, float *)
     caq_status caq_find_tables(const caq_table_job *, size_t, size_t, const void *, float *, void *)
     caq_status caq_table_encode(const caq_table_job *, size_t, size_t, const void *, const float *,
                                 uint8_t *, void *)
@@ -104,6 +105,7 @@ cdef enum:
 # In the order of the enums in coreai_quant.h.
 _LEVELS = ("portable", "neon", "avx2", "avx512")
 _FORMATS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "fp4_e2m1fn", "fp8_e4m3fn", "fp8_e5m2")
+_OBSERVERS = ("minmax", "mse")
 
 LEVEL_VARIABLE = "COREAI_OPT_ISA"
 """Environment variable that caps the instruction set."""
@@ -174,10 +176,11 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
-    cdef bint mse = observer == "mse"
-    cdef size_t work_size = weight.size * (MSE_COST if mse else 1)
+    cdef caq_observer found_by = <caq_observer><int>_OBSERVERS.index(observer)
+    cdef size_t work_size = weight.size * (MSE_COST if found_by == CAQ_MSE else 1)
     cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
-    _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, mse, threads)
+    _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, observer,
+             threads)
     # One piece of memory for what is kept: large pieces come in large pages, which costs less.
     cdef size_t alignment = memory.ALIGNMENT
     cdef size_t behind = (job.packed_size + alignment - 1) // alignment * alignment
@@ -188,7 +191,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
     work.job = job
     if importance is not None:
         work.weigh(*_repeated(importance, weight.shape))
-    work.scratch_size = MSE_SCRATCH_SIZE if mse else SCRATCH_SIZE
+    work.scratch_size = MSE_SCRATCH_SIZE if found_by == CAQ_MSE else SCRATCH_SIZE
     status = work.run(threads)
     if status == CAQ_NOT_FINITE:
         check_finite(weight)
@@ -230,7 +233,7 @@ def encode(weight, scale, zero_point, format, *, bint symmetric, observer, size_
     sizes = [n // blocks for n, blocks in zip(weight.shape, scale.shape, strict=True)]
     work = _Encoding(*(part.reshape(-1).view(np.uint8) for part in (weight, scale, zero_point)))
     _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, sizes, scale.dtype == E8M0,
-             observer == "mse", 1)
+             observer, 1)
     packed = memory.empty(work.job.packed_size, np.uint8)
     work.packed = packed
     cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // <size_t>SMALLEST_SHARE))
@@ -277,7 +280,7 @@ def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
     sizes = [n // blocks for n, blocks in zip(out.shape, scale.shape, strict=True)]
     work = _Decoding(*(part.reshape(-1).view(np.uint8) for part in (packed, scale, zero_point, out)))
     _prepare(&work.job, out.shape, out.dtype if e8m0_scale else scale.dtype, format, True, sizes,
-             e8m0_scale, False, 1)
+             e8m0_scale, "minmax", 1)
     work.target = <caq_source><int>WEIGHT_DTYPES.index(out.dtype)
     cdef size_t i, threads = max(1, min(num_threads, <size_t>out.size // <size_t>SMALLEST_SHARE))
     in_parallel(work.decode, [work.job.elements * i // threads for i in range(threads + 1)])
@@ -308,7 +311,7 @@ cdef class _Decoding:
 
 
 cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, block_sizes,
-                  bint e8m0_scale, bint mse, size_t threads) except -1:
+                  bint e8m0_scale, observer, size_t threads) except -1:
     cdef size_t[MAX_RANK] shape
     cdef size_t[MAX_RANK] sizes
     cdef Py_ssize_t rank = len(weight_shape), axis
@@ -320,7 +323,7 @@ cdef int _prepare(caq_job *job, weight_shape, dtype, format, bint symmetric, blo
     target.format = <caq_format><int>_FORMATS.index(format.name)
     target.scheme = CAQ_SYMMETRIC if symmetric else CAQ_ASYMMETRIC
     target.scale = CAQ_SCALE_E8M0 if e8m0_scale else CAQ_SCALE_AS_WEIGHT
-    target.observer = CAQ_MSE if mse else CAQ_MINMAX
+    target.observer = <caq_observer><int>_OBSERVERS.index(observer)
     target.level = <caq_level><int>_LEVELS.index(level())
     target.parts = threads
     cdef caq_status status = caq_job_init(job, &target, <size_t>rank, shape, sizes)
@@ -459,6 +462,35 @@ def find_tables(weight, unsigned bits, block_sizes, *, importance=None, size_t n
     return tables.astype(weight.dtype)
 
 
+def fit_scales(weight, tables, blocks, *, importance=None, size_t num_threads):
+    """Find scales as ``reference.table_scales.fit_scales`` does, in C.
+
+    Args:
+        weight: as for :func:`find_tables`, finite.
+        tables: float32, cut along one axis at the most.
+        blocks: how many blocks share a scale along each axis, of which each lies within a table's.
+        importance: as for :func:`find_tables`.
+        num_threads: threads to use at the most; small arrays take fewer.
+    """
+    cdef size_t count = math.prod(blocks)
+    *cut, entries = tables.shape
+    rows = to_rows(weight, blocks)
+    # Blocks in C order as an array of three axes, the middle one of which tables are cut along.
+    axis = int(np.argmax(cut))
+    shape = (math.prod(blocks[:axis]), blocks[axis], math.prod(blocks[axis + 1:]) * rows.shape[1])
+    scales = np.empty(count, np.float32)
+    work = _TableWork(rows.reshape(shape), entries.bit_length() - 1,
+                      (0, blocks[axis] // cut[axis], 0), tables)
+    if importance is not None:
+        if not np.may_share_memory(rows, weight):  # elements have been moved, and so are these
+            importance = to_rows(np.broadcast_to(importance, weight.shape), blocks).reshape(shape)
+            work.weigh(*_repeated(importance, shape))
+        else:
+            work.weigh(*_repeated(importance, weight.shape))
+    work.fit(scales, num_threads)
+    return scales.astype(weight.dtype).reshape(blocks)
+
+
 def encode_table(weight, tables, *, size_t num_threads):
     """Find indices as ``reference.tables.encode`` does, in C, for such blocks as
     :func:`find_tables` has.
@@ -498,7 +530,7 @@ cdef class _TableWork:
     cdef caq_source target
     cdef const uint8_t[::1] weight, stored
     cdef uint8_t[::1] packed, out
-    cdef float[::1] tables
+    cdef float[::1] tables, scales
     cdef const float[::1] importance
     cdef size_t size
 
@@ -538,6 +570,23 @@ cdef class _TableWork:
         with nogil:
             status = caq_find_tables(&self.job, first, end - first, &self.weight[0],
                                      &self.tables[0], &scratch[0])
+        return status
+
+    def fit(self, scales, size_t num_threads):
+        """Find all scales."""
+        cdef size_t i, count = scales.size
+        cdef size_t threads = min(count, _shares(self.job.elements * TABLE_COST, num_threads))
+        self.scales = scales
+        in_parallel(self.fit_some, [count * i // threads for i in range(threads + 1)])
+
+    cpdef int fit_some(self, size_t first, size_t end) except -1:
+        """Find the scales first .. end - 1 without the GIL."""
+        cdef size_t length = self.job.elements // <size_t>self.scales.shape[0]
+        cdef caq_status status
+        with nogil:
+            status = caq_table_fit_scales(&self.job, length, first, end - first, &self.weight[0],
+                                          &self.tables[0], &self.scales[0])
+        assert status == CAQ_OK, status
         return status
 
     def encode(self, size_t elements, size_t num_threads):
@@ -607,7 +656,7 @@ def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, o
     flat = (array.reshape(-1).view(np.uint8) for array in (weight, scale, zero_point))
     work = _Rounding(*flat, codes, parts)
     _prepare(&work.job, weight.shape, weight.dtype, format, symmetric, blocks, scale.dtype == E8M0,
-             observer == "mse", 1)
+             observer, 1)
     cdef size_t panels = work.starts[len(work.parts)]
     cdef size_t multiplications = sum(len(rows) * len(columns) ** 2 // 2 for rows, columns, _ in parts)
     cdef size_t threads = max(1, min(num_threads, panels, multiplications // <size_t>WORTH_A_THREAD))

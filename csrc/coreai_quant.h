@@ -446,9 +446,9 @@ CAQ_API size_t caq_scratch_size(const caq_job *job);
  * Look-up tables. A library for processors with registers of 32 bits, and any that was built with
  * -DCAQ_WITH_TABLES=0, does not have these functions: they need binary64.
  *
- * A weight is stored as indices into a table of 2, 4, 8, 16, 64 or 256 numbers, which its
- * elements share, or those of each run of indices along one axis. Indices are packed as codes are, the
- * first in the lowest bits, also those of 3 and 6 bits, which cross bytes. reference/tables.py has the
+ * A weight is stored as indices into a table of 2, 4, 8, 16, 64 or 256 numbers. All elements share
+ * one table, or each run of indices along one axis has its own. Indices are packed as codes are,
+ * the first in the lowest bits; those of 3 and 6 bits cross bytes. reference/tables.py has the
  * rules.
  *
  *     caq_table_job job;
@@ -479,8 +479,8 @@ typedef struct caq_table_job {
  * Prepare a job.
  *
  * bits: of an index: 1, 2, 3, 4, 6 or 8.
- * rank, shape, block_sizes, level: as for caq_job_init(). Blocks that share a table may be shorter than
- *         their axis along one axis only, and have fewer than 2^32 elements.
+ * rank, shape, block_sizes, level: as for caq_job_init(). Blocks that share a table may be shorter
+ *         than their axis along one axis only, and have fewer than 2^32 elements.
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
  */
@@ -489,8 +489,9 @@ CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, uns
                                       caq_level level);
 
 /*
- * Have caq_find_tables() look for the least sum of importance * (w - w')^2. Only ratios within a table's
- * elements matter; if all of these are zero they count alike. Other functions take no notice.
+ * Have caq_find_tables() look for the least sum of importance * (w - w')^2. Only ratios within a
+ * table's elements matter; if all of these are zero they count alike. Other functions take no
+ * notice.
  *
  * importance, count, repeat: as for caq_set_importance().
  *
@@ -500,12 +501,12 @@ CAQ_API caq_status caq_table_set_importance(caq_table_job *job, const float *imp
                                             size_t count, size_t repeat);
 
 /*
- * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2. Calls for
- * different tables may run at the same time.
+ * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2. Calls
+ * for different tables may run at the same time.
  *
  * weight: the whole tensor in C order, any alignment.
- * tables: job->tables * job->entries numbers, all of them. They are ascending in each table, and numbers
- *         of the weight's type.
+ * tables: job->tables * job->entries numbers, all of them. They are ascending in each table, and
+ *         numbers of the weight's type.
  * scratch: job->scratch_size bytes aligned to 8, one for each call that runs at the same time.
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT (tables out of range) or CAQ_NOT_FINITE: a NaN or an infinity.
@@ -514,15 +515,34 @@ CAQ_API caq_status caq_find_tables(const caq_table_job *job, size_t first, size_
                                    const void *weight, float *tables, void *scratch);
 
 /*
- * Find the nearest entry for each of the elements first .. first + count - 1; of two that are as near the
- * lower one, the first of equals.
+ * Find the scales first .. first + count - 1, by which entries are to be multiplied. The elements
+ * length * b .. length * (b + 1) - 1 share scale b. reference/table_scales.py has the rules. Errors
+ * are weighed as caq_table_set_importance() says. Calls for different scales may run at the same
+ * time.
+ *
+ * length: of blocks that lie in a row of elements that share a table.
+ * weight: the whole tensor, finite.
+ * tables: as for caq_table_encode(), finite.
+ * scales: one for each block of the tensor. They are numbers of the weight's type, not 0, of any
+ *         sign.
+ *
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (scales out of range, such a length).
+ */
+CAQ_API caq_status caq_table_fit_scales(const caq_table_job *job, size_t length, size_t first,
+                                        size_t count, const void *weight, const float *tables,
+                                        float *scales);
+
+/*
+ * Find the nearest entry for each of the elements first .. first + count - 1. Of two that are as
+ * near the lower one is taken, and the first of equals.
  *
  * first: a multiple of 8, and so is count unless the elements are the tensor's last. Calls for
  *         different elements may run at the same time.
  * weight: the whole tensor, finite.
  * tables: as caq_find_tables() leaves them, or any numbers that ascend in each table.
  * packed: job->packed_size bytes, of which the elements' are written.
- * scratch: job->index_scratch_size bytes aligned to 4, one for each call that runs at the same time.
+ * scratch: job->index_scratch_size bytes aligned to 4, one for each call that runs at the same
+ *         time.
  *
  * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range).
  */

@@ -3,18 +3,19 @@
 This package is the specification: the C kernels in ``csrc/`` reproduce it byte for byte. It knows
 nothing of C, of Core AI or of speed. Read it in the order of the work:
 
-    formats    what a code can be: bits, ranges, element types
-    blocks     which elements of a weight share a scale
-    minmax     from the elements of a block to its scale and zero point: the observer MINMAX
-    mse        from there to better ones: the observer MSE
-    codes      from an element and its scale to a code, and back
-    packing    codes into bytes, and back
-    quantize   all of it together
-    feedback   other codes at the same scales: columns make up for each other's errors
-    tables     another way: look-up tables, and which of their entries is nearest
+    formats       what a code can be: bits, ranges, element types
+    blocks        which elements of a weight share a scale
+    minmax        from the elements of a block to its scale and zero point: the observer MINMAX
+    mse           from there to better ones: the observer MSE
+    codes         from an element and its scale to a code, and back
+    packing       codes into bytes, and back
+    quantize      all of it together
+    feedback      other codes at the same scales: columns make up for each other's errors
+    tables        another way: look-up tables, and which of their entries is nearest
+    table_scales  scales for these, block by block
 """
 
-from . import tables
+from . import table_scales, tables
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
@@ -34,6 +35,7 @@ __all__ = [
     "find_scales",
     "pack",
     "quantize",
+    "table_scales",
     "tables",
     "unpack",
 ]

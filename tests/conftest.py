@@ -27,7 +27,9 @@ def _build_what_has_changed() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once build one after the other
             if _sources_changed():
                 build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-                subprocess.run(build, cwd=ROOT, check=True)
+                # As it was built by `make dev`, without optimisation, or as it was otherwise.
+                debug = {"DEBUG": "1"} if (ROOT / "build" / "debug").is_dir() else {}
+                subprocess.run(build, cwd=ROOT, check=True, env=os.environ | debug)
 
 
 def _sources_changed() -> bool:

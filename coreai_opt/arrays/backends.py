@@ -92,6 +92,16 @@ class Backend(Protocol):
     ) -> Array:
         """Find the best look-up table of each block, see ``reference/tables.py``."""
 
+    def fit_scales(
+        self,
+        weight: Array,
+        tables: Array,
+        blocks: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Array:
+        """Find the scale of each block for given tables, see ``reference/table_scales.py``."""
+
     def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
         """Find the nearest entries of tables that ascend, and pack their indices."""
 
@@ -236,6 +246,17 @@ class ReferenceBackend:
         """See :class:`Backend`."""
         return reference.tables.find_tables(weight, bits, block_sizes, importance)
 
+    def fit_scales(
+        self,
+        weight: Array,
+        tables: Array,
+        blocks: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Array:
+        """See :class:`Backend`."""
+        return reference.table_scales.fit_scales(weight, tables, blocks, importance)
+
     def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
         """See :class:`Backend`."""
         return reference.tables.encode(weight, tables)
@@ -327,6 +348,19 @@ class NativeBackend:
         """See :class:`Backend`."""
         return _native.find_tables(
             weight, bits, block_sizes, importance=importance, num_threads=num_threads
+        )
+
+    def fit_scales(
+        self,
+        weight: Array,
+        tables: Array,
+        blocks: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Array:
+        """See :class:`Backend`."""
+        return _native.fit_scales(
+            weight, tables, blocks, importance=importance, num_threads=num_threads
         )
 
     def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
@@ -427,6 +461,21 @@ class ValidatingBackend:
         got = self._native.find_tables(*arguments)
         expected = self._expected.find_tables(*arguments)
         _compare(f"tables of {1 << bits} entries of a {_describe_weight(weight)}", got, expected)
+        return got
+
+    def fit_scales(
+        self,
+        weight: Array,
+        tables: Array,
+        blocks: tuple[int, ...],
+        importance: Importance,
+        num_threads: int,
+    ) -> Array:
+        """See :class:`Backend`."""
+        arguments = weight, tables, blocks, importance, num_threads
+        got = self._native.fit_scales(*arguments)
+        expected = self._expected.fit_scales(*arguments)
+        _compare(f"scales for the tables of a {_describe_weight(weight)}", got, expected)
         return got
 
     def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coreai_opt.settings.enums import DType
+from coreai_opt.settings.enums import DType, Observer
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,11 @@ class PaletteSpec:
         lut_dtype: what entries of tables are; None for the weight's dtype.
         scale_block_sizes: the same of a block whose elements share a scale; None for no scales, or
             with ``lut_dtype`` one for each table.
+        observer: how scales are found.
     """
 
     bits: int
     block_sizes: tuple[int, ...]
     lut_dtype: DType | None = None
     scale_block_sizes: tuple[int, ...] | None = None
+    observer: Observer = Observer.MINMAX

@@ -1,8 +1,10 @@
 """The array API: replace the elements of one numpy array by entries of look-up tables."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +19,8 @@ from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
-from coreai_opt.settings.enums import DType
+from coreai_opt.settings.arguments import parse_member
+from coreai_opt.settings.enums import DType, Observer, ObserverName
 from coreai_opt.settings.tables import parse_index_bits, parse_lut_dtype
 
 
@@ -28,6 +31,7 @@ def palettize_array(
     block_sizes: Sequence[int] | None = None,
     lut_dtype: DType | str | None = None,
     scale_block_sizes: Sequence[int] | None = None,
+    observer: Observer | ObserverName = Observer.MINMAX,
     importance: npt.NDArray[Any] | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -46,9 +50,14 @@ def palettize_array(
             axis. Elements of one block share a table. Blocks can be shorter than the axis along one
             axis only, e.g. ``(32, 0)`` for groups of 32 output channels. None: one table for all.
         lut_dtype: what entries are: None (the weight's dtype), INT8, UINT8, FP8_E4M3FN or FP8_E5M2.
-        scale_block_sizes: elements of one of these blocks share a scale, the largest magnitude
-            among them; tables are found for the elements divided by it. E.g. ``(1, 0)`` for a scale
-            per output channel. None: no scales, or with ``lut_dtype`` one for each table.
+        scale_block_sizes: elements of one of these blocks share a scale; tables are found for the
+            elements divided by it. E.g. ``(1, 0)`` for a scale per output channel. None: no scales,
+            or with ``lut_dtype`` one for each table.
+        observer: how these scales are found: MINMAX for the largest magnitude of a block, or MSE
+            for less squared error: scales and tables are fitted to each other in turns, and scales
+            may be negative (see ``reference/table_scales.py``). Where entries times scales could be
+            infinite in the weight's dtype, scales are those of MINMAX. MSE needs blocks that lie
+            within those that share a table, and no ``lut_dtype``.
         importance: what the squared error of each element counts, such as the second moment of the
             activation it is multiplied by: a floating-point array of the weight's rank, along each
             axis as long as that or 1; finite and >= 0. Only ratios within a table's elements count;
@@ -77,9 +86,12 @@ def palettize_array(
     scale_sizes = None
     if scale_block_sizes is not None:
         scale_sizes = parse_block_sizes(scale_block_sizes, weight.shape, "scale_block_sizes")
+    how = parse_member(Observer, "observer", observer)
+    if how is Observer.MSE:
+        _check_search(weight.shape, sizes, lut, scale_sizes)
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
-    spec = PaletteSpec(bits, sizes, lut, scale_sizes)
+    spec = PaletteSpec(bits, sizes, lut, scale_sizes, how)
     chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
     return palettize_parsed(weight, spec, chosen, threads, importance=importance)
 
@@ -98,9 +110,16 @@ def palettize_parsed(
     if spec.scale_block_sizes is not None:
         check_finite(weight)
         scale = _largest(weight, scale_shape(weight.shape, spec.scale_block_sizes))
+        if spec.observer is Observer.MSE:
+            scale = _search(weight, scale, spec, importance, backend, num_threads)
+        else:
+            scale = np.abs(scale)
         scaled = _divide(weight, scale)
         counted = _scaled_importance(importance, scale, weight.shape)
     table = backend.find_tables(scaled, spec.bits, spec.block_sizes, counted, num_threads)
+    if spec.observer is Observer.MSE and _may_overflow(scale, table, weight.dtype):
+        plain = replace(spec, observer=Observer.MINMAX)
+        return palettize_parsed(weight, plain, backend, num_threads, importance=importance)
     zero_point = 0
     if spec.lut_dtype is not None:
         # With scales of blocks already, all tables have one scale, which goes into these.
@@ -114,7 +133,7 @@ def palettize_parsed(
     if scale is None:
         packed = backend.encode_table(weight, table, num_threads)
     else:
-        scale = round_scales(scale.astype(np.float32), weight.dtype)
+        scale = np.copysign(round_scales(np.abs(scale.astype(np.float32)), weight.dtype), scale)
         table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
         packed = backend.encode_table(_divide(weight, scale), entries, num_threads)
@@ -128,12 +147,67 @@ def palettize_parsed(
     )
 
 
+ROUNDS = 2
+"""How often a search fits tables to scales and scales to tables."""
+
+
+def _search(  # noqa: PLR0917  # what palettize_parsed has
+    weight: npt.NDArray[Any],
+    scale: npt.NDArray[np.float32],
+    spec: PaletteSpec,
+    importance: npt.NDArray[np.float32] | None,
+    backend: Backend,
+    num_threads: int,
+) -> npt.NDArray[Any]:
+    """Return scales that leave less error than ``scale``, the largest element of each block."""
+    fitted = scale
+    for _ in range(ROUNDS):
+        counted = _scaled_importance(importance, fitted, weight.shape)
+        tables = backend.find_tables(
+            _divide(weight, fitted), spec.bits, spec.block_sizes, counted, num_threads
+        )
+        fitted = backend.fit_scales(weight, tables, scale.shape, importance, num_threads)
+    return fitted
+
+
+def _may_overflow(
+    scale: npt.NDArray[Any] | None, table: npt.NDArray[Any], dtype: np.dtype[Any]
+) -> bool:
+    """Whether an entry times a scale may be infinite: where weights are at their dtype's top."""
+    assert scale is not None
+    largest = np.abs(scale).max().astype(np.float64) * np.abs(table).max().astype(np.float64)
+    return bool(largest > float(ml_dtypes.finfo(dtype).max))
+
+
+def _check_search(
+    shape: tuple[int, ...],
+    block_sizes: tuple[int, ...],
+    lut_dtype: DType | None,
+    scale_block_sizes: tuple[int, ...] | None,
+) -> None:
+    """Raise ArgumentError if the observer MSE cannot look for such scales."""
+    if scale_block_sizes is None or lut_dtype is not None:
+        raise ArgumentError(
+            "observer",
+            'observer must be "minmax" unless there are scale_block_sizes and no lut_dtype: '
+            f"got {scale_block_sizes} and {lut_dtype}",
+        )
+    for length, table, scale in zip(shape, block_sizes, scale_block_sizes, strict=True):
+        if (table or length) % (scale or length):
+            raise ArgumentError(
+                "scale_block_sizes",
+                "scale_block_sizes must divide block_sizes with observer "
+                f'"mse": got {scale_block_sizes} and {block_sizes}',
+            )
+
+
 def _largest(weight: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Return the largest magnitude of each block, 1 where all elements are zero."""
+    """Return the number of the largest magnitude in each block, 1 where all elements are zero."""
     split = split_axes(weight, blocks)
     inner = tuple(range(1, split.ndim, 2))
-    largest = np.maximum(split.max(axis=inner), -split.min(axis=inner)).astype(np.float32)
-    return np.where(largest > 0, largest, np.float32(1))
+    low, high = (f(axis=inner).astype(np.float32) for f in (split.min, split.max))
+    largest = np.where(high >= -low, high, low)
+    return np.where(largest == 0, np.float32(1), largest)
 
 
 def _scaled_importance(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.progress import Progress
 
     from coreai_opt.evaluation.output_comparison import OutputComparison
     from coreai_opt.reports.fitting_table import FittingTable
@@ -254,12 +255,46 @@ def sample_bar(total: int) -> Iterator[Callable[[int], None] | None]:
 
 
 @contextmanager
+def steps_bar() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Show a progress bar of what is done first, then next, while the block runs, see :func:`_bar`.
+
+    Yields:
+        the function to call with what is done, how much of it, and of how much; or None.
+    """
+    with _progress() as bar:
+        if bar is None:
+            yield None
+            return
+        task, last = bar.add_task("", total=None), ""
+
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if what != last:
+                bar.reset(task, total=total, description=what)
+                last = what
+            bar.update(task, completed=done)
+
+        yield show
+
+
+@contextmanager
 def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
     """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
 
     Yields:
         the function to call after each step with what was done, or None.
     """
+    with _progress() as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, advance=1, description=done)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Show progress on stderr while the block runs; None where it is no terminal, or quiet."""
     if _QUIET.get() or not sys.stderr.isatty():
         yield None
         return
@@ -277,5 +312,4 @@ def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
     description = TextColumn("{task.description}", markup=False, table_column=one_line)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), description)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, advance=1, description=done)
+        yield bar

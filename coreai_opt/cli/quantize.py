@@ -15,6 +15,7 @@ from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
     print_frontier,
     stdout,
+    steps_bar,
 )
 from coreai_opt.cli.parser import (
     Subcommands,
@@ -49,6 +50,7 @@ from coreai_opt.program.assets import (
     write_text,
 )
 from coreai_opt.reports import QuantizationReport
+from coreai_opt.reports.circumstances import Planned
 from coreai_opt.settings.enums import CandidateForm, CompressionGranularity, Observer, Rounding
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
@@ -386,9 +388,7 @@ def quantize(
         inputs=inputs,
         of_function=function is not None or bool(sizes),
     )
-    per_block = CompressionGranularity.PER_BLOCK
-    if settings.block_size is not None and settings.granularity != per_block:
-        raise UsageError("--block-size needs --granularity per_block")
+    _check_blocks(settings)
     if report is not None:
         check_file("--report", report, tuple(REPORTS))
     destination = check_output(output, dry_run=dry_run, force=force)
@@ -405,8 +405,10 @@ def quantize(
         "backend": backend,
         "num_threads": num_threads,
     }
+    plan = None
     if goal.option:
-        overrides = _choose(program, size, goal, {"inputs": arrays, "function": function, **work})
+        running = {"inputs": arrays, "function": function}
+        overrides, plan = _choose(program, size, goal, {**running, **work})
     if calibrate is not None:
         calibrated = calibrate_here(
             program, calibrate, function=function, sizes=sizes, threshold=threshold
@@ -428,6 +430,7 @@ def quantize(
         threshold=threshold,
         force=force,
         target_size=goal.target_size,
+        plan=plan,
     )
     write_compressed(writing, asset, program, partial(_quantize, asset, calibrated, how), started)
 
@@ -511,6 +514,13 @@ def _check_goal(
         check_file("--plan-out", goal.plan_out, (".toml",))
 
 
+def _check_blocks(settings: Settings) -> None:
+    """Check that a block size is not without effect."""
+    per_block = CompressionGranularity.PER_BLOCK
+    if settings.block_size is not None and settings.granularity != per_block:
+        raise UsageError("--block-size needs --granularity per_block")
+
+
 def _check_running(
     *, takes_inputs: bool, runs: bool, inputs: Path | None, of_function: bool
 ) -> None:
@@ -523,14 +533,24 @@ def _check_running(
         )
 
 
+_ABOUT = {"weights": "", "outputs": ", about"}
+
+
 def _choose(
     program: "AIProgram",
     size: int,
     goal: Goal,
     work: dict[str, Any],
-) -> list[Rule]:
-    """Return rules that reach the goal, and print what else there is to choose from."""
-    weights = measure_weights(program, forms=goal.forms, sampled=goal.min_sqnr is None, **work)
+) -> tuple[list[Rule], Planned]:
+    """Return rules that reach the goal, and what they were chosen from, which is printed."""
+    with steps_bar() as progress:
+        weights = measure_weights(
+            program,
+            forms=goal.forms,
+            sampled=goal.min_sqnr is None,
+            progress=progress,
+            **work,
+        )
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
@@ -552,6 +572,7 @@ def _choose(
     )
     if goal.plan_out is not None:
         write_text(goal.plan_out, plan.to_toml())
-    of = "the weights" if work["inputs"] is None else "the outputs, about"
-    print_frontier(stdout(), plan, rest, f"SQNR of {of}")
-    return plan.rules
+    quality = "weights" if work["inputs"] is None else "outputs"
+    print_frontier(stdout(), plan, rest, f"SQNR of the {quality}{_ABOUT[quality]}")
+    points = tuple((rest + point.nbytes, point.sqnr_db) for point in plan.frontier)
+    return plan.rules, Planned(points, (rest + plan.nbytes, plan.sqnr_db), quality)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
-from coreai_opt.cli.console import print_comparisons, stdout
+from coreai_opt.cli.console import print_comparisons, stdout, steps_bar
 from coreai_opt.coreai_utils import compare_programs
 
 if TYPE_CHECKING:
@@ -79,9 +79,16 @@ class Compared(NamedTuple):
 
 def compare_on(reference: AIModelAsset, other: AIModelAsset | AIProgram, on: RunOn) -> Compared:
     """Run two programs, the one to compare with and the one to judge, and compare their outputs."""
-    comparisons = compare_programs(
-        reference, other, on.arrays, seed=on.seed, function=on.function, sizes=on.sizes
-    )
+    with steps_bar() as progress:
+        comparisons = compare_programs(
+            reference,
+            other,
+            on.arrays,
+            seed=on.seed,
+            function=on.function,
+            sizes=on.sizes,
+            progress=progress,
+        )
     if on.inputs is not None:
         return Compared(f"inputs {on.inputs}", comparisons)
     return Compared(_random(reference, on.function, on.sizes), comparisons)

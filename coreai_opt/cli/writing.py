@@ -5,18 +5,30 @@ What can be typed about it, and all that happens after the weights are compresse
 
 import argparse
 import logging
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
-from coreai_opt.cli.parser import UsageError, add_force, add_threshold, int_at_least
-from coreai_opt.cli.running import RunOn, add_function, compare_on, print_compared, sizes_of
+from coreai_opt.cli.parser import PROGRAM, UsageError, add_force, add_threshold, int_at_least
+from coreai_opt.cli.running import (
+    Compared,
+    RunOn,
+    add_function,
+    compare_on,
+    print_compared,
+    sizes_of,
+)
 from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.exceptions import QualityError
 from coreai_opt.program.assets import (
@@ -30,6 +42,7 @@ from coreai_opt.program.assets import (
     write_text,
 )
 from coreai_opt.reports import QuantizationReport
+from coreai_opt.reports.circumstances import Circumstances, Planned
 from coreai_opt.reports.records import Status, WeightRecord
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import SETTINGS
@@ -145,6 +158,7 @@ class Writing:
         threshold: ``weight_num_threshold``.
         force: whether ``destination`` may exist.
         target_size: bytes that the asset may take; or None.
+        plan: what formats were chosen from; None where they were not chosen.
     """
 
     source: Path
@@ -156,6 +170,7 @@ class Writing:
     threshold: int
     force: bool
     target_size: int | None = None
+    plan: Planned | None = None
 
 
 @dataclass(frozen=True)
@@ -217,27 +232,84 @@ def write_compressed(
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
     program, records = compress(program, Collected(before.weights, wants_records))
     flush_warnings()
+    compared = None
     if writing.run_on is not None:
-        print_compared(compare_on(load_asset(writing.source), program, writing.run_on))
+        compared = compare_on(load_asset(writing.source), program, writing.run_on)
+        print_compared(compared)
     after = count_weights(program, threshold)
-    written = None
-    with ExitStack() as outputs:
-        if destination is not None:
-            check_space(destination, size - before.nbytes + after.nbytes)
-            path = outputs.enter_context(replacing(destination, force=writing.force))
-            save_asset(program, path, asset)
-            _check_size(path, writing.target_size)
-            written = asset_bytes(path)
-        records.census = take_census(program, threshold)
-        if writing.report is not None:
-            # Before the asset is moved: where it cannot be written, neither is.
-            write_text(writing.report, REPORTS[writing.report.suffix](records))
+    records.census = take_census(program, threshold)
+    needed = size - before.nbytes + after.nbytes
+    written = _write(asset, program, writing, records, compared, needed)
     _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=writing.dry_run)
         _print_end(program, size, written, destination, time.perf_counter() - started)
+        if compared is None and writing.plan is not None and writing.plan.quality == "weights":
+            stdout().print(_NOT_VERIFIED)
     if writing.fail_on_skip:
         _check_none_left(records)
+
+
+_NOT_VERIFIED = """\
+verify   The SQNR above is of the weights; that of the outputs can be much less. --verify runs both
+         and tells; --inputs plans by the outputs."""
+
+
+def _write(  # noqa: PLR0917
+    asset: "AIModelAsset",
+    program: "AIProgram",
+    writing: Writing,
+    records: QuantizationReport,
+    compared: Compared | None,
+    needed: int,
+) -> int | None:
+    """Write a program and a report of it: both, or neither.
+
+    Args:
+        asset: the asset that the program is from.
+        program: the program.
+        writing: where to write them to.
+        records: the report.
+        compared: how far the outputs of both programs are apart; None where they were not run.
+        needed: bytes that the disk must have room for.
+
+    Returns:
+        the bytes of the new asset; None where there is none.
+    """
+    destination, written = writing.destination, None
+    with ExitStack() as outputs:
+        if destination is not None:
+            check_space(destination, needed)
+            path = outputs.enter_context(replacing(destination, force=writing.force))
+            save_asset(program, path, asset)
+            _check_size(path, writing.target_size)
+            written = asset_bytes(path)
+        if writing.report is not None:
+            # Before the asset is moved: where it cannot be written, neither is.
+            before = asset_bytes(asset.path)
+            records.circumstances = _circumstances(before, written, compared, writing.plan)
+            write_text(writing.report, REPORTS[writing.report.suffix](records))
+    return written
+
+
+def _circumstances(
+    before: int, after: int | None, compared: Compared | None, plan: Planned | None
+) -> Circumstances:
+    """Return what a report tells beside the weights, for a file of so many bytes."""
+    return Circumstances(
+        nbytes_before=before,
+        nbytes_after=after,
+        outputs=() if compared is None else tuple(compared.outputs),
+        outputs_on="" if compared is None else compared.on,
+        plan=plan,
+        command=shlex.join([PROGRAM, *sys.argv[1:]]),
+        versions=(
+            ("coreai-opt-native", __version__),
+            ("coreai-core", version("coreai-core")),
+            ("numpy", version("numpy")),
+        ),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def compress_asset(

@@ -25,6 +25,7 @@ from coreai_opt.settings.settings import DEFAULTS, SETTINGS, TABLE_DEFAULTS, Set
 from coreai_opt.settings.targets import Target, TargetName, check_target, report_against
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     import numpy.typing as npt
@@ -99,6 +100,7 @@ def plan_quantization(
     weight_num_threshold: int = 1024,
     backend: str = "auto",
     num_threads: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> QuantizationPlan:
     """Choose a format for each weight: the best within a size, or the smallest that is so good.
 
@@ -138,6 +140,8 @@ def plan_quantization(
             to work there is no candidate, and an error if it was given as one.
         weight_num_threshold: only constants with more elements than this are planned.
         backend, num_threads: as for ``quantize_weights``.
+        progress: called with what is done ("measuring", and with ``inputs`` "running"), for how
+            many weights it is done, and how many there are. What it raises ends the call.
 
     Raises:
         ValueError, TypeError: a bad argument, named; or ``target_bytes`` is less than the weights
@@ -157,6 +161,7 @@ def plan_quantization(
         backend=backend,
         num_threads=num_threads,
         sampled=min_sqnr is None,
+        progress=progress,
     )
     return make_plan(weights, target_bytes=target_bytes, min_sqnr=min_sqnr)
 
@@ -173,6 +178,7 @@ def measure_weights(
     backend: str,
     num_threads: int | None,
     sampled: bool,
+    progress: Callable[[str, int, int], None] | None,
 ) -> list[PlannedWeight]:
     """Return what ``plan_quantization``, whose arguments these are, chooses from."""
     where = None if target is None else parse_member(Target, "target", target)
@@ -200,6 +206,7 @@ def measure_weights(
         function=function,
         sampled=sampled,
         work=work,
+        progress=progress,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from coreai_opt.evaluation.output_comparison import OutputComparison, compare_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from coreai_opt.evaluation.output_comparison import Array
     from coreai_opt.program.functions import Sizes
@@ -24,6 +25,7 @@ def compare_programs(
     seed: int = 0,
     function: str | None = None,
     sizes: Sizes | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> list[OutputComparison]:
     """Run two programs on Core AI's runtime and compare what comes out.
 
@@ -43,6 +45,8 @@ def compare_programs(
         sizes: of inputs that are made up, and of states that start as zeros, the length of each
             dimension that is not fixed, by name: ``{"input_ids": 32}``, or, for one that has two,
             ``{"image": (224, 320)}``; 32 where it is not given.
+        progress: called after each run, in another thread, with "running", how many runs of both
+            programs are done, and how many there are. What it raises ends the call.
 
     Returns:
         SQNR, cosine, largest error and top-1 agreement of each output, by name; of several samples
@@ -62,8 +66,14 @@ def compare_programs(
     if inputs is None:
         inputs = random_inputs(original, seed, function=function, sizes=sizes)
     samples, states = split_samples(original, inputs, function=function)
+    done = count(1)
+
+    def tell() -> None:
+        if progress is not None:
+            progress("running", next(done), 2 * len(samples))
+
     outputs = (
-        runtime.run_samples(run, samples, function=function, states=states, sizes=sizes)
+        runtime.run_samples(run, samples, function=function, states=states, sizes=sizes, tell=tell)
         for run in (reference, program)
     )
     return compare_outputs(*map(_together, outputs))

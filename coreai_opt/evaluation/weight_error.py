@@ -14,7 +14,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import Result, in_parallel
 from coreai_opt.reference.formats import FORMATS
 
-__all__ = ["WeightError", "decibels", "measure_error"]
+__all__ = ["WeightError", "decibels", "measure_error", "shares_of", "weights_sqnr_db"]
 
 _CHUNK = 1 << 15
 """Elements that are looked at together: their float64 errors stay in the cache."""
@@ -48,11 +48,47 @@ class WeightError:
     histogram: tuple[int, ...]
 
     @property
+    def relative(self) -> float:
+        """Noise / signal; 0 of zeros, of which all formats are exact."""
+        return self.noise / self.signal if self.signal else 0.0
+
+    @property
     def sqnr_db(self) -> float:
         """Signal-to-quantization-noise ratio in dB; infinity without any noise."""
         if not self.noise:
             return math.inf
         return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+
+
+def shares_of(sizes: Sequence[float]) -> list[float]:
+    """Return by how much the noise of each of several weights counts in that of all together.
+
+    Args:
+        sizes: the square root of the number of elements of each weight.
+
+    On the sentence embeddings of examples/sentence_embedding the square root is better than the
+    number itself, and much better than all alike.
+    """
+    total = math.fsum(sizes)
+    return [size / total for size in sizes]
+
+
+def weights_sqnr_db(errors: Sequence[tuple[int, WeightError | None]]) -> float:
+    """Return the SQNR in dB of weights together, as plans have it.
+
+    Noise / signal is the mean of that of the weights, in which each counts by the square root of
+    its number of elements: a layer of small values counts no less than one of large ones.
+
+    Args:
+        errors: of each weight its number of elements, and its error; None if it is as it was.
+    """
+    shares = shares_of([math.sqrt(size) for size, _ in errors])
+    noise = math.fsum(
+        share * error.relative
+        for share, (_, error) in zip(shares, errors, strict=True)
+        if error is not None
+    )
+    return -10 * math.log10(noise) if noise else math.inf
 
 
 def decibels(sqnr: float) -> str:

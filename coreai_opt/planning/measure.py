@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.methods import nearest
-from coreai_opt.evaluation.weight_error import WeightError, measure_error
+from coreai_opt.evaluation.weight_error import WeightError, measure_error, shares_of
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 from coreai_opt.planning.sample import Sample, take_sample, whole
@@ -61,6 +61,7 @@ def measure_candidates(
     function: str | None,
     sampled: bool,
     work: Work,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> list[PlannedWeight]:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
 
@@ -75,6 +76,7 @@ def measure_candidates(
         function: the function to run; None for the only one there is.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
+        progress: called after each weight with what is done, how many are done, and of how many.
 
     Raises:
         InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
@@ -83,20 +85,33 @@ def measure_candidates(
     with alone_with(program):
         runs = None if inputs is None else _Runs(program, inputs, function)
         weights = find_weights(program, weight_num_threshold)
-        items = _measure(weights, formats, work, sampled=sampled)
+        told = progress or _nothing
+        items = _measure(weights, formats, work, sampled=sampled, progress=told)
         if runs is None:
             shares = _shares(items)
         else:
-            shares = [_sensitivity(runs, item, probes, work) for item in items]
+            shares = []
+            for number, item in enumerate(items, 1):
+                shares.append(_sensitivity(runs, item, probes, work))
+                told("running", number, len(items))
         return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
 
 
+def _nothing(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
 def _measure(
-    weights: Sequence[Weight], formats: Sequence[Format], work: Work, *, sampled: bool
+    weights: Sequence[Weight],
+    formats: Sequence[Format],
+    work: Work,
+    *,
+    sampled: bool,
+    progress: Callable[[str, int, int], None],
 ) -> list[_Item]:
     items: dict[object, list[_Item]] = {}
     buffer = Buffer()
-    for weight in weights:
+    for number, weight in enumerate(weights, 1):
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
         sizes = [size for found in blocks if found is not None for size in _block_sizes(found)]
@@ -108,6 +123,7 @@ def _measure(
             item = _Item([], list(_candidates(sample, formats, blocks, work)))
             alike.append(item)
         item.weights.append(weight)
+        progress("measuring", number, len(weights))
     return [item for alike in items.values() for item in alike]
 
 
@@ -175,25 +191,18 @@ def _describe(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
     kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
-        Candidate(given, nbytes, error.sqnr_db, share * _relative(error))
+        Candidate(given, nbytes, error.sqnr_db, share * error.relative)
         for given, nbytes, error in item.measured
     )
     names = tuple(weight.name for weight in item.weights)
     return PlannedWeight(names, weight.shape, (kept, *others))
 
 
-def _relative(error: WeightError) -> float:
-    return error.noise / error.signal if error.signal else 0.0  # of zeros all formats are exact
-
-
 def _shares(items: Sequence[_Item]) -> list[float]:
-    """Return by how much the noise of each weight counts: the square root of its elements.
-
-    On the sentence embeddings of examples/sentence_embedding that is better than elements, and much
-    better than all alike.
-    """
-    roots = [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
-    return [root / sum(roots) for root in roots]
+    """Return by how much the noise of each item counts; that of identical weights is one."""
+    return shares_of(
+        [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
+    )
 
 
 class _Runs:
@@ -239,7 +248,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
         rules = [ParsedRule(Rule(name=weight.name), settings) for weight in item.weights]
         probed = copy.deepcopy(runs.program)
         quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
-        errors = [_relative(record.error) for record in records if record.error is not None]
+        errors = [record.error.relative for record in records if record.error is not None]
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):

@@ -1,6 +1,7 @@
 """Plans: which of several formats each weight of a program is to have."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -91,6 +92,10 @@ class FrontierPoint(NamedTuple):
     sqnr_db: float
 
 
+_SHOWN = 12
+"""So many formats are printed of a plan."""
+
+
 @dataclass(frozen=True)
 class QuantizationPlan:
     """A format for each weight of a program.
@@ -113,6 +118,14 @@ class QuantizationPlan:
         """One rule for each weight: ``quantize_weights(program, None, overrides=plan.rules)``."""
         return [choice.rule for choice in self.choices]
 
+    def __str__(self) -> str:
+        """What the plan comes to, and how many weights get which format: a few lines."""
+        formats = Counter(_format(choice.rule) for choice in self.choices)
+        lines = [f"{len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"]
+        lines += [f"  {count:>4} {name}" for name, count in formats.most_common(_SHOWN)]
+        more = len(formats) - _SHOWN
+        return "\n".join(lines + [f"  and {more} other formats"] * (more > 0))
+
     def to_toml(self) -> str:
         """Return the rules as a file for ``coreai-opt quantize --rules``, with what each comes to.
 
@@ -121,6 +134,14 @@ class QuantizationPlan:
         total = f"# {len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"
         rules = (f"# {_describe(choice)}\n{dump_rules([choice.rule])}" for choice in self.choices)
         return "\n".join([f"{total}\n", *rules])
+
+
+def _format(rule: Rule) -> str:
+    """Return what a rule asks for, in a few words."""
+    if rule.keep:
+        return "kept"
+    blocks = "" if rule.block_size is None else f" of {rule.block_size}"
+    return f"{rule.dtype} {rule.granularity}{blocks}"
 
 
 def _describe(choice: Choice) -> str:

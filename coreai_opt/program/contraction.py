@@ -98,6 +98,4 @@ class Contraction:
         """Return the factors of these roles and their places, in the order of the operand."""
         factors = enumerate(factor for axis in self.layout for factor in axis)
         found = [(place, factor) for place, factor in factors if factor.role in roles]
-        return sorted(
-            found, key=lambda item: (roles.index(item[1].role), item[1].axis, -item[1].stride)
-        )
+        return sorted(found, key=lambda item: (item[1].axis, -item[1].stride))

@@ -48,6 +48,7 @@ def run_samples(
     function: str | None = None,
     states: Mapping[str, Array] | None = None,
     sizes: Sizes | None = None,
+    tell: Callable[[], None] | None = None,
 ) -> list[dict[str, Array]]:
     """Run a function of a program on Core AI's runtime, once for each sample.
 
@@ -62,6 +63,7 @@ def run_samples(
         states: what states start as, by name, like inputs; those that are not given are zeros.
         sizes: of states that are zeros the length of each dimension that is not fixed, by name; 32
             where it is not given.
+        tell: called after each sample, in another thread.
 
     Returns:
         of each sample the outputs by name, sorted; copies.
@@ -74,7 +76,13 @@ def run_samples(
     _, signature = _runnable(program, function, sizes)
     arrays = [_matching("input", signature.inputs, sample) for sample in samples]
     results: list[dict[str, Array]] = []
-    run_each(program, arrays, results.append, function=function, states=states, sizes=sizes)
+
+    def take(outputs: dict[str, Array]) -> None:
+        results.append(outputs)
+        if tell is not None:
+            tell()
+
+    run_each(program, arrays, take, function=function, states=states, sizes=sizes)
     return results
 
 

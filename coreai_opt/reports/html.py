@@ -6,15 +6,26 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from coreai_opt.evaluation.weight_error import decibels
-from coreai_opt.reports import charts
+from coreai_opt.reports import charts, frontier_chart, interactive
 from coreai_opt.reports.charts import Bar, bars
 from coreai_opt.reports.records import Status
-from coreai_opt.reports.rows import OTHER_COLUMNS, Column, Row, columns_of, form, totals
+from coreai_opt.reports.rows import (
+    FORMAT_COLUMNS,
+    OTHER_COLUMNS,
+    OUTPUT_COLUMNS,
+    Column,
+    Row,
+    columns_of,
+    form,
+    origins,
+    totals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from coreai_opt.evaluation.weight_error import WeightError
+    from coreai_opt.reports.circumstances import Planned
     from coreai_opt.reports.records import WeightRecord
     from coreai_opt.reports.summary import Summary
 
@@ -31,13 +42,13 @@ dt { color: var(--pale); overflow-wrap: anywhere; } dd { margin: 0 0 .5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; } td:first-child { min-width: 16rem; overflow-wrap: anywhere; }
+  vertical-align: top; } td:first-child { min-width: min(16rem, 40vw); overflow-wrap: anywhere; }
 td:nth-child(4) { min-width: 11rem; }
 th.number, td.number { text-align: right; white-space: nowrap; }
 """
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""The browser fetches nothing and runs nothing, whatever is in the page."""
+_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{interactive.DIGEST}'"
+"""The browser fetches nothing, and runs nothing but the one script, whatever is in the page."""
 
 
 def to_html(summary: Summary) -> str:
@@ -45,17 +56,32 @@ def to_html(summary: Summary) -> str:
     title = escape(summary.title)
     others = () if summary.census is None else summary.census.others
     left = [record for record in summary.records if record.status is not Status.QUANTIZED]
+    told = summary.circumstances
     parts = [
         f"<h1>{title}</h1>",
-        _definitions(totals(summary)),
+        _files(summary),
+        _section(
+            "Outputs",
+            f"How far they are from those of the original, on {escape(told.outputs_on)}.",
+            _table(OUTPUT_COLUMNS, told.outputs),
+        ),
+        _section(
+            "Formats",
+            "Bytes are those of codes, scales and zero points.",
+            _table(FORMAT_COLUMNS, summary.formats),
+        ),
+        _section("All together", "", _definitions(totals(summary)) if summary.records else ""),
+        _section(
+            "The worst",
+            "Least SQNR of the weight first.",
+            _weights([record for record, _ in summary.worst()]),
+        ),
+        _section("Plan", _about(told.plan), _frontier(told.plan)),
         _section(
             "Errors",
             "How many elements are how far from what they were, in parts of their weight's "
             "root mean square.",
             _histogram(summary.error),
-        ),
-        _section(
-            "The worst", "Least SQNR first.", _weights([record for record, _ in summary.worst()])
         ),
         _section("Not quantized", "", _reasons(left)),
         _section(
@@ -64,16 +90,27 @@ def to_html(summary: Summary) -> str:
             "first.",
             _table(OTHER_COLUMNS, others),
         ),
-        _section("SQNR", "Of each quantized weight, in dB; longer is better.", _sqnr(summary)),
-        _section("Size", "Of each weight in bytes, pale before and full after.", _sizes(summary)),
+        _section(
+            "SQNR of weights",
+            "Of each quantized weight, in dB, the least first; longer is better. It is no SQNR of "
+            "outputs.",
+            _sqnr(summary),
+        ),
+        _section(
+            "Size",
+            "Of each weight in bytes, the largest first; pale before and full after.",
+            _sizes(summary),
+        ),
         _section("All weights", "", _weights(summary.records)),
+        _section("Made by", "", _definitions(made) if (made := origins(summary)) else ""),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}{charts.STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
+        f"<title>{title}</title><style>{_STYLE}{charts.STYLE}{frontier_chart.STYLE}"
+        f"{interactive.STYLE}</style></head>"
+        f"<body>{''.join(parts)}<script>{interactive.SCRIPT}</script></body></html>\n"
     )
 
 
@@ -88,10 +125,32 @@ def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{''.join(rows)}</dl>"
 
 
+def _files(summary: Summary) -> str:
+    """The sizes of the files as bars; nothing where they are not known."""
+    told = summary.circumstances
+    if told.nbytes_before is None or told.nbytes_after is None:
+        return ""
+    left = 100 * told.nbytes_after / told.nbytes_before
+    sizes = [
+        Bar("file before", told.nbytes_before, f"{told.nbytes_before:,}"),
+        Bar("file after", told.nbytes_after, f"{told.nbytes_after:,} ({left:.1f} %)"),
+    ]
+    return bars(sizes, "bytes of the files")
+
+
+def _about(plan: Planned | None) -> str:
+    of = "" if plan is None else plan.quality
+    return f"The SQNR of the {escape(of)} that a file of a size can have; the large dot was chosen."
+
+
+def _frontier(plan: Planned | None) -> str:
+    return "" if plan is None else frontier_chart.frontier_chart(plan)
+
+
 def _sqnr(summary: Summary) -> str:
     measured = [
         Bar(record.name, max(error.sqnr_db, 0), decibels(error.sqnr_db))
-        for record, error in summary.measured()
+        for record, error in summary.worst(len(summary.records))
     ]
     return bars(measured, "SQNR of each weight") if measured else ""
 
@@ -99,7 +158,7 @@ def _sqnr(summary: Summary) -> str:
 def _sizes(summary: Summary) -> str:
     sizes = [
         Bar(r.name, r.nbytes_after, f"{r.nbytes_after:,}", background=r.nbytes_before)
-        for r in summary.records
+        for r in sorted(summary.records, key=lambda record: -record.nbytes_before)
     ]
     return bars(sizes, "bytes of each weight") if sizes else ""
 
@@ -132,7 +191,8 @@ def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> str:
         return ""
     heads = _row("th", columns, [column.head for column in columns])
     body = (_row("td", columns, [column.cell(row) for column in columns]) for row in rows)
-    return f'<div class="wide"><table>{heads}{"".join(body)}</table></div>'
+    parts = f"<thead>{heads}</thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="wide"><table>{parts}</table></div>'
 
 
 def _row(tag: str, columns: Sequence[Column[Row]], texts: Sequence[str]) -> str:

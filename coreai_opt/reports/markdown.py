@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from coreai_opt.reports.rows import OTHER_COLUMNS, Column, Row, columns_of, totals
+from coreai_opt.reports.rows import (
+    FORMAT_COLUMNS,
+    OTHER_COLUMNS,
+    OUTPUT_COLUMNS,
+    Column,
+    Row,
+    columns_of,
+    origins,
+    totals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,11 +28,18 @@ def to_markdown(summary: Summary) -> str:
         f"# {_escape(summary.title)}",
         "",
         *(f"- {what}: {_escape(how_much)}" for what, how_much in totals(summary)),
-        "",
-        *_table(columns_of(summary.records), summary.records),
     ]
+    told = summary.circumstances
+    if told.outputs:
+        lines += ["", f"## Outputs on {_escape(told.outputs_on)}", ""]
+        lines += _table(OUTPUT_COLUMNS, told.outputs)
+    lines += ["", "## Formats", "", *_table(FORMAT_COLUMNS, summary.formats)]
+    lines += ["", "## Weights", "", *_table(columns_of(summary.records), summary.records)]
     if summary.census is not None and summary.census.others:
         lines += ["", "## No weights", "", *_table(OTHER_COLUMNS, summary.census.others)]
+    if origins(summary):
+        lines += ["", "## Made by", ""]
+        lines += [f"- {what}: {_escape(which)}" for what, which in origins(summary)]
     return "\n".join(lines) + "\n"
 
 

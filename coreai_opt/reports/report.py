@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from coreai_opt.reports.html import to_html
 from coreai_opt.reports.markdown import to_markdown
+from coreai_opt.reports.outputs import outputs_as_json
+from coreai_opt.reports.rows import totals
 from coreai_opt.reports.summary import Summary
 
 if TYPE_CHECKING:
+    from coreai_opt.reports.circumstances import Planned
     from coreai_opt.reports.fitting_table import FittingTable
     from coreai_opt.reports.records import WeightRecord
+
+
+SCHEMA_VERSION = 2
+"""Of the JSON: raised when a key goes away or means something else. Reports without one are 1."""
+
+
+_SHOWN = 12
+"""So many formats are printed of a report."""
 
 
 class QuantizationReport(Summary):
@@ -33,18 +44,43 @@ class QuantizationReport(Summary):
         """Take the next record."""
         self.records.append(record)
 
+    def __str__(self) -> str:
+        """The title, what all weights come to, and how many have which format: a few lines."""
+        formats = [(f"{total.weights:,}", total.format) for total in self.formats[:_SHOWN]]
+        more = len(self.formats) - _SHOWN
+        return "\n".join(
+            [
+                self.title,
+                *(f"  {what}: {said}" for what, said in totals(self)),
+                *(f"  {count:>4} {name}" for count, name in formats),
+                *[f"  and {more} other formats"] * (more > 0),
+            ]
+        )
+
     def to_json(self) -> str:
         """Return all records and the totals as JSON; SQNR is in dB, null where it is infinite.
 
         What is known of a census alone is null without one: ``"others"``, ``"bits_per_weight"``.
         """
-        error, census = self.error, self.census
+        sqnr_db, census, told = self.sqnr_db, self.census, self.circumstances
         content = {
+            "schema_version": SCHEMA_VERSION,
             "title": self.title,
+            "command": told.command or None,
+            "versions": dict(told.versions),
+            "date": told.date or None,
+            "file": {"nbytes_before": told.nbytes_before, "nbytes_after": told.nbytes_after},
+            "outputs_on": told.outputs_on or None,
+            "outputs": outputs_as_json(told.outputs),
+            "formats": [
+                total._asdict() | {"bits_per_weight": total.bits_per_weight}
+                for total in self.formats
+            ],
+            "plan": None if told.plan is None else _plan_as_json(told.plan),
             "weights": {str(status): count for status, count in self.counts.items()},
             "nbytes_before": self.nbytes_before,
             "nbytes_after": self.nbytes_after,
-            "sqnr_db": None if error is None else _finite(error.sqnr_db),
+            "weights_sqnr_db": None if sqnr_db is None else _finite(sqnr_db),
             "bits_per_weight": None if census is None else census.bits_per_weight,
             "others": None if census is None else [asdict(other) for other in census.others],
             "records": [_as_json(record) for record in self.records],
@@ -64,6 +100,19 @@ class QuantizationReport(Summary):
         from coreai_opt.reports.terminal import to_table  # noqa: PLC0415  # imports rich
 
         return to_table(self)
+
+
+def _plan_as_json(plan: Planned) -> dict[str, Any]:
+    """What a plan was chosen from; an SQNR is null where all weights are kept."""
+
+    def point(of: tuple[int, float]) -> dict[str, Any]:
+        return {"nbytes": of[0], "sqnr_db": _finite(of[1])}
+
+    return {
+        "sqnr_of": plan.quality,
+        "chosen": point(plan.chosen),
+        "frontier": [point(of) for of in plan.points],
+    }
 
 
 def _finite(number: float) -> float | None:

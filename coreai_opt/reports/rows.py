@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from coreai_opt.evaluation.output_comparison import OutputComparison
 from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.reports.records import OtherConstant, Status, WeightRecord, in_functions
+from coreai_opt.reports.summary import FormatTotal, label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,19 +46,7 @@ def form(record: WeightRecord) -> str:
     """Return what a weight became, in words: ``int4 symmetric, blocks of 32, mse``."""
     if record.status is not Status.QUANTIZED:
         return f"{record.status}: {record.reason}"
-    blocks = {
-        "per_block": f"blocks of {record.block_size}",
-        "per_grouped_channel": f"groups of {record.block_size} channels",
-    }
-    parts = [
-        f"{record.format_after} {record.qscheme}".rstrip(),
-        blocks.get(record.granularity, record.granularity.replace("_", " ")),
-        "power-of-two scales" if record.scale_dtype == "float8_e8m0fnu" else "",
-        f"scales {record.scales.replace('_', ' ')}" if record.scales else "",
-        record.observer,
-        "gptq" if record.rounding == "gptq" else "",
-    ]
-    return ", ".join(filter(None, parts)) + (f" ({record.reason})" if record.reason else "")
+    return label(record) + (f" ({record.reason})" if record.reason else "")
 
 
 def _sqnr(record: WeightRecord) -> str:
@@ -83,7 +73,7 @@ COLUMNS: tuple[Column[WeightRecord], ...] = (
     Column("rules", lambda record: ", ".join(map(str, record.rules)), is_detail=True),
     Column("bytes before", lambda record: f"{record.nbytes_before:,}", is_number=True),
     Column("after", lambda record: f"{record.nbytes_after:,}", is_number=True),
-    Column("SQNR", _sqnr, is_number=True),
+    Column("SQNR of weight", _sqnr, is_number=True),
     Column(
         "of outputs (to nearest)", _output_sqnr, is_number=True, is_detail=True, is_optional=True
     ),
@@ -104,9 +94,46 @@ OTHER_COLUMNS: tuple[Column[OtherConstant], ...] = (
 """What tables say of each constant that is no weight."""
 
 
+FORMAT_COLUMNS = (
+    Column[FormatTotal]("format", lambda total: total.format),
+    Column[FormatTotal]("weights", lambda total: f"{total.weights:,}", is_number=True),
+    Column[FormatTotal]("bytes", lambda total: f"{total.nbytes:,}", is_number=True),
+    Column[FormatTotal](
+        "bits per weight", lambda total: f"{total.bits_per_weight:.2f}", is_number=True
+    ),
+)
+"""What tables say of all weights of one format."""
+
+OUTPUT_COLUMNS = (
+    Column[OutputComparison]("output", lambda output: output.name),
+    Column[OutputComparison]("shape", lambda output: "x".join(map(str, output.shape))),
+    Column[OutputComparison](
+        "SQNR of output", lambda output: decibels(output.sqnr_db), is_number=True
+    ),
+    Column[OutputComparison]("cosine", lambda output: f"{output.cosine:.6f}", is_number=True),
+    Column[OutputComparison](
+        "largest error", lambda output: f"{output.max_abs_error:.3g}", is_number=True
+    ),
+    Column[OutputComparison](
+        "top-1",
+        lambda output: "" if output.top1 is None else f"{100 * output.top1:.1f} %",
+        is_number=True,
+    ),
+)
+"""What tables say of each output."""
+
+
 def columns_of(records: Sequence[WeightRecord]) -> list[Column[WeightRecord]]:
     """Return the columns of a table of these weights."""
     return [c for c in COLUMNS if not c.is_optional or any(map(c.cell, records))]
+
+
+def origins(summary: Summary) -> list[tuple[str, str]]:
+    """Return how a report came about: pairs of what and which."""
+    told = summary.circumstances
+    pairs = [("command", told.command), ("date", told.date)]
+    pairs.append(("versions", ", ".join(f"{name} {version}" for name, version in told.versions)))
+    return [(what, which) for what, which in pairs if which]
 
 
 def totals(summary: Summary) -> list[tuple[str, str]]:
@@ -118,8 +145,13 @@ def totals(summary: Summary) -> list[tuple[str, str]]:
         ("bytes", f"{before:,} before, {after:,} after{left}"),
     ]
     if error is not None:
-        pairs.append(("SQNR of all quantized weights", decibels(error.sqnr_db)))
+        assert summary.sqnr_db is not None
+        pairs.append(("SQNR of the weights", decibels(summary.sqnr_db)))
         pairs.append(("largest error", f"{error.largest:.3g}"))
+    told = summary.circumstances
+    if told.nbytes_before is not None and told.nbytes_after is not None:
+        files = f"{told.nbytes_before:,} before, {told.nbytes_after:,} after"
+        pairs.insert(0, ("bytes of the file", files))
     census = summary.census
     if census is not None:
         others = f"{len(census.others)} of {census.other_nbytes:,} bytes"

@@ -17,5 +17,5 @@ def to_table(summary: Summary) -> FittingTable:
     return FittingTable(
         [f">{column.head}" if column.is_number else column.head for column in columns],
         ([column.cell(record) for column in columns] for record in summary.records),
-        least=("largest error", "bytes before", "after", "SQNR"),
+        least=("largest error", "bytes before", "after", "SQNR of weight"),
     )

@@ -91,15 +91,15 @@ typedef struct caq_kernels {
                          size_t first, size_t k, struct caq_panel *panel);
 
 #if CAQ_WITH_TABLES /* see table/ */
-    /* Of clusters that begin at low .. high and end at `end`, the first of those with the largest gain,
-     * which is before[begin] with what the cluster gains. Returns where it begins. */
+    /* Find the best last cluster that ends at `end` and begins at low .. high: the first with the
+     * largest gain, which is before[begin] plus that of the cluster. Return where it begins. */
     size_t (*best_last)(const struct caq_edges *edges, const double *before, size_t low,
                         size_t high, size_t end, double *gain);
-    /* The same for CAQ_ENDS ends from `end` on, which is above low. None begins behind its end; gains at
-     * ends behind the last edge are undefined. */
+    /* Find the best last clusters of CAQ_ENDS ends from `end` on, which is above low. None begins
+     * behind its end. Gains at ends behind the last edge are undefined. */
     void (*best_lasts)(const struct caq_edges *edges, const double *before, size_t low, size_t high,
                        size_t end, double gains[CAQ_ENDS], uint32_t lasts[CAQ_ENDS]);
-    /* How many of the bounds lie below each weight. They are 16, ascending, the last an infinity. */
+    /* Count the bounds that lie below each weight. They are 16, ascending, the last an infinity. */
     void (*count_below)(const void *weight, size_t count, const float *bounds, uint8_t *counts);
 #endif
 } caq_kernels;
@@ -164,9 +164,9 @@ extern const caq_kernels caq_neon_kernels[CAQ_SOURCES];
 #define UNROLL_LANES _Pragma("GCC unroll 16")
 #endif
 
-/* Have sums formed as they are written, whatever GCC was told. Left alone, it makes one operation of
- * a product and a sum if the processor has that, which rounds only once, and it makes vectors for
- * Arm's MVE, which flush subnormals. Clang does neither here: see portable.c. */
+/* Have sums formed as they are written, whatever GCC was told. Left alone, it makes one operation
+ * of a product and a sum if the processor has that, which rounds only once, and it makes vectors
+ * for Arm's MVE, which flush subnormals. Clang does neither here: see portable.c. */
 #if defined(__GNUC__) && !defined(__clang__)
 #if defined(__ARM_FEATURE_MVE)
 #define AS_WRITTEN                                                                                 \

@@ -10,13 +10,14 @@
 
 #if CAQ_WITH_TABLES
 
-/* What lies before each edge. Arrays go on behind the last edge for CAQ_ENDS numbers of any value. */
+/* Sums of the points before each edge. Behind the last edge stand CAQ_ENDS more numbers, of any
+ * value, because kernels read so many at a time. */
 typedef struct caq_edges {
     const double *masses, *moments;
     size_t end; /* the last edge */
 } caq_edges;
 
-/* What the points between two edges gain as one cluster. */
+/* The gain of the points between two edges as one cluster: the squared error that it saves. */
 static inline double caq_gain_between(const caq_edges *edges, size_t first, size_t end) {
     double moment = edges->moments[end] - edges->moments[first];
     return moment * moment / (edges->masses[end] - edges->masses[first]);

@@ -13,12 +13,12 @@
 #define UNSETTLED 0xFFFF
 #define NONE (-1.0 / 0.0)
 
-/* What is worked with, all of it scratch. Arrays of numbers go on for CAQ_ENDS more. */
+/* The search's memory, all of it scratch. Arrays of numbers have CAQ_ENDS more than `edges`. */
 typedef struct path_search {
     const caq_kernels *kernels;
     size_t edges;                       /* room of arrays */
-    double *masses, *moments;           /* before each edge, and */
-    double *back_masses, *back_moments; /* the same seen from the last edge */
+    double *masses, *moments;           /* sums before each edge */
+    double *back_masses, *back_moments; /* negated, from the last edge on */
     double *needed, *back_needed;       /* what a path must gain up to each edge */
     double *forth[2], *back[2];         /* the most that is gained up to each edge */
     uint16_t *lasts;                    /* where last clusters begin, by number and edge */
@@ -114,17 +114,17 @@ static void take_edges(path_search *it, const caq_point *points, const uint32_t 
         it->masses[i] = it->moments[i] = it->back_masses[i] = it->back_moments[i] = 0;
 }
 
-/* From the gains of `count` - 1 clusters, up to the edge `reach`, to those of `count`. Returns the furthest
- * edge. */
+/* Find the gains of `count` clusters from those of `count` - 1, which are known up to the edge
+ * `reach`. Return the furthest edge that is worth going on from. */
 static size_t one_more(const path_search *it, const caq_edges *among, const double *before,
                        size_t reach, size_t count, const double *needed_to, double *after,
                        uint16_t *lasts) {
     size_t ends = among->end - count + 1, furthest = ends - 1;
-    /* by ends from the first one on that so many clusters reach */
+    /* Indices count from the first edge at which `count` clusters can end. */
     double *gains = after + count;
     const double *needed = needed_to + count;
     uint16_t *last = lasts + count;
-    const uint16_t *last_before = last - (among->end + 1); /* if there are 2 clusters before */
+    const uint16_t *last_before = last - (among->end + 1); /* read for count > 2 only */
     for (size_t u = 0; u < ends; u += CAQ_ENDS)
         last[u] = UNSETTLED;
     last[0] = (uint16_t)(count - 1);
@@ -238,8 +238,8 @@ static double path_over(path_search *it, size_t end, size_t clusters, double kno
     return best;
 }
 
-/* The best path over points that are up to CANDIDATES / 2 of its own steps away from a path. Returns
- * whether it is another. */
+/* Improve a path: each boundary may move by up to CANDIDATES / 2 of its own steps. Return whether
+ * any did. */
 static int path_near(const caq_point *points, size_t count, size_t clusters, const uint32_t *steps,
                      uint32_t *path) {
     size_t boundaries = clusters - 1;
@@ -292,7 +292,8 @@ static int path_near(const caq_point *points, size_t count, size_t clusters, con
     return moved;
 }
 
-/* Join two ascending lists without what is in both; the longer one is in place. Returns the last place. */
+/* Merge two ascending lists into the longer one, which is in place, each number once. Return the
+ * index of the last number. */
 static size_t join(uint32_t *places, size_t end, const uint32_t *more, size_t more_end,
                    uint32_t *spare) {
     size_t i = 0, j = 0, joined = 0;

@@ -9,8 +9,8 @@
 
 #if CAQ_WITH_TABLES
 
-/* First counts of weights and sums of their integers, or masses and moments if weights have importances;
- * then sums of all before a point. */
+/* A point's mass and moment: a count of weights and the sum of their integers, or with importances
+ * both weighted by these. Later, the sums of both over all points before it. */
 typedef union caq_point {
     struct {
         int64_t count, sum;

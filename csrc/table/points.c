@@ -1,8 +1,8 @@
 /*
  * points.c - from the weights of a group to sorted points
  *
- * Weights of 16 bits are counted, one counter for each number that there is; so are those of large groups
- * of binary32, by their first digits. Smaller groups are sorted.
+ * Weights of 16 bits are counted, with one counter for each number of 16 bits. Large groups of
+ * binary32 are counted by the numbers' first digits. Smaller groups are sorted.
  */
 #include "points.h"
 
@@ -25,8 +25,8 @@
 #define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
 #define INFINITE 0x7F800000
 
-/* Numbers of binary32 that a large group tells apart, but for their sign and 0: those with one of the
- * exponents of weights that do not become 0. */
+/* Counters that a large group of binary32 needs for each sign, without 0: for the exponents of
+ * weights that do not become the integer 0. */
 #define MAGNITUDES ((DIGITS_OF_MANY + 2) << (23 - DROPPED))
 
 size_t caq_most_points(caq_source source, size_t weights) {
@@ -73,7 +73,7 @@ static void add_point(adder *to, int64_t count, int64_t sum, int is_zero) {
     added->of.sum = sum;
 }
 
-/* From the points' own sums to those before them. */
+/* Turn the sums of each point into the sums of all points before it. */
 static void sum_up(const adder *from, caq_group *to) {
     to->points = from->points;
     to->count = from->count;
@@ -91,8 +91,8 @@ static void sum_up(const adder *from, caq_group *to) {
     from->points[from->count].before.moment = (double)moment;
 }
 
-/* The shift that makes integers of so many numbers, the largest of which has these bits of binary32: with at
- * most so many digits, and their sum with so many. */
+/* Find the shift that turns numbers into integers with at most so many binary digits, and their sum
+ * with at most so many. The bits are those of the largest number in binary32. */
 static int digits_shift(size_t numbers, uint32_t largest, int most, int of_sum) {
     union {
         double number;
@@ -181,8 +181,8 @@ static uint32_t number_of(uint32_t order, unsigned width) {
     return (order ^ (order >> 31 ? 0x80000000 : 0xFFFFFFFF)) >> (32 - width);
 }
 
-/* Sort ascending keys[0] of so many bits, 11 of them at a time, and masses[0], if there are any, with them.
- * Returns which of keys, and of masses, the result is in. */
+/* Sort keys[0], of so many bits, ascending by 11 bits at a time. masses[0], if there are any, move
+ * with their keys. Return the index of the arrays that the result is in. */
 static unsigned sort(uint32_t *keys[2], uint32_t *masses[2], size_t count, unsigned width,
                      uint32_t *places) {
     unsigned now = 0;
@@ -256,7 +256,8 @@ static caq_point *counter_of(caq_point *zero, size_t below, uint32_t bits, int64
     return x > 0 ? zero + magnitude : x < 0 ? zero - magnitude : zero;
 }
 
-/* A large group of binary32: a counter for each number of the digits that count, in ascending order. */
+/* Count a large group of binary32: each value of the first digits has a counter, in ascending
+ * order. */
 static caq_status count_digits(const caq_members *of, caq_group *to, void *scratch) {
     caq_point *counters = (caq_point *)scratch, *zero = counters + MAGNITUDES;
     uint32_t largest = find_largest(of);
@@ -299,7 +300,7 @@ typedef struct weigher {
     double scale;
 } weigher;
 
-#define CHUNK 256 /* weights whose masses are found at once */
+#define WEIGHED_AT_ONCE 256 /* weights whose masses are found at once */
 
 static void read_importance(const caq_table_job *job, size_t element, size_t count, float *to) {
     size_t which = element / job->repeat % job->importances;
@@ -314,10 +315,10 @@ static void read_importance(const caq_table_job *job, size_t element, size_t cou
 }
 
 static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
-    float chunk[CHUNK], most = 0;
+    float chunk[WEIGHED_AT_ONCE], most = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
-            some = smaller(CHUNK, of->run - i);
+            some = smaller(WEIGHED_AT_ONCE, of->run - i);
             read_importance(job, of->first + r * of->stride + i, some, chunk);
             for (size_t k = 0; k < some; k++)
                 most = chunk[k] > most ? chunk[k] : most;
@@ -329,9 +330,9 @@ static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
     return it;
 }
 
-/* What up to CHUNK weights from an element on count. */
+/* What up to WEIGHED_AT_ONCE weights from an element on count. */
 static void find_masses(const weigher *with, size_t element, size_t count, uint32_t *masses) {
-    float importance[CHUNK];
+    float importance[WEIGHED_AT_ONCE];
     read_importance(with->job, element, count, importance);
     for (size_t i = 0; i < count; i++)
         masses[i] = (uint32_t)integer_of(importance[i], with->scale);
@@ -371,18 +372,18 @@ static void sum_up_weighed(const adder *from, caq_group *to) {
 }
 
 /* Weights of 16 bits. */
-static caq_status weigh_numbers(const weigher *with, const caq_members *of, caq_group *to,
+static caq_status weigh_counted(const weigher *with, const caq_members *of, caq_group *to,
                                 void *scratch) {
     caq_source source = with->job->source;
     const uint32_t infinite = source == CAQ_F16 ? 0x7C00 : 0x7F80, sign = 0x8000;
     double *sums = (double *)scratch;
-    uint32_t masses[CHUNK], not_finite = 0;
+    uint32_t masses[WEIGHED_AT_ONCE], not_finite = 0;
     for (size_t i = 0; i < NUMBERS; i++)
         sums[i] = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
             const uint8_t *from = run_of(of, r, 2) + 2 * i;
-            some = smaller(CHUNK, of->run - i);
+            some = smaller(WEIGHED_AT_ONCE, of->run - i);
             find_masses(with, of->first + r * of->stride + i, some, masses);
             for (size_t k = 0; k < some; k++) {
                 uint32_t bits = load_16(from + 2 * k);
@@ -424,8 +425,8 @@ static caq_status weigh_sorted(const weigher *with, const caq_members *of, caq_g
     uint32_t not_finite = 0, largest = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
-            uint32_t chunk[CHUNK];
-            some = smaller(CHUNK, of->run - i);
+            uint32_t chunk[WEIGHED_AT_ONCE];
+            some = smaller(WEIGHED_AT_ONCE, of->run - i);
             find_masses(with, of->first + r * of->stride + i, some, chunk);
             for (size_t k = 0; k < some; k++) {
                 uint32_t bits = bits_at(source, run_of(of, r, size), i + k);
@@ -457,7 +458,7 @@ static caq_status weigh_sorted(const weigher *with, const caq_members *of, caq_g
 static caq_status weigh_digits(const weigher *with, const caq_members *of, caq_group *to,
                                void *scratch) {
     caq_point *counters = (caq_point *)scratch, *zero = counters + MAGNITUDES;
-    uint32_t masses[CHUNK], largest = 0, not_finite = 0;
+    uint32_t masses[WEIGHED_AT_ONCE], largest = 0, not_finite = 0;
     size_t below = 0;
     double scale = 0;
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
@@ -466,7 +467,7 @@ static caq_status weigh_digits(const weigher *with, const caq_members *of, caq_g
         for (size_t r = 0; r < of->runs; r++)
             for (size_t i = 0, some; i < of->run; i += some) {
                 const uint8_t *from = run_of(of, r, 4) + 4 * i;
-                some = smaller(CHUNK, of->run - i);
+                some = smaller(WEIGHED_AT_ONCE, of->run - i);
                 find_masses(with, of->first + r * of->stride + i, some, masses);
                 for (size_t k = 0; k < some; k++) {
                     uint32_t bits = load_32(from + 4 * k), magnitude = bits & 0x7FFFFFFF;
@@ -505,7 +506,7 @@ caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq
         return weigh_sorted(&with, of, to, scratch);
     if (job->source == CAQ_F32)
         return weigh_digits(&with, of, to, scratch);
-    return weigh_numbers(&with, of, to, scratch);
+    return weigh_counted(&with, of, to, scratch);
 }
 
 #endif

@@ -11,8 +11,8 @@
 /* Float32 weights of larger groups are told apart by their first 16 digits only. */
 #define FEW (1 << 20)
 
-/* Most points that a group of so many weights can have, and bytes of scratch, a multiple of 8, without and
- * with importances. */
+/* The most points that a group of so many weights can have, and the bytes of scratch that it needs
+ * without and with importances, a multiple of 8. */
 size_t caq_most_points(caq_source source, size_t weights);
 size_t caq_points_scratch_size(caq_source source, size_t weights, int weighed);
 
@@ -40,7 +40,8 @@ typedef struct caq_group {
  */
 caq_status caq_find_points(caq_source source, const caq_members *of, caq_group *to, void *scratch);
 
-/* The same by importance: see caq_table_set_importance(). Those of the group may all be zero. */
+/* Sort and sum up the weights of a group by importance: see caq_table_set_importance(). The
+ * importances of the group may all be zero. */
 caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq_group *to,
                             void *scratch);
 

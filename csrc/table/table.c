@@ -6,6 +6,7 @@
 #include "../kernels/kernels.h"
 #include "../target.h"
 #include "../unaligned.h"
+#include "nearest.h"
 #include "path.h"
 #include "points.h"
 
@@ -14,12 +15,7 @@
 #define CHUNK 4096    /* codes that are found before they are packed, a multiple of 8 */
 #define NUMBERS 65536 /* of 16 bits */
 #define LONG_RUN 2048 /* weights of 16 bits for which a code is noted down for each number */
-#define MOST_ENTRIES 256
-#define FEW_ENTRIES 16 /* of tables that kernels keep in registers */
-#define SHORT_RUN 32   /* weights for which it takes less time to do without */
-
-/* Bounds between the entries of a table, with infinities behind them. */
-static size_t bounds_of(size_t entries) { return entries < FEW_ENTRIES ? FEW_ENTRIES : entries; }
+#define SHORT_RUN 32  /* weights for which it takes less time to do without */
 
 caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits, size_t rank,
                               const size_t *shape, const size_t *block_sizes, caq_level level) {
@@ -77,17 +73,6 @@ caq_status caq_table_set_importance(caq_table_job *job, const float *importance,
     return CAQ_OK;
 }
 
-/* Rounded to the type, as binary32. */
-static float round_to(caq_source source, float x) {
-    if (source == CAQ_F16)
-        return float_from_f16(f16_from_float(x));
-    if (source == CAQ_BF16) {
-        uint32_t bits = float_bits(x);
-        return float_from_bits((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000);
-    }
-    return x;
-}
-
 static caq_status find_table(const caq_table_job *job, size_t which, const uint8_t *weight,
                              float *table, void *scratch) {
     size_t weights = job->elements / job->tables, first = which * job->run;
@@ -137,43 +122,7 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
     return CAQ_OK;
 }
 
-/* Half way between two numbers, rounded down. */
-static float half_way(float a, float b) {
-    double exact = ((double)a + (double)b) * 0.5;
-    float rounded = (float)exact;
-    if ((double)rounded <= exact)
-        return rounded;
-    uint32_t bits = float_bits(rounded);
-    if (rounded == 0)
-        return float_from_bits(0x80000001);
-    return float_from_bits(rounded > 0 ? bits - 1 : bits + 1);
-}
-
-/* What a weight must be above to have the next entry or a later one. */
-static void find_bounds(const float *table, size_t entries, float *bounds) {
-    const float infinity = float_from_bits(0x7F800000);
-    for (size_t k = entries - 1; k < bounds_of(entries); k++)
-        bounds[k] = infinity;
-    for (size_t k = entries - 1; k-- > 0;)
-        bounds[k] = table[k] == table[k + 1] ? bounds[k + 1] : half_way(table[k], table[k + 1]);
-}
-
-static float number_at(caq_source source, const uint8_t *weight, size_t i) {
-    if (source == CAQ_F32)
-        return float_from_bits(load_32(weight + 4 * i));
-    uint16_t bits = load_16(weight + 2 * i);
-    return source == CAQ_F16 ? float_from_f16(bits) : float_from_bf16(bits);
-}
-
-/* How many of the bounds a weight is above. */
-static uint8_t index_of(const float *bounds, size_t entries, float weight) {
-    size_t index = 0;
-    for (size_t step = entries / 2; step; step /= 2)
-        index += weight > bounds[index + step - 1] ? step : 0;
-    return (uint8_t)index;
-}
-
-/* The first number of 16 bits that is above a bound, as a count of numbers from the lowest finite one. */
+/* Count the numbers of 16 bits from the lowest finite one up to a bound. */
 static size_t numbers_up_to(caq_source source, float bound) {
     size_t low = 0, high = NUMBERS;
     while (low < high) {
@@ -208,7 +157,7 @@ static uint64_t squeeze_indices(uint64_t codes, unsigned bits) {
     return (codes & fours) | (codes >> 32) << 4 * bits;
 }
 
-/* The inverse. */
+/* Put eight codes of so many bits, one after the other, into the bytes of a number. */
 static uint64_t spread_indices(uint64_t packed, unsigned bits) {
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = (1u << 2 * bits) - 1;
     packed = (packed & four) | (packed >> 4 * bits & four) << 32;
@@ -228,7 +177,7 @@ static void store_bytes(uint8_t *to, size_t count, uint64_t bytes) {
         to[i] = (uint8_t)(bytes >> 8 * i);
 }
 
-/* count codes, with zeros behind them up to a multiple of 8 */
+/* Pack `count` codes, which are followed by zeros up to a multiple of 8. */
 static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t count,
                          uint8_t *packed) {
     unsigned bits = job->bits;

@@ -4,8 +4,8 @@
  * Included by source_type.h.
  */
 
-/* By halves: of the bounds at a place and behind it, those in the first half are below if the last of these
- * is. */
+/* Count by halves: all bounds in the first half of a range lie below a weight if the last of them
+ * does. */
 TARGET static inline vi KERNEL(places_of)(v16 bounds, vf x) {
     vi place = v_set_i(0);
     UNROLL for (int32_t half = 8; half; half /= 2) {

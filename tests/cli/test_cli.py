@@ -144,7 +144,7 @@ def test_skipped_weights_are_one_warning_line_each_if_asked_for(output):
     assert all(line.startswith("coreai-opt: warning: main/") for line in lines)
 
 
-def test_skipped_weights_can_be_an_exit_code_of_their_own(output):
+def test_skipped_weights_can_be_an_exit_code_of_their_own(output, tmp_path):
     """The asset is written all the same, and a weight that a rule keeps is not skipped."""
     result = quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK, "--fail-on-skip")
     assert result.returncode == 1
@@ -153,6 +153,8 @@ def test_skipped_weights_can_be_an_exit_code_of_their_own(output):
     )
     assert output.exists()
     fits = ("--force", "--indivisible", "fit", "--fail-on-skip")
+    (rules := tmp_path / "rules.toml").write_text('[[rule]]\nconsumer = "*matmul"\nkeep = true\n')
+    fits += ("--rules", rules)
     assert quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK, *fits).returncode == 0
 
 

@@ -9,6 +9,7 @@ from coreai_opt.program.assets import load_asset
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.command import MODEL, PER_BLOCK, quantize, run
+from ..support.terminal import shown
 
 IN_BLOCKS = ("--dtype", "int4", *PER_BLOCK)
 
@@ -71,3 +72,14 @@ def test_the_end_says_which_formats_and_where(output: Path) -> None:
         bytes_ = sum(weight.nbytes for weight in of)
         (line,) = [line for line in lines if f"int4 symmetric {granularity}:" in line]
         assert line.endswith(f"{count}, {bytes_:,} bytes")
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(output: Path) -> None:
+    options = ("--target-size", "60%", "--verify", "--force")
+    text = shown(100, "quantize", MODEL, output, *options)
+    assert "7/7" in text
+    assert "measuring" in text
+    assert "2/2" in text
+    assert "running" in text
+    assert "measuring" not in shown(100, "quantize", MODEL, output, *options, "-q")
+    assert quantize(MODEL, output, *options).stderr == ""

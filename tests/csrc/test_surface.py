@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import coreai_opt
+from coreai_opt import _native
 
 from ..support.targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS, declared_functions
 
@@ -48,6 +49,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_only_the_functions_of_the_header_are_exported(shared: Path) -> None:
     lines = run("nm", "-D", "--defined-only", shared).splitlines()
     assert sorted(line.split()[-1] for line in lines) == sorted(declared_functions())
+
+
+def test_the_extension_exports_no_others() -> None:
+    need("nm")
+    lines = run("nm", "-D", "--defined-only", _native.__file__).splitlines()
+    exported = {line.split()[-1] for line in lines}
+    assert {name for name in exported if name.startswith("caq_")} == set(declared_functions())
 
 
 def test_the_library_knows_its_version(shared: Path) -> None:

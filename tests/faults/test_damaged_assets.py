@@ -5,6 +5,7 @@ Arrays that come from files, too.
 
 import base64
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,35 @@ def test_a_program_that_is_cut_short_and_has_no_digest(asset: Path) -> None:
         (asset / "main.mlirb").write_bytes(whole[:length])
         with pytest.raises(ValueError, match=f"Core AI cannot open {asset}, which is damaged"):
             assets.load_asset(asset)
+
+
+def test_what_is_no_asset_is_said(tmp_path: Path) -> None:
+    nothing, file, empty, text = (tmp_path / f"{name}.aimodel" for name in "abcd")
+    file.write_bytes(b"")
+    empty.mkdir()
+    text.mkdir()
+    (text / "main.mlirb").write_text("no program")
+    for path, words in (
+        (nothing, "does not exist"),
+        (file, "is no folder, as a model asset is: main.mlirb and more files"),
+        (empty, "is not a model asset: it holds no main.mlirb"),
+        (text, "is damaged: main.mlirb is not a Core AI program; copy it"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"{path} {words}")):
+            assets.load_asset(path)
+
+
+def test_where_no_asset_can_be_written_is_said(tmp_path: Path) -> None:
+    for path, words in (
+        (
+            tmp_path / "model",
+            f"the output must end in .aimodel, e.g. {tmp_path}/model.aimodel; got",
+        ),
+        (tmp_path / "no" / "a.aimodel", f"there is no folder {tmp_path}/no to write a.aimodel to"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            assets.check_destination(path, force=True)
+    assets.check_destination(tmp_path / "a.aimodel", force=False)
 
 
 def test_an_asset_without_digest_or_producer_can_be_whole(asset: Path) -> None:

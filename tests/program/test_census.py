@@ -24,7 +24,7 @@ from coreai_opt.program.weights import count_weights, find_quantized, find_weigh
 from coreai_opt.reports import QuantizationReport
 
 from ..support.exported import EXPERT_X, experts_program, make_graphs, stack_program
-from ..support.programs import F32, make_graph, make_program, random_weight, run
+from ..support.programs import F32, linear, make_graph, make_program, random_weight, roles, run
 
 WEIGHT = random_weight((64, 48))
 
@@ -56,6 +56,17 @@ def test_what_is_no_weight_is_listed_with_the_reason() -> None:
     elements = 64 * 48 + 4 * 48 + 48 * 2
     assert quantized.elements == elements
     assert quantized.bits_per_weight == 8 * (64 * 48 + 4 * 48 + census.other_nbytes) / elements
+
+
+def test_a_constant_that_nothing_uses_is_no_weight() -> None:
+    def body(x: Value) -> Any:
+        constant(random_weight((96, 48), seed=1))
+        return (broadcasting_batch_matmul(x, constant(WEIGHT)),)
+
+    program = make_program(body, {"x": ((4, 64), F32)}, {"y": ((4, 48), F32)})
+    assert [weight.shape for weight in find_weights(program, 1024)] == [(64, 48)]
+    (other,) = take_census(program, 1024).others
+    assert (other.shape, other.reason) == ((96, 48), "unused")
 
 
 def test_a_weight_that_would_take_more_bytes_is_kept(caplog: pytest.LogCaptureFixture) -> None:
@@ -141,6 +152,20 @@ def test_a_value_that_one_function_adds_is_no_weight_of_another() -> None:
     (other,) = take_census(program, 0).others
     assert other.reason == "also used by coreai.decomposable.broadcasting_add"
     assert other.nbytes == 4 * 64 * 64
+
+
+def test_a_value_that_is_contracted_along_other_axes_is_another_weight() -> None:
+    """Its rows share scales for one matmul, and its columns for the other."""
+    square = random_weight((64, 64))
+
+    def body(x: Value) -> Any:
+        return (linear(broadcasting_batch_matmul(x, constant(square)), constant(square)),)
+
+    program = make_program(body, {"x": ((4, 64), F32)}, {"y": ((4, 64), F32)})
+    first, second = find_weights(program, 1024)
+    assert [roles(w.contractions[0].layout) for w in (first, second)] == ["I64 O64", "O64 I64"]
+    blocks = [q.block_sizes for q in find_quantized(quantize_weights(program, "int8"))]
+    assert blocks == [(64, 1), (1, 64)]
 
 
 def test_what_clones_share_is_planned_once() -> None:

@@ -488,6 +488,17 @@ def test_what_no_op_contracts(kind: str) -> None:
     assert (way.ending, way.reason, way.contraction) == (Ending.OTHER, reason, None)
 
 
+@pytest.mark.parametrize("convolve", [convolution, transposed_convolution])
+def test_what_is_convolved_is_no_weight(convolve: Body) -> None:
+    program = make_program(
+        lambda x: (convolve(constant(random_weight((1, 8, 6, 6))), x),),
+        {"x": ((8, 8, 1, 1), F32)},
+        {"y": ((1, 8, 6, 6), F32)},
+    )
+    (way,) = ways(program, (1, 8, 6, 6))
+    assert (way.ending, way.contraction) == (Ending.OTHER, None)
+
+
 def test_an_op_between_a_constant_and_the_matmul_is_named() -> None:
     program = make_program(
         lambda x: (linear(x, exp(constant(random_weight((6, 8))))),),

@@ -28,6 +28,7 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_quantized, find_weights
 
+from ..support.exported import PRIVATE, make_graphs
 from ..support.programs import F32, linear, make_graph, make_program, random_weight, u32
 
 LAYERS = ((8, 8), (8, 8), (8, 6), (6, 8), (8, 8))
@@ -178,6 +179,29 @@ def test_weights_in_the_same_place_are_counted_and_those_elsewhere_do_not_matter
     ]
     fewer = [weight.name for weight in find_weights(make_layers(*LAYERS[1:]), 0)]
     assert set(fewer) < set(names(make_layers(*LAYERS)))
+
+
+def test_weights_come_in_the_order_in_which_they_are_contracted() -> None:
+    """Neither constants, nor what moves them, nor graphs need to stand in that order."""
+
+    def write() -> None:
+        second = make_graph(
+            lambda x: (broadcasting_batch_matmul(x, constant(random_weight((10, 12)))),),
+            {"x": ((4, 10), F32)},
+            {"y": ((4, 12), F32)},
+            provided_name="second",
+            **PRIVATE,
+        )
+
+        def main(x: Value) -> Any:
+            third = transpose(constant(random_weight((6, 12))), u32(1, 0))
+            (y,) = second(broadcasting_batch_matmul(x, constant(random_weight((8, 10)))))
+            return (broadcasting_batch_matmul(y, third),)
+
+        make_graph(main, {"x": ((4, 8), F32)}, {"y": ((4, 6), F32)}, provided_name="main")
+
+    found = [weight.shape for weight in find_weights(make_graphs(write), 0)]
+    assert found == [(8, 10), (10, 12), (6, 12)]
 
 
 def test_the_threshold_does_not_change_names() -> None:

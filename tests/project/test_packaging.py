@@ -1,5 +1,6 @@
 """What is built and installed: the wheel, the sdist, and that one makes the other."""
 
+import json
 import os
 import re
 import shutil
@@ -41,7 +42,8 @@ def tree(tmp_path_factory) -> Path:
     copy = tmp_path_factory.mktemp("packaging") / "tree"
     # Links stay links: a working copy may have coreai_opt/reference as one.
     shutil.copytree(TREE, copy, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
-    shutil.copytree(TREE / ".ci", copy / ".ci")
+    for folder in (".ci", ".github"):
+        shutil.copytree(TREE / folder, copy / folder)
     for hidden in (".clang-format", ".pre-commit-config.yaml"):
         shutil.copy(TREE / hidden, copy)
     return copy
@@ -106,6 +108,23 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert f"coreai_opt_native-{version}.dist-info/licenses/LICENSE" in held
 
 
+def test_wheel_says_what_is_in_it(wheel):
+    """A bill of materials where PEP 770 has it: what others wrote is the code that Cython adds."""
+    version = coreai_opt.__version__
+    bill = json.loads(
+        files(wheel)[f"coreai_opt_native-{version}.dist-info/sboms/coreai-opt-native.cdx.json"]
+    )
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    subject = bill["metadata"]["component"]
+    assert subject["purl"] == f"pkg:pypi/coreai-opt-native@{version}"
+    assert [part["purl"] for part in bill["components"]] == [
+        f"pkg:pypi/cython@{metadata.version('cython')}"
+    ]
+    assert bill["dependencies"] == [
+        {"ref": subject["bom-ref"], "dependsOn": [bill["components"][0]["bom-ref"]]}
+    ]
+
+
 def test_metadata(wheel):
     about = described(wheel)
     assert about["Name"] == "coreai-opt-native"
@@ -120,9 +139,12 @@ def test_metadata(wheel):
 
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan keeps symbols")
 def test_the_extension_is_stripped():
-    """Debug information, which Python's own flags ask for, would make it nine times as large."""
+    """Debug information, which Python's own flags ask for, would make it nine times as large.
+
+    GCC 12 makes 0.95 MB of it, GCC 14 1.05.
+    """
     extension = Path(coreai_opt._native.__file__)
-    assert extension.stat().st_size < 1_000_000
+    assert extension.stat().st_size < 1_200_000
     assert b".debug_info" not in extension.read_bytes()
 
 

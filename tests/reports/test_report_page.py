@@ -3,6 +3,7 @@
 In Chromium without a window; skipped where there is none.
 """
 
+import json
 import shutil
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from PIL import Image
 from coreai_opt import QuantizationReport, Rule
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program.assets import load_asset
+from coreai_opt.reports import html
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
@@ -150,12 +152,13 @@ def lengths(report: QuantizationReport) -> list[tuple[float, float]]:
     paler one behind it."""
     assert report.error is not None
     counts = report.error.histogram
-    sqnr = [error.sqnr_db for _, error in report.measured()]
-    largest = max(record.nbytes_before for record in report.records)
+    sqnr = sorted(error.sqnr_db for _, error in report.measured())
+    by_size = sorted(report.records, key=lambda record: -record.nbytes_before)
+    largest = by_size[0].nbytes_before
     return [
         *((count / max(counts), 0.0) for count in counts),
         *((decibels / max(sqnr), 0.0) for decibels in sqnr),
-        *((r.nbytes_after / largest, r.nbytes_before / largest) for r in report.records),
+        *((r.nbytes_after / largest, r.nbytes_before / largest) for r in by_size),
     ]
 
 
@@ -230,11 +233,38 @@ def test_nothing_is_fetched_and_no_name_is_run(
     assert server.requests == []
     assert "<title>ran" not in done.stdout
     assert done.stdout.count("<li>") == len(lengths(report))
-    for element in ("<script", "<img", "<link"):
+    for element in ("<img", "<link"):
         assert element not in done.stdout
+    assert done.stdout.count("<script") == 1  # that of the page
     # Nor is it the policy of the page alone that keeps it from doing so.
-    without = page.replace("default-src 'none'; style-src 'unsafe-inline'", "")
+    without = page.replace(html._POLICY, "")
     assert without != page
     done = browse(without, "--dump-dom")
     assert server.requests == []
     assert "<title>ran" not in done.stdout
+
+
+SORT_AND_FILTER = """<script>
+const table = [...document.querySelectorAll('table')].at(-1);
+const sizes = () => [...table.tBodies[0].rows].map(r => r.cells[6].textContent);
+table.tHead.rows[0].cells[6].firstChild.click();
+const up = sizes();
+table.tHead.rows[0].cells[6].firstChild.click();
+document.title = JSON.stringify([up, sizes()]);
+</script>"""
+
+
+def test_tables_sort_by_the_numbers_of_a_column(report: QuantizationReport, browse: Browse) -> None:
+    page = report.to_html().replace(html._POLICY, "")  # or it would not let this test's script run
+    done = browse(page.replace("</body>", f"{SORT_AND_FILTER}</body>"), "--dump-dom")
+    up, down = json.loads(done.stdout.partition("<title>")[2].partition("</title>")[0])
+    sizes = sorted(record.nbytes_after for record in report.records)
+    assert [int(text.replace(",", "")) for text in up] == sizes
+    assert down == up[::-1]
+
+
+def test_the_browser_runs_the_script_of_the_page(
+    report: QuantizationReport, browse: Browse
+) -> None:
+    """Its digest in the policy is that of the script as it stands in the page."""
+    assert "<button>weight</button>" in browse(report.to_html(), "--dump-dom").stdout

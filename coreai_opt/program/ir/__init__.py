@@ -8,6 +8,7 @@ An *op* is an MLIR operation, a *value* one of its results, and an *element type
 spells it: ``"f16"``, ``"si4"``, ``"f8E8M0FNU"``.
 
     core_ai     Core AI itself; the only module that imports it
+    private_names  what is used of Core AI and may change with its next release
     tensors     element types, and types of tensors
     ops         ops, who uses them, and what they use
     signatures  what can be run: inputs, states and outputs of graphs
