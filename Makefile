@@ -17,8 +17,8 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 # Memory errors and undefined behaviour end a program that is built with these.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help dev amalgamate bench demo example-sentences docs pages test compatibility fuzz fuzz-c sanitize mutants coverage quality \
-	third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
+.PHONY: help dev amalgamate bench demo example-sentences docs pages test compatibility fuzz fuzz-c sanitize \
+	exhaustive mutants coverage quality third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
@@ -29,6 +29,7 @@ help:
 	@echo "make fuzz    random cases, native against reference (FUZZ_TIME=60 seconds, FUZZ_SEED=...)"
 	@echo "make fuzz-c  random calls of the C library, by libFuzzer; needs clang (FUZZ_TIME=60)"
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
+	@echo "make exhaustive  every float32 weight through every encoder, beside exact integers"
 	@echo "make mutants   break rules one at a time, see that a test fails each time (MUTANTS=NAME)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
 	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
@@ -96,6 +97,13 @@ sanitize: .venv-sanitize/installed
 	PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 \
 		LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))" \
 		.venv-sanitize/bin/pytest $(PYTEST_ARGS)
+
+# Every binary32 weight through every encoder, beside exact integers: some 20 minutes of a core. EXHAUSTIVE
+# picks proofs: refuse, encode, quantize, decode.
+exhaustive:
+	mkdir -p build/exhaustive
+	$(CC) $(C_WARNINGS) -O3 $(C_SOURCES) tests/csrc/exhaustive.c -o build/exhaustive/exhaustive
+	nice build/exhaustive/exhaustive $(EXHAUSTIVE)
 
 # Arrays and settings on the oldest versions that pyproject.toml allows, the newest, and what is to come.
 COMPATIBILITY = lowest highest prerelease

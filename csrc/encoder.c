@@ -8,7 +8,7 @@
 #include "direct.h"
 #include "packing.h"
 
-caq_encoder caq_make_encoder(const caq_job *job) {
+caq_encoder caq_make_encoder(const caq_job *job, int any_scales) {
     caq_format_info format = caq_describe_format(job->format);
     int at_once = HAS_VECTORS && (!is_float(format) || job->kernels->registers > 16);
     caq_encoder with = {.job = job,
@@ -16,6 +16,7 @@ caq_encoder caq_make_encoder(const caq_job *job) {
                         .bits = format.bits,
                         .step = at_once ? job->kernels->step : 0,
                         .encode = is_float(format) ? job->kernels->encode_float
+                                  : any_scales     ? job->kernels->encode_wide
                                                    : job->kernels->encode_integer};
     return with;
 }

@@ -17,8 +17,8 @@ typedef struct caq_encoder {
     caq_encode_fn encode;
 } caq_encoder;
 
-/* The encoder of a job. */
-caq_encoder caq_make_encoder(const caq_job *job);
+/* The encoder of a job. Scales may be any, or are those of the weights that are encoded. */
+caq_encoder caq_make_encoder(const caq_job *job, int any_scales);
 
 /* Encode some rows of a run: `length` elements of each block in each row, the first row at source.
  * The tile has the parameters of the blocks. `element` is the first element's place in the tensor.

@@ -74,7 +74,7 @@ caq_status caq_quantize(const caq_job *job, size_t first, size_t count, const vo
                         uint8_t *packed, void *scales, uint8_t *zero_points, void *scratch) {
     if (first > job->units || count > job->units - first)
         return CAQ_BAD_ARGUMENT;
-    caq_encoder with = caq_make_encoder(job);
+    caq_encoder with = caq_make_encoder(job, 0);
     for (size_t unit = first; unit < first + count; unit++) {
         caq_status status =
             quantize_unit(&with, unit, weight, packed, (uint8_t *)scales, zero_points, scratch);

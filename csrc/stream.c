@@ -46,7 +46,7 @@ caq_status caq_encode(const caq_job *job, size_t first, size_t count, const void
                       void *scratch) {
     if (!has_elements(job, first, count))
         return CAQ_BAD_ARGUMENT;
-    caq_encoder with = caq_make_encoder(job);
+    caq_encoder with = caq_make_encoder(job, 1);
     caq_tile *tile = (caq_tile *)scratch;
     const uint8_t *source = (const uint8_t *)weight;
     for (size_t done; count; first += done, count -= done) {

@@ -51,8 +51,9 @@ typedef struct caq_kernels {
      * Return CAQ_OK or CAQ_NOT_FINITE. */
     caq_status (*find_scales)(const caq_job *job, struct caq_tile *tile, size_t blocks,
                               uint8_t *scales, uint8_t *zero_points);
-    /* Make the codes of codes.h. encode_float does not read zero. */
-    caq_encode_fn encode_integer, encode_float;
+    /* Make the codes of codes.h. encode_integer takes the scales of the blocks that are encoded,
+     * encode_wide any. encode_float does not read zero. */
+    caq_encode_fn encode_integer, encode_wide, encode_float;
     /* Make numbers that went past the caches visible to other threads. NULL: none do. */
     void (*publish)(void);
     size_t step;   /* elements of a step, in which packed codes are stored and read, or 0 */

@@ -45,10 +45,13 @@ static inline vf v_lesser(vf a, vf b) { return a < b ? a : b; }
 static inline vi v_bits(vf x) { return (vi)float_bits(x); }
 static inline vf v_from_bits(vi x) { return float_from_bits((uint32_t)x); }
 
-/* Round |x| < 2^22 half to even: the last place of the number that is added is 1. v_lesser()
- * changes nothing, but keeps compilers from fusing the product that x is into the addition. */
+static inline vf v_greater(vf a, vf b) { return a > b ? a : b; }
+
+/* Round |x| < 2^22 half to even: the last place of the number that is added is 1. Any larger x
+ * becomes 2^22 or more, by the order of bits, and any lower one -2^22. v_greater() also keeps
+ * compilers from fusing the product that x is into the addition. */
 static inline vi v_round(vf x) {
-    return (vi)(float_bits(v_lesser(x, 0x1p22f) + 0x1.8p23f) - float_bits(0x1.8p23f));
+    return (vi)(float_bits(v_greater(x, -0x1p22f) + 0x1.8p23f) - float_bits(0x1.8p23f));
 }
 
 static inline vi v_set_i(int32_t x) { return x; }
@@ -140,9 +143,9 @@ static void unpack(const uint8_t *packed, size_t bytes, unsigned bits, uint8_t *
 
 static inline vf v_sub(vf a, vf b) { return a - b; }
 static inline vf v_div(vf a, vf b) { return a / b; }
-static inline vf v_greater(vf a, vf b) { return a > b ? a : b; }
 
-/* Round 0 <= x <= 2^30 half to even. v_lesser() changes nothing, as in v_round(). */
+/* Round 0 <= x <= 2^30 half to even. v_lesser() changes nothing, but keeps
+ * compilers from fusing the product that x is. */
 static inline vi v_round_large(vf x) {
     x = v_lesser(x, 0x1p30f);
     int32_t whole = (int32_t)x;

@@ -1,8 +1,8 @@
 /*
  * encode.h - the body of the encoders
  *
- * Included by source_type.h once for each kind of code, with CODE its name in to_codes.h: integer
- * or float.
+ * Included by source_type.h once for each kind of code, with CODE its name in to_codes.h: integer,
+ * wide or float.
  */
 #define ENCODER(name) PASTE_3(name, CODE, SOURCE)
 
@@ -136,7 +136,7 @@ TARGET static inline void ENCODER(row)(const ELEMENT *p, size_t blocks, size_t l
                        codes + (block * length >> to->halvings));
 }
 
-/* The kernels `encode_integer` and `encode_float`. */
+/* The kernels `encode_integer`, `encode_wide` and `encode_float`. */
 TARGET static void ENCODER(encode)(const void *source, size_t rows, size_t stride, size_t blocks,
                                    size_t length, const float *reciprocal, const int32_t *zero,
                                    const caq_encoding *encoding, uint8_t *codes,

@@ -50,6 +50,9 @@
      .range = (has) && CAQ_WITH_ASYMMETRIC ? reduce_range_##source : NULL,                         \
      .find_scales = find_scales,                                                                   \
      .encode_integer = (has) && HAS_INTEGERS ? encode_integer_##source : NULL,                     \
+     .encode_wide = !(has) || !HAS_INTEGERS ? NULL                                                 \
+                    : LANES > 1             ? encode_wide_##source                                 \
+                                            : encode_integer_##source,                             \
      .encode_float = (has) && HAS_FLOATS ? encode_float_##source : NULL,                           \
      .publish = PUBLISH,                                                                           \
      .step = LANES > 1 ? VECTORS * LANES : 0,                                                      \

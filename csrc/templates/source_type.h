@@ -124,6 +124,9 @@ TARGET static inline vf KERNEL(load_parameters)(const float *p) {
 #define CODE integer
 #include "encode.h"
 
+#define CODE wide
+#include "encode.h"
+
 #define CODE float
 #include "encode.h"
 

@@ -4,12 +4,20 @@
  * Included once per instruction set.
  */
 
-/* Integers: round(w * reciprocal) + zero. Halves are rounded to even. The product is less than
- * twice as large as the largest code, and a number is the same clipped to integers before it is
- * rounded as behind, so that the clip can wait until codes are bytes. */
+/* Integers: round(w * reciprocal) + zero. Halves are rounded to even. With a block's own scale the
+ * product is less than twice as large as the largest code. A number is the same clipped to integers
+ * before it is rounded as behind, so that the clip can wait until codes are bytes. */
 TARGET static inline vi code_integer(vf w, vf reciprocal, vi zero, const caq_encoding *to) {
     (void)to;
     return v_add_i(v_round(v_mul(w, reciprocal)), zero);
+}
+
+/* Integers with any scale. Vectors turn a product that no 32-bit integer holds into the lowest one,
+ * or into one that wraps when the zero point is added. That would do for negative weights only, so
+ * that large products are made smaller. With one lane v_round() keeps their order. */
+TARGET static inline vi code_wide(vf w, vf reciprocal, vi zero, const caq_encoding *to) {
+    (void)to;
+    return v_add_i(v_round(v_lesser(v_mul(w, reciprocal), v_set_f(0x1p22f))), zero);
 }
 
 /* Integers: clip to 0 .. largest, and add the offset. Codes that were narrowed to bytes are 0 ..
@@ -17,6 +25,9 @@ TARGET static inline vi code_integer(vf w, vf reciprocal, vi zero, const caq_enc
 TARGET static inline vb bytes_integer(vb codes, const caq_encoding *to) {
     vb clipped = b_lesser(codes, b_set(to->largest));
     return b_add(clipped, b_set(to->offset));
+}
+TARGET static inline vb bytes_wide(vb codes, const caq_encoding *to) {
+    return bytes_integer(codes, to);
 }
 
 /* Floating point. Codes of one binade are equally spaced; those of subnormals go on with the

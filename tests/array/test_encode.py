@@ -96,6 +96,26 @@ def test_zero_points_may_come_from_elsewhere(backend: str) -> None:
     assert packed.tobytes() == bytes([0x54, 0xE6])  # 4, 5, 6, 14
 
 
+@pytest.mark.parametrize("level", instruction_sets())
+@pytest.mark.parametrize("spec", [s for s in SPECS if "int" in s.dtype], ids=str)
+def test_weights_far_beyond_a_scale_from_elsewhere_are_clipped(
+    spec: Spec, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no 32-bit integer holds their codes. Rows have steps and a rest."""
+    monkeypatch.setenv("COREAI_OPT_ISA", level)
+    native, reference, parsed = parse_backend("native"), parse_backend("reference"), parse(spec)
+    far = np.ldexp(np.float32([1, 1.5, 1.75]), np.arange(18, 128)[:, None]).astype(np.float32)
+    near_middle = np.nextafter(np.float32(3 << 22), np.float32([0, np.inf]))
+    weight = np.concatenate([far.ravel(), near_middle])
+    weight = np.stack([weight, -weight])
+    parameters = (
+        np.ones((2, 1), np.float32),
+        reference.find_scales(weight, parsed, (1, 0), None, 1)[1],
+    )
+    expected = reference.encode(weight, parameters, parsed, 1)
+    assert equal(native.encode(weight, parameters, parsed, 1), expected)
+
+
 def test_importances_count_for_scales() -> None:
     parsed, weight = parse(Spec("int4", observer="mse")), random_weight((4, 32), np.float32)
     importance = np.square(random_weight((1, 32), np.float32))
