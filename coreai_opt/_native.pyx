@@ -93,6 +93,12 @@ cdef extern from "coreai_quant.h" nogil:
                                 const float *, caq_source, void *)
     caq_status caq_round_rows(const caq_job *, const caq_feedback *, const size_t *, size_t,
                               const void *, const void *, const uint8_t *, uint8_t *, void *)
+    ctypedef struct caq_differences:
+        double noise, largest
+        uint64_t[17] histogram
+    caq_status caq_sum_squares(caq_source, caq_level, size_t, const void *, double *)
+    caq_status caq_compare(caq_source, caq_level, size_t, const void *, const void *, double,
+                           caq_differences *)
     caq_status caq_pack(const caq_job *, size_t, size_t, const uint8_t *, uint8_t *)
     int caq_has_level(caq_level)
     caq_format_info caq_describe_format(caq_format)
@@ -621,6 +627,46 @@ cdef class _TableWork:
                                       &self.tables[0], self.target, &self.out[first * self.size])
         assert status == CAQ_OK, status
         return status
+
+
+def sum_squares(numbers):
+    """Add up squares as ``reference.errors.sum_squares`` does, in C.
+
+    Args:
+        numbers: flat C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
+    """
+    cdef const uint8_t[::1] bytes = numbers.view(np.uint8)
+    cdef caq_source source = <caq_source><int>WEIGHT_DTYPES.index(numbers.dtype)
+    cdef caq_level level_of = <caq_level><int>_LEVELS.index(level())
+    cdef size_t count = numbers.size
+    cdef double total
+    cdef caq_status status
+    with nogil:
+        status = caq_sum_squares(source, level_of, count, &bytes[0], &total)
+    assert status == CAQ_OK or status == CAQ_NOT_FINITE, status
+    return total
+
+
+def compare(weight, decoded, double mean_square):
+    """Compare as ``reference.errors.compare`` does, in C, and return noise, largest and histogram.
+
+    Args:
+        weight, decoded: flat C-contiguous arrays in native byte order, of one size and dtype, not
+            empty, float32, float16 or bfloat16.
+        mean_square: what squared errors are divided by; above 0.
+    """
+    cdef const uint8_t[::1] bytes = weight.view(np.uint8)
+    cdef const uint8_t[::1] decoded_bytes = decoded.view(np.uint8)
+    cdef caq_source source = <caq_source><int>WEIGHT_DTYPES.index(weight.dtype)
+    cdef caq_level level_of = <caq_level><int>_LEVELS.index(level())
+    cdef size_t count = weight.size
+    cdef caq_differences found
+    cdef caq_status status
+    with nogil:
+        status = caq_compare(source, level_of, count, &bytes[0], &decoded_bytes[0], mean_square,
+                             &found)
+    assert status == CAQ_OK or status == CAQ_NOT_FINITE, status
+    return found.noise, found.largest, tuple(found.histogram)
 
 
 cdef size_t _shares(size_t work, size_t num_threads):

@@ -34,6 +34,9 @@
 #ifndef CAQ_WITH_TABLES /* look-up tables, which need binary64 */
 #define CAQ_WITH_TABLES (UINTPTR_MAX > UINT32_MAX)
 #endif
+#ifndef CAQ_WITH_ERRORS /* caq_compare() and caq_sum_squares(), which need binary64 */
+#define CAQ_WITH_ERRORS (UINTPTR_MAX > UINT32_MAX)
+#endif
 #ifndef CAQ_WITH_FEEDBACK /* caq_round_rows() */
 #define CAQ_WITH_FEEDBACK 1
 #endif
@@ -66,5 +69,6 @@
 /* Conditions on these are constants, so that compilers drop the code for what is left out. */
 #define HAS_INTEGERS (CAQ_WITH_INT2 || CAQ_WITH_INT4 || CAQ_WITH_INT8)
 #define HAS_FLOATS (CAQ_WITH_FP4 || CAQ_WITH_FP8)
+#define HAS_DOUBLES (CAQ_WITH_TABLES || CAQ_WITH_ERRORS)
 
 #endif

@@ -560,6 +560,43 @@ CAQ_API caq_status caq_table_decode(const caq_table_job *job, size_t first, size
                                     const uint8_t *packed, const float *tables, caq_source target,
                                     void *weight);
 
+/* Bins of a histogram of errors. */
+#define CAQ_ERROR_BINS 17
+
+/* How far numbers are from the weights that they stand for; errors are of binary64. */
+typedef struct caq_differences {
+    double noise;   /* the sum of squared errors */
+    double largest; /* the largest magnitude of an error */
+    /* How many errors have a square that is less than 4^-15 of the mean square, from there to less
+     * than 4^-14, ..., from 1/4 to less than 1, and 1 or more. */
+    uint64_t histogram[CAQ_ERROR_BINS];
+} caq_differences;
+
+/*
+ * Add up the squares of count numbers. There are 16 sums, of which number i is in sum i mod 16, each
+ * from its first number to its last; they are joined by halves: k and k + 8, k and k + 4, and so on.
+ *
+ * numbers: count numbers of the type source, any alignment.
+ *
+ * Returns CAQ_OK, CAQ_NOT_FINITE (a NaN or an infinity; sum is one of these then), CAQ_BAD_ARGUMENT
+ * (no such type in this build) or CAQ_BAD_LEVEL.
+ */
+CAQ_API caq_status caq_sum_squares(caq_source source, caq_level level, size_t count,
+                                   const void *numbers, double *sum);
+
+/*
+ * Compare count decoded numbers with weights. Squared errors are added up as caq_sum_squares() does.
+ *
+ * weight, decoded: count numbers of the type source each, any alignment.
+ * mean_square: what squared errors are held against for the histogram; at least 2^-900.
+ *
+ * Returns CAQ_OK, CAQ_NOT_FINITE (a NaN or an infinity; noise is one of these, largest and histogram
+ * mean nothing then), CAQ_BAD_ARGUMENT (no such type in this build) or CAQ_BAD_LEVEL.
+ */
+CAQ_API caq_status caq_compare(caq_source source, caq_level level, size_t count, const void *weight,
+                               const void *decoded, double mean_square,
+                               caq_differences *differences);
+
 /* A status in English, without an end of line. What is no status is "unknown status". */
 CAQ_API const char *caq_strerror(caq_status status);
 

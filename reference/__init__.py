@@ -11,11 +11,12 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
     packing       codes into bytes, and back
     quantize      all of it together
     feedback      other codes at the same scales: columns make up for each other's errors
+    errors        how far decoded numbers are from the weights
     tables        another way: look-up tables, and which of their entries is nearest
     table_scales  scales for these, block by block
 """
 
-from . import table_scales, tables
+from . import errors, table_scales, tables
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
@@ -32,6 +33,7 @@ __all__ = [
     "dequantize",
     "encode",
     "encode_with_feedback",
+    "errors",
     "find_scales",
     "pack",
     "quantize",

@@ -20,6 +20,7 @@ from coreai_opt.exceptions import (
     NotInstalledError,
 )
 from coreai_opt.reference import Format, Part
+from coreai_opt.reference.errors import Differences
 from coreai_opt.settings.spec import QuantizationSpec
 
 try:
@@ -107,6 +108,12 @@ class Backend(Protocol):
 
     def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
         """Decode indices into ``out``."""
+
+    def sum_squares(self, numbers: Array) -> float:
+        """Add up squares of a flat array, see ``reference/errors.py``."""
+
+    def compare(self, weight: Array, decoded: Array, mean_square: float) -> Differences:
+        """Compare flat arrays of one dtype, see ``reference/errors.py``."""
 
 
 ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
@@ -265,6 +272,14 @@ class ReferenceBackend:
         """See :class:`Backend`."""
         out[...] = reference.tables.decode(packed, tables, out.shape, out.dtype)
 
+    def sum_squares(self, numbers: Array) -> float:
+        """See :class:`Backend`."""
+        return reference.errors.sum_squares(numbers)
+
+    def compare(self, weight: Array, decoded: Array, mean_square: float) -> Differences:
+        """See :class:`Backend`."""
+        return reference.errors.compare(weight, decoded, mean_square)
+
 
 class NativeBackend:
     """The C kernels."""
@@ -370,6 +385,14 @@ class NativeBackend:
     def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
         """See :class:`Backend`."""
         _native.decode_table(packed, tables, out, num_threads=num_threads)
+
+    def sum_squares(self, numbers: Array) -> float:
+        """See :class:`Backend`."""
+        return _native.sum_squares(numbers)
+
+    def compare(self, weight: Array, decoded: Array, mean_square: float) -> Differences:
+        """See :class:`Backend`."""
+        return Differences(*_native.compare(weight, decoded, mean_square))
 
 
 class ValidatingBackend:
@@ -492,6 +515,19 @@ class ValidatingBackend:
         self._expected.decode_table(packed, tables, expected, num_threads)
         _compare(f"{_describe_weight(out)} decoded from look-up tables", out, expected)
 
+    def sum_squares(self, numbers: Array) -> float:
+        """See :class:`Backend`."""
+        got = self._native.sum_squares(numbers)
+        _compare_numbers("sums of squares", numbers, got, self._expected.sum_squares(numbers))
+        return got
+
+    def compare(self, weight: Array, decoded: Array, mean_square: float) -> Differences:
+        """See :class:`Backend`."""
+        got = self._native.compare(weight, decoded, mean_square)
+        expected = self._expected.compare(weight, decoded, mean_square)
+        _compare_numbers("errors", weight, got, expected)
+        return got
+
 
 _NATIVE, _REFERENCE = NativeBackend(), ReferenceBackend()
 _BACKENDS: dict[str, Backend] = {
@@ -522,6 +558,13 @@ def _describe(weight: Array, spec: QuantizationSpec) -> str:
 
 def _describe_weight(weight: Array) -> str:
     return f"{weight.dtype} weight of shape {weight.shape}"
+
+
+def _compare_numbers(what: str, of: Array, got: object, want: object) -> None:
+    if got != want:
+        raise BackendMismatchError(
+            f"{what} of a {_describe_weight(of)} differ: native {got}, reference {want}"
+        )
 
 
 def _compare(what: str, got: Array, want: Array) -> None:

@@ -17,8 +17,10 @@ from coreai_opt.cli import (
     dequantize,
     inspect,
     messages,
+    palettize,
     presets,
     quantize,
+    sparsify,
 )
 from coreai_opt.cli.console import (
     StdoutError,
@@ -89,6 +91,8 @@ def make_parser() -> Parser:
     parser.set_defaults(quiet=False, verbose=False)  # of commands without these options
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     quantize.add_parser(commands)
+    palettize.add_parser(commands)
+    sparsify.add_parser(commands)
     dequantize.add_parser(commands)
     inspect.add_parser(commands)
     compare.add_parser(commands)

@@ -3,36 +3,23 @@
 import argparse
 import logging
 import re
-import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fractions import Fraction
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coreai_opt._version import __version__
-from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
-    change,
-    print_fitting,
     print_frontier,
     stdout,
     steps_bar,
-    told_of,
-    weight_bar,
 )
 from coreai_opt.cli.parser import (
-    PROGRAM,
     Subcommands,
     UsageError,
-    add_force,
     add_loudness,
     add_output,
     add_source,
@@ -42,43 +29,37 @@ from coreai_opt.cli.parser import (
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.running import (
-    Compared,
-    RunOn,
-    add_function,
-    compare_on,
-    print_compared,
-    sizes_of,
+from coreai_opt.cli.running import RunOn, sizes_of
+from coreai_opt.cli.writing import (
+    REPORTS,
+    Collected,
+    Writing,
+    add_outputs,
+    add_running,
+    add_target,
+    check_file,
+    check_output,
+    write_compressed,
 )
-from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
-from coreai_opt.exceptions import QualityError
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
-    SUFFIX,
     asset_bytes,
-    check_destination,
-    check_space,
     load_asset,
-    replacing,
-    save_asset,
     write_text,
 )
 from coreai_opt.reports import QuantizationReport
-from coreai_opt.reports.circumstances import Circumstances, Planned
-from coreai_opt.reports.records import Status, WeightRecord
-from coreai_opt.settings.enums import CompressionGranularity, Observer, Rounding
+from coreai_opt.reports.circumstances import Planned
+from coreai_opt.settings.enums import CandidateForm, CompressionGranularity, Observer, Rounding
 from coreai_opt.settings.presets import PRESETS, find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import DEFAULTS, OF_CODES, SETTINGS, Settings, describe
-from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
     from coreai_opt.program.ir import AIModelAsset, AIProgram
-    from coreai_opt.program.weights import Counts
 
 _QUANTIZE_USAGE = """\
 %(prog)s IN.aimodel OUT.aimodel --dtype FORMAT [options]
@@ -134,8 +115,8 @@ def add_parser(commands: Subcommands) -> None:
     _add_budget(
         parser.add_argument_group("budget", "Instead of a format: a format for each weight.")
     )
-    _add_outputs(parser.add_argument_group("output"))
-    _add_running(parser.add_argument_group("running"))
+    add_outputs(parser.add_argument_group("output"))
+    add_running(parser.add_argument_group("running"))
     add_loudness(parser)
 
 
@@ -147,12 +128,7 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
         "options change single ones",
     )
-    group.add_argument(
-        "--target",
-        choices=[target.value for target in Target],
-        metavar="WHERE",
-        help="%(choices)s: what is reported not to work there is an error, and never planned",
-    )
+    add_target(group)
     for name, description in describe(OF_CODES):
         group.add_argument(
             option_of(name),
@@ -221,57 +197,17 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "counts by what it does to the outputs then; --verify runs it, too",
     )
     group.add_argument(
+        "--forms",
+        type=_forms,
+        metavar="LIST",
+        help=f"which forms are chosen among: {', '.join(CandidateForm)} or both with a comma "
+        f"(default: {CandidateForm.INTEGER})",
+    )
+    group.add_argument(
         "--plan-out",
         type=Path,
         metavar="FILE.toml",
         help="where to write what was chosen; --rules reads it",
-    )
-
-
-def _add_outputs(group: argparse._ArgumentGroup) -> None:
-    """Add what is written, and what is done to see what came of it."""
-    add_force(group)
-    group.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="print what would become of each weight, its size and SQNR, and write no asset",
-    )
-    group.add_argument(
-        "--fail-on-skip",
-        action="store_true",
-        help="exit with code 1 if any weight could not be quantized as it should be; OUT is "
-        "written all the same",
-    )
-    group.add_argument(
-        "--report",
-        type=Path,
-        metavar="FILE",
-        help="write a report of every weight: a page with charts (.html), .md or .json",
-    )
-    group.add_argument(
-        "--verify",
-        action="store_true",
-        help="run IN and the result on Core AI's runtime and print how far their outputs are "
-        "apart, on --inputs or on random ones",
-    )
-    add_function(group)
-
-
-def _add_running(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default="auto",
-        metavar="WHICH",
-        help="%(choices)s; validate runs native and reference and compares every byte (default: "
-        "%(default)s)",
-    )
-    group.add_argument(
-        "--threads",
-        dest="num_threads",
-        type=int_at_least(1),
-        metavar="N",
-        help="threads of the native backend (default: one per processor)",
     )
 
 
@@ -313,6 +249,12 @@ def _size(text: str) -> int | Share:
     return int(Fraction(match[1]) * size)
 
 
+def _forms(text: str) -> tuple[CandidateForm, ...]:
+    """Return the forms that ``integer,table`` and the like name."""
+    parse = choice_of(list(CandidateForm))
+    return tuple(CandidateForm(parse(word.strip())) for word in text.split(","))
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     """Return what was said: by single options, and of the rest what a preset says."""
     said = Settings.among(options)
@@ -338,6 +280,7 @@ def _run(options: argparse.Namespace) -> None:
         inputs=options.inputs,
         function=options.function,
         sizes=sizes_of(options.sizes),
+        forms=options.forms,
         plan_out=options.plan_out,
         report=options.report,
         dry_run=options.dry_run,
@@ -356,12 +299,6 @@ IR_BYTES = 256
 """More than the ops and types of a quantized weight take in a file: 35 to 165 in programs of 1 to
 200 weights. One weight's are reserved for what Core AI adds to an asset's metadata."""
 
-_REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
-    ".html": QuantizationReport.to_html,
-    ".json": QuantizationReport.to_json,
-    ".md": QuantizationReport.to_markdown,
-}
-
 
 class Goal(NamedTuple):
     """A size or a quality to choose formats for, where none is named.
@@ -370,11 +307,13 @@ class Goal(NamedTuple):
         target_size: bytes that the asset may take; or None.
         min_sqnr: SQNR in dB that the plan must have; or None.
         plan_out: a TOML file for the rules that were chosen; or None.
+        forms: forms that are chosen among; None for integers.
     """
 
     target_size: int | None
     min_sqnr: float | None
     plan_out: Path | None
+    forms: tuple[CandidateForm, ...] | None = None
 
     @property
     def option(self) -> str:
@@ -398,6 +337,7 @@ def quantize(
     inputs: Path | None,
     function: str | None,
     sizes: "Sizes",
+    forms: tuple[CandidateForm, ...] | None,
     plan_out: Path | None,
     report: Path | None,
     dry_run: bool,
@@ -421,7 +361,7 @@ def quantize(
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         calibration: a file that ``coreai-opt calibrate`` wrote of ``source``; or None.
         calibrate: a .npz file of samples to calibrate on, and to judge what came of that; or None.
-        target_size, min_sqnr, plan_out: see :class:`Goal`.
+        target_size, min_sqnr, forms, plan_out: see :class:`Goal`.
         inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
             ``verify``.
         report: where to write a report: .html, .json or .md.
@@ -439,11 +379,8 @@ def quantize(
             untouched.
         QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
-
     settings = settings.with_implied()
-    goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out)
+    goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out, forms)
     _check_goal(goal, settings, rules, importance)
     _check_running(
         takes_inputs=bool(goal.option) or verify,
@@ -453,8 +390,8 @@ def quantize(
     )
     _check_blocks(settings)
     if report is not None:
-        _check_file("--report", report, tuple(_REPORTS))
-    destination = _check_output(output, dry_run=dry_run, force=force)
+        check_file("--report", report, tuple(REPORTS))
+    destination = check_output(output, dry_run=dry_run, force=force)
     overrides = None if rules is None else load_rules(rules)
     numbers = None if importance is None else load_arrays(importance)
     arrays = None if inputs is None else load_arrays(inputs)
@@ -476,8 +413,6 @@ def quantize(
         calibrated = calibrate_here(
             program, calibrate, function=function, sizes=sizes, threshold=threshold
         )
-    before = count_weights(program, threshold)
-    _tell_of_quantized(source, before)
     how = {
         **{name: getattr(DEFAULTS.merge(settings), name) for name in OF_CODES},
         "overrides": overrides,
@@ -485,132 +420,47 @@ def quantize(
         "in_place": True,
         **work,
     }
-    program, records = _quantize(
-        asset,
-        program,
-        calibrated,
-        how,
-        total=before.weights,
-        wants_records=dry_run or fail_on_skip or report is not None,
-    )
-    flush_warnings()
-    compared = None
-    if verify:
-        compared = compare_on(load_asset(source), program, RunOn(inputs, arrays, function, sizes))
-        print_compared(compared)
-    after = count_weights(program, threshold)
-    records.census = take_census(program, threshold)
-    written = _write(
-        asset,
-        program,
+    writing = Writing(
+        source,
         destination,
-        None if report is None else (report, records, compared, plan),
+        report=report,
+        run_on=RunOn(inputs, arrays, function, sizes) if verify else None,
+        dry_run=dry_run,
+        fail_on_skip=fail_on_skip,
+        threshold=threshold,
         force=force,
-        needed=size - before.nbytes + after.nbytes,
         target_size=goal.target_size,
-    )
-    _tell_of_none(before, after)
-    with told_of(destination):
-        _print_summary(before, after, records, with_table=dry_run)
-        _print_end(program, size, written, destination, time.perf_counter() - started)
-        if compared is None and plan is not None and plan.quality == "weights":
-            stdout().print(_NOT_VERIFIED)
-    if fail_on_skip:
-        _check_none_left(records)
-
-
-_NOT_VERIFIED = """\
-verify   The SQNR above is of the weights; that of the outputs can be much less. --verify runs both
-         and tells; --inputs plans by the outputs."""
-
-
-def _write(
-    asset: "AIModelAsset",
-    program: "AIProgram",
-    destination: Path | None,
-    report: tuple[Path, QuantizationReport, Compared | None, Planned | None] | None,
-    *,
-    force: bool,
-    needed: int,
-    target_size: int | None,
-) -> int | None:
-    """Write a program and a report of it: both, or neither.
-
-    Args:
-        asset: the asset that the program is from.
-        program: the program.
-        destination: where to write it to; None for nowhere.
-        report: where to write the report to, what it is, and what it tells; None for none.
-        force: whether ``destination`` may exist.
-        needed: bytes that the disk must have room for.
-        target_size: bytes that the new asset may take; None for any.
-
-    Returns:
-        the bytes of the new asset.
-    """
-    written = None
-    with ExitStack() as outputs:
-        if destination is not None:
-            check_space(destination, needed)
-            path = outputs.enter_context(replacing(destination, force=force))
-            save_asset(program, path, asset)
-            _check_size(path, target_size)
-            written = asset_bytes(path)
-        if report is not None:  # before the asset is moved: where it cannot be written, neither is
-            file, records, compared, plan = report
-            before = asset_bytes(asset.path)
-            records.circumstances = _circumstances(before, written, compared, plan)
-            write_text(file, _REPORTS[file.suffix](records))
-    return written
-
-
-def _circumstances(
-    before: int, after: int | None, compared: Compared | None, plan: Planned | None
-) -> Circumstances:
-    """Return what a report tells beside the weights, for a file of so many bytes."""
-    return Circumstances(
-        nbytes_before=before,
-        nbytes_after=after,
-        outputs=() if compared is None else tuple(compared.outputs),
-        outputs_on="" if compared is None else compared.on,
         plan=plan,
-        command=shlex.join([PROGRAM, *sys.argv[1:]]),
-        versions=(
-            ("coreai-opt-native", __version__),
-            ("coreai-core", version("coreai-core")),
-            ("numpy", version("numpy")),
-        ),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    write_compressed(writing, asset, program, partial(_quantize, asset, calibrated, how), started)
 
 
 def _quantize(
     asset: "AIModelAsset",
-    program: "AIProgram",
     calibrated: Calibrated | None,
     how: dict[str, Any],
-    *,
-    total: int,
-    wants_records: bool,
+    program: "AIProgram",
+    collected: Collected,
 ) -> tuple["AIProgram", QuantizationReport]:
     """Quantize a program; of several ways to round it, take the one that does its outputs best.
 
     Args:
         asset: the asset that it is from.
-        program: its program, which is changed.
         calibrated: a calibration, or None; to nearest is another way where it has samples.
         how: arguments of ``quantize_weights``.
-        total: how many weights there are.
-        wants_records: whether to collect records of them.
+        program: its program, which is changed.
+        collected: what to make of the records of its weights.
     """
     records = QuantizationReport(asset.path.name)
-    with _progress(total, records if wants_records else None) as progress:
+    with collected.into(records) as progress:
         seen = None if calibrated is None else calibrated.calibration
         quantize_weights(program, calibration=seen, progress=progress, **how)
     if calibrated is None or not calibrated.kept:
         return program, records
     nearest, other = load_asset(asset.path).program, QuantizationReport(asset.path.name)
-    quantize_weights(nearest, progress=other if wants_records else None, **_to_nearest(how))
+    quantize_weights(
+        nearest, progress=other if collected.wants_records else None, **_to_nearest(how)
+    )
     if judge(asset, calibrated, program, nearest):
         return program, records
     logger.warning(
@@ -646,6 +496,8 @@ def _check_goal(
             )
         if goal.plan_out is not None:
             raise UsageError("--plan-out needs --target-size or --min-sqnr")
+        if goal.forms is not None:
+            raise UsageError("--forms needs --target-size or --min-sqnr")
         return
     if None not in {goal.target_size, goal.min_sqnr}:
         raise UsageError(f"{goal.option} cannot be given together: leave one out")
@@ -659,7 +511,7 @@ def _check_goal(
         )
     check_goal(goal.target_size, goal.min_sqnr)
     if goal.plan_out is not None:
-        _check_file("--plan-out", goal.plan_out, (".toml",))
+        check_file("--plan-out", goal.plan_out, (".toml",))
 
 
 def _check_blocks(settings: Settings) -> None:
@@ -681,27 +533,6 @@ def _check_running(
         )
 
 
-def _check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
-    if path.suffix not in suffixes:
-        raise UsageError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
-    if path.is_dir():
-        raise UsageError(f"{option} must be a file; {path} is a folder")
-    if any(folder.suffix == SUFFIX for folder in path.absolute().parents):
-        raise UsageError(f"{option} must not be in a model asset, as {path} is")
-
-
-def _check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
-    """Return where to write the asset; None for nowhere."""
-    if dry_run:
-        return None
-    if output is None:
-        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
-    check_destination(output, force=force)
-    return output
-
-
 _ABOUT = {"weights": "", "outputs": ", about"}
 
 
@@ -713,7 +544,13 @@ def _choose(
 ) -> tuple[list[Rule], Planned]:
     """Return rules that reach the goal, and what they were chosen from, which is printed."""
     with steps_bar() as progress:
-        weights = measure_weights(program, sampled=goal.min_sqnr is None, progress=progress, **work)
+        weights = measure_weights(
+            program,
+            forms=goal.forms,
+            sampled=goal.min_sqnr is None,
+            progress=progress,
+            **work,
+        )
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
@@ -739,102 +576,3 @@ def _choose(
     print_frontier(stdout(), plan, rest, f"SQNR of the {quality}{_ABOUT[quality]}")
     points = tuple((rest + point.nbytes, point.sqnr_db) for point in plan.frontier)
     return plan.rules, Planned(points, (rest + plan.nbytes, plan.sqnr_db), quality)
-
-
-@contextmanager
-def _progress(
-    total: int, records: QuantizationReport | None
-) -> Iterator[Callable[[WeightRecord], None] | None]:
-    """Show a progress bar, and collect records if they are wanted."""
-    with weight_bar(total) as bar:
-        callbacks = [callback for callback in (bar, records) if callback is not None]
-
-        def call(record: WeightRecord) -> None:
-            for callback in callbacks:
-                callback(record)
-
-        yield call if callbacks else None
-
-
-def _check_none_left(records: QuantizationReport) -> None:
-    """Raise QualityError if there are weights that were left though no rule keeps them."""
-    left = sum(record.status is Status.SKIPPED for record in records.records)
-    if left:
-        raise QualityError(
-            f"{left} weights could not be quantized as they should be (--fail-on-skip)"
-        )
-
-
-def _check_size(path: Path, target: int | None) -> None:
-    size = asset_bytes(path)
-    if target is not None and size > target:
-        raise UsageError(
-            f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
-            f"{size - target:,} less"
-        )
-
-
-def _tell_of_quantized(source: Path, before: "Counts") -> None:
-    """Warn where weights are quantized already: those stay as they are."""
-    if before.quantized:
-        logger.warning(
-            "%d of the %d weights of %s are quantized already and stay as they are: start from the "
-            "asset that it was made from, or from a copy that coreai-opt dequantize writes",
-            before.quantized,
-            before.quantized + before.weights,
-            source,
-        )
-
-
-def _tell_of_none(before: "Counts", after: "Counts") -> None:
-    if after.quantized == before.quantized:
-        logger.warning("no weight was quantized")
-
-
-def _print_end(
-    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
-) -> None:
-    """Print how large the file is and was, the formats in it, and where it is."""
-    if after is not None:
-        stdout().print(f"file     {change(before, after)}")
-    stdout().print(f"time     {seconds:.2f} s")
-    _print_formats(program)
-    if destination is not None:
-        stdout().print(f"wrote    {destination}")
-
-
-def _print_formats(program: "AIProgram") -> None:
-    """Print which formats weights have, how many, and their bytes."""
-    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
-
-    sizes: dict[str, list[int]] = {}
-    for weight in find_quantized(program):
-        name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
-        sizes.setdefault(name, []).append(weight.nbytes)
-    for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
-        stdout().print(
-            f"{head:<8} {name}: {len(nbytes)} weight{'s' * (len(nbytes) > 1)}, "
-            f"{sum(nbytes):,} bytes"
-        )
-
-
-def _print_summary(
-    before: "Counts", after: "Counts", records: QuantizationReport, *, with_table: bool
-) -> None:
-    console, census = stdout(), records.census
-    assert census is not None
-    if with_table:
-        print_fitting(console, records.to_table())
-    console.print(
-        f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
-    )
-    console.print(f"         {change(before.nbytes, after.nbytes)}")
-    if census.others:
-        largest = census.others[0]
-        console.print(
-            f"others   {len(census.others)} float constants of {census.other_nbytes:,} bytes are "
-            f"no weights, the largest {largest.name}: {largest.reason}"
-        )
-    console.print(
-        f"bits     {census.bits_per_weight:.2f} per weight, of all float constants together"
-    )

@@ -3,27 +3,23 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.backends import Backend, parse_backend
 from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.threads import Result, in_parallel
+from coreai_opt.reference.errors import Differences
 from coreai_opt.reference.formats import FORMATS
 
 __all__ = ["WeightError", "decibels", "measure_error", "shares_of", "weights_sqnr_db"]
 
-_CHUNK = 1 << 15
-"""Elements that are looked at together: their float64 errors stay in the cache."""
-
-_RUN = 8 * _CHUNK
-"""Elements that are decoded together, or as many as a block of rows has."""
-
-_HISTOGRAM_EDGES = [0, *range(1023 - 30, 1024, 2)]
-"""Exponents, biased as in float64, of the squares of 0, 2**-15, 2**-14, …, 1/2, 1."""
+_RUN = 1 << 18
+"""Elements that are decoded and compared together, or as many as a block of rows has."""
 
 _UNDER_ANY_SQUARE = 2.0**-300
 """Under the square of the smallest float32, 2**-149; no square divided by it is infinite."""
@@ -110,32 +106,27 @@ def measure_error(
         num_threads: threads to use.
 
     Raises:
-        ValueError: the two differ in shape, or hold a NaN or infinity.
+        ValueError: the two differ in shape or dtype, or hold a NaN or infinity.
     """
     if weight.shape != quantized.shape:
         raise ValueError(f"weight is of shape {weight.shape}, quantized of {quantized.shape}")
+    if weight.dtype != quantized.weight_dtype:
+        raise ValueError(f"weight is {weight.dtype}, quantized of {quantized.weight_dtype}")
     flat = np.ascontiguousarray(weight).reshape(-1)
-    signal = math.fsum(_each(_energies, _chunks(flat.size), num_threads, flat))
+    backend = parse_backend("auto")
+    signal = math.fsum(_each(_energies, _chunks(flat.size), num_threads, flat, backend))
     if not math.isfinite(signal):
         raise ValueError("weight holds a NaN or infinity")
     mean_square = signal / flat.size or _UNDER_ANY_SQUARE
-    measured = _each(_compare_runs, list(_runs(quantized)), num_threads, flat, mean_square)
-    noise, largest, exponents = _join(measured)
-    histogram = np.add.reduceat(exponents, _HISTOGRAM_EDGES)
-    return WeightError(signal, noise, largest, tuple(histogram.tolist()))
+    runs = list(_runs(quantized))
+    measured = _each(_compare_runs, runs, num_threads, flat, mean_square, backend)
+    return WeightError(signal, *_join(measured))
 
 
-class _Measured(NamedTuple):
-    """Of some elements: Σ (w' - w)², the largest |w' - w|, and the histogram by exponent."""
-
-    noise: float
-    largest: float
-    exponents: npt.NDArray[np.int64]
-
-
-def _join(parts: Iterable[_Measured]) -> _Measured:
-    noises, largest, exponents = zip(*parts, strict=True)
-    return _Measured(math.fsum(noises), max(largest), np.sum(exponents, axis=0))
+def _join(parts: Sequence[Differences]) -> Differences:
+    noises, largest, histograms = zip(*parts, strict=True)
+    histogram = np.sum(histograms, axis=0).tolist()
+    return Differences(math.fsum(noises), max(largest), tuple(histogram))
 
 
 def _each(
@@ -149,56 +140,28 @@ def _each(
 
 
 def _chunks(size: int) -> list[slice]:
-    return [slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)]
+    return [slice(start, min(start + _RUN, size)) for start in range(0, size, _RUN)]
 
 
-def _energies(chunks: list[slice], weight: npt.NDArray[Any]) -> Iterator[float]:
-    buffer = np.empty(min(_CHUNK, weight.size))
-    for chunk in chunks:
-        squares = _widen(weight[chunk], buffer)
-        np.square(squares, out=squares)
-        yield float(squares.sum())
+def _energies(chunks: list[slice], weight: npt.NDArray[Any], backend: Backend) -> Iterator[float]:
+    return (backend.sum_squares(weight[chunk]) for chunk in chunks)
 
 
 def _compare_runs(
-    runs: list[tuple[CompressedArray, int]], weight: npt.NDArray[Any], mean_square: float
-) -> Iterator[_Measured]:
-    """Decode runs of rows and compare them with what they were, chunk by chunk."""
-    size = min(_CHUNK, weight.size)
-    buffers = np.empty(size), np.empty(size)
+    runs: list[tuple[CompressedArray, int]],
+    weight: npt.NDArray[Any],
+    mean_square: float,
+    backend: Backend,
+) -> Iterator[Differences]:
+    """Decode runs of rows and compare them with what they were."""
     decoded = np.empty(max(math.prod(run.shape) for run, _ in runs), runs[0][0].weight_dtype)
     for run, first in runs:
         got = decoded[: math.prod(run.shape)]
         run.dequantize(out=got.reshape(run.shape), num_threads=1)
-        want = weight[first:][: got.size]
-        yield _join(
-            _compare(want[chunk], got[chunk], buffers, mean_square) for chunk in _chunks(got.size)
-        )
-
-
-def _widen(array: npt.NDArray[Any], buffer: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    wide = buffer[: array.size]
-    np.copyto(wide, array)
-    return wide
-
-
-def _compare(
-    weight: npt.NDArray[Any],
-    decoded: npt.NDArray[Any],
-    buffers: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
-    mean_square: float,
-) -> _Measured:
-    error = _widen(decoded, buffers[0])
-    error -= _widen(weight, buffers[1])
-    squares = np.square(error, out=error)
-    # The root of a rounded square is the number itself, in binary and far from the limits.
-    largest = math.sqrt(squares.max())
-    noise = float(squares.sum())
-    if not math.isfinite(noise):
-        raise ValueError("quantized decodes to a NaN or infinity")
-    squares /= mean_square
-    exponents = np.right_shift(squares.view(np.int64), 52, out=squares.view(np.int64))
-    return _Measured(noise, largest, np.bincount(exponents, minlength=2048))
+        found = backend.compare(weight[first:][: got.size], got, mean_square)
+        if not math.isfinite(found.noise):
+            raise ValueError("quantized decodes to a NaN or infinity")
+        yield found
 
 
 def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:

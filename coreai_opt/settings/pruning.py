@@ -8,9 +8,10 @@ from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.enums import DType
 
-__all__ = ["PruningSettings", "check_pruning"]
+__all__ = ["VALUE_DTYPES", "PruningSettings", "check_pruning"]
 
-_VALUE_DTYPES = (DType.INT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+VALUE_DTYPES = (DType.INT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+"""What values of a sparse weight can be, besides numbers of its dtype."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
 
 def _parse_dtype(quantize_dtype: object) -> DType:
     dtype = parse_member(DType, "quantize_dtype", quantize_dtype)
-    if dtype not in _VALUE_DTYPES:
-        allowed = ", ".join(repr(member.value) for member in _VALUE_DTYPES)
+    if dtype not in VALUE_DTYPES:
+        allowed = ", ".join(repr(member.value) for member in VALUE_DTYPES)
         raise ArgumentError(
             "quantize_dtype",
             f"Invalid quantize_dtype {dtype.value!r}. quantize_dtype must be one of {allowed}",

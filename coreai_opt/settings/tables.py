@@ -8,6 +8,7 @@ from coreai_opt.settings.enums import CompressionGranularity, DType
 from coreai_opt.settings.settings import Settings
 
 __all__ = [
+    "GRANULARITIES",
     "INDEX_BITS",
     "TABLE_DTYPES",
     "TableSettings",
@@ -22,11 +23,12 @@ INDEX_BITS = (1, 2, 3, 4, 6, 8)
 TABLE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
 """What the entries of a table can be, besides numbers of the weight's dtype."""
 
-_GRANULARITIES = (
+GRANULARITIES = (
     CompressionGranularity.PER_TENSOR,
     CompressionGranularity.PER_CHANNEL,
     CompressionGranularity.PER_GROUPED_CHANNEL,
 )
+"""Which elements can share a table."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def parse_lut_dtype(lut_dtype: object) -> DType | None:
 def _parse_granularity(granularity: object) -> CompressionGranularity:
     complaint = "`granularity` must be one of"
     member = parse_member(CompressionGranularity, "granularity", granularity, complaint)
-    if member not in _GRANULARITIES:
-        allowed = ", ".join(repr(one.value) for one in _GRANULARITIES)
+    if member not in GRANULARITIES:
+        allowed = ", ".join(repr(one.value) for one in GRANULARITIES)
         raise ArgumentError("granularity", f"{complaint} {allowed}; got {member.value!r}")
     return member

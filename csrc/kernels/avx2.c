@@ -318,7 +318,7 @@ TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
 
 TARGET static void publish(void) { _mm_sfence(); }
 
-#if CAQ_WITH_TABLES
+#if HAS_DOUBLES
 #define DOUBLES 4
 typedef __m256d vd;
 typedef struct v16 {
@@ -326,6 +326,7 @@ typedef struct v16 {
 } v16;
 
 TARGET static inline vd d_load(const double *p) { return _mm256_loadu_pd(p); }
+TARGET static inline vd d_widen(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 TARGET static inline void d_store(double *p, vd x) { _mm256_storeu_pd(p, x); }
 TARGET static inline vd d_set(double x) { return _mm256_set1_pd(x); }
 TARGET static inline vd d_lanes(void) { return _mm256_setr_pd(0, 1, 2, 3); }

@@ -290,12 +290,13 @@ TARGET static inline void v_interleave(vf a, vf b, vf to[2]) {
 
 TARGET static void publish(void) { _mm_sfence(); }
 
-#if CAQ_WITH_TABLES
+#if HAS_DOUBLES
 #define DOUBLES 8
 typedef __m512d vd;
 typedef __m512 v16;
 
 TARGET static inline vd d_load(const double *p) { return _mm512_loadu_pd(p); }
+TARGET static inline vd d_widen(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 TARGET static inline void d_store(double *p, vd x) { _mm512_storeu_pd(p, x); }
 TARGET static inline vd d_set(double x) { return _mm512_set1_pd(x); }
 TARGET static inline vd d_lanes(void) { return _mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7); }

@@ -32,6 +32,9 @@ typedef void (*caq_decode_fn)(const uint8_t *codes, size_t rows, size_t code_str
 /* Ends of clusters that are looked at together. */
 #define CAQ_ENDS 8
 
+/* Sums of squares that run side by side. */
+#define CAQ_SUMS 16
+
 struct caq_edges;
 struct caq_tile;
 struct caq_search_space;
@@ -90,6 +93,15 @@ typedef struct caq_kernels {
      * `first` on, make the codes, and put errors in the place of weights. */
     void (*round_column)(const caq_job *job, const caq_encoding *encoding, const caq_feedback *with,
                          size_t first, size_t k, struct caq_panel *panel);
+
+#if CAQ_WITH_ERRORS /* see compare.c */
+    /* Add the square of number i to sums[i % CAQ_SUMS]. count is a multiple of CAQ_SUMS. */
+    void (*add_squares)(const float *numbers, size_t count, double *sums);
+    /* Store squared errors and add them to sums, and raise largest[i % CAQ_SUMS] to the magnitude of
+     * error i. */
+    void (*add_differences)(const float *weight, const float *decoded, size_t count, double *sums,
+                            double *largest, double *squares);
+#endif
 
 #if CAQ_WITH_TABLES /* see table/ */
     /* Find the best last cluster that ends at `end` and begins at low .. high: the first with the

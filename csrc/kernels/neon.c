@@ -250,12 +250,13 @@ static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[1] = vzip2q_f32(a, b);
 }
 
-#if CAQ_WITH_TABLES
+#if HAS_DOUBLES
 #define DOUBLES 2
 typedef float64x2_t vd;
 typedef uint8x16x4_t v16;
 
 static inline vd d_load(const double *p) { return vld1q_f64(p); }
+static inline vd d_widen(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
 static inline void d_store(double *p, vd x) { vst1q_f64(p, x); }
 static inline vd d_set(double x) { return vdupq_n_f64(x); }
 static inline vd d_lanes(void) { return vcombine_f64(vdup_n_f64(0), vdup_n_f64(1)); }

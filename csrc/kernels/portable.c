@@ -185,12 +185,13 @@ static inline void v_interleave(vf a, vf b, vf to[2]) {
     to[1] = b;
 }
 
-#if CAQ_WITH_TABLES
+#if HAS_DOUBLES
 #define DOUBLES 1
 typedef double vd;
 typedef const float *v16;
 
 static inline vd d_load(const double *p) { return *p; }
+static inline vd d_widen(const float *p) { return (double)*p; }
 static inline void d_store(double *p, vd x) { *p = x; }
 static inline vd d_set(double x) { return x; }
 static inline vd d_lanes(void) { return 0; }

@@ -23,6 +23,7 @@
 #include "../unaligned.h"
 
 #include "best_last.h"
+#include "compare.h"
 #include "from_codes.h"
 #include "scales.h"
 #include "score.h"
@@ -68,7 +69,12 @@
      .store_scales = CAQ_WITH_MSE ? store_scales : NULL,                                           \
      .begin_columns = CAQ_WITH_FEEDBACK ? begin_columns : NULL,                                    \
      .round_column = CAQ_WITH_FEEDBACK ? round_column : NULL,                                      \
-     TABLES_OF_SOURCE(source, has)}
+     ERRORS_OF_SOURCE TABLES_OF_SOURCE(source, has)}
+#if CAQ_WITH_ERRORS
+#define ERRORS_OF_SOURCE .add_squares = add_squares, .add_differences = add_differences,
+#else
+#define ERRORS_OF_SOURCE
+#endif
 #if CAQ_WITH_TABLES
 #define TABLES_OF_SOURCE(source, has)                                                              \
     .best_last = best_last, .best_lasts = best_lasts,                                              \

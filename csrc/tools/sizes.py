@@ -22,7 +22,7 @@ FLAGS = (
     *("-std=gnu11", "-Os", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
     *("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fcallgraph-info=su,da"),
     *("-DCAQ_TILE_BLOCKS=32", "-DCAQ_PORTABLE_ONLY=1"),
-    *("-DCAQ_WITH_MSE=0", "-DCAQ_WITH_FEEDBACK=0", "-DCAQ_WITH_TABLES=0"),
+    *("-DCAQ_WITH_MSE=0", "-DCAQ_WITH_FEEDBACK=0", "-DCAQ_WITH_TABLES=0", "-DCAQ_WITH_ERRORS=0"),
 )
 
 

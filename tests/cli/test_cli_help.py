@@ -67,7 +67,15 @@ def test_every_subcommand_is_in_the_help_on_one_line():
 
 def test_options_of_quantize_are_in_groups():
     groups = {group.title: group._group_actions for group in parsers()["quantize"]._action_groups}
-    assert list(groups)[2:] == ["format", "rules", "calibration", "budget", "output", "running"]
+    assert list(groups)[2:] == [
+        "format",
+        "rules",
+        "calibration",
+        "budget",
+        "output",
+        "running",
+        "messages",
+    ]
     assert [action.dest for action in groups["options"]] == ["help"]
     assert all(groups.values())
 

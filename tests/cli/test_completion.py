@@ -13,7 +13,17 @@ from coreai_opt.reference import FORMATS
 
 from ..support.command import failed, run
 
-COMMANDS = {"quantize", "dequantize", "inspect", "compare", "calibrate", "completion", "presets"}
+COMMANDS = {
+    "quantize",
+    "palettize",
+    "sparsify",
+    "dequantize",
+    "inspect",
+    "compare",
+    "calibrate",
+    "completion",
+    "presets",
+}
 CASES = {
     "coreai-opt ": COMMANDS,
     "coreai-opt q": {"quantize"},

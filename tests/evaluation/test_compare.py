@@ -1,104 +1,118 @@
-"""The figures that say how far one output is from another."""
+"""Errors by C: the bits of the reference at every level; the reference by the definitions."""
 
 import math
-import re
+from fractions import Fraction
 
-import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt.evaluation.output_comparison import (
-    OutputComparison,
-    check_quality,
-    compare_outputs,
-    sqnr_db,
-)
-from coreai_opt.exceptions import QualityError
+from coreai_opt import _native, reference
+from coreai_opt.arrays.backends import NativeBackend, ReferenceBackend, ValidatingBackend
+from coreai_opt.exceptions import BackendMismatchError
+from coreai_opt.reference.errors import Differences
+
+from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
+
+SIZES = (1, 7, 15, 16, 17, 511, 512, 513, 1029, 5000)
 
 
-def compare(reference: object, output: object) -> OutputComparison:
-    (comparison,) = compare_outputs({"y": np.asarray(reference)}, {"y": np.asarray(output)})
-    return comparison
+def pair(size: int, dtype: DTypeLike, seed: int = 0) -> tuple[Array, Array]:
+    """Weights, and numbers near them, of which some are equal and some far off."""
+    generator = np.random.default_rng(seed)
+    weight = generator.normal(0, 0.1, size).astype(dtype)
+    relative = np.exp2(generator.uniform(-18, 2, size)) * generator.choice([-1, 0, 1], size)
+    return weight, (weight.astype(np.float64) + 0.1 * relative).astype(dtype)
 
 
-def test_sqnr() -> None:
-    assert sqnr_db(np.array([6.0, 8.0]), np.array([6.0, 7.0])) == 20  # 100 over 1
-    assert sqnr_db(np.ones(3), np.ones(3)) == math.inf
-    assert sqnr_db(np.zeros(3), np.zeros(3)) == math.inf
-    assert sqnr_db(np.zeros(3), np.ones(3)) == -math.inf
-    assert math.isnan(sqnr_db(np.array([1.0, np.nan]), np.ones(2)))
-    assert math.isnan(sqnr_db(np.array([1.0, np.inf]), np.array([1.0, np.inf])))
+@pytest.mark.parametrize("level", _native.levels())
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+def test_c_gives_the_bits_of_the_reference(
+    level: str, dtype: DTypeLike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_native.LEVEL_VARIABLE, level)
+    for size in SIZES:
+        weight, decoded = pair(size, dtype, size)
+        signal = reference.errors.sum_squares(weight)
+        assert _native.sum_squares(weight) == signal
+        for mean_square in (signal / size, 2.0**-300, 0.01):
+            want = reference.errors.compare(weight, decoded, mean_square)
+            assert _native.compare(weight, decoded, mean_square) == want
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
-def test_sqnr_is_computed_in_float64(dtype: type) -> None:
-    loud = np.full(4, 2.0**15, dtype)  # its squares are too much for float16
-    assert sqnr_db(loud, loud / dtype(2)) == 10 * math.log10(4)
+@pytest.mark.parametrize("level", _native.levels())
+def test_any_alignment(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_native.LEVEL_VARIABLE, level)
+    for dtype in (F16, F32):
+        weight, decoded = pair(700, dtype)
+        want = reference.errors.compare(weight, decoded, 0.01)
+        for shift in (1, 2, 3):
+            moved = [
+                np.frombuffer(bytes(shift) + a.tobytes(), np.uint8)[shift:]
+                for a in pair(700, dtype)
+            ]
+            assert _native.compare(*(a.view(dtype) for a in moved), 0.01) == want
 
 
-def test_all_figures_of_an_output() -> None:
-    found = compare([[3.0, 4.0], [0.0, 0.0]], [[4.0, 3.0], [0.0, 0.0]])
-    assert found.name == "y"
-    assert found.shape == (2, 2)
-    assert found.sqnr_db == 10 * math.log10(25 / 2)
-    assert found.cosine == 24 / 25
-    assert found.max_abs_error == 1
-    assert found.top1 == 0.5  # the largest moved in the first row; of equal ones the first counts
+def test_the_reference_is_what_is_defined() -> None:
+    """In fractions: sums to the last places, the largest and the counts exactly."""
+    weight, decoded = pair(1029, F16)
+    found = reference.errors.compare(weight, decoded, 0.01)
+    errors = [
+        abs(Fraction(float(d)) - Fraction(float(w))) for w, d in zip(weight, decoded, strict=True)
+    ]
+    assert found.noise == pytest.approx(float(sum(e * e for e in errors)), rel=1e-13)
+    assert found.largest == float(max(errors))
+    histogram = [0] * 17
+    for error in errors:
+        relative = error * error / Fraction(0.01)
+        histogram[sum(relative >= Fraction(4) ** k for k in range(-15, 1))] += 1
+    assert found.histogram == tuple(histogram)
+    assert min(histogram[1:]) > 0
 
 
-def test_outputs_come_by_name() -> None:
-    a, b = np.zeros(2), np.ones(3)
-    assert [c.name for c in compare_outputs({"b": b, "a": a}, {"a": a, "b": b})] == ["a", "b"]
+def test_sums_run_side_by_side() -> None:
+    """By hand: 16 sums, of which the first alone keeps its ones, as 2**53 takes none."""
+    numbers = np.zeros(48, F32)
+    numbers[[1, 17, 33]] = 2.0**26.5, 1, 1  # one sum: neither 1 is left of 2**53 + 1
+    numbers[[0, 16]] = 1, 1  # another sum: 2
+    first = float(numbers[1]) ** 2
+    one, two = (first + 1) + 1, 2.0
+    assert reference.errors.sum_squares(numbers) == two + one
+    assert _native.sum_squares(numbers) == two + one
 
 
-@pytest.mark.parametrize(
-    ("shape", "has"), [((), False), ((5,), True), ((5, 1), False), ((1, 2), True), ((0, 2), False)]
-)
-def test_top1_is_of_rows_with_a_choice(shape: tuple[int, ...], has: bool) -> None:
-    assert compare(np.zeros(shape), np.zeros(shape)).top1 == (1.0 if has else None)
+@pytest.mark.parametrize("level", _native.levels())
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+def test_what_is_not_finite_is_seen(
+    level: str, bad: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_native.LEVEL_VARIABLE, level)
+    for at in (0, 300, 699):
+        weight, decoded = pair(700, F32)
+        decoded[at] = bad
+        assert not math.isfinite(_native.compare(weight, decoded, 0.01)[0])
+        assert not math.isfinite(_native.compare(decoded, weight, 0.01)[0])
+        assert not math.isfinite(_native.sum_squares(decoded))
 
 
-def test_top1_is_along_the_last_axis() -> None:
-    reference = np.zeros((2, 3, 4))
-    output = reference.copy()
-    output[1, 2, 3] = 1
-    assert compare(reference, output).top1 == 5 / 6
+class _Off(ReferenceBackend):
+    """A backend that is off by the last place."""
+
+    def sum_squares(self, numbers: Array) -> float:
+        return math.nextafter(super().sum_squares(numbers), math.inf)
+
+    def compare(self, weight: Array, decoded: Array, mean_square: float) -> Differences:
+        found = super().compare(weight, decoded, mean_square)
+        return found._replace(noise=math.nextafter(found.noise, math.inf))
 
 
-@pytest.mark.parametrize("odd", [np.nan, np.inf])
-def test_what_is_not_finite_has_no_figures(odd: float) -> None:
-    found = compare([1.0, 2.0], [1.0, odd])
-    assert all(
-        math.isnan(figure)
-        for figure in (found.sqnr_db, found.cosine, found.max_abs_error, found.top1)
-    )
-
-
-def test_cosine_with_zeros_is_not_a_number() -> None:
-    assert math.isnan(compare(np.ones(2), np.zeros(2)).cosine)
-
-
-def test_integers_and_booleans_are_compared_as_numbers() -> None:
-    assert compare([True, True], [True, False]).max_abs_error == 1
-    assert compare(np.array([0], np.uint8), np.array([255], np.uint8)).max_abs_error == 255
-
-
-@pytest.mark.parametrize(
-    ("outputs", "words"),
-    [
-        ({"z": np.zeros(2)}, "outputs differ: ['y'] and ['z']"),
-        ({}, "outputs differ: ['y'] and []"),
-        ({"y": np.zeros((2, 1))}, "shapes of output 'y' differ: (2,), (2, 1)"),
-    ],
-)
-def test_other_names_and_shapes_are_errors(outputs: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(words)):
-        compare_outputs({"y": np.zeros(2)}, outputs)  # type: ignore[arg-type]
-
-
-def test_too_little_quality_is_an_error_that_names_the_outputs() -> None:
-    good, bad, nan = (compare([6.0, 8.0], output) for output in ([6, 7], [5, 6], [math.nan, 8]))
-    check_quality([good], 20)
-    for low in (bad, nan):
-        with pytest.raises(QualityError, match=r"less SQNR than 20 dB: y has (nan|13\.0) dB"):
-            check_quality([good, low], 20)
+def test_backends_that_differ_are_noticed() -> None:
+    weight, decoded = pair(100, F32)
+    same = ValidatingBackend(NativeBackend(), ReferenceBackend())
+    assert same.compare(weight, decoded, 0.01) == reference.errors.compare(weight, decoded, 0.01)
+    assert same.sum_squares(weight) == reference.errors.sum_squares(weight)
+    off = ValidatingBackend(NativeBackend(), _Off())
+    with pytest.raises(BackendMismatchError, match="errors of a float32 weight"):
+        off.compare(weight, decoded, 0.01)
+    with pytest.raises(BackendMismatchError, match="sums of squares of a float32 weight"):
+        off.sum_squares(weight)

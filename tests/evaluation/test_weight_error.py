@@ -105,8 +105,7 @@ def test_a_weight_of_zeros() -> None:
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_definitions(layout: Layout, dtype: DTypeLike, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In every format, and with runs and chunks so small that these weights have several."""
-    monkeypatch.setattr(weight_error, "_CHUNK", 8)
+    """In every format, and with runs so small that these weights have several."""
     monkeypatch.setattr(weight_error, "_RUN", 32)
     weight = np.random.default_rng(0).normal(0, 0.1, layout.shape).astype(dtype)
     for spec in SPECS:

@@ -28,7 +28,7 @@ from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from ..support.exported import PRIVATE, make_graphs
+from ..support.exported import PRIVATE, experts_program, make_graphs
 from ..support.programs import F32, linear, make_graph, make_program, random_weight, u32
 
 LAYERS = ((8, 8), (8, 8), (8, 6), (6, 8), (8, 8))
@@ -50,24 +50,35 @@ def names(program: AIProgram) -> list[str]:
     return sorted(w.name for w in (*find_weights(program, 0), *find_quantized(program)))
 
 
-def converted(*modules: str, file: str = "model.py", line: int = 19, op_id: int | None = 18) -> str:
+def converted(
+    *modules: str,
+    file: str = "model.py",
+    line: int = 19,
+    op_id: int | None = 18,
+    identifier: str = "mm",
+) -> str:
     """A location as coreai-torch writes it; ``modules`` from the innermost on."""
     stack = ", ".join(f'"{module}"' for module in modules)
     mine = f', <"op_id": {{type = "coreai", value = {op_id} : ui64}}>' if op_id is not None else ""
     return (
         f'#debuginfo.location<loc("{file}":{line}:0) in @main fused with [<loc("outer.py":5:0) in '
-        '@main>] metadata = [<"sources": [{id = 32 : ui64, identifiers = ["mm"], name = "torch"}]>,'
+        '@main>] metadata = [<"sources": [{id = 32 : ui64, identifiers = '
+        f'["{identifier}"], name = "torch"}}]>,'
         f' <"op_id": {{type = "torch", value = 32 : ui64}}>, <"call_stack": [{stack}]>{mine}]>'
     )
+
+
+def locate(op: ir.Op, location: str) -> None:
+    """Give an op this location."""
+    parsed = mlir.Attribute.parse(location, op.context)
+    set_op_location(op, mlir.Location.from_attr(parsed, op.context))
 
 
 def located(location: str) -> tuple[str, str]:
     """Name and location of the one weight of a program, whose constant has this location."""
     program = make_layers((8, 6))
     (op,) = ir.operations(program, ir.CONSTANT)
-    set_op_location(
-        op, mlir.Location.from_attr(mlir.Attribute.parse(location, op.context), op.context)
-    )
+    locate(op, location)
     (weight,) = find_weights(program, 0)
     return weight.name, weight.location
 
@@ -100,6 +111,15 @@ def located(location: str) -> tuple[str, str]:
 )
 def test_what_a_name_and_a_location_say(location: str, name: str, text: str) -> None:
     assert located(location) == (name, text)
+
+
+def test_experts_are_named_after_what_hands_them_to_their_graph() -> None:
+    program = experts_program(random_weight((1, 4, 64, 96)))
+    (invoke,) = ir.operations(program, ir.INVOKE)
+    locate(invoke, converted(identifier="layers_2_mlp_up_proj_0a1b2c3d"))
+    (weight,) = find_weights(program, 1024)
+    path = "/layers_2_mlp_up_proj/broadcasting_batch_matmul:1/1x4x64x96"
+    assert weight.name.endswith(path)
 
 
 def test_a_location_that_says_nothing_is_shown_as_it_is() -> None:

@@ -1,0 +1,106 @@
+"""``coreai-opt palettize``: a copy of an asset with look-up tables for weights."""
+
+import argparse
+from pathlib import Path
+
+from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.parser import (
+    Subcommands,
+    UsageError,
+    add_loudness,
+    add_output,
+    add_source,
+    choice_of,
+    int_at_least,
+    option_of,
+)
+from coreai_opt.cli.writing import (
+    add_inputs,
+    add_outputs,
+    add_running,
+    add_selection,
+    compress_asset,
+)
+from coreai_opt.coreai_utils import palettize_weights
+from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.settings import OF_TABLES, TABLE_DEFAULTS, Settings, describe
+from coreai_opt.settings.tables import GRANULARITIES
+
+_EXAMPLES = """\
+examples:
+  a table of 16 entries for each 32 output channels, as for the Neural Engine:
+    coreai-opt palettize model.aimodel lut4.aimodel \\
+        --n-bits 4 --granularity per_grouped_channel
+
+  3 bits, with one table for each weight and a scale for each 32 input channels:
+    coreai-opt palettize model.aimodel lut3.aimodel --n-bits 3 \\
+        --scale-block-size 32
+
+  what would become of each weight, without writing anything:
+    coreai-opt palettize model.aimodel --n-bits 6 --dry-run"""
+
+
+def add_parser(commands: Subcommands) -> None:
+    """Add the subcommand to the command line."""
+    parser = commands.add_parser(
+        "palettize",
+        help="write a copy of an asset with look-up tables for weights",
+        description="Write OUT, a copy of IN with its weights replaced by indices into look-up "
+        "tables, which have the least squared error there is. OUT appears only when it is "
+        "complete. A weight that cannot have such tables is left as it is, with a warning.",
+        epilog=_EXAMPLES,
+    )
+    parser.set_defaults(run=_run, needs_core_ai=True)
+    add_source(parser)
+    add_output(parser, nargs="?")
+    _add_tables(parser.add_argument_group("tables", "What weights become."))
+    add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
+    output = parser.add_argument_group("output")
+    add_outputs(output)
+    add_inputs(output)
+    add_running(parser.add_argument_group("running"))
+    add_loudness(parser)
+
+
+def _add_tables(group: argparse._ArgumentGroup) -> None:
+    for name, description in describe(OF_TABLES):
+        if name == "granularity":
+            group.add_argument(
+                "--granularity",
+                type=choice_of([member.value for member in GRANULARITIES]),
+                choices=[member.value for member in GRANULARITIES],
+                metavar="WHICH",
+                help="which elements of a weight share a table: %(choices)s (default: "
+                f"{CompressionGranularity.PER_TENSOR})",
+            )
+        elif description.default is False:
+            group.add_argument(option_of(name), action="store_true", help=description.help)
+        else:
+            group.add_argument(
+                option_of(name),
+                type=choice_of(description.choices) if description.choices else int_at_least(1),
+                choices=description.choices or None,
+                metavar=description.metavar,
+                help=description.help + (" (default: 4)" if name == "n_bits" else ""),
+            )
+    group.add_argument(
+        "--importance",
+        type=Path,
+        metavar="FILE.npz",
+        help="what squared errors count: an array of one number per input channel for each weight "
+        "that it names as inspect does",
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    said = Settings.among(options)
+    per_group = CompressionGranularity.PER_GROUPED_CHANNEL
+    if said.group_size is not None and said.granularity != per_group:
+        raise UsageError("--group-size needs --granularity per_grouped_channel")
+    settings = TABLE_DEFAULTS.merge(said)
+    arguments = {name: getattr(settings, name) for name in OF_TABLES}
+    if settings.n_bits is None:
+        arguments["n_bits"] = 4
+    if options.importance is not None:
+        arguments["importance"] = load_arrays(options.importance)
+    compress_asset(options, palettize_weights, arguments)

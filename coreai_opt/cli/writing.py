@@ -1,0 +1,478 @@
+"""Writing a copy of an asset with its weights compressed: what the subcommands share that do.
+
+What can be typed about it, and all that happens after the weights are compressed.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from coreai_opt._version import __version__
+from coreai_opt.arrays.backends import BACKENDS
+from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.parser import PROGRAM, UsageError, add_force, add_threshold, int_at_least
+from coreai_opt.cli.running import (
+    Compared,
+    RunOn,
+    add_function,
+    compare_on,
+    print_compared,
+    sizes_of,
+)
+from coreai_opt.cli.warnings import flush_warnings
+from coreai_opt.exceptions import QualityError
+from coreai_opt.program.assets import (
+    SUFFIX,
+    asset_bytes,
+    check_destination,
+    check_space,
+    load_asset,
+    replacing,
+    save_asset,
+    write_text,
+)
+from coreai_opt.reports import QuantizationReport
+from coreai_opt.reports.circumstances import Circumstances, Planned
+from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.settings.rules_file import load_rules
+from coreai_opt.settings.settings import SETTINGS
+from coreai_opt.settings.targets import Target
+
+if TYPE_CHECKING:
+    from coreai_opt.program.ir import AIModelAsset, AIProgram
+    from coreai_opt.program.weights import Counts
+
+logger = logging.getLogger("coreai_opt")
+
+
+REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
+    ".html": QuantizationReport.to_html,
+    ".json": QuantizationReport.to_json,
+    ".md": QuantizationReport.to_markdown,
+}
+"""What writes a report, by the suffix of its file."""
+
+
+def add_outputs(group: argparse._ArgumentGroup) -> None:
+    """Add what is written, and what is done to see what came of it."""
+    add_force(group)
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would become of each weight, its size and SQNR, and write no asset",
+    )
+    group.add_argument(
+        "--fail-on-skip",
+        action="store_true",
+        help="exit with code 1 if any weight could not be quantized as it should be; OUT is "
+        "written all the same",
+    )
+    group.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a report of every weight: a page with charts (.html), .md or .json",
+    )
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="run IN and the result on Core AI's runtime and print how far their outputs are "
+        "apart, on --inputs or on random ones",
+    )
+    add_function(group)
+
+
+def add_running(group: argparse._ArgumentGroup) -> None:
+    """Add who computes, and with how many threads."""
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        metavar="WHICH",
+        help="%(choices)s; validate runs native and reference and compares every byte (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
+        "--threads",
+        dest="num_threads",
+        type=int_at_least(1),
+        metavar="N",
+        help="threads of the native backend (default: one per processor)",
+    )
+
+
+def add_selection(group: argparse._ArgumentGroup) -> None:
+    """Add which weights are treated in another way, and where the result is to run."""
+    group.add_argument(
+        "--rules",
+        type=Path,
+        metavar="FILE.toml",
+        help="other settings for some weights, or none: [[rule]] tables with name, consumer or "
+        f"shape to match, and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
+    )
+    add_threshold(group)
+    add_target(group)
+
+
+def add_target(group: argparse._ArgumentGroup) -> None:
+    """Add ``--target``."""
+    group.add_argument(
+        "--target",
+        choices=[target.value for target in Target],
+        metavar="WHERE",
+        help="%(choices)s: what is reported not to work there is an error, and never planned",
+    )
+
+
+def add_inputs(group: argparse._ArgumentGroup) -> None:
+    """Add ``--inputs``, where only ``--verify`` needs it."""
+    group.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE.npz",
+        help="with --verify, an array for each input of IN, by name, or of several samples",
+    )
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is written, and what is done to see what came of it.
+
+    Attributes:
+        source: the asset that was read.
+        destination: the asset to write; None for none.
+        report: where to write a report: .html, .json or .md; or None.
+        run_on: what to run both programs on, to print how far their outputs are apart; None not to.
+        dry_run: whether to print what became of each weight.
+        fail_on_skip: whether to end with an error, after all is written, if a weight was left.
+        threshold: ``weight_num_threshold``.
+        force: whether ``destination`` may exist.
+        target_size: bytes that the asset may take; or None.
+        plan: what formats were chosen from; None where they were not chosen.
+    """
+
+    source: Path
+    destination: Path | None
+    report: Path | None
+    run_on: RunOn | None
+    dry_run: bool
+    fail_on_skip: bool
+    threshold: int
+    force: bool
+    target_size: int | None = None
+    plan: Planned | None = None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What is to be made of the records of weights.
+
+    Attributes:
+        total: how many weights there are.
+        wants_records: whether a report of them is needed.
+    """
+
+    total: int
+    wants_records: bool
+
+    @contextmanager
+    def into(self, records: QuantizationReport) -> Iterator[Callable[[WeightRecord], None] | None]:
+        """Show a progress bar, and collect records if they are wanted."""
+        wanted = records if self.wants_records else None
+        with weight_bar(self.total) as bar:
+            callbacks = [callback for callback in (bar, wanted) if callback is not None]
+
+            def call(record: WeightRecord) -> None:
+                for callback in callbacks:
+                    callback(record)
+
+            yield call if callbacks else None
+
+
+Compress: TypeAlias = Callable[["AIProgram", Collected], "tuple[AIProgram, QuantizationReport]"]
+"""Compresses the weights of a program in place; what it returns may be another program."""
+
+
+def write_compressed(
+    writing: Writing,
+    asset: "AIModelAsset",
+    program: "AIProgram",
+    compress: Compress,
+    started: float,
+) -> None:
+    """Compress a program, write it, and sum up what came of it.
+
+    Args:
+        writing: what is written.
+        asset: the asset that was read.
+        program: its program, which is changed.
+        compress: compresses its weights.
+        started: when the work began, by ``time.perf_counter``.
+
+    Raises:
+        InputError: a file that cannot be written; the asset to write is untouched.
+        QualityError: weights were left, and ``fail_on_skip`` is asked for.
+    """
+    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
+
+    threshold, destination = writing.threshold, writing.destination
+    size, before = asset_bytes(writing.source), count_weights(program, threshold)
+    _tell_of_quantized(writing.source, before)
+    wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
+    program, records = compress(program, Collected(before.weights, wants_records))
+    flush_warnings()
+    compared = None
+    if writing.run_on is not None:
+        compared = compare_on(load_asset(writing.source), program, writing.run_on)
+        print_compared(compared)
+    after = count_weights(program, threshold)
+    records.census = take_census(program, threshold)
+    needed = size - before.nbytes + after.nbytes
+    written = _write(asset, program, writing, records, compared, needed)
+    _tell_of_none(before, after)
+    with told_of(destination):
+        _print_summary(before, after, records, with_table=writing.dry_run)
+        _print_end(program, size, written, destination, time.perf_counter() - started)
+        if compared is None and writing.plan is not None and writing.plan.quality == "weights":
+            stdout().print(_NOT_VERIFIED)
+    if writing.fail_on_skip:
+        _check_none_left(records)
+
+
+_NOT_VERIFIED = """\
+verify   The SQNR above is of the weights; that of the outputs can be much less. --verify runs both
+         and tells; --inputs plans by the outputs."""
+
+
+def _write(  # noqa: PLR0917
+    asset: "AIModelAsset",
+    program: "AIProgram",
+    writing: Writing,
+    records: QuantizationReport,
+    compared: Compared | None,
+    needed: int,
+) -> int | None:
+    """Write a program and a report of it: both, or neither.
+
+    Args:
+        asset: the asset that the program is from.
+        program: the program.
+        writing: where to write them to.
+        records: the report.
+        compared: how far the outputs of both programs are apart; None where they were not run.
+        needed: bytes that the disk must have room for.
+
+    Returns:
+        the bytes of the new asset; None where there is none.
+    """
+    destination, written = writing.destination, None
+    with ExitStack() as outputs:
+        if destination is not None:
+            check_space(destination, needed)
+            path = outputs.enter_context(replacing(destination, force=writing.force))
+            save_asset(program, path, asset)
+            _check_size(path, writing.target_size)
+            written = asset_bytes(path)
+        if writing.report is not None:
+            # Before the asset is moved: where it cannot be written, neither is.
+            before = asset_bytes(asset.path)
+            records.circumstances = _circumstances(before, written, compared, writing.plan)
+            write_text(writing.report, REPORTS[writing.report.suffix](records))
+    return written
+
+
+def _circumstances(
+    before: int, after: int | None, compared: Compared | None, plan: Planned | None
+) -> Circumstances:
+    """Return what a report tells beside the weights, for a file of so many bytes."""
+    return Circumstances(
+        nbytes_before=before,
+        nbytes_after=after,
+        outputs=() if compared is None else tuple(compared.outputs),
+        outputs_on="" if compared is None else compared.on,
+        plan=plan,
+        command=shlex.join([PROGRAM, *sys.argv[1:]]),
+        versions=(
+            ("coreai-opt-native", __version__),
+            ("coreai-core", version("coreai-core")),
+            ("numpy", version("numpy")),
+        ),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def compress_asset(
+    options: argparse.Namespace, compress_weights: Callable[..., object], arguments: dict[str, Any]
+) -> None:
+    """Write a copy of an asset with its weights compressed, and sum it up.
+
+    Args:
+        options: what was typed: IN, OUT and what ``add_outputs``, ``add_running`` and
+            ``add_selection`` add.
+        compress_weights: one of the functions of ``coreai_utils`` that change a program.
+        arguments: of that function.
+
+    Raises:
+        InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
+        QualityError: weights were left, and ``--fail-on-skip`` is asked for.
+    """
+    if options.inputs is not None and not options.verify:
+        raise UsageError("--inputs needs --verify")
+    if (options.function is not None or options.sizes) and not options.verify:
+        raise UsageError("--function and --size need --verify, which runs the program")
+    if options.report is not None:
+        check_file("--report", options.report, tuple(REPORTS))
+    destination = check_output(options.output, dry_run=options.dry_run, force=options.force)
+    overrides = None if options.rules is None else load_rules(options.rules)
+    arrays = None if options.inputs is None else load_arrays(options.inputs)
+    started = time.perf_counter()
+    asset = load_asset(options.source)
+
+    def compress(
+        program: "AIProgram", collected: Collected
+    ) -> tuple["AIProgram", QuantizationReport]:
+        records = QuantizationReport(asset.path.name)
+        with collected.into(records) as progress:
+            compress_weights(
+                program,
+                in_place=True,
+                overrides=overrides,
+                target=options.target,
+                weight_num_threshold=options.threshold,
+                backend=options.backend,
+                num_threads=options.num_threads,
+                progress=progress,
+                **arguments,
+            )
+        return program, records
+
+    sizes = sizes_of(options.sizes)
+    run_on = RunOn(options.inputs, arrays, options.function, sizes) if options.verify else None
+    writing = Writing(
+        options.source,
+        destination,
+        report=options.report,
+        run_on=run_on,
+        dry_run=options.dry_run,
+        fail_on_skip=options.fail_on_skip,
+        threshold=options.threshold,
+        force=options.force,
+    )
+    write_compressed(writing, asset, asset.program, compress, started)
+
+
+def check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    """Raise UsageError unless a file can be written where an option says."""
+    if path.suffix not in suffixes:
+        raise UsageError(f"{option} must end in {' or '.join(suffixes)}; got {path}")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise UsageError(f"{option} must be a file; {path} is a folder")
+    if any(folder.suffix == SUFFIX for folder in path.absolute().parents):
+        raise UsageError(f"{option} must not be in a model asset, as {path} is")
+
+
+def check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
+    """Return where to write the asset; None for nowhere."""
+    if dry_run:
+        return None
+    if output is None:
+        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
+    check_destination(output, force=force)
+    return output
+
+
+def _check_none_left(records: QuantizationReport) -> None:
+    """Raise QualityError if there are weights that were left though no rule keeps them."""
+    left = sum(record.status is Status.SKIPPED for record in records.records)
+    if left:
+        raise QualityError(
+            f"{left} weights could not be quantized as they should be (--fail-on-skip)"
+        )
+
+
+def _check_size(path: Path, target: int | None) -> None:
+    size = asset_bytes(path)
+    if target is not None and size > target:
+        raise UsageError(
+            f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
+            f"{size - target:,} less"
+        )
+
+
+def _tell_of_quantized(source: Path, before: "Counts") -> None:
+    """Warn where weights are quantized already: those stay as they are."""
+    if before.quantized:
+        logger.warning(
+            "%d of the %d weights of %s are quantized already and stay as they are: start from the "
+            "asset that it was made from, or from a copy that coreai-opt dequantize writes",
+            before.quantized,
+            before.quantized + before.weights,
+            source,
+        )
+
+
+def _tell_of_none(before: "Counts", after: "Counts") -> None:
+    if after.quantized == before.quantized:
+        logger.warning("no weight was quantized")
+
+
+def _print_end(
+    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
+) -> None:
+    """Print how large the file is and was, the formats in it, and where it is."""
+    if after is not None:
+        stdout().print(f"file     {change(before, after)}")
+    stdout().print(f"time     {seconds:.2f} s")
+    _print_formats(program)
+    if destination is not None:
+        stdout().print(f"wrote    {destination}")
+
+
+def _print_formats(program: "AIProgram") -> None:
+    """Print which formats weights have, how many, and their bytes."""
+    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
+
+    sizes: dict[str, list[int]] = {}
+    for weight in find_quantized(program):
+        name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
+        sizes.setdefault(name, []).append(weight.nbytes)
+    for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
+        stdout().print(
+            f"{head:<8} {name}: {len(nbytes)} weight{'s' * (len(nbytes) > 1)}, "
+            f"{sum(nbytes):,} bytes"
+        )
+
+
+def _print_summary(
+    before: "Counts", after: "Counts", records: QuantizationReport, *, with_table: bool
+) -> None:
+    console, census = stdout(), records.census
+    assert census is not None
+    if with_table:
+        print_fitting(console, records.to_table())
+    console.print(
+        f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
+    )
+    console.print(f"         {change(before.nbytes, after.nbytes)}")
+    if census.others:
+        largest = census.others[0]
+        console.print(
+            f"others   {len(census.others)} float constants of {census.other_nbytes:,} bytes are "
+            f"no weights, the largest {largest.name}: {largest.reason}"
+        )
+    console.print(
+        f"bits     {census.bits_per_weight:.2f} per weight, of all float constants together"
+    )
