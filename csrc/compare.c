@@ -6,7 +6,7 @@
 
 #if CAQ_WITH_ERRORS
 
-#define CHUNK 512 /* elements that are widened together, a multiple of CAQ_SUMS */
+#define WIDENED 512 /* elements that are widened together, a multiple of CAQ_SUMS */
 
 /* One more in the exponent of a binary64. */
 #define BINADE ((int64_t)1 << 52)
@@ -58,9 +58,9 @@ caq_status caq_sum_squares(caq_source source, caq_level level, size_t count, con
         return status;
     const uint8_t *from = (const uint8_t *)numbers;
     double sums[CAQ_SUMS] = {0};
-    float wide[CHUNK];
+    float wide[WIDENED];
     for (size_t done; count; count -= done) {
-        done = count < CHUNK ? count : CHUNK;
+        done = count < WIDENED ? count : WIDENED;
         kernels->add_squares(wide, widen_chunk(kernels, from, done, wide), sums);
         from += done * source_size(source);
     }
@@ -74,7 +74,7 @@ static void count_errors(const double *squares, size_t count, double mean_square
                          uint64_t *histogram) {
     uint32_t a[CAQ_ERROR_BINS] = {0}, b[CAQ_ERROR_BINS] = {0};
     uint32_t c[CAQ_ERROR_BINS] = {0}, d[CAQ_ERROR_BINS] = {0};
-    uint8_t bins[CHUNK];
+    uint8_t bins[WIDENED];
     /* How many binades a square is above the second edge, which is 4^-15 of the mean square, is in the
      * upper bits of the difference. Bins are two binades wide, the first bin begins below. */
     const int64_t edge = bits_of(mean_square) - 32 * BINADE;
@@ -104,12 +104,12 @@ caq_status caq_compare(caq_source source, caq_level level, size_t count, const v
         return status;
     const uint8_t *from = (const uint8_t *)weight, *to = (const uint8_t *)decoded;
     double sums[CAQ_SUMS] = {0}, largest[CAQ_SUMS] = {0};
-    float wide[CHUNK], wide_decoded[CHUNK];
-    double squares[CHUNK];
+    float wide[WIDENED], wide_decoded[WIDENED];
+    double squares[WIDENED];
     for (size_t bin = 0; bin < CAQ_ERROR_BINS; bin++)
         differences->histogram[bin] = 0;
     for (size_t done; count; count -= done) {
-        done = count < CHUNK ? count : CHUNK;
+        done = count < WIDENED ? count : WIDENED;
         size_t padded = widen_chunk(kernels, from, done, wide);
         widen_chunk(kernels, to, done, wide_decoded);
         kernels->add_differences(wide, wide_decoded, padded, sums, largest, squares);

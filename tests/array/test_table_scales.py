@@ -60,6 +60,12 @@ def test_the_largest_weight_lies_on_the_side_of_the_largest_entry(fitter: str) -
     assert signs.tolist() == [-1, 1, 1]
 
 
+@pytest.mark.parametrize("fitter", FITTERS)
+def test_of_starts_that_leave_as_much_error_the_first_is_taken(fitter: str) -> None:
+    # 0.5 · -4 and 2 · -1 are both -2; the 6 becomes 0 either way. Lesser starts lead to 0.5.
+    assert fit(np.array([[-2, 6, 0]], F32), [-7, -4, -1, 0], fitter).tolist() == [[0.5]]
+
+
 # Shape, blocks that share a table and a scale, shape of an importance.
 Layout = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...] | None]
 LAYOUTS: tuple[Layout, ...] = (

@@ -151,8 +151,8 @@ def without_comments(source: str) -> str:
 def test_no_source_has_a_double() -> None:
     """Neither the type nor a constant of it: those of float end in f.
 
-    But for look-up tables and errors, which builds for 32 bits leave out. The public header declares
-    what they return; a declaration makes no code.
+    But for look-up tables and errors, which builds for 32 bits leave out. The public header
+    declares what they return; a declaration makes no code.
     """
     constant = r"(?<![\w.])(?:\d+\.\d*|\.\d+|0x[\dA-Fa-f.]+p[+-]?\d+)(?!f|\w)"
     number = re.compile(constant + r"|\bdouble\b")
