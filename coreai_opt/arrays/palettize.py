@@ -133,7 +133,8 @@ def palettize_parsed(
     if scale is None:
         packed = backend.encode_table(weight, table, num_threads)
     else:
-        scale = np.copysign(round_scales(np.abs(scale.astype(np.float32)), weight.dtype), scale)
+        rounded = round_scales(np.abs(scale.astype(np.float32)), weight.dtype)
+        scale = np.where(scale < 0, -rounded, rounded)
         table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
         packed = backend.encode_table(_divide(weight, scale), entries, num_threads)

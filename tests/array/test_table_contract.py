@@ -154,3 +154,13 @@ def test_the_largest_and_the_smallest_numbers_keep_their_values(
 def test_weights_far_below_the_largest_count_as_zero(backend: str) -> None:
     table = table_of([1.0, 1e-30, -1e-30, 2e-30], 3, backend)
     assert table == [0.0] + [1.0] * 7
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+@pytest.mark.parametrize("observer", ["minmax", "mse"])
+def test_scales_are_in_the_weights_dtype(observer: str, dtype: DTypeLike) -> None:
+    weight = np.random.default_rng(0).standard_normal((8, 64)).astype(dtype)
+    found = palettize_array(weight, 4, scale_block_sizes=(1, 32), observer=observer)
+    assert found.scale is not None
+    assert found.scale.dtype == dtype
+    assert bool((found.scale < 0).any())  # the largest element of some block is negative

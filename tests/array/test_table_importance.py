@@ -8,7 +8,7 @@ import pytest
 from coreai_opt import PalettizedArray, _native, palettize_array
 
 from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike, instruction_sets
-from .test_table_optimum import DISTRIBUTIONS
+from ..support.distributions import DISTRIBUTIONS
 
 F64 = np.float64
 

@@ -6,6 +6,7 @@ import pytest
 from coreai_opt import palettize_array
 
 from ..support.corpus import WEIGHT_DTYPES, Array, DTypeLike
+from ..support.distributions import DISTRIBUTIONS
 
 F64 = np.float64
 
@@ -33,17 +34,6 @@ def error_of(weight: Array, table: Array) -> float:
     """Return the sum of squared errors that a table leaves."""
     distances = np.abs(weight.astype(F64)[:, np.newaxis] - table.astype(F64))
     return float((distances.min(axis=1) ** 2).sum())
-
-
-DISTRIBUTIONS = {
-    "normal": lambda rng, size: 0.02 * rng.standard_normal(size),
-    "student t": lambda rng, size: rng.standard_t(4, size),
-    "laplace": lambda rng, size: rng.laplace(size=size),
-    "cauchy": lambda rng, size: np.clip(rng.standard_cauchy(size), -6e4, 6e4),
-    "spikes": lambda rng, size: 0.01 * rng.standard_normal(size) + rng.integers(0, 9, size),
-    "mostly zero": lambda rng, size: rng.standard_normal(size) * (rng.random(size) < 0.1),
-    "off center": lambda rng, size: 1 + 0.01 * rng.standard_normal(size),
-}
 
 
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)

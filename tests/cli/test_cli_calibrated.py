@@ -111,8 +111,8 @@ def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest
         fail_on_skip=False,
         backend="auto",
         **dict.fromkeys(
-            ("target", "rules", "importance", "calibration", "target_size", "min_sqnr", "inputs",
-             "function", "plan_out", "report", "num_threads")
+            ("target", "rules", "importance", "calibration", "target_size", "min_sqnr", "forms",
+             "inputs", "function", "plan_out", "report", "num_threads")
         ),
     )  # fmt: skip
     assert all_stored(program_of(out)) == expected(model, observer="mse")
