@@ -128,7 +128,7 @@ static unsigned float_code(const code_format *f, number x) {
     unsigned code = 0;
     if (!x.significand || shift < -25) /* no more than half a step */
         return 0;
-    if (shift > 40)
+    if (shift > 32) /* beyond all formats: E5M2 has the most steps, 7 * 2^29 */
         return f->codes - 1;
     for (; code + 1 < f->codes; code++) { /* up, while x is beyond the middle */
         uint64_t twice_middle = float_steps(f, code) + float_steps(f, code + 1);
