@@ -7,20 +7,13 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
-    add_loudness,
     add_output,
     add_source,
     choice_of,
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.writing import (
-    add_inputs,
-    add_outputs,
-    add_running,
-    add_selection,
-    compress_asset,
-)
+from coreai_opt.cli.writing import add_writing, compress_asset
 from coreai_opt.coreai_utils import palettize_weights
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.settings import OF_TABLES, TABLE_DEFAULTS, Settings, describe
@@ -54,12 +47,7 @@ def add_parser(commands: Subcommands) -> None:
     add_source(parser)
     add_output(parser, nargs="?")
     _add_tables(parser.add_argument_group("tables", "What weights become."))
-    add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
-    output = parser.add_argument_group("output")
-    add_outputs(output)
-    add_inputs(output)
-    add_running(parser.add_argument_group("running"))
-    add_loudness(parser)
+    add_writing(parser)
 
 
 def _add_tables(group: argparse._ArgumentGroup) -> None:

@@ -4,19 +4,12 @@ import argparse
 
 from coreai_opt.cli.parser import (
     Subcommands,
-    add_loudness,
     add_output,
     add_source,
     choice_of,
     int_at_least,
 )
-from coreai_opt.cli.writing import (
-    add_inputs,
-    add_outputs,
-    add_running,
-    add_selection,
-    compress_asset,
-)
+from coreai_opt.cli.writing import add_writing, compress_asset
 from coreai_opt.coreai_utils import sparsify_weights
 from coreai_opt.settings.pruning import VALUE_DTYPES
 
@@ -44,12 +37,7 @@ def add_parser(commands: Subcommands) -> None:
     add_source(parser)
     add_output(parser, nargs="?")
     _add_amount(parser.add_argument_group("sparsity", "What becomes zero."))
-    add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
-    output = parser.add_argument_group("output")
-    add_outputs(output)
-    add_inputs(output)
-    add_running(parser.add_argument_group("running"))
-    add_loudness(parser)
+    add_writing(parser)
 
 
 def _add_amount(group: argparse._ArgumentGroup) -> None:

@@ -20,7 +20,14 @@ from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
-from coreai_opt.cli.parser import PROGRAM, UsageError, add_force, add_threshold, int_at_least
+from coreai_opt.cli.parser import (
+    PROGRAM,
+    UsageError,
+    add_force,
+    add_loudness,
+    add_threshold,
+    int_at_least,
+)
 from coreai_opt.cli.running import (
     Compared,
     RunOn,
@@ -61,6 +68,16 @@ REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
     ".md": QuantizationReport.to_markdown,
 }
 """What writes a report, by the suffix of its file."""
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """Add all that ``compress_asset`` reads besides IN and OUT."""
+    _add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
+    output = parser.add_argument_group("output")
+    add_outputs(output)
+    _add_inputs(output)
+    add_running(parser.add_argument_group("running"))
+    add_loudness(parser)
 
 
 def add_outputs(group: argparse._ArgumentGroup) -> None:
@@ -111,7 +128,7 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_selection(group: argparse._ArgumentGroup) -> None:
+def _add_selection(group: argparse._ArgumentGroup) -> None:
     """Add which weights are treated in another way, and where the result is to run."""
     group.add_argument(
         "--rules",
@@ -134,7 +151,7 @@ def add_target(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_inputs(group: argparse._ArgumentGroup) -> None:
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
     """Add ``--inputs``, where only ``--verify`` needs it."""
     group.add_argument(
         "--inputs",
@@ -318,8 +335,7 @@ def compress_asset(
     """Write a copy of an asset with its weights compressed, and sum it up.
 
     Args:
-        options: what was typed: IN, OUT and what ``add_outputs``, ``add_running`` and
-            ``add_selection`` add.
+        options: what was typed: IN, OUT and what ``add_writing`` adds.
         compress_weights: one of the functions of ``coreai_utils`` that change a program.
         arguments: of that function.
 
