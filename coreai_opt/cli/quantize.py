@@ -102,7 +102,7 @@ def add_parser(commands: Subcommands) -> None:
         "warning.",
         epilog=_QUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_source(parser)
     add_output(parser, nargs="?")
     _add_format(parser.add_argument_group("format", "What weights become."))
