@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.calibrate import add_mask
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
     print_frontier,
@@ -161,6 +162,7 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
         help="calibrate IN on these samples on the way; one of eight is kept back, and weights are "
         "rounded to nearest where the outputs on those are no better with the calibration",
     )
+    add_mask(group)
 
 
 def _add_rules(group: argparse._ArgumentGroup) -> None:
@@ -275,6 +277,7 @@ def _run(options: argparse.Namespace) -> None:
         importance=options.importance,
         calibration=options.calibration,
         calibrate=options.calibrate,
+        mask=options.mask,
         target_size=options.target_size,
         min_sqnr=options.min_sqnr,
         inputs=options.inputs,
@@ -332,6 +335,7 @@ def quantize(
     importance: Path | None,
     calibration: Path | None,
     calibrate: Path | None,
+    mask: str | None,
     target_size: int | Share | None,
     min_sqnr: float | None,
     inputs: Path | None,
@@ -361,6 +365,7 @@ def quantize(
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         calibration: a file that ``coreai-opt calibrate`` wrote of ``source``; or None.
         calibrate: a .npz file of samples to calibrate on, and to judge what came of that; or None.
+        mask: ``mask`` of ``calibrate``.
         target_size, min_sqnr, forms, plan_out: see :class:`Goal`.
         inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
             ``verify``.
@@ -388,6 +393,8 @@ def quantize(
         inputs=inputs,
         of_function=function is not None or bool(sizes),
     )
+    if mask is not None and calibrate is None:
+        raise UsageError("--mask needs --calibrate")
     _check_blocks(settings)
     if report is not None:
         check_file("--report", report, tuple(REPORTS))
@@ -411,7 +418,12 @@ def quantize(
         overrides, plan = _choose(program, size, goal, {**running, **work})
     if calibrate is not None:
         calibrated = calibrate_here(
-            program, calibrate, function=function, sizes=sizes, threshold=threshold
+            program,
+            calibrate,
+            function=function,
+            sizes=sizes,
+            mask=mask,
+            threshold=threshold,
         )
     how = {
         **{name: getattr(DEFAULTS.merge(settings), name) for name in OF_CODES},
