@@ -22,9 +22,9 @@ from coreai_opt.cli.console import print_table
 from coreai_opt.coreai_utils import plan_quantization, quantize_weights
 from coreai_opt.program.assets import asset_bytes, load_asset
 from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.inventory import Inventory
 from coreai_opt.program.ir import AIProgram
 from coreai_opt.program.runtime import run_samples
-from coreai_opt.program.inventory import Inventory
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
