@@ -564,8 +564,7 @@ def _choose(
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
     # The file has more than weights, and some more for each that is quantized.
-    names = sum(len(weight.names) for weight in weights)
-    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
+    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (len(weights) + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
     if goal.target_size is not None and goal.target_size < least:
         raise InputError(
