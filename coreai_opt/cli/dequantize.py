@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coreai_opt.cli.console import (
     change,
+    doing,
     stdout,
     told_of,
 )
@@ -44,7 +45,7 @@ def add_parser(commands: Subcommands) -> None:
         "tools that cannot read quantized ones. OUT appears only when it is complete.",
         epilog=_DEQUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_assets(parser)
     add_force(parser.add_argument_group("output"))
     add_loudness(parser)
@@ -69,16 +70,19 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     Raises:
         InputError: a path that cannot be used; ``output`` is untouched.
     """
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
-    asset = load_asset(source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
     program = asset.program
-    before, size_before = count_weights(program, 0), asset_bytes(source)
-    dequantize_weights(program, in_place=True)
-    after = count_weights(program, 0)
+    before, size_before = Inventory(program, 0).counts, asset_bytes(source)
+    with doing("decoding weights"):
+        dequantize_weights(program, in_place=True)
+    after = Inventory(program, 0).counts
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
-        save_asset(program, path, asset)
+        with doing(f"writing {output}"):
+            save_asset(program, path, asset)
         size_after = asset_bytes(path)
     dequantized = before.quantized - after.quantized
     if not dequantized:

@@ -8,18 +8,18 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.console import change, doing, print_fitting, stdout, told_of, weight_bar
 from coreai_opt.cli.each_asset import each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
@@ -56,8 +56,9 @@ from coreai_opt.settings.settings import SETTINGS
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from coreai_opt.program.inventory import Counts
     from coreai_opt.program.ir import AIModelAsset, AIProgram
-    from coreai_opt.program.weights import Counts
+    from coreai_opt.program.weights import QuantizedWeight
 
 logger = logging.getLogger("coreai_opt")
 
@@ -152,12 +153,13 @@ def add_target(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
-    """Add ``--inputs``, where only ``--verify`` needs it."""
+    """Add ``--inputs``, which is for nothing but ``--verify``."""
     group.add_argument(
         "--inputs",
         type=Path,
         metavar="FILE.npz",
-        help="with --verify, an array for each input of IN, by name, or of several samples",
+        help="an array for each input of IN, by name, or of several samples; both are run on it, "
+        "as by --verify",
     )
 
 
@@ -216,8 +218,22 @@ class Collected:
             yield call if callbacks else None
 
 
-Compress: TypeAlias = Callable[["AIProgram", Collected], "tuple[AIProgram, QuantizationReport]"]
-"""Compresses the weights of a program in place; what it returns may be another program."""
+class Compressed(NamedTuple):
+    """What became of a program.
+
+    Attributes:
+        program: the program that is to be written; not always the one that was given.
+        records: of its weights, if they are wanted.
+        compared: how far its outputs are from the original's; None where they were not looked at.
+    """
+
+    program: "AIProgram"
+    records: QuantizationReport
+    compared: Compared | None = None
+
+
+Compress: TypeAlias = Callable[["AIProgram", Collected], Compressed]
+"""Compresses the weights of a program in place."""
 
 
 def write_compressed(
@@ -240,27 +256,25 @@ def write_compressed(
         InputError: a file that cannot be written; the asset to write is untouched.
         QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
     threshold, destination = writing.threshold, writing.destination
-    size, before = asset_bytes(writing.source), count_weights(program, threshold)
+    size, before = asset_bytes(writing.source), Inventory(program, threshold).counts
     _tell_of_quantized(writing.source, before)
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
-    program, records = compress(program, Collected(before.weights, wants_records))
+    program, records, compared = compress(program, Collected(before.weights, wants_records))
     flush_warnings()
-    compared = None
     if writing.run_on is not None:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
-    after = count_weights(program, threshold)
-    records.census = take_census(program, threshold)
+    inventory = Inventory(program, threshold)
+    after, records.census = inventory.counts, inventory.census
     needed = size - before.nbytes + after.nbytes
     written = _write(asset, program, writing, records, compared, needed)
     _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=writing.dry_run)
-        _print_end(program, size, written, destination, time.perf_counter() - started)
+        _print_end(inventory.quantized, size, written, destination, time.perf_counter() - started)
         if compared is None and writing.plan is not None and writing.plan.quality == "weights":
             stdout().print(_NOT_VERIFIED)
     if writing.fail_on_skip:
@@ -298,7 +312,8 @@ def _write(  # noqa: PLR0917
         if destination is not None:
             check_space(destination, needed)
             path = outputs.enter_context(replacing(destination, force=writing.force))
-            save_asset(program, path, asset)
+            with doing(f"writing {destination}"):
+                save_asset(program, path, asset)
             _check_size(path, writing.target_size)
             written = asset_bytes(path)
         if writing.report is not None:
@@ -370,20 +385,18 @@ def _compress_asset(
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
         QualityError: weights were left, and ``--fail-on-skip`` is asked for.
     """
-    if options.inputs is not None and not options.verify:
-        raise UsageError("--inputs needs --verify")
-    if (options.function is not None or options.sizes) and not options.verify:
-        raise UsageError("--function and --size need --verify, which runs the program")
+    runs = options.verify or options.inputs is not None
+    if (options.function is not None or options.sizes) and not runs:
+        raise UsageError("--function and --size need --verify or --inputs, which run the program")
     if options.report is not None:
         check_file("--report", options.report, tuple(REPORTS))
     overrides = None if options.rules is None else load_rules(options.rules)
     arrays = None if options.inputs is None else load_arrays(options.inputs)
     started = time.perf_counter()
-    asset = load_asset(source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
 
-    def compress(
-        program: "AIProgram", collected: Collected
-    ) -> tuple["AIProgram", QuantizationReport]:
+    def compress(program: "AIProgram", collected: Collected) -> Compressed:
         records = QuantizationReport(asset.path.name)
         with collected.into(records) as progress:
             compress_weights(
@@ -397,10 +410,10 @@ def _compress_asset(
                 progress=progress,
                 **arguments,
             )
-        return program, records
+        return Compressed(program, records)
 
     sizes = sizes_of(options.sizes)
-    run_on = RunOn(options.inputs, arrays, options.function, sizes) if options.verify else None
+    run_on = RunOn(options.inputs, arrays, options.function, sizes) if runs else None
     writing = Writing(
         source,
         output,
@@ -462,23 +475,25 @@ def _tell_of_none(before: "Counts", after: "Counts") -> None:
 
 
 def _print_end(
-    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
+    quantized: Iterable["QuantizedWeight"],
+    before: int,
+    after: int | None,
+    destination: Path | None,
+    seconds: float,
 ) -> None:
     """Print how large the file is and was, the formats in it, and where it is."""
     if after is not None:
         stdout().print(f"file     {change(before, after)}")
     stdout().print(f"time     {seconds:.2f} s")
-    _print_formats(program)
+    _print_formats(quantized)
     if destination is not None:
         stdout().print(f"wrote    {destination}")
 
 
-def _print_formats(program: "AIProgram") -> None:
+def _print_formats(quantized: Iterable["QuantizedWeight"]) -> None:
     """Print which formats weights have, how many, and their bytes."""
-    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
-
     sizes: dict[str, list[int]] = {}
-    for weight in find_quantized(program):
+    for weight in quantized:
         name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
         sizes.setdefault(name, []).append(weight.nbytes)
     for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
