@@ -121,7 +121,7 @@ def _anonymous(process: int | str) -> int:
 def watch(command: list[str]) -> tuple[float, int, str]:
     """Run a command; return its seconds, its peak of anonymous memory in bytes, and its output."""
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         peak = 0
 
         def look() -> None:
@@ -198,7 +198,7 @@ def main() -> None:
         return
     if not source.exists():
         this = [sys.executable, __file__, str(given.folder), "--step", "build"]
-        subprocess.run([*this, "--layers", str(given.layers)], check=True)  # noqa: S603
+        subprocess.run([*this, "--layers", str(given.layers)], check=True)
     measure(given.folder, given.what, given.times)
 
 

@@ -46,8 +46,9 @@ EXIT_INTERRUPTED = 130
 EXIT_READER_LEFT = 141
 """Exit code that a shell reports where nobody reads the output any more: 128 + SIGPIPE."""
 
-# Errors of input, files and options that cannot be used. Any other is a defect of this package and
-# keeps its traceback.
+# Errors of input, files and options that cannot be used, lack of memory, and the difference that
+# --backend validate looks for. Any other exception is a defect of this package, and keeps its
+# traceback.
 _EXPECTED_ERRORS = (
     ArgumentTypeError,
     BackendMismatchError,
@@ -73,8 +74,8 @@ coreai-opt COMMAND --help explains a command."""
 def make_parser() -> Parser:
     """Return the parser of the command line.
 
-    What it parses has ``run``, the function that carries out the subcommand, given all that was
-    parsed, and ``needs_core_ai``, whether that needs Core AI.
+    The result of parsing has ``run``, the function that carries out the subcommand and takes that
+    result, and ``needs_core_ai``, which says whether the subcommand needs Core AI.
     """
     parser = Parser(
         prog=PROGRAM,
@@ -162,9 +163,10 @@ def _import_core_ai() -> None:
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """Ctrl-C waits for the end: Core AI's extension modules abort when it stops them half imported.
+    """Have Ctrl-C wait for the end of the block.
 
-    By a handler: masked in this thread, the signal would go to one of numpy's.
+    Core AI's extension modules abort the process when they are interrupted half imported. A handler
+    keeps the signal; if this thread masked it, it would go to one of numpy's threads.
     """
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

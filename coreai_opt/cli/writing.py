@@ -1,6 +1,6 @@
-"""Writing a copy of an asset with its weights compressed: what the subcommands share that do.
+"""Writing a copy of an asset with its weights compressed, as several subcommands do.
 
-What can be typed about it, and all that happens after the weights are compressed.
+It has the options of these subcommands, and all that happens after weights are compressed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
@@ -72,7 +72,9 @@ REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add all that ``compress_asset`` reads besides IN and OUT."""
-    _add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
+    rules = parser.add_argument_group("rules", "Other settings for some weights, or none.")
+    add_rules(rules)
+    add_target(rules)
     output = parser.add_argument_group("output")
     add_outputs(output)
     _add_inputs(output)
@@ -81,7 +83,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_outputs(group: argparse._ArgumentGroup) -> None:
-    """Add what is written, and what is done to see what came of it."""
+    """Add the options of what is written, and of how the result is checked."""
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -110,7 +112,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
 
 
 def add_running(group: argparse._ArgumentGroup) -> None:
-    """Add who computes, and with how many threads."""
+    """Add ``--backend`` and ``--threads``."""
     group.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -128,17 +130,16 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_selection(group: argparse._ArgumentGroup) -> None:
-    """Add which weights are treated in another way, and where the result is to run."""
+def add_rules(group: argparse._ArgumentGroup) -> None:
+    """Add ``--rules`` and ``--threshold``, which say which weights are treated in another way."""
     group.add_argument(
         "--rules",
         type=Path,
         metavar="FILE.toml",
-        help="other settings for some weights, or none: [[rule]] tables with name, consumer or "
-        f"shape to match, and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
+        help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
+        f"and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
     )
     add_threshold(group)
-    add_target(group)
 
 
 def add_target(group: argparse._ArgumentGroup) -> None:
@@ -163,13 +164,14 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
 
 @dataclass(frozen=True)
 class Writing:
-    """What is written, and what is done to see what came of it.
+    """What is written, and how the result is checked.
 
     Attributes:
         source: the asset that was read.
         destination: the asset to write; None for none.
         report: where to write a report: .html, .json or .md; or None.
-        run_on: what to run both programs on, to print how far their outputs are apart; None not to.
+        run_on: what programs are run on.
+        verify: whether to run both programs, and print how far their outputs are apart.
         dry_run: whether to print what became of each weight.
         fail_on_skip: whether to end with an error, after all is written, if a weight was left.
         threshold: ``weight_num_threshold``.
@@ -181,7 +183,8 @@ class Writing:
     source: Path
     destination: Path | None
     report: Path | None
-    run_on: RunOn | None
+    run_on: RunOn
+    verify: bool
     dry_run: bool
     fail_on_skip: bool
     threshold: int
@@ -190,9 +193,32 @@ class Writing:
     plan: Planned | None = None
 
 
+def writing_of(options: argparse.Namespace) -> Writing:
+    """Return what was typed about writing, after checking it and reading the file of inputs.
+
+    Raises:
+        InputError: an option or a path that cannot be used.
+    """
+    if options.report is not None:
+        check_file("--report", options.report, tuple(REPORTS))
+    destination = _destination(options.output, dry_run=options.dry_run, force=options.force)
+    arrays = None if options.inputs is None else load_arrays(options.inputs)
+    return Writing(
+        options.source,
+        destination,
+        report=options.report,
+        run_on=RunOn(options.inputs, arrays, options.function, sizes_of(options.sizes)),
+        verify=options.verify,
+        dry_run=options.dry_run,
+        fail_on_skip=options.fail_on_skip,
+        threshold=options.threshold,
+        force=options.force,
+    )
+
+
 @dataclass(frozen=True)
 class Collected:
-    """What is to be made of the records of weights.
+    """How many records of weights there will be, and whether they are kept.
 
     Attributes:
         total: how many weights there are.
@@ -241,7 +267,7 @@ def write_compressed(
         QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
     from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
+    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
 
     threshold, destination = writing.threshold, writing.destination
     size, before = asset_bytes(writing.source), count_weights(program, threshold)
@@ -250,7 +276,7 @@ def write_compressed(
     program, records = compress(program, Collected(before.weights, wants_records))
     flush_warnings()
     compared = None
-    if writing.run_on is not None:
+    if writing.verify:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
     after = count_weights(program, threshold)
@@ -272,7 +298,7 @@ verify   The SQNR above is of the weights; that of the outputs can be much less.
          and tells; --inputs plans by the outputs."""
 
 
-def _write(  # noqa: PLR0917
+def _write(  # noqa: PLR0917  # called once, with a name for each
     asset: "AIModelAsset",
     program: "AIProgram",
     writing: Writing,
@@ -302,7 +328,7 @@ def _write(  # noqa: PLR0917
             _check_size(path, writing.target_size)
             written = asset_bytes(path)
         if writing.report is not None:
-            # Before the asset is moved: where it cannot be written, neither is.
+            # The report comes before the asset is moved: where it cannot be written, no asset is.
             before = asset_bytes(asset.path)
             records.circumstances = _circumstances(before, written, compared, writing.plan)
             write_text(writing.report, REPORTS[writing.report.suffix](records))
@@ -312,7 +338,7 @@ def _write(  # noqa: PLR0917
 def _circumstances(
     before: int, after: int | None, compared: Compared | None, plan: Planned | None
 ) -> Circumstances:
-    """Return what a report tells beside the weights, for a file of so many bytes."""
+    """Return the facts of a report beside the weights, for a file of so many bytes."""
     return Circumstances(
         nbytes_before=before,
         nbytes_after=after,
@@ -329,15 +355,13 @@ def _circumstances(
     )
 
 
-def compress_asset(
-    options: argparse.Namespace, compress_weights: Callable[..., object], arguments: dict[str, Any]
-) -> None:
+def compress_asset(options: argparse.Namespace, compress_weights: Callable[..., object]) -> None:
     """Write a copy of an asset with its weights compressed, and sum it up.
 
     Args:
         options: what was typed: IN, OUT and what ``add_writing`` adds.
-        compress_weights: one of the functions of ``coreai_utils`` that change a program.
-        arguments: of that function.
+        compress_weights: a function of ``coreai_utils`` that changes a program, with the arguments
+            that no other of them has.
 
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
@@ -347,11 +371,8 @@ def compress_asset(
         raise UsageError("--inputs needs --verify")
     if (options.function is not None or options.sizes) and not options.verify:
         raise UsageError("--function and --size need --verify, which runs the program")
-    if options.report is not None:
-        check_file("--report", options.report, tuple(REPORTS))
-    destination = check_output(options.output, dry_run=options.dry_run, force=options.force)
+    writing = writing_of(options)
     overrides = None if options.rules is None else load_rules(options.rules)
-    arrays = None if options.inputs is None else load_arrays(options.inputs)
     started = time.perf_counter()
     asset = load_asset(options.source)
 
@@ -369,22 +390,9 @@ def compress_asset(
                 backend=options.backend,
                 num_threads=options.num_threads,
                 progress=progress,
-                **arguments,
             )
         return program, records
 
-    sizes = sizes_of(options.sizes)
-    run_on = RunOn(options.inputs, arrays, options.function, sizes) if options.verify else None
-    writing = Writing(
-        options.source,
-        destination,
-        report=options.report,
-        run_on=run_on,
-        dry_run=options.dry_run,
-        fail_on_skip=options.fail_on_skip,
-        threshold=options.threshold,
-        force=options.force,
-    )
     write_compressed(writing, asset, asset.program, compress, started)
 
 
@@ -400,8 +408,8 @@ def check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise UsageError(f"{option} must not be in a model asset, as {path} is")
 
 
-def check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
-    """Return where to write the asset; None for nowhere."""
+def _destination(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
+    """Return where to write the asset, after checking it; None for nowhere."""
     if dry_run:
         return None
     if output is None:

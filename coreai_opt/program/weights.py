@@ -22,8 +22,8 @@ class Weight:
     """A constant that can be quantized.
 
     Its ops and their uses are handles into the program, which must outlive them: Core AI does not
-    see to that. What tells a weight to people is asked of its ops when it is first needed; all but
-    the name must be needed before they are replaced.
+    see to that. Properties that describe the weight to people are asked of its ops when they are
+    first read. All but the name must be read before the ops are replaced.
 
     Attributes:
         site: where it is.
@@ -52,13 +52,13 @@ class Weight:
 
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
-        """What contracts it; none where :attr:`mixed` says why that gives no channels."""
+        """The contractions of it; none where :attr:`mixed` says why its channels are not known."""
         found = [way.contraction for way in self.site.ways]
         return () if self.mixed else tuple(one for one in found if one is not None)
 
     @cached_property
     def mixed(self) -> str:
-        """Why its axes are no channels to an op that contracts it; empty if they are to all."""
+        """Why its axes are no channels to an op that contracts it; empty if they are to all ops."""
         mixed = [way.reason for way in self.site.ways if way.ending is Ending.MIXED]
         return mixed[0] if mixed else ""
 
@@ -141,7 +141,8 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
     than ``weight_num_threshold`` elements, that are contracted, and that nothing else uses but to
-    compute other constants that are contracted. One that is stored as one repeated element is none.
+    compute other constants that are contracted. A constant that is stored as one repeated element
+    is no weight.
     """
     names = Names(program)
     return [
@@ -159,7 +160,7 @@ def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
 
 
 class Counts(NamedTuple):
-    """The weights of a program: how many are not quantized, how many are, their bytes together."""
+    """How many weights of a program are not quantized, how many are, and the bytes of all."""
 
     weights: int
     quantized: int
@@ -167,7 +168,7 @@ class Counts(NamedTuple):
 
 
 def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
-    """Return how many weights ``program`` has, of those that are not quantized the large ones."""
+    """Count the weights of ``program``; of those that are not quantized only the large ones."""
     weights, quantized = find_weights(program, weight_num_threshold), find_quantized(program)
     nbytes = sum(w.nbytes for w in weights) + sum(q.nbytes for q in quantized)
     return Counts(len(weights), len(quantized), nbytes)
