@@ -33,7 +33,7 @@ help:
 	@echo "make mutants   break rules one at a time, see that a test fails each time (MUTANTS=NAME)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
 	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
-	@echo "make third-opinion  compare with Apple's coreai-opt 0.3.0"
+	@echo "make third-opinion  compare with Apple's coreai-opt 0.4.0"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make pages   renew what docs/*.md quote from the package: help and names"

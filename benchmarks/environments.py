@@ -1,7 +1,8 @@
 """The environments of the benchmark, one for each contender, in ``.venv-bench-*``.
 
 Standard library only: this is what runs before anything is installed. The project itself is
-installed anew each time; a peer once, and a peer that cannot be installed is left out.
+installed anew each time; a peer once, until other versions are asked for, and a peer that cannot
+be installed is left out.
 """
 
 import argparse
@@ -16,7 +17,7 @@ OURS = "ours"
 OUR_REQUIREMENTS = (f"{HERE.parent}[coreai]",)
 
 PEERS = {
-    "coreai_opt_apple": ("coreai-opt==0.3.0", "coreai-core", "coreai-torch", "torch==2.13.0"),
+    "coreai_opt_apple": ("coreai-opt==0.4.0", "coreai-core", "coreai-torch", "torch==2.13.0"),
     "torchao": ("torchao", "torch==2.13.0", "numpy"),
     "onnxruntime": ("onnxruntime", "onnx"),
     "mlx": ("mlx[cpu]", "numpy"),
@@ -46,11 +47,17 @@ def python_of(environment: str) -> Path:
 
 def installed_peers() -> list[str]:
     """Return the peers that have been installed."""
-    return [peer for peer in ALL_PEERS if _stamp(peer).exists()]
+    return [peer for peer in ALL_PEERS if _is_installed(peer)]
 
 
 def _stamp(environment: str) -> Path:
+    """Return the file that says which requirements an environment was made for."""
     return folder_of(environment) / "installed"
+
+
+def _is_installed(peer: str) -> bool:
+    """Say whether a peer is there in the version that is asked for now."""
+    return _stamp(peer).exists() and _stamp(peer).read_text().split() == [*ALL_PEERS[peer]]
 
 
 def _install(environment: str, requirements: tuple[str, ...]) -> bool:
@@ -72,9 +79,9 @@ def main() -> int:
         return 1
     missing = []
     for peer in arguments.peers:
-        if not _stamp(peer).exists():
+        if not _is_installed(peer):
             if _install(peer, ALL_PEERS[peer]):
-                _stamp(peer).touch()
+                _stamp(peer).write_text("\n".join(ALL_PEERS[peer]))
             else:
                 missing.append(peer)
     if missing:

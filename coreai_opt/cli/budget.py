@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from coreai_opt.cli.console import print_frontier, stdout
 from coreai_opt.cli.parser import UsageError, choice_of, decibels, option_of
 from coreai_opt.cli.writing import check_file
+from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import PlannedWeight, check_goal, make_plan
 from coreai_opt.program.assets import asset_bytes, write_text
 from coreai_opt.reports.circumstances import Planned
@@ -121,11 +122,11 @@ class Goal(NamedTuple):
     forms: tuple[CandidateForm, ...] | None
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> Self:
-        """Return what was typed about a goal."""
+    def of(cls, options: argparse.Namespace, source: Path) -> Self:
+        """Return what was typed about a goal, for the asset ``source``."""
         size = options.target_size
         if isinstance(size, Share):  # of 0 bytes if there is no asset, which loading it will say
-            size = size.of(asset_bytes(options.source))
+            size = size.of(asset_bytes(source))
         return cls(size, options.min_sqnr, options.plan_out, options.forms)
 
     @property
@@ -184,11 +185,10 @@ class Goal(NamedTuple):
             OSError: the file of rules cannot be written.
         """
         # The file has more than weights, and some more for each that is quantized.
-        names = sum(len(weight.names) for weight in weights)
-        rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
+        rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (len(weights) + 1)
         least = rest + sum(weight.least_nbytes for weight in weights)
         if self.target_size is not None and self.target_size < least:
-            raise UsageError(
+            raise InputError(
                 f"--target-size {self.target_size:,} cannot be reached: with the smallest formats "
                 f"the file takes about {least:,} bytes"
             )

@@ -31,33 +31,13 @@ from coreai_opt.cli.console import (
 )
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
 from coreai_opt.cli.warnings import warnings_shown
-from coreai_opt.exceptions import (
-    ArgumentTypeError,
-    BackendMismatchError,
-    CoreAIError,
-    InputError,
-    NotInstalledError,
-    QualityError,
-)
+from coreai_opt.exceptions import QualityError
 
 EXIT_QUALITY = 1
 EXIT_INTERRUPTED = 130
 """Exit code that a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
 EXIT_READER_LEFT = 141
 """Exit code that a shell reports where nobody reads the output any more: 128 + SIGPIPE."""
-
-# Errors of input, files and options that cannot be used, lack of memory, and the difference that
-# --backend validate looks for. Any other exception is a defect of this package, and keeps its
-# traceback.
-_EXPECTED_ERRORS = (
-    ArgumentTypeError,
-    BackendMismatchError,
-    CoreAIError,
-    InputError,
-    MemoryError,
-    NotInstalledError,
-    OSError,
-)
 
 _EXAMPLES = """\
 examples:
@@ -141,7 +121,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except QualityError as error:
         say("error", str(error))
         return EXIT_QUALITY
-    except _EXPECTED_ERRORS as error:
+    except messages.EXPECTED_ERRORS as error:
         say("error", messages.of_error(error))
         return EXIT_ERROR
     except KeyboardInterrupt:

@@ -60,6 +60,7 @@ def print_completion(parser: Parser, shell: str) -> None:
     # By how a metavar ends; an asset is a folder.
     offers = {
         "FILE": shtab.FILE,
+        "FOLDER": shtab.DIRECTORY,
         ".aimodel": shtab.DIRECTORY,
         ".npz": files("*.npz"),
         ".toml": files("*.toml"),

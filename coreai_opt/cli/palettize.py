@@ -6,16 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.each_asset import add_assets
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
-    add_output,
-    add_source,
     choice_of,
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.writing import add_writing, compress_asset
+from coreai_opt.cli.writing import add_writing, compress_assets
 from coreai_opt.coreai_utils import palettize_weights
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.settings import OF_TABLES, TABLE_DEFAULTS, Settings, describe
@@ -48,8 +47,7 @@ def add_parser(commands: Subcommands) -> None:
         epilog=_EXAMPLES,
     )
     parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    add_assets(parser)
     _add_tables(parser.add_argument_group("tables", "What weights become."))
     add_writing(parser)
 
@@ -93,4 +91,4 @@ def _run(options: argparse.Namespace) -> None:
     settings = _DEFAULTS.merge(said)
     importance = None if options.importance is None else load_arrays(options.importance)
     arguments = settings.arguments(OF_TABLES)
-    compress_asset(options, partial(palettize_weights, **arguments, importance=importance))
+    compress_assets(options, partial(palettize_weights, **arguments, importance=importance))

@@ -14,14 +14,14 @@ import numpy.typing as npt
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.cli.budget import Goal, add_budget
+from coreai_opt.cli.calibrate import add_mask
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import steps_bar
+from coreai_opt.cli.each_asset import add_assets, each_asset
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
     add_loudness,
-    add_output,
-    add_source,
     choice_of,
     int_at_least,
     option_of,
@@ -38,6 +38,7 @@ from coreai_opt.cli.writing import (
 )
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.exceptions import InputError
 from coreai_opt.program.assets import asset_bytes, load_asset
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.circumstances import Planned
@@ -59,7 +60,8 @@ _QUANTIZE_USAGE = """\
        %(prog)s IN.aimodel OUT.aimodel --rules FILE.toml [options]
        %(prog)s IN.aimodel OUT.aimodel --target-size SIZE [options]
        %(prog)s IN.aimodel OUT.aimodel --min-sqnr DB [options]
-       %(prog)s IN.aimodel --dry-run (any of these)"""
+       %(prog)s IN.aimodel --dry-run (any of these)
+       %(prog)s IN.aimodel IN.aimodel -o FOLDER (any of these)"""
 
 _QUANTIZE_EXAMPLES = """\
 examples:
@@ -95,9 +97,8 @@ def add_parser(commands: Subcommands) -> None:
         "warning.",
         epilog=_QUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=quantize, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    parser.set_defaults(run=_run, needs_core_ai=True)
+    add_assets(parser)
     _add_format(parser.add_argument_group("format", "What weights become."))
     add_rules(parser.add_argument_group("rules", "Other formats for some weights, or none."))
     _add_calibration(
@@ -154,6 +155,7 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
         help="calibrate IN on these samples on the way; one of eight is kept back, and weights are "
         "rounded to nearest where the outputs on those are no better with the calibration",
     )
+    add_mask(group)
 
 
 @dataclass(frozen=True)
@@ -204,21 +206,30 @@ class _How:
         return replace(self, settings=settings, rules=rules)
 
 
-def quantize(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
+    def write(source: Path, output: Path | None) -> None:
+        quantize(source, output, options)
+
+    each_asset(options, write)
+
+
+def quantize(source: Path, output: Path | None, options: argparse.Namespace) -> None:
     """Write a copy of an asset with its weights quantized, and sum it up.
 
     Args:
+        source: the asset to read.
+        output: the asset to write; None for none.
         options: what was typed.
 
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
         QualityError: weights were left, and ``--fail-on-skip`` is asked for.
     """
-    settings, goal = _settings(options).with_implied(), Goal.of(options)
+    settings, goal = _settings(options).with_implied(), Goal.of(options, source)
     goal.check(settings, options.rules, options.importance)
     _check_running(options, goal)
     _check_blocks(settings)
-    writing = writing_of(options)
+    writing = writing_of(source, output, options)
     how = _How(
         DEFAULTS.merge(settings),
         None if options.rules is None else load_rules(options.rules),
@@ -230,10 +241,10 @@ def quantize(options: argparse.Namespace) -> None:
     )
     calibrated = None if options.calibration is None else Calibrated.load(options.calibration)
     started = time.perf_counter()
-    asset = load_asset(options.source)
+    asset = load_asset(source)
     program = asset.program
     if goal.option:
-        rules, plan = _plan(program, asset_bytes(options.source), goal, how, writing.run_on)
+        rules, plan = _plan(program, asset_bytes(source), goal, how, writing.run_on)
         how = replace(how, rules=rules)
         writing = replace(writing, target_size=goal.target_size, plan=plan)
     if options.calibrate is not None:
@@ -242,6 +253,7 @@ def quantize(options: argparse.Namespace) -> None:
             options.calibrate,
             function=options.function,
             sizes=writing.run_on.sizes,
+            mask=options.mask,
             threshold=options.threshold,
         )
     write_compressed(writing, asset, program, partial(_quantize, asset, calibrated, how), started)
@@ -265,7 +277,7 @@ def _plan(
             progress=progress,
         )
     if not weights:
-        raise UsageError(
+        raise InputError(
             f"there are no weights of more than {how.threshold:,} elements (--threshold) to choose "
             "formats for; coreai-opt inspect lists what there is"
         )
@@ -330,3 +342,5 @@ def _check_running(options: argparse.Namespace, goal: Goal) -> None:
         raise UsageError(
             "--function and --size need --verify, --inputs or --calibrate, which run the program"
         )
+    if options.mask is not None and options.calibrate is None:
+        raise UsageError("--mask needs --calibrate")

@@ -20,6 +20,7 @@ from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.each_asset import each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
     UsageError,
@@ -37,11 +38,10 @@ from coreai_opt.cli.running import (
     sizes_of,
 )
 from coreai_opt.cli.warnings import flush_warnings
-from coreai_opt.exceptions import QualityError
+from coreai_opt.exceptions import InputError, QualityError
 from coreai_opt.program.assets import (
     SUFFIX,
     asset_bytes,
-    check_destination,
     check_space,
     load_asset,
     replacing,
@@ -71,7 +71,7 @@ REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
-    """Add all that ``compress_asset`` reads besides IN and OUT."""
+    """Add all that ``compress_assets`` reads besides IN and OUT."""
     rules = parser.add_argument_group("rules", "Other settings for some weights, or none.")
     add_rules(rules)
     add_target(rules)
@@ -193,19 +193,23 @@ class Writing:
     plan: Planned | None = None
 
 
-def writing_of(options: argparse.Namespace) -> Writing:
+def writing_of(source: Path, output: Path | None, options: argparse.Namespace) -> Writing:
     """Return what was typed about writing, after checking it and reading the file of inputs.
+
+    Args:
+        source: the asset to read.
+        output: the asset to write; None for none.
+        options: what was typed.
 
     Raises:
         InputError: an option or a path that cannot be used.
     """
     if options.report is not None:
         check_file("--report", options.report, tuple(REPORTS))
-    destination = _destination(options.output, dry_run=options.dry_run, force=options.force)
     arrays = None if options.inputs is None else load_arrays(options.inputs)
     return Writing(
-        options.source,
-        destination,
+        source,
+        output,
         report=options.report,
         run_on=RunOn(options.inputs, arrays, options.function, sizes_of(options.sizes)),
         verify=options.verify,
@@ -355,13 +359,38 @@ def _circumstances(
     )
 
 
-def compress_asset(options: argparse.Namespace, compress_weights: Callable[..., object]) -> None:
+def compress_assets(options: argparse.Namespace, compress_weights: Callable[..., object]) -> None:
+    """Write copies of assets with their weights compressed, and sum each up.
+
+    Args:
+        options: what was typed: what ``add_assets`` and ``add_writing`` add.
+        compress_weights: a function of ``coreai_utils`` that changes a program, with the arguments
+            that no other of them has.
+
+    Raises:
+        InputError, ArgumentTypeError: an option or a path that cannot be used.
+        QualityError: weights were left, and ``--fail-on-skip`` is asked for.
+    """
+
+    def write(source: Path, output: Path | None) -> None:
+        _compress_asset(source, output, options, compress_weights)
+
+    each_asset(options, write)
+
+
+def _compress_asset(
+    source: Path,
+    output: Path | None,
+    options: argparse.Namespace,
+    compress_weights: Callable[..., object],
+) -> None:
     """Write a copy of an asset with its weights compressed, and sum it up.
 
     Args:
-        options: what was typed: IN, OUT and what ``add_writing`` adds.
-        compress_weights: a function of ``coreai_utils`` that changes a program, with the arguments
-            that no other of them has.
+        source: the asset to read.
+        output: the asset to write; None for none.
+        options: what was typed.
+        compress_weights: compresses the weights of a program, as for :func:`compress_assets`.
 
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
@@ -371,10 +400,10 @@ def compress_asset(options: argparse.Namespace, compress_weights: Callable[..., 
         raise UsageError("--inputs needs --verify")
     if (options.function is not None or options.sizes) and not options.verify:
         raise UsageError("--function and --size need --verify, which runs the program")
-    writing = writing_of(options)
+    writing = writing_of(source, output, options)
     overrides = None if options.rules is None else load_rules(options.rules)
     started = time.perf_counter()
-    asset = load_asset(options.source)
+    asset = load_asset(source)
 
     def compress(
         program: "AIProgram", collected: Collected
@@ -408,16 +437,6 @@ def check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise UsageError(f"{option} must not be in a model asset, as {path} is")
 
 
-def _destination(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
-    """Return where to write the asset, after checking it; None for nowhere."""
-    if dry_run:
-        return None
-    if output is None:
-        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
-    check_destination(output, force=force)
-    return output
-
-
 def _check_none_left(records: QuantizationReport) -> None:
     """Raise QualityError if there are weights that were left though no rule keeps them."""
     left = sum(record.status is Status.SKIPPED for record in records.records)
@@ -430,7 +449,7 @@ def _check_none_left(records: QuantizationReport) -> None:
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
-        raise UsageError(
+        raise InputError(
             f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
             f"{size - target:,} less"
         )

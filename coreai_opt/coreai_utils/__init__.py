@@ -1,7 +1,7 @@
 """The documented API for whole Core AI programs.
 
 ``quantize_weights`` and its enums have the names, signatures, defaults and errors of Apple's
-``coreai_opt.coreai_utils`` (coreai-opt 0.3.0); the other functions are this package's own. Core AI
+``coreai_opt.coreai_utils`` (coreai-opt 0.4.0); the other functions are this package's own. Core AI
 itself is imported when a program is first used.
 """
 

@@ -1,6 +1,6 @@
 """The string enums of the public API.
 
-Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.3.0), so
+Members and values are those of Apple's ``coreai_opt.coreai_utils.common`` (coreai-opt 0.4.0), so
 programs written for it run unchanged; ``Observer``, ``Rounding`` and ``Indivisible`` are this
 package's own. Wherever a member is expected, a string that spells its value does as well: "int4",
 "INT4", "per-block", or one of the short names below.

@@ -220,7 +220,7 @@ def apples_program(
     offset2: Array | None = None,
     shape: tuple[int, int] = SHAPE,
 ) -> AIProgram:
-    """``x @ weight`` with the weight built as coreai-opt 0.3.0 builds it, by Core AI's own API."""
+    """``x @ weight`` with the weight built as coreai-opt 0.4.0 builds it, by Core AI's own API."""
     offset2 = np.zeros(scale.shape, F32) if offset2 is None else offset2
 
     def body(x: Value) -> Any:
@@ -262,7 +262,7 @@ def test_an_offset_behind_the_scale_is_left(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.parametrize("code", [0, 7])
 def test_codes_stored_one_per_byte_are_left(code: int, caplog: pytest.LogCaptureFixture) -> None:
-    """As coreai-opt 0.3.0 stores FP4. Core AI hands out all bytes, however little room there is."""
+    """As coreai-opt 0.4.0 stores FP4. Core AI hands out all bytes, however little room there is."""
     codes = np.full(SHAPE, code, np.uint8)
     fp4 = codes.view(ml_dtypes.float4_e2m1fn)
     scale = np.ones((2, 5), ml_dtypes.float8_e8m0fnu)

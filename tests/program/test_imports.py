@@ -59,11 +59,11 @@ def test_one_module_imports_core_ai() -> None:
 
 
 def test_apples_package_beside_ours_is_warned_of_once(tmp_path: Path) -> None:
-    info = tmp_path / "coreai_opt-0.3.0.dist-info"
+    info = tmp_path / "coreai_opt-0.4.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: coreai-opt\nVersion: 0.3.0\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: coreai-opt\nVersion: 0.4.0\n")
     done = python("import coreai_opt.coreai_utils", tmp_path)
-    assert done.stderr.count("coreai-opt 0.3.0 is installed beside coreai-opt-native") == 1
+    assert done.stderr.count("coreai-opt 0.4.0 is installed beside coreai-opt-native") == 1
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Apple's coreai-opt 0.3.0 gives the same integer codes, but for its epsilon.
+"""Apple's coreai-opt 0.4.0 gives the same integer codes, but for its epsilon.
 
 It lives in an environment of its own, which ``make third-opinion`` makes.
 """
@@ -60,7 +60,7 @@ def sigma(request: pytest.FixtureRequest) -> float:
 def ask(sigma: float, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """Both answers to one of ``CASES``."""
     if not PYTHON.exists():
-        pytest.skip("coreai-opt 0.3.0 is not there: make third-opinion installs it")
+        pytest.skip("coreai-opt 0.4.0 is not there: make third-opinion installs it")
     cases = [
         Case("", "float32", dtype, scheme == "asymmetric", granularity, False, 1, SHAPE)
         for dtype, scheme, granularity in CASES

@@ -27,7 +27,7 @@ def dequantize_weights(
 
     A weight that cannot be decoded is left as it is, with one warning on the logger ``coreai_opt``:
     one whose ``offset2`` is not zero, whose scales or offsets are computed, or whose codes of less
-    than a byte are not packed (as those of FP4 weights by Apple's coreai-opt 0.3.0 are not, and
+    than a byte are not packed (as those of FP4 weights by Apple's coreai-opt 0.4.0 are not, and
     Core AI's runtime reads noise).
 
     When this raises, Ctrl-C and memory that runs out included, ``program`` is as it was, or with
