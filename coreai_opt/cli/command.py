@@ -3,11 +3,7 @@
 Neither this nor what it imports brings Core AI with it: ``coreai-opt --help`` should not wait.
 """
 
-import argparse
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from coreai_opt._version import __version__
 from coreai_opt.cli import (
@@ -55,7 +51,7 @@ def make_parser() -> Parser:
     """Return the parser of the command line.
 
     The result of parsing has ``run``, the function that carries out the subcommand and takes that
-    result, and ``needs_core_ai``, which says whether the subcommand needs Core AI.
+    result.
     """
     parser = Parser(
         prog=PROGRAM,
@@ -117,7 +113,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
             quietly(quiet=options.quiet),
             warnings_shown(quiet=options.quiet, verbose=options.verbose),
         ):
-            _run(options)
+            options.run(options)
     except QualityError as error:
         say("error", str(error))
         return EXIT_QUALITY
@@ -128,35 +124,3 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         say("error", "interrupted")
         return EXIT_INTERRUPTED
     return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    if options.needs_core_ai:
-        with _interrupts_deferred():
-            _import_core_ai()
-    options.run(options)
-
-
-def _import_core_ai() -> None:
-    import coreai_opt.program.ir  # noqa: F401, PLC0415  # half a second
-
-
-@contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Have Ctrl-C wait for the end of the block.
-
-    Core AI's extension modules abort the process when they are interrupted half imported. A handler
-    keeps the signal; if this thread masked it, it would go to one of numpy's threads.
-    """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    interrupted = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if interrupted.is_set():
-        raise KeyboardInterrupt

@@ -41,7 +41,7 @@ def add_parser(commands: Subcommands, command: Parser) -> None:
         "Print it again after an update.",
         epilog=_COMPLETION_EXAMPLES,
     )
-    parser.set_defaults(run=partial(_run, command), needs_core_ai=False)
+    parser.set_defaults(run=partial(_run, command))
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="%(choices)s")
 
 

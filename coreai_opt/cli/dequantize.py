@@ -44,7 +44,7 @@ def add_parser(commands: Subcommands) -> None:
         "tools that cannot read quantized ones. OUT appears only when it is complete.",
         epilog=_DEQUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_assets(parser)
     add_force(parser.add_argument_group("output"))
     add_loudness(parser)
@@ -69,13 +69,13 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     Raises:
         InputError: a path that cannot be used; ``output`` is untouched.
     """
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
     asset = load_asset(source)
     program = asset.program
-    before, size_before = count_weights(program, 0), asset_bytes(source)
+    before, size_before = Inventory(program, 0).counts, asset_bytes(source)
     dequantize_weights(program, in_place=True)
-    after = count_weights(program, 0)
+    after = Inventory(program, 0).counts
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
         save_asset(program, path, asset)

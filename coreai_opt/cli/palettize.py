@@ -46,7 +46,7 @@ def add_parser(commands: Subcommands) -> None:
         "complete. A weight that cannot have such tables is left as it is, with a warning.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_assets(parser)
     _add_tables(parser.add_argument_group("tables", "What weights become."))
     add_writing(parser)

@@ -97,7 +97,7 @@ def add_parser(commands: Subcommands) -> None:
         "warning.",
         epilog=_QUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_assets(parser)
     _add_format(parser.add_argument_group("format", "What weights become."))
     add_rules(parser.add_argument_group("rules", "Other formats for some weights, or none."))

@@ -33,7 +33,7 @@ def add_parser(commands: Subcommands) -> None:
         "channels do not fit is left as it is, with a warning.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_assets(parser)
     _add_amount(parser.add_argument_group("sparsity", "What becomes zero."))
     add_writing(parser)

@@ -8,7 +8,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,8 +56,9 @@ from coreai_opt.settings.settings import SETTINGS
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from coreai_opt.program.inventory import Counts
     from coreai_opt.program.ir import AIModelAsset, AIProgram
-    from coreai_opt.program.weights import Counts
+    from coreai_opt.program.weights import QuantizedWeight
 
 logger = logging.getLogger("coreai_opt")
 
@@ -270,11 +271,10 @@ def write_compressed(
         InputError: a file that cannot be written; the asset to write is untouched.
         QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
     threshold, destination = writing.threshold, writing.destination
-    size, before = asset_bytes(writing.source), count_weights(program, threshold)
+    size, before = asset_bytes(writing.source), Inventory(program, threshold).counts
     _tell_of_quantized(writing.source, before)
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
     program, records = compress(program, Collected(before.weights, wants_records))
@@ -283,14 +283,14 @@ def write_compressed(
     if writing.verify:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
-    after = count_weights(program, threshold)
-    records.census = take_census(program, threshold)
+    inventory = Inventory(program, threshold)
+    after, records.census = inventory.counts, inventory.census
     needed = size - before.nbytes + after.nbytes
     written = _write(asset, program, writing, records, compared, needed)
     _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=writing.dry_run)
-        _print_end(program, size, written, destination, time.perf_counter() - started)
+        _print_end(inventory.quantized, size, written, destination, time.perf_counter() - started)
         if compared is None and writing.plan is not None and writing.plan.quality == "weights":
             stdout().print(_NOT_VERIFIED)
     if writing.fail_on_skip:
@@ -473,23 +473,25 @@ def _tell_of_none(before: "Counts", after: "Counts") -> None:
 
 
 def _print_end(
-    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
+    quantized: Iterable["QuantizedWeight"],
+    before: int,
+    after: int | None,
+    destination: Path | None,
+    seconds: float,
 ) -> None:
     """Print how large the file is and was, the formats in it, and where it is."""
     if after is not None:
         stdout().print(f"file     {change(before, after)}")
     stdout().print(f"time     {seconds:.2f} s")
-    _print_formats(program)
+    _print_formats(quantized)
     if destination is not None:
         stdout().print(f"wrote    {destination}")
 
 
-def _print_formats(program: "AIProgram") -> None:
+def _print_formats(quantized: Iterable["QuantizedWeight"]) -> None:
     """Print which formats weights have, how many, and their bytes."""
-    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
-
     sizes: dict[str, list[int]] = {}
-    for weight in find_quantized(program):
+    for weight in quantized:
         name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
         sizes.setdefault(name, []).append(weight.nbytes)
     for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
