@@ -45,7 +45,7 @@ def add_budget(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE.npz",
         help="an array for each input of IN, by name, or of several samples: a weight's error "
-        "counts by what it does to the outputs then; --verify runs it, too",
+        "counts by what it does to the outputs then; the result is run on it, as by --verify",
     )
     group.add_argument(
         "--forms",

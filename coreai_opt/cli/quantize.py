@@ -16,7 +16,7 @@ from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.cli.budget import Goal, add_budget
 from coreai_opt.cli.calibrate import add_mask
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
-from coreai_opt.cli.console import steps_bar
+from coreai_opt.cli.console import doing, steps_bar
 from coreai_opt.cli.each_asset import add_assets, each_asset
 from coreai_opt.cli.parser import (
     Subcommands,
@@ -29,6 +29,7 @@ from coreai_opt.cli.parser import (
 from coreai_opt.cli.running import RunOn
 from coreai_opt.cli.writing import (
     Collected,
+    Compressed,
     add_outputs,
     add_rules,
     add_running,
@@ -227,7 +228,7 @@ def quantize(source: Path, output: Path | None, options: argparse.Namespace) -> 
     """
     settings, goal = _settings(options).with_implied(), Goal.of(options, source)
     goal.check(settings, options.rules, options.importance)
-    _check_running(options, goal)
+    _check_running(options)
     _check_blocks(settings)
     writing = writing_of(source, output, options)
     how = _How(
@@ -241,7 +242,8 @@ def quantize(source: Path, output: Path | None, options: argparse.Namespace) -> 
     )
     calibrated = None if options.calibration is None else Calibrated.load(options.calibration)
     started = time.perf_counter()
-    asset = load_asset(source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
     program = asset.program
     if goal.option:
         rules, plan = _plan(program, asset_bytes(source), goal, how, writing.run_on)
@@ -290,7 +292,7 @@ def _quantize(
     how: _How,
     program: "AIProgram",
     collected: Collected,
-) -> tuple["AIProgram", QuantizationReport]:
+) -> Compressed:
     """Quantize a program; of several ways to round it, take the one that does its outputs best.
 
     Args:
@@ -304,16 +306,18 @@ def _quantize(
     with collected.into(records) as progress:
         how.quantize(program, None if calibrated is None else calibrated.calibration, progress)
     if calibrated is None or not calibrated.kept:
-        return program, records
+        return Compressed(program, records)
     nearest, other = load_asset(asset.path).program, QuantizationReport(asset.path.name)
-    how.to_nearest().quantize(nearest, None, other if collected.wants_records else None)
-    if judge(asset, calibrated, program, nearest):
-        return program, records
+    with collected.into(other) as progress:
+        how.to_nearest().quantize(nearest, None, progress)
+    judged = judge(asset, calibrated, program, nearest)
+    if judged.calibrated_is_better:
+        return Compressed(program, records, judged.compared)
     logger.warning(
         "the calibration made outputs worse on the samples that were kept back: weights are "
         "rounded to nearest"
     )
-    return nearest, other
+    return Compressed(nearest, other, judged.compared)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -333,10 +337,8 @@ def _check_blocks(settings: Settings) -> None:
         raise UsageError("--block-size needs --granularity per_block")
 
 
-def _check_running(options: argparse.Namespace, goal: Goal) -> None:
+def _check_running(options: argparse.Namespace) -> None:
     """Check that what says how to run a program is not without effect."""
-    if options.inputs is not None and not (goal.option or options.verify):
-        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
     runs = options.verify or options.inputs is not None or options.calibrate is not None
     if (options.function is not None or options.sizes) and not runs:
         raise UsageError(
