@@ -118,6 +118,7 @@ def add_parser(commands: Subcommands) -> None:
 def _add_format(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--preset",
+        type=choice_of([preset.name for preset in PRESETS]),
         choices=[preset.name for preset in PRESETS],
         metavar="NAME",
         help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "

@@ -20,13 +20,14 @@ from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import change, doing, print_fitting, stdout, told_of, weight_bar
-from coreai_opt.cli.each_asset import each_asset
+from coreai_opt.cli.each_asset import add_folder, each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
     UsageError,
     add_force,
     add_loudness,
     add_threshold,
+    choice_of,
     int_at_least,
 )
 from coreai_opt.cli.running import (
@@ -85,6 +86,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 def add_outputs(group: argparse._ArgumentGroup) -> None:
     """Add the options of what is written, and of how the result is checked."""
+    add_folder(group)
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -116,6 +118,7 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     """Add ``--backend`` and ``--threads``."""
     group.add_argument(
         "--backend",
+        type=choice_of(BACKENDS),
         choices=BACKENDS,
         default="auto",
         metavar="WHICH",
@@ -147,6 +150,7 @@ def add_target(group: argparse._ArgumentGroup) -> None:
     """Add ``--target``."""
     group.add_argument(
         "--target",
+        type=choice_of([target.value for target in Target]),
         choices=[target.value for target in Target],
         metavar="WHERE",
         help="%(choices)s: what is reported not to work there is an error, and never planned",
