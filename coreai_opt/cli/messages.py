@@ -1,7 +1,7 @@
 """Errors and warnings in the words of the command line.
 
-The API says ``qscheme must be QScheme.SYMMETRIC``; who typed ``--qscheme asymmetric`` should read
-``--qscheme must be symmetric``.
+The API says ``qscheme must be QScheme.SYMMETRIC``. A person who typed ``--qscheme asymmetric``
+should read ``--qscheme must be symmetric``.
 """
 
 import logging
@@ -10,9 +10,34 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from coreai_opt.cli.parser import option_of
-from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Cause, Message, Value
+from coreai_opt.exceptions import (
+    Argument,
+    ArgumentError,
+    ArgumentTypeError,
+    BackendMismatchError,
+    Cause,
+    CoreAIError,
+    InputError,
+    Message,
+    NotInstalledError,
+    Value,
+)
 
-__all__ = ["of_cause", "of_error", "of_record"]
+__all__ = ["EXPECTED_ERRORS", "of_cause", "of_error", "of_record"]
+
+EXPECTED_ERRORS = (
+    ArgumentTypeError,
+    BackendMismatchError,
+    CoreAIError,
+    InputError,
+    MemoryError,
+    NotInstalledError,
+    OSError,
+)
+"""Errors of input, files and options that cannot be used, lack of memory, and the difference that
+``--backend validate`` looks for. Any other exception is a defect of this package, and keeps its
+traceback.
+"""
 
 _OPTIONS = {
     "num_threads": "--threads",
@@ -24,7 +49,7 @@ _OPTIONS = {
 
 
 def of_error(error: BaseException) -> str:
-    """Return what an error has to say to who typed a command."""
+    """Return the message of an error for the person who typed a command."""
     if isinstance(error, (ArgumentError, ArgumentTypeError)):
         return _worded(error.message)
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
@@ -34,14 +59,14 @@ def of_error(error: BaseException) -> str:
 
 
 def of_record(record: logging.LogRecord) -> str:
-    """Return what a warning has to say to who typed a command."""
+    """Return the message of a warning for the person who typed a command."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     worded = (_worded(a) if isinstance(a, Message) else a for a in arguments)
     return str(record.msg) % tuple(worded)
 
 
 def of_cause(causes: Sequence[Cause]) -> str:
-    """Return what several weights are left for, to who typed a command.
+    """Return why several weights are left, for the person who typed a command.
 
     Args:
         causes: those of the weights, which differ in nothing but ``detail``.

@@ -13,6 +13,7 @@ from coreai_opt.settings.enums import meant_by
 
 __all__ = [
     "EXIT_ERROR",
+    "LATE_WORDS",
     "PROGRAM",
     "Parser",
     "Subcommands",
@@ -20,7 +21,6 @@ __all__ = [
     "add_force",
     "add_json",
     "add_loudness",
-    "add_output",
     "add_source",
     "add_threshold",
     "choice_of",
@@ -32,15 +32,20 @@ __all__ = [
 
 PROGRAM = "coreai-opt"
 EXIT_ERROR = 2
+LATE_WORDS = "words"
+"""The argument, of commands that have it, that takes the words after the first, wherever they are.
+
+argparse takes those before the first option alone.
+"""
 
 
 def say(kind: str, message: str) -> None:
-    """Print a line for the person at the keyboard; whatever it holds, it stays one line."""
+    """Print a message on stderr as one line, whatever characters it holds."""
     print(f"{PROGRAM}: {kind}: {' '.join(message.split())}", file=sys.stderr)
 
 
 class UsageError(InputError):
-    """Options that cannot be given, or not together."""
+    """Options that cannot be given, alone or together."""
 
 
 def option_of(name: str) -> str:
@@ -49,9 +54,9 @@ def option_of(name: str) -> str:
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Wraps text to the terminal, but for text of several lines: that is laid out already.
+    """Wraps text to the terminal's width, except text of several lines.
 
-    So examples can be copied whatever the terminal's width is.
+    So examples can be copied from a terminal of any width.
     """
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -72,8 +77,11 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]  # typeshed has overloads by namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Parse, and report what is not known where it is known what could have been meant."""
+        """Parse, and report unknown options with those of the subcommand that are like them."""
         options, unknown = super().parse_known_args(args, namespace)
+        if hasattr(options, LATE_WORDS) and not any(word.startswith("-") for word in unknown):
+            getattr(options, LATE_WORDS).extend(map(Path, unknown))
+            unknown = []
         if unknown:
             self.error(self._not_known(unknown[0]))
         return options, unknown
@@ -94,13 +102,6 @@ Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add IN, the asset to read."""
     parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
-
-
-def add_output(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """Add OUT, the asset to write."""
-    parser.add_argument(
-        "output", metavar="OUT.aimodel", type=Path, nargs=nargs, help="asset to write"
-    )
 
 
 def add_force(group: argparse._ArgumentGroup) -> None:

@@ -1,6 +1,6 @@
-"""Writing a copy of an asset with its weights compressed: what the subcommands share that do.
+"""Writing a copy of an asset with its weights compressed, as several subcommands do.
 
-What can be typed about it, and all that happens after the weights are compressed.
+It has the options of these subcommands, and all that happens after weights are compressed.
 """
 
 import argparse
@@ -8,18 +8,19 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.console import change, doing, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.each_asset import each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
     UsageError,
@@ -37,11 +38,10 @@ from coreai_opt.cli.running import (
     sizes_of,
 )
 from coreai_opt.cli.warnings import flush_warnings
-from coreai_opt.exceptions import QualityError
+from coreai_opt.exceptions import InputError, QualityError
 from coreai_opt.program.assets import (
     SUFFIX,
     asset_bytes,
-    check_destination,
     check_space,
     load_asset,
     replacing,
@@ -56,8 +56,9 @@ from coreai_opt.settings.settings import SETTINGS
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from coreai_opt.program.inventory import Counts
     from coreai_opt.program.ir import AIModelAsset, AIProgram
-    from coreai_opt.program.weights import Counts
+    from coreai_opt.program.weights import QuantizedWeight
 
 logger = logging.getLogger("coreai_opt")
 
@@ -71,8 +72,10 @@ REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
-    """Add all that ``compress_asset`` reads besides IN and OUT."""
-    _add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
+    """Add all that ``compress_assets`` reads besides IN and OUT."""
+    rules = parser.add_argument_group("rules", "Other settings for some weights, or none.")
+    add_rules(rules)
+    add_target(rules)
     output = parser.add_argument_group("output")
     add_outputs(output)
     _add_inputs(output)
@@ -81,7 +84,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_outputs(group: argparse._ArgumentGroup) -> None:
-    """Add what is written, and what is done to see what came of it."""
+    """Add the options of what is written, and of how the result is checked."""
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -110,7 +113,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
 
 
 def add_running(group: argparse._ArgumentGroup) -> None:
-    """Add who computes, and with how many threads."""
+    """Add ``--backend`` and ``--threads``."""
     group.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -128,17 +131,16 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_selection(group: argparse._ArgumentGroup) -> None:
-    """Add which weights are treated in another way, and where the result is to run."""
+def add_rules(group: argparse._ArgumentGroup) -> None:
+    """Add ``--rules`` and ``--threshold``, which say which weights are treated in another way."""
     group.add_argument(
         "--rules",
         type=Path,
         metavar="FILE.toml",
-        help="other settings for some weights, or none: [[rule]] tables with name, consumer or "
-        f"shape to match, and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
+        help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
+        f"and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
     )
     add_threshold(group)
-    add_target(group)
 
 
 def add_target(group: argparse._ArgumentGroup) -> None:
@@ -152,24 +154,26 @@ def add_target(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
-    """Add ``--inputs``, where only ``--verify`` needs it."""
+    """Add ``--inputs``, which has both programs run as ``--verify`` does."""
     group.add_argument(
         "--inputs",
         type=Path,
         metavar="FILE.npz",
-        help="with --verify, an array for each input of IN, by name, or of several samples",
+        help="an array for each input of IN, by name, or of several samples; both are run on it, "
+        "as by --verify",
     )
 
 
 @dataclass(frozen=True)
 class Writing:
-    """What is written, and what is done to see what came of it.
+    """What is written, and how the result is checked.
 
     Attributes:
         source: the asset that was read.
         destination: the asset to write; None for none.
         report: where to write a report: .html, .json or .md; or None.
-        run_on: what to run both programs on, to print how far their outputs are apart; None not to.
+        run_on: what programs are run on.
+        verify: whether to run both programs, and print how far their outputs are apart.
         dry_run: whether to print what became of each weight.
         fail_on_skip: whether to end with an error, after all is written, if a weight was left.
         threshold: ``weight_num_threshold``.
@@ -181,7 +185,8 @@ class Writing:
     source: Path
     destination: Path | None
     report: Path | None
-    run_on: RunOn | None
+    run_on: RunOn
+    verify: bool
     dry_run: bool
     fail_on_skip: bool
     threshold: int
@@ -190,9 +195,36 @@ class Writing:
     plan: Planned | None = None
 
 
+def writing_of(source: Path, output: Path | None, options: argparse.Namespace) -> Writing:
+    """Return what was typed about writing, after checking it and reading the file of inputs.
+
+    Args:
+        source: the asset to read.
+        output: the asset to write; None for none.
+        options: what was typed.
+
+    Raises:
+        InputError: an option or a path that cannot be used.
+    """
+    if options.report is not None:
+        check_file("--report", options.report, tuple(REPORTS))
+    arrays = None if options.inputs is None else load_arrays(options.inputs)
+    return Writing(
+        source,
+        output,
+        report=options.report,
+        run_on=RunOn(options.inputs, arrays, options.function, sizes_of(options.sizes)),
+        verify=options.verify or options.inputs is not None,
+        dry_run=options.dry_run,
+        fail_on_skip=options.fail_on_skip,
+        threshold=options.threshold,
+        force=options.force,
+    )
+
+
 @dataclass(frozen=True)
 class Collected:
-    """What is to be made of the records of weights.
+    """How many records of weights there will be, and whether they are kept.
 
     Attributes:
         total: how many weights there are.
@@ -216,8 +248,22 @@ class Collected:
             yield call if callbacks else None
 
 
-Compress: TypeAlias = Callable[["AIProgram", Collected], "tuple[AIProgram, QuantizationReport]"]
-"""Compresses the weights of a program in place; what it returns may be another program."""
+class Compressed(NamedTuple):
+    """A compressed program.
+
+    Attributes:
+        program: the program that is to be written; not always the one that was given.
+        records: of its weights, if they are wanted.
+        compared: how far its outputs are from the original's; None where they were not looked at.
+    """
+
+    program: "AIProgram"
+    records: QuantizationReport
+    compared: Compared | None = None
+
+
+Compress: TypeAlias = Callable[["AIProgram", Collected], Compressed]
+"""Compresses the weights of a program in place."""
 
 
 def write_compressed(
@@ -240,27 +286,25 @@ def write_compressed(
         InputError: a file that cannot be written; the asset to write is untouched.
         QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
     threshold, destination = writing.threshold, writing.destination
-    size, before = asset_bytes(writing.source), count_weights(program, threshold)
+    size, before = asset_bytes(writing.source), Inventory(program, threshold).counts
     _tell_of_quantized(writing.source, before)
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
-    program, records = compress(program, Collected(before.weights, wants_records))
+    program, records, compared = compress(program, Collected(before.weights, wants_records))
     flush_warnings()
-    compared = None
-    if writing.run_on is not None:
+    if writing.verify:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
-    after = count_weights(program, threshold)
-    records.census = take_census(program, threshold)
+    inventory = Inventory(program, threshold)
+    after, records.census = inventory.counts, inventory.census
     needed = size - before.nbytes + after.nbytes
     written = _write(asset, program, writing, records, compared, needed)
     _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=writing.dry_run)
-        _print_end(program, size, written, destination, time.perf_counter() - started)
+        _print_end(inventory.quantized, size, written, destination, time.perf_counter() - started)
         if compared is None and writing.plan is not None and writing.plan.quality == "weights":
             stdout().print(_NOT_VERIFIED)
     if writing.fail_on_skip:
@@ -272,7 +316,7 @@ verify   The SQNR above is of the weights; that of the outputs can be much less.
          and tells; --inputs plans by the outputs."""
 
 
-def _write(  # noqa: PLR0917
+def _write(  # noqa: PLR0917  # called once, with a name for each
     asset: "AIModelAsset",
     program: "AIProgram",
     writing: Writing,
@@ -298,11 +342,12 @@ def _write(  # noqa: PLR0917
         if destination is not None:
             check_space(destination, needed)
             path = outputs.enter_context(replacing(destination, force=writing.force))
-            save_asset(program, path, asset)
+            with doing(f"writing {destination}"):
+                save_asset(program, path, asset)
             _check_size(path, writing.target_size)
             written = asset_bytes(path)
         if writing.report is not None:
-            # Before the asset is moved: where it cannot be written, neither is.
+            # The report comes before the asset is moved: where it cannot be written, no asset is.
             before = asset_bytes(asset.path)
             records.circumstances = _circumstances(before, written, compared, writing.plan)
             write_text(writing.report, REPORTS[writing.report.suffix](records))
@@ -312,7 +357,7 @@ def _write(  # noqa: PLR0917
 def _circumstances(
     before: int, after: int | None, compared: Compared | None, plan: Planned | None
 ) -> Circumstances:
-    """Return what a report tells beside the weights, for a file of so many bytes."""
+    """Return the facts of a report beside the weights, for a file of so many bytes."""
     return Circumstances(
         nbytes_before=before,
         nbytes_after=after,
@@ -329,35 +374,52 @@ def _circumstances(
     )
 
 
-def compress_asset(
-    options: argparse.Namespace, compress_weights: Callable[..., object], arguments: dict[str, Any]
+def compress_assets(options: argparse.Namespace, compress_weights: Callable[..., object]) -> None:
+    """Write copies of assets with their weights compressed, and sum each up.
+
+    Args:
+        options: what was typed: what ``add_assets`` and ``add_writing`` add.
+        compress_weights: a function of ``coreai_utils`` that changes a program, with the arguments
+            that no other of them has.
+
+    Raises:
+        InputError, ArgumentTypeError: an option or a path that cannot be used.
+        QualityError: weights were left, and ``--fail-on-skip`` is asked for.
+    """
+
+    def write(source: Path, output: Path | None) -> None:
+        _compress_asset(source, output, options, compress_weights)
+
+    each_asset(options, write)
+
+
+def _compress_asset(
+    source: Path,
+    output: Path | None,
+    options: argparse.Namespace,
+    compress_weights: Callable[..., object],
 ) -> None:
     """Write a copy of an asset with its weights compressed, and sum it up.
 
     Args:
-        options: what was typed: IN, OUT and what ``add_writing`` adds.
-        compress_weights: one of the functions of ``coreai_utils`` that change a program.
-        arguments: of that function.
+        source: the asset to read.
+        output: the asset to write; None for none.
+        options: what was typed.
+        compress_weights: compresses the weights of a program, as for :func:`compress_assets`.
 
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
         QualityError: weights were left, and ``--fail-on-skip`` is asked for.
     """
-    if options.inputs is not None and not options.verify:
-        raise UsageError("--inputs needs --verify")
-    if (options.function is not None or options.sizes) and not options.verify:
-        raise UsageError("--function and --size need --verify, which runs the program")
-    if options.report is not None:
-        check_file("--report", options.report, tuple(REPORTS))
-    destination = check_output(options.output, dry_run=options.dry_run, force=options.force)
+    writing = writing_of(source, output, options)
+    if (options.function is not None or options.sizes) and not writing.verify:
+        raise UsageError("--function and --size need --verify or --inputs, which run the program")
     overrides = None if options.rules is None else load_rules(options.rules)
-    arrays = None if options.inputs is None else load_arrays(options.inputs)
     started = time.perf_counter()
-    asset = load_asset(options.source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
 
-    def compress(
-        program: "AIProgram", collected: Collected
-    ) -> tuple["AIProgram", QuantizationReport]:
+    def compress(program: "AIProgram", collected: Collected) -> Compressed:
         records = QuantizationReport(asset.path.name)
         with collected.into(records) as progress:
             compress_weights(
@@ -369,22 +431,9 @@ def compress_asset(
                 backend=options.backend,
                 num_threads=options.num_threads,
                 progress=progress,
-                **arguments,
             )
-        return program, records
+        return Compressed(program, records)
 
-    sizes = sizes_of(options.sizes)
-    run_on = RunOn(options.inputs, arrays, options.function, sizes) if options.verify else None
-    writing = Writing(
-        options.source,
-        destination,
-        report=options.report,
-        run_on=run_on,
-        dry_run=options.dry_run,
-        fail_on_skip=options.fail_on_skip,
-        threshold=options.threshold,
-        force=options.force,
-    )
     write_compressed(writing, asset, asset.program, compress, started)
 
 
@@ -400,16 +449,6 @@ def check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise UsageError(f"{option} must not be in a model asset, as {path} is")
 
 
-def check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
-    """Return where to write the asset; None for nowhere."""
-    if dry_run:
-        return None
-    if output is None:
-        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
-    check_destination(output, force=force)
-    return output
-
-
 def _check_none_left(records: QuantizationReport) -> None:
     """Raise QualityError if there are weights that were left though no rule keeps them."""
     left = sum(record.status is Status.SKIPPED for record in records.records)
@@ -422,7 +461,7 @@ def _check_none_left(records: QuantizationReport) -> None:
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
-        raise UsageError(
+        raise InputError(
             f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
             f"{size - target:,} less"
         )
@@ -446,23 +485,25 @@ def _tell_of_none(before: "Counts", after: "Counts") -> None:
 
 
 def _print_end(
-    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
+    quantized: Iterable["QuantizedWeight"],
+    before: int,
+    after: int | None,
+    destination: Path | None,
+    seconds: float,
 ) -> None:
     """Print how large the file is and was, the formats in it, and where it is."""
     if after is not None:
         stdout().print(f"file     {change(before, after)}")
     stdout().print(f"time     {seconds:.2f} s")
-    _print_formats(program)
+    _print_formats(quantized)
     if destination is not None:
         stdout().print(f"wrote    {destination}")
 
 
-def _print_formats(program: "AIProgram") -> None:
+def _print_formats(quantized: Iterable["QuantizedWeight"]) -> None:
     """Print which formats weights have, how many, and their bytes."""
-    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
-
     sizes: dict[str, list[int]] = {}
-    for weight in find_quantized(program):
+    for weight in quantized:
         name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
         sizes.setdefault(name, []).append(weight.nbytes)
     for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import difflib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from coreai_opt.exceptions import CoreAIError, InputError
+from coreai_opt.program.digest import digest_of
 
 if TYPE_CHECKING:
     from coreai_opt.program.ir import AIModelAsset, AIProgram
@@ -49,12 +50,15 @@ def load_asset(path: Path) -> AIModelAsset:
     Raises:
         InputError: there is no asset there, or it is damaged, or Core AI cannot open it.
     """
-    from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
-
     if not path.is_dir():
         raise InputError(f"{path} {_what_is_there(path)}")
     _check_is_utf8(path)
+    importing = threading.Thread(target=_import_core_ai)
+    importing.start()
     has_digest = _check_program(path)
+    importing.join()
+    from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
+
     try:
         asset = AIModelAsset.load(path)
         asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
@@ -67,12 +71,22 @@ def load_asset(path: Path) -> AIModelAsset:
     return asset
 
 
+def _import_core_ai() -> None:
+    """Import Core AI, in a thread: it takes half a second, in which a program can be read.
+
+    Ctrl-C, which stops the main thread alone, does not stop it: Core AI's extension modules end the
+    process when they are interrupted half imported.
+    """
+    with suppress(ImportError):  # which the next import raises again
+        import coreai_opt.program.ir  # noqa: F401, PLC0415
+
+
 def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
     """Write a program to ``path``, with the metadata of the asset ``like``.
 
     Raises:
-        CoreAIError: Core AI could not, and why.
-        OSError: the disk is full, for instance.
+        CoreAIError: Core AI cannot write it; the message says why.
+        OSError: the system cannot, for instance because the disk is full.
     """
     from coreai_opt.program import ir  # noqa: PLC0415  # imports Core AI
 
@@ -104,7 +118,7 @@ def check_destination(path: Path, *, force: bool) -> None:
         force: whether what stands there may be replaced.
 
     Raises:
-        InputError: it cannot, and why.
+        InputError: the path cannot be used; the message says why.
     """
     if path.suffix != SUFFIX:
         raise InputError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
@@ -124,7 +138,7 @@ def check_space(path: Path, size: int) -> None:
         size: bytes it will take.
 
     Raises:
-        InputError: it has not.
+        InputError: the disk has too little room.
     """
     free = shutil.disk_usage(path.parent).free
     if free < size:
@@ -179,7 +193,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes that do the same from swapping assets in ``folder`` meanwhile."""
+    """Keep other processes that call this from swapping assets in ``folder`` meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -254,11 +268,10 @@ def _check_program(path: Path) -> bool:
     with program.open("rb") as file:
         if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
             raise InputError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
-        file.seek(0)
-        if not digest.is_file():
-            return False
-        if hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
-            raise InputError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
+    if not digest.is_file():
+        return False
+    if digest_of(program) != digest.read_bytes():
+        raise InputError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
     return True
 
 
@@ -273,9 +286,9 @@ _OPEN = (
 
 
 def _check_opens(path: Path) -> None:
-    """Raise InputError where Core AI ends the process that opens the program, which is another."""
+    """Open the program in another process; raise InputError where Core AI ends that process."""
     command = [sys.executable, "-P", "-c", _OPEN, str(path)]
-    opened = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    opened = subprocess.run(command, capture_output=True, check=False)  # noqa: S603  # this Python
     if opened.returncode < 0:
         raise InputError(
             f"Core AI cannot open {path}, which is damaged or was written by coreai-core 1.0.0b1: "

@@ -1,8 +1,9 @@
 """Which constants of a program are weights to quantize, and which are quantized already."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,8 @@ class Weight:
     """A constant that can be quantized.
 
     Its ops and their uses are handles into the program, which must outlive them: Core AI does not
-    see to that. What tells a weight to people is asked of its ops when it is first needed; all but
-    the name must be needed before they are replaced.
+    see to that. Properties that describe the weight to people are asked of its ops when they are
+    first read. All but the name must be read before the ops are replaced.
 
     Attributes:
         site: where it is.
@@ -33,7 +34,7 @@ class Weight:
 
     site: Site
     number: int
-    names: Names
+    names: Names | Sequence[str]
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -52,13 +53,13 @@ class Weight:
 
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
-        """What contracts it; none where :attr:`mixed` says why that gives no channels."""
+        """The contractions of it; none where :attr:`mixed` says why its channels are not known."""
         found = [way.contraction for way in self.site.ways]
         return () if self.mixed else tuple(one for one in found if one is not None)
 
     @cached_property
     def mixed(self) -> str:
-        """Why its axes are no channels to an op that contracts it; empty if they are to all."""
+        """Why its axes are no channels to an op that contracts it; empty if they are to all ops."""
         mixed = [way.reason for way in self.site.ways if way.ending is Ending.MIXED]
         return mixed[0] if mixed else ""
 
@@ -141,12 +142,19 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
     than ``weight_num_threshold`` elements, that are contracted, and that nothing else uses but to
-    compute other constants that are contracted. One that is stored as one repeated element is none.
+    compute other constants that are contracted. A constant that is stored as one repeated element
+    is no weight. Names are made when the first one is asked for.
     """
-    names = Names(program)
+    return weights_among(find_sites(program), Names(program), weight_num_threshold)
+
+
+def weights_among(
+    sites: Sequence[Site], names: Names | Sequence[str], weight_num_threshold: int
+) -> list[Weight]:
+    """Return those of all sites of a program, given their names, that are weights to quantize."""
     return [
         Weight(site, number, names)
-        for number, site in enumerate(find_sites(program))
+        for number, site in enumerate(sites)
         if site.is_constant and site.tensor.size > weight_num_threshold and not why_no_weight(site)
     ]
 
@@ -154,23 +162,13 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
     """Return the weights of ``program`` that are quantized already, in the order of their use."""
     sites = find_sites(program)
-    described = (_describe(name, site) for name, site in zip(names_of(sites), sites, strict=True))
+    return quantized_among(sites, names_of(sites))
+
+
+def quantized_among(sites: Sequence[Site], names: Sequence[str]) -> list[QuantizedWeight]:
+    """Return the weights at sites of a program, given their names, that are quantized already."""
+    described = (_describe(name, site) for name, site in zip(names, sites, strict=True))
     return [quantized for quantized in described if quantized is not None]
-
-
-class Counts(NamedTuple):
-    """The weights of a program: how many are not quantized, how many are, their bytes together."""
-
-    weights: int
-    quantized: int
-    nbytes: int
-
-
-def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
-    """Return how many weights ``program`` has, of those that are not quantized the large ones."""
-    weights, quantized = find_weights(program, weight_num_threshold), find_quantized(program)
-    nbytes = sum(w.nbytes for w in weights) + sum(q.nbytes for q in quantized)
-    return Counts(len(weights), len(quantized), nbytes)
 
 
 def _describe(name: str, site: Site) -> QuantizedWeight | None:

@@ -52,7 +52,7 @@ _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{i
 
 
 def to_html(summary: Summary) -> str:
-    """Return the page: totals, charts, the worst weights, those left, what is none, and all."""
+    """Return the page: totals, charts, and tables of the worst, the left and all weights."""
     title = escape(summary.title)
     others = () if summary.census is None else summary.census.others
     left = [record for record in summary.records if record.status is not Status.QUANTIZED]
@@ -115,7 +115,7 @@ def to_html(summary: Summary) -> str:
 
 
 def _section(head: str, text: str, content: str) -> str:
-    """A part of the page; nothing if it has no content."""
+    """Return a part of the page; empty if it has no content."""
     explained = f"<p>{text}</p>" if text else ""
     return f"<section><h2>{head}</h2>{explained}{content}</section>" if content else ""
 
@@ -126,7 +126,7 @@ def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _files(summary: Summary) -> str:
-    """The sizes of the files as bars; nothing where they are not known."""
+    """Return the sizes of the files as bars; empty where they are not known."""
     told = summary.circumstances
     if told.nbytes_before is None or told.nbytes_after is None:
         return ""
@@ -186,7 +186,7 @@ def _weights(records: Sequence[WeightRecord]) -> str:
 
 
 def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> str:
-    """A table; nothing if it has no rows."""
+    """Return a table; empty if it has no rows."""
     if not rows:
         return ""
     heads = _row("th", columns, [column.head for column in columns])

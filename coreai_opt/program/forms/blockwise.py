@@ -56,8 +56,8 @@ def read(decoder: Op) -> QuantizedArray:
     """Read what an op decodes.
 
     Raises:
-        UnreadableError: it decodes something else than a :class:`QuantizedArray` can hold, and
-            what.
+        UnreadableError: it decodes something that a :class:`QuantizedArray` cannot hold; the
+            message says what.
     """
     data, scale, zero_point, offset2 = (_constant(decoder, number) for number in range(4))
     result, codes = ir.static_tensor(decoder.result), tensor_of(data)
@@ -78,18 +78,21 @@ def read(decoder: Op) -> QuantizedArray:
 
 
 def _scheme_of(decoder: Op) -> QScheme | None:
-    """The scheme: symmetric if all zero points are the neutral one; None if they cannot be read.
+    """Return the scheme: symmetric if all zero points are neutral; None if they cannot be read.
 
     An asymmetric weight that has these zero points decodes as a symmetric one does.
     """
     try:
         constant = _constant(decoder, 2)
-        zero_point = _read_codes(constant)
+        neutral = _neutral_zero_points(_format_of_zero_points(constant))
+        if ir.is_splat(constant):  # reading all of them would take as long as quantizing
+            symmetric = ir.splat_value(constant) in neutral
+        else:
+            zero_point = _read_codes(constant)
+            first = zero_point.flat[0]
+            symmetric = first in neutral and bool((zero_point == first).all())
     except UnreadableError:
         return None
-    first = zero_point.flat[0]
-    is_neutral = first in _neutral_zero_points(FORMATS[tensor_of(constant).format])
-    symmetric = is_neutral and bool((zero_point == first).all())
     return QScheme.SYMMETRIC if symmetric else QScheme.ASYMMETRIC
 
 
@@ -103,7 +106,7 @@ def _neutral_zero_points(format: Format) -> tuple[int, ...]:
 def granularity_of(shape: tuple[int, ...], block_sizes: tuple[int, ...]) -> CompressionGranularity:
     """Return which granularity blocks of ``block_sizes`` are.
 
-    A block that is as long as its axis makes no difference from one that is the whole axis.
+    A block size that equals the length of its axis counts as the whole axis.
     """
     whole = [size == length for size, length in zip(block_sizes, shape, strict=True)]
     if all(whole):
@@ -122,11 +125,15 @@ def _constant(decoder: Op, number: int) -> Op:
 
 
 def _read_codes(constant: Op) -> npt.NDArray[Any]:
-    tensor = tensor_of(constant)
-    if tensor.format not in FORMATS:
-        raise UnreadableError(f"its zero points are {tensor.format}")
     packed: npt.NDArray[np.uint8] = ir.read_packed(constant)
-    return unpack(packed, FORMATS[tensor.format], tensor.shape)
+    return unpack(packed, _format_of_zero_points(constant), tensor_of(constant).shape)
+
+
+def _format_of_zero_points(constant: Op) -> Format:
+    name = tensor_of(constant).format
+    if name not in FORMATS:
+        raise UnreadableError(f"its zero points are {name}")
+    return FORMATS[name]
 
 
 def build(build: Builder, array: QuantizedArray) -> Value:

@@ -48,7 +48,7 @@ def read_constant(
 def read_integers(op: Op) -> Any:
     """Return a constant's integers as lists of ints, or the one it is: a permutation, say."""
     value = op.attributes["value"]
-    # Which small constants are, and of integers numpy can see into: several times as quick.
+    # Small constants are, and numpy reads their integers several times as quickly.
     if isinstance(value, mlir.DenseElementsAttr):
         return np.array(value).tolist()
     return read_constant(op).tolist()
@@ -91,6 +91,12 @@ def is_splat(op: Op) -> bool:
     """Return whether a constant is stored as one element, which all of its elements are."""
     value = constant_value(op)
     return isinstance(value, mlir.DenseElementsAttr) and bool(value.is_splat)
+
+
+def splat_value(op: Op) -> float:
+    """Return the one element that a splat is stored as."""
+    element: float = constant_value(op).get_splat_value().value
+    return element
 
 
 def constant_value(op: Op) -> Any:
