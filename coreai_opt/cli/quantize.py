@@ -37,6 +37,7 @@ from coreai_opt.cli.writing import (
     Compressed,
     Writing,
     add_outputs,
+    add_preset,
     add_running,
     add_target,
     check_file,
@@ -54,7 +55,7 @@ from coreai_opt.program.assets import (
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.circumstances import Planned
 from coreai_opt.settings.enums import CandidateForm, CompressionGranularity, Observer, Rounding
-from coreai_opt.settings.presets import PRESETS, find_preset
+from coreai_opt.settings.presets import find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import DEFAULTS, OF_CODES, SETTINGS, Settings, describe
@@ -123,13 +124,7 @@ def add_parser(commands: Subcommands) -> None:
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--preset",
-        choices=[preset.name for preset in PRESETS],
-        metavar="NAME",
-        help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
-        "options change single ones",
-    )
+    add_preset(group, of_tables=False)
     add_target(group)
     for name, description in describe(OF_CODES):
         group.add_argument(
