@@ -7,6 +7,14 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from coreai.authoring import (
+    Value,
+    blockwise_shift_scale,
+    broadcasting_batch_matmul,
+    cast,
+    lut_to_dense,
+)
+from coreai.authoring.constant import constant
 
 from coreai_opt import palettize_array
 from coreai_opt.coreai_utils import dequantize_weights, palettize_weights
@@ -81,6 +89,33 @@ def test_what_is_stored_is_what_arrays_are(dtype: Any) -> None:
     assert (stored.format, stored.shape) == ("lut3", (64, 32))
     assert stored.nbytes == expected.nbytes
     assert find_weights(program, 0) == []
+
+
+def test_a_cast_between_a_table_and_its_scales_is_read() -> None:
+    """As coreai-opt writes tables of 8-bit entries; and such tables alone are no weight."""
+    indices = np.arange(0, 256, 4, dtype=np.uint8).reshape(4, 16)
+    table = np.arange(-128, 128, dtype=np.int8)
+    scale = np.array([[0.5]], np.float32)
+
+    def body(x: Value) -> Any:
+        looked_up = lut_to_dense(
+            constant(indices),
+            constant(table.reshape(1, 1, 256, 1)),
+            constant(np.int16(0)),
+        )
+        decoded = blockwise_shift_scale(
+            cast(looked_up, np.float32), constant(scale), constant(0 * scale), constant(0 * scale)
+        )
+        return (broadcasting_batch_matmul(x, decoded),)
+
+    program = make_program(body, {"x": ((3, 4), np.float32)}, {"y": ((3, 16), np.float32)})
+    (stored,) = find_quantized(program)
+    assert (stored.format, stored.shape, stored.num_scales) == ("lut8", (4, 16), 1)
+    assert (stored.form.read(stored.op).dequantize() == 0.5 * table[indices]).all()
+    back = dequantize_weights(program)
+    for op in ("lut_to_dense", "blockwise_shift_scale", "coreai.cast"):
+        assert op in text(program)
+        assert op not in text(back)
 
 
 def test_a_program_is_copied_unless_it_is_changed_in_place() -> None:

@@ -163,6 +163,8 @@ def _read_offset(constant: Op) -> int:
     else:
         offsets = unpack(ir.read_packed(constant), FORMATS[tensor.format], tensor.shape)
     numbers = np.unique(np.asarray(offsets).astype(np.float32))
-    if len(numbers) != 1:
-        raise UnreadableError("its offset1, which is taken off entries, is not the same everywhere")
+    if len(numbers) != 1 or numbers[0] != np.floor(numbers[0]):
+        raise UnreadableError(
+            "its offset1, which is taken off entries, is not one whole number everywhere"
+        )
     return int(numbers[0])
