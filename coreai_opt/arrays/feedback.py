@@ -160,16 +160,17 @@ def _factor(moments: npt.NDArray[Any], damping: float) -> Factored:
     """Factor one chunk, group by group."""
     groups, count, _ = moments.shape
     order = np.empty((groups, count), np.int64)
-    coefficients = np.empty((groups, count, count), np.float32)
+    coefficients = np.zeros((groups, count, count), np.float32)
     importance = np.empty((groups, count), np.float32)
     for group, square in enumerate(moments):
         order[group] = np.argsort(-square.diagonal(), kind="stable")
-        ordered = square[np.ix_(order[group], order[group])].astype(np.float64)
+        ordered = square.take(order[group], axis=0).take(order[group], axis=1).astype(np.float64)
         upper = _upper_factor(ordered, damping)
         diagonal = upper.diagonal()
-        np.divide(upper.T, diagonal[:, np.newaxis], out=coefficients[group], casting="same_kind")
-        coefficients[group] = np.tril(coefficients[group], -1)
-        importance[group, order[group]] = np.minimum(diagonal**2, np.finfo(np.float32).max)
+        for k in range(1, count):
+            coefficients[group, k, :k] = upper[:k, k] / diagonal[k]
+        squares = np.minimum(diagonal**2, np.finfo(np.float32).max)
+        importance[group].put(order[group], squares.astype(np.float32))
     return order, coefficients, importance
 
 

@@ -43,7 +43,7 @@ def add_parser(commands: Subcommands) -> None:
         "so that the outputs of their layers change least.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_source(parser)
     parser.add_argument("output", metavar="OUT.calibration", type=Path, help="file to write")
     inputs = parser.add_argument_group("samples")
@@ -64,12 +64,7 @@ def add_parser(commands: Subcommands) -> None:
         help="positions (tokens, pixels) of a sample that count for a weight; of more so many at "
         "random (default: %(default)s)",
     )
-    inputs.add_argument(
-        "--mask",
-        metavar="NAME",
-        help="an input with 0 for the positions that do not count, such as the attention mask of "
-        "padded text",
-    )
+    add_mask(inputs)
     add_threshold(inputs)
     add_force(parser.add_argument_group("output"))
     add_loudness(parser)
@@ -143,6 +138,16 @@ def calibrate(
         console.print(f"         {name}: {reason}")
     console.print(f"file     {output.stat().st_size:,} bytes")
     console.print(f"time     {time.perf_counter() - started:.2f} s")
+
+
+def add_mask(group: argparse._ArgumentGroup) -> None:
+    """Add the option that names the input that says which positions count."""
+    group.add_argument(
+        "--mask",
+        metavar="NAME",
+        help="an input with 0 for the positions that do not count, such as the attention mask of "
+        "padded text",
+    )
 
 
 def _check_output(output: Path, *, force: bool) -> None:

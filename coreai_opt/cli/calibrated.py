@@ -57,14 +57,20 @@ class Calibrated(NamedTuple):
 
 
 def calibrate_here(
-    program: AIProgram, inputs: Path, *, function: str | None, sizes: Sizes, threshold: int
+    program: AIProgram,
+    inputs: Path,
+    *,
+    function: str | None,
+    sizes: Sizes,
+    mask: str | None,
+    threshold: int,
 ) -> Calibrated:
     """Calibrate a program on a file of samples, one of eight kept back, or the last of fewer.
 
     Args:
         program: the program.
         inputs: an ``.npz`` file of samples.
-        function, sizes: as in ``calibrate``.
+        function, sizes, mask: as in ``calibrate``.
         threshold: ``weight_num_threshold``.
     """
     from coreai_opt.program.inputs import split_samples  # noqa: PLC0415  # imports Core AI
@@ -79,6 +85,7 @@ def calibrate_here(
             function=function,
             states=states,
             sizes=sizes,
+            mask=mask,
             weight_num_threshold=threshold,
             progress=progress,
         )

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.calibrate import add_mask
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
     print_frontier,
     stdout,
     steps_bar,
 )
+from coreai_opt.cli.each_asset import add_assets, each_asset
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
     add_loudness,
-    add_output,
-    add_source,
     add_threshold,
     choice_of,
     decibels,
@@ -38,11 +38,11 @@ from coreai_opt.cli.writing import (
     add_running,
     add_target,
     check_file,
-    check_output,
     write_compressed,
 )
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import check_goal, make_plan
 from coreai_opt.program.assets import (
     asset_bytes,
@@ -66,7 +66,8 @@ _QUANTIZE_USAGE = """\
        %(prog)s IN.aimodel OUT.aimodel --rules FILE.toml [options]
        %(prog)s IN.aimodel OUT.aimodel --target-size SIZE [options]
        %(prog)s IN.aimodel OUT.aimodel --min-sqnr DB [options]
-       %(prog)s IN.aimodel --dry-run (any of these)"""
+       %(prog)s IN.aimodel --dry-run (any of these)
+       %(prog)s IN.aimodel IN.aimodel -o FOLDER (any of these)"""
 
 _QUANTIZE_EXAMPLES = """\
 examples:
@@ -102,9 +103,8 @@ def add_parser(commands: Subcommands) -> None:
         "warning.",
         epilog=_QUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    parser.set_defaults(run=_run)
+    add_assets(parser)
     _add_format(parser.add_argument_group("format", "What weights become."))
     _add_rules(parser.add_argument_group("rules", "Other formats for some weights, or none."))
     _add_calibration(
@@ -161,6 +161,7 @@ def _add_calibration(group: argparse._ArgumentGroup) -> None:
         help="calibrate IN on these samples on the way; one of eight is kept back, and weights are "
         "rounded to nearest where the outputs on those are no better with the calibration",
     )
+    add_mask(group)
 
 
 def _add_rules(group: argparse._ArgumentGroup) -> None:
@@ -266,15 +267,15 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _run(options: argparse.Namespace) -> None:
-    quantize(
-        options.source,
-        options.output,
+    write = partial(
+        quantize,
         settings=_settings(options),
         target=options.target,
         rules=options.rules,
         importance=options.importance,
         calibration=options.calibration,
         calibrate=options.calibrate,
+        mask=options.mask,
         target_size=options.target_size,
         min_sqnr=options.min_sqnr,
         inputs=options.inputs,
@@ -291,6 +292,7 @@ def _run(options: argparse.Namespace) -> None:
         backend=options.backend,
         num_threads=options.num_threads,
     )
+    each_asset(options, write)
 
 
 logger = logging.getLogger("coreai_opt")
@@ -332,6 +334,7 @@ def quantize(
     importance: Path | None,
     calibration: Path | None,
     calibrate: Path | None,
+    mask: str | None,
     target_size: int | Share | None,
     min_sqnr: float | None,
     inputs: Path | None,
@@ -361,6 +364,7 @@ def quantize(
         importance: a .npz file of what ``quantize_weights`` takes under this name.
         calibration: a file that ``coreai-opt calibrate`` wrote of ``source``; or None.
         calibrate: a .npz file of samples to calibrate on, and to judge what came of that; or None.
+        mask: ``mask`` of ``calibrate``.
         target_size, min_sqnr, forms, plan_out: see :class:`Goal`.
         inputs: a .npz file: what to measure sensitivities on with a goal, and to run with
             ``verify``.
@@ -388,10 +392,11 @@ def quantize(
         inputs=inputs,
         of_function=function is not None or bool(sizes),
     )
+    if mask is not None and calibrate is None:
+        raise UsageError("--mask needs --calibrate")
     _check_blocks(settings)
     if report is not None:
         check_file("--report", report, tuple(REPORTS))
-    destination = check_output(output, dry_run=dry_run, force=force)
     overrides = None if rules is None else load_rules(rules)
     numbers = None if importance is None else load_arrays(importance)
     arrays = None if inputs is None else load_arrays(inputs)
@@ -411,7 +416,12 @@ def quantize(
         overrides, plan = _choose(program, size, goal, {**running, **work})
     if calibrate is not None:
         calibrated = calibrate_here(
-            program, calibrate, function=function, sizes=sizes, threshold=threshold
+            program,
+            calibrate,
+            function=function,
+            sizes=sizes,
+            mask=mask,
+            threshold=threshold,
         )
     how = {
         **{name: getattr(DEFAULTS.merge(settings), name) for name in OF_CODES},
@@ -422,7 +432,7 @@ def quantize(
     }
     writing = Writing(
         source,
-        destination,
+        output,
         report=report,
         run_on=RunOn(inputs, arrays, function, sizes) if verify else None,
         dry_run=dry_run,
@@ -552,7 +562,7 @@ def _choose(
             **work,
         )
     if not weights:
-        raise UsageError(
+        raise InputError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
@@ -561,7 +571,7 @@ def _choose(
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
     if goal.target_size is not None and goal.target_size < least:
-        raise UsageError(
+        raise InputError(
             f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
             f"file takes about {least:,} bytes"
         )

@@ -2,14 +2,13 @@
 
 import argparse
 
+from coreai_opt.cli.each_asset import add_assets
 from coreai_opt.cli.parser import (
     Subcommands,
-    add_output,
-    add_source,
     choice_of,
     int_at_least,
 )
-from coreai_opt.cli.writing import add_writing, compress_asset
+from coreai_opt.cli.writing import add_writing, compress_assets
 from coreai_opt.coreai_utils import sparsify_weights
 from coreai_opt.settings.pruning import VALUE_DTYPES
 
@@ -33,9 +32,8 @@ def add_parser(commands: Subcommands) -> None:
         "channels do not fit is left as it is, with a warning.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    parser.set_defaults(run=_run)
+    add_assets(parser)
     _add_amount(parser.add_argument_group("sparsity", "What becomes zero."))
     add_writing(parser)
 
@@ -108,4 +106,4 @@ def _run(options: argparse.Namespace) -> None:
         "quantize_dtype": options.quantize_dtype,
         "palettize_nbits": options.palettize_nbits,
     }
-    compress_asset(options, sparsify_weights, arguments)
+    compress_assets(options, sparsify_weights, arguments)

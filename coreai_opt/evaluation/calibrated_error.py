@@ -13,7 +13,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 
 __all__ = ["CalibratedError"]
 
-_ROWS = 1024
+_ROWS = 512
 """Rows that are multiplied together: with what they become they take few bytes."""
 
 
@@ -54,15 +54,19 @@ not known."""
 
 
 def output_energy(array: npt.NDArray[Any], layout: MatrixLayout, moments: Moments) -> float:
-    """Return tr(W·H·Wᵀ) of a weight, the mean square of its outputs, all together."""
+    """Return tr(W·H·Wᵀ) of a weight, the mean square of its outputs, all together.
+
+    Nothing is cast or reordered within an operation: numpy's buffers for that end the process when
+    they get no memory.
+    """
     total, start = 0.0, 0
     matrices = layout.to_matrices(array)
     for chunk in moments:
         end = start + chunk.shape[-1]
         for matrix, square in zip(matrices, chunk, strict=True):
             for row in range(0, len(matrix), _ROWS):
-                rows = matrix[row : row + _ROWS, start:end].astype(np.float32)
-                total += float((rows @ square * rows).sum(dtype=np.float64))
+                rows = matrix[row : row + _ROWS, start:end].astype(np.float32, order="C")
+                total += float((rows @ square * rows).astype(np.float64).sum())
         start = end
     return max(total, 0.0)
 
@@ -72,5 +76,5 @@ def output_noise(
 ) -> float:
     """Return tr(E·H·Eᵀ), E what quantizing did to the weight."""
     error = quantized.dequantize().astype(np.float32)
-    error -= weight
+    error -= weight.astype(np.float32, copy=False)
     return output_energy(error, layout, moments)

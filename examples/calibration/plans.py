@@ -14,9 +14,12 @@ from rich.console import Console
 
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import print_table
-from coreai_opt.coreai_utils import calibrate, plan_quantization, quantize_weights
+from coreai_opt.coreai_utils import calibrate, quantize_weights
+from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.planning.plan import PlannedWeight, make_plan
 from coreai_opt.program.assets import load_asset
 from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.ir import AIProgram
 from coreai_opt.program.weights import find_weights
 
 BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, 7)
@@ -42,14 +45,13 @@ def main() -> None:
     chosen = samples[: arguments.plan_samples]
     inputs = {name: np.stack([one[name] for one in chosen]) for name in chosen[0]}
     elements = sum(int(np.prod(weight.shape)) for weight in find_weights(asset.program, 1024))
+    ways = [_measured(asset.program, by) for by in (None, inputs)]
     rows = []
     for bits in arguments.bits:
         found = []
         for given in (None, calibration):
-            for by in (None, inputs):
-                plan = plan_quantization(
-                    asset.program, target_bytes=int(elements * bits / 8), inputs=by
-                )
+            for weights in ways:
+                plan = make_plan(weights, target_bytes=int(elements * bits / 8), min_sqnr=None)
                 result = quantize_weights(asset, None, overrides=plan.rules, calibration=given)
                 with tempfile.TemporaryDirectory() as folder:
                     saved = result.save_asset(Path(folder, "planned.aimodel"))
@@ -61,6 +63,21 @@ def main() -> None:
         f"{arguments.model.name}: SQNR and mean cosine of outputs on {len(held_out)} samples",
         (">bits", ">nearest, by weights", ">by inputs", ">calibrated, by weights", ">by inputs"),
         rows,
+    )
+
+
+def _measured(program: AIProgram, inputs: dict[str, np.ndarray] | None) -> list[PlannedWeight]:
+    """Return what ``plan_quantization`` chooses from, which is the same for all budgets."""
+    return measure_weights(
+        program,
+        inputs=inputs,
+        function=None,
+        target=None,
+        weight_num_threshold=1024,
+        backend="auto",
+        num_threads=None,
+        sampled=True,
+        progress=None,
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coreai.authoring import AIProgram
+from coreai.authoring import AIProgram, Value, broadcasting_add
+from coreai.authoring.constant import constant
 
 from coreai_opt.cli import calibrated as module
 from coreai_opt.cli import quantize as command
@@ -14,7 +15,15 @@ from coreai_opt.coreai_utils import calibrate, quantize_weights
 from coreai_opt.program.assets import load_asset
 
 from ..support.command import failed, quantize, run
-from ..support.programs import Array, all_stored, two_layers
+from ..support.programs import (
+    F32,
+    Array,
+    all_stored,
+    linear,
+    make_program,
+    random_weight,
+    two_layers,
+)
 
 INT4 = ("--dtype", "int4", "--threshold", "0")
 COUNT = 17
@@ -68,12 +77,43 @@ def test_one_sample_of_eight_is_kept_back(model: Path, tmp_path: Path) -> None:
     assert all_stored(program_of(out)) == expected(model, calibration=calibration_on(model, used))
 
 
+def test_positions_that_are_masked_do_not_calibrate(tmp_path: Path) -> None:
+    """A sample is three positions; the second of each does not count."""
+
+    def body(x: Value, mask: Value) -> Any:
+        return (broadcasting_add(linear(x, constant(random_weight((32, 64)))), mask),)
+
+    inputs = {"x": ((3, 64), F32), "mask": ((3, 1), F32)}
+    program = make_program(body, inputs, {"y": ((3, 32), F32)})
+    program.save_asset(tmp_path / "m.aimodel")
+    masks = np.tile(np.array([[1], [0], [1]], np.float32), (COUNT, 1, 1))
+    np.savez(tmp_path / "x.npz", x=inputs_of(), mask=masks)
+    stored = {}
+    for mask in ((), ("--mask", "mask")):
+        out = tmp_path / f"{len(mask)}.aimodel"
+        result = quantize(
+            tmp_path / "m.aimodel", out, *INT4, "--calibrate", tmp_path / "x.npz", *mask
+        )
+        assert result.returncode == 0, result
+        stored[mask] = all_stored(program_of(out))
+    used = [{"x": x, "mask": masks[0]} for x in np.delete(inputs_of(), [7, 15], axis=0)]
+    for mask, rounded in stored.items():
+        calibration = calibrate(
+            program, used, mask="mask" if mask else None, weight_num_threshold=0
+        )
+        want = quantize_weights(program, "int4", weight_num_threshold=0, calibration=calibration)
+        assert rounded == all_stored(want)
+    assert len(set(map(str, stored.values()))) == 2
+
+
 @pytest.mark.parametrize(("count", "kept"), [(1, []), (2, [1]), (7, [6]), (8, [7]), (16, [7, 15])])
 def test_which_samples_are_kept_back(count: int, kept: list[int], tmp_path: Path) -> None:
     samples = inputs_of()[:count]
     np.savez(tmp_path / "x.npz", x=samples)
     program = two_layers(64, 48, 32)
-    found = calibrate_here(program, tmp_path / "x.npz", function=None, sizes={}, threshold=0)
+    found = calibrate_here(
+        program, tmp_path / "x.npz", function=None, sizes={}, mask=None, threshold=0
+    )
     assert found.calibration.samples == count - len(kept)
     assert len(found.kept) == len(kept)
     for sample, number in zip(found.kept, kept, strict=True):
@@ -112,7 +152,7 @@ def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest
         backend="auto",
         **dict.fromkeys(
             ("target", "rules", "importance", "calibration", "target_size", "min_sqnr", "forms",
-             "inputs", "function", "plan_out", "report", "num_threads")
+             "inputs", "function", "mask", "plan_out", "report", "num_threads")
         ),
     )  # fmt: skip
     assert all_stored(program_of(out)) == expected(model, observer="mse")
@@ -150,6 +190,8 @@ def test_a_plan_is_rounded_with_feedback(model: Path, tmp_path: Path) -> None:
         (("--calibration", "x.npz", "--calibrate", "x.npz"), "not allowed with"),
         (("--calibrate", "none.npz"), "none.npz"),
         (("--rounding", "gptq"), "needs a calibration"),
+        (("--mask", "x"), "--mask needs --calibrate"),
+        (("--calibrate", "x.npz", "--mask", "y"), "mask must be one of the inputs 'x'"),
     ],
 )
 def test_errors_are_one_line(

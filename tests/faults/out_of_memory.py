@@ -16,7 +16,12 @@ from coreai.authoring import AIProgram
 from programs import random_weight, text, two_layers, weight_values
 
 from coreai_opt import Feedback, _native, quantize_array
-from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
+from coreai_opt.coreai_utils import (
+    calibrate,
+    dequantize_weights,
+    plan_quantization,
+    quantize_weights,
+)
 from coreai_opt.program import quantize
 
 failing_malloc = ctypes.CDLL(sys.argv[1])
@@ -47,6 +52,7 @@ def fail_each_allocation(what: str, call: Callable[[], Any], check: Callable[[],
 WEIGHT = random_weight((96, 128))
 IMPORTANCE = np.abs(random_weight((1, 128)))
 INPUTS = random_weight((300, 128))
+MOMENTS = INPUTS.T @ INPUTS
 ARRAYS: dict[str, dict[str, Any]] = {
     "int4": {"dtype": "int4", "block_sizes": (1, 4)},
     "uint4": {"dtype": "uint4", "qscheme": "asymmetric", "block_sizes": (0, 0)},
@@ -58,11 +64,10 @@ ARRAYS: dict[str, dict[str, Any]] = {
         "observer": "mse",
         "importance": IMPORTANCE,
     },
-    # Moments are factored here: numpy's buffers for that end the process when they get no memory.
     "int4 feedback": {
         "dtype": "int4",
         "block_sizes": (1, 4),
-        "feedback": Feedback.from_moments(INPUTS.T @ INPUTS),
+        "feedback": Feedback.from_moments(MOMENTS),
     },
 }
 
@@ -93,6 +98,14 @@ def arrays() -> None:
             f"decoded, {num_threads} threads",
             lambda: stored.dequantize(num_threads=num_threads).tobytes(),  # noqa: B023
         )
+
+
+def moments() -> None:
+    def factored() -> bytes:
+        found = Feedback.from_moments(MOMENTS)
+        return b"".join(x.tobytes() for x in (found.order, *found.coefficients, found.importance))
+
+    fail_repeatable("moments factored", factored)
 
 
 def programs() -> None:
@@ -131,6 +144,34 @@ def programs() -> None:
         assert weight_values(program) == quantized
 
 
+def calibrated_programs() -> None:
+    samples = [{"x": random_weight((3, 96), seed=seed)} for seed in range(6)]
+    program = two_layers(96, 128, 96)
+    before, calibration = text(program), calibrate(program, samples)
+
+    def round_it(program: AIProgram, *, in_place: bool) -> AIProgram:
+        return quantize_weights(
+            program, "int4", in_place=in_place, calibration=calibration, num_threads=2
+        )
+
+    original, rounded = weight_values(program), weight_values(round_it(program, in_place=False))
+    assert rounded != weight_values(quantize_weights(program, "int4", observer="mse"))
+
+    def check_copied() -> None:
+        assert text(program) == before
+
+    def check_in_place() -> None:
+        # Whole weights, in order; what is left is rounded by the next call.
+        states = [original, [rounded[0], original[1]], rounded]
+        assert weight_values(program) in states
+        program._module.verify()
+
+    for in_place, check in ((False, check_copied), (True, check_in_place)):
+        what = f"calibrated program, in_place={in_place}"
+        fail_each_allocation(what, lambda: round_it(program, in_place=in_place), check)  # noqa: B023
+    assert weight_values(program) == rounded
+
+
 def decoded_programs() -> None:
     program = quantize_weights(two_layers(96, 128, 96), "int4")
     before = text(program)
@@ -167,6 +208,8 @@ def plans() -> None:
 
 
 arrays()
+moments()
 programs()
+calibrated_programs()
 decoded_programs()
 plans()

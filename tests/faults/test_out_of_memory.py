@@ -36,6 +36,7 @@ def test_each_allocation_that_fails_is_a_memory_error(tmp_path: Path) -> None:
     assert failed["array int4 mse, 2 threads"] > 10
     assert failed["decoded, 2 threads"] == 3
     assert failed["array int4 feedback, 1 threads"] > 3
-    assert len(failed) == 21
+    assert failed["moments factored"] > 5
+    assert len(failed) == 24
     assert all(number > 5 for what, number in failed.items() if "program" in what)
     assert failed["plan"] > 50
