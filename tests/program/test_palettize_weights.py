@@ -16,12 +16,13 @@ from coreai.authoring import (
 )
 from coreai.authoring.constant import constant
 
-from coreai_opt import palettize_array
+from coreai_opt import WeightRecord, palettize_array
 from coreai_opt.coreai_utils import dequantize_weights, palettize_weights
 from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.programs import (
+    convolution,
     linear,
     make_program,
     matmul_program,
@@ -127,6 +128,114 @@ def test_a_program_is_copied_unless_it_is_changed_in_place() -> None:
     assert text(program) != before
 
 
+@pytest.mark.parametrize("dtype", [np.float32, F16, BF16], ids=lambda dtype: dtype.__name__)
+def test_vectors_lie_along_the_output_channels(dtype: Any) -> None:
+    weight = random_weight((64, 32), dtype)
+    palettized = palettize_weights(
+        matmul_program(weight), None, 3, cluster_dim=4, weight_num_threshold=0
+    )
+    (stored,) = find_quantized(palettized)
+    array = stored.form.read(stored.op)
+    expected = palettize_array(weight, 3, cluster_dim=4, cluster_axis=1)
+    assert array.packed.tobytes() == expected.packed.tobytes()
+    assert array.table.tobytes() == expected.table.tobytes()
+    assert array.dequantize().tobytes() == expected.dequantize().tobytes()
+    assert (stored.format, stored.shape, stored.granularity) == ("lut3x4", (64, 32), "per_tensor")
+    assert stored.nbytes == expected.nbytes == stored.form.saved_bytes(array)
+    assert stored.form.label(array).format == stored.format
+    (back,) = find_weights(dequantize_weights(palettized), 0)
+    assert read_constant(back.op).tobytes() == expected.dequantize().tobytes()
+
+
+@pytest.mark.parametrize("group_size", [8, 24])
+def test_groups_of_vectors(group_size: int) -> None:
+    weight = random_weight((24, 32))
+    palettized = palettize_weights(
+        linear_program(weight),
+        "int8",
+        4,
+        "per_grouped_channel",
+        group_size,
+        4,
+        weight_num_threshold=0,
+    )
+    (stored,) = find_quantized(palettized)
+    expected = palettize_array(
+        weight, 4, block_sizes=(group_size, 0), cluster_dim=4, lut_dtype="int8"
+    )
+    assert stored.form.read(stored.op).dequantize().tobytes() == expected.dequantize().tobytes()
+    assert stored.nbytes == expected.nbytes
+
+
+LEFT: list[tuple[dict[str, Any], str]] = [
+    ({"cluster_dim": 5}, "cluster_dim 5 does not divide axis 0: 24 output channels"),
+    (
+        {"cluster_dim": 3, "granularity": "per_grouped_channel", "group_size": 8},
+        "cluster_dim 3 does not divide axis 0: 8 output channels",
+    ),
+    (
+        {"cluster_dim": 2, "granularity": "per_channel"},
+        "cluster_dim 2 does not divide axis 0: 1 output channels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "reason"), LEFT)
+def test_vectors_that_do_not_fit_leave_the_weight(
+    arguments: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = linear_program(random_weight((24, 32)))
+    with caplog.at_level(logging.WARNING, "coreai_opt"):
+        after = palettize_weights(program, None, weight_num_threshold=0, **arguments)
+    assert text(after) == text(program)
+    assert reason in caplog.text
+
+
+def test_vectors_stay_within_the_groups_of_a_convolution(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    weight = random_weight((18, 4, 3, 3))
+    shapes = {"x": ((1, 12, 5, 5), np.float32)}, {"y": ((1, 18, 3, 3), np.float32)}
+    program = make_program(lambda x: convolution(x, weight, 3), *shapes)
+    assert find_quantized(palettize_weights(program, None, cluster_dim=3, weight_num_threshold=0))
+    with caplog.at_level(logging.WARNING, "coreai_opt"):
+        left = palettize_weights(program, None, cluster_dim=9, weight_num_threshold=0)
+    assert find_quantized(left) == []
+    assert "cluster_dim 9 does not divide axis 0: 6 output channels" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "blocks"),
+    [
+        ({"scale_block_size": 16}, {"scale_block_sizes": (1, 16)}),
+        ({"enable_per_channel_scale": True}, {"scale_block_sizes": (1, 0)}),
+        (
+            {"scale_block_size": 8, "granularity": "per_grouped_channel", "group_size": 12},
+            {"scale_block_sizes": (1, 8), "block_sizes": (12, 0)},
+        ),
+    ],
+)
+def test_searched_scales_are_those_of_arrays(
+    arguments: dict[str, Any], blocks: dict[str, Any]
+) -> None:
+    weight = random_weight((24, 32))
+    records: list[WeightRecord] = []
+    palettized = palettize_weights(
+        linear_program(weight),
+        None,
+        observer="mse",
+        weight_num_threshold=0,
+        progress=records.append,
+        **arguments,
+    )
+    (stored,) = find_quantized(palettized)
+    expected = palettize_array(weight, 4, observer="mse", **blocks)
+    assert stored.form.read(stored.op).scale.tobytes() == expected.scale.tobytes()
+    plain = palettize_array(weight, 4, **blocks)
+    assert plain.scale.tobytes() != expected.scale.tobytes()
+    assert records[0].observer == "mse"
+
+
 def test_a_group_size_that_does_not_divide_leaves_the_weight(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -158,6 +267,15 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"cluster_dim": 2, "enable_per_channel_scale": True},
         "`enable_per_channel_scale=True` is not supported with",
     ),
+    ({"cluster_dim": 2, "scale_block_size": 8}, "`scale_block_size` is not supported with"),
+    ({"cluster_dim": 257}, "`cluster_dim` must be at most 256"),
+    ({"cluster_dim": 0}, "cluster_dim must be an int >= 1"),
+    ({"observer": "mse"}, "observer=.* needs scale_block_size or enable_per_channel_scale"),
+    (
+        {"observer": "mse", "scale_block_size": 8, "lut_dtype": "int8"},
+        "observer=.* needs scale_block_size or enable_per_channel_scale",
+    ),
+    ({"observer": "mean"}, "Invalid observer"),
 ]
 
 

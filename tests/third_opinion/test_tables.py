@@ -43,6 +43,7 @@ CASES: list[Case] = [
         "palettize_weights",
         {"lut_dtype": None, "granularity": "per_grouped_channel", "group_size": 16},
     ),
+    ("palettize_weights", {"lut_dtype": None, "cluster_dim": 2}),
     SCALED,
     ("palettize_weights", {"lut_dtype": "int8", "enable_per_channel_scale": True}),
     *(("sparsify_weights", {"target_sparsity": part}) for part in (0.25, 0.5, 0.75)),
