@@ -270,5 +270,9 @@ DEFAULTS = Settings(**_DEFAULTS)
 """Settings of codes that count where nobody says anything; there is no default ``dtype``."""
 
 _TABLE_DEFAULTS: dict[str, Any] = {name: one.default for name, one in describe(OF_TABLES)}
-TABLE_DEFAULTS = replace(Settings(**_TABLE_DEFAULTS), granularity=CompressionGranularity.PER_TENSOR)
+TABLE_DEFAULTS = replace(
+    Settings(**_TABLE_DEFAULTS),
+    granularity=CompressionGranularity.PER_TENSOR,
+    observer=Observer.MINMAX,
+)
 """Settings of look-up tables that count where nobody says anything; ``n_bits`` has no default."""
