@@ -1,4 +1,4 @@
-"""Measure what every candidate would make of every weight of a program."""
+"""Measure the size and the error of every candidate for every weight of a program."""
 
 import copy
 import math
@@ -62,7 +62,7 @@ def measure_candidates(
     work: Work,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[PlannedWeight]:
-    """Quantize every weight of ``program`` to every format, and return what that takes and costs.
+    """Quantize every weight of ``program`` to every format, and return sizes and errors.
 
     A format that a weight cannot have is no candidate for it.
 
@@ -71,7 +71,7 @@ def measure_candidates(
         weight_num_threshold: only constants with more elements than this are weights.
         formats: the formats.
         inputs: what to run the program on to see how much each weight matters; None for all alike.
-        probes: what a weight is quantized to for that; the first that leaves an error.
+        probes: formats that a weight is quantized to for that: the first that leaves an error.
         function: the function to run; None for the only one there is.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
@@ -185,12 +185,12 @@ def _describe(item: _Item, share: float) -> PlannedWeight:
 
 
 def _shares(items: Sequence[_Item]) -> list[float]:
-    """Return by how much the noise of each item counts."""
+    """Return the share of each item in the noise."""
     return shares_of([math.sqrt(item.weight.tensor.size) for item in items])
 
 
 class _Runs:
-    """What a program computes from samples, to see what becomes of that.
+    """Runs of a program on samples, to compare the outputs of changed programs with.
 
     Raises:
         InputError: the samples are not the program's, or its outputs on them are not finite.
