@@ -54,6 +54,23 @@ def test_palettize_writes_what_palettize_weights_makes(output, tmp_path):
     assert all_stored(program_of(output)) == all_stored(expected)
 
 
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (("--cluster-dim", 2, "--n-bits", 6), {"n_bits": 6, "cluster_dim": 2}),
+        (
+            ("--scale-block-size", 4, "--observer", "mse"),
+            {"scale_block_size": 4, "observer": "mse"},
+        ),
+    ],
+)
+def test_palettize_has_vectors_and_searches(output, options, arguments):
+    assert run("palettize", MODEL, output, *options).returncode == 0
+    expected = palettize_weights(program_of(MODEL), None, **arguments)
+    assert all_stored(program_of(output)) == all_stored(expected)
+    assert find_quantized(expected)
+
+
 def test_palettize_has_the_defaults_of_palettize_weights(output):
     assert run("palettize", MODEL, output).returncode == 0
     expected = palettize_weights(program_of(MODEL), None)
