@@ -44,7 +44,7 @@ from coreai_opt.cli.writing import (
 )
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
-from coreai_opt.planning.plan import check_goal, make_plan
+from coreai_opt.planning.plan import check_goal
 from coreai_opt.program.assets import (
     asset_bytes,
     load_asset,
@@ -555,14 +555,17 @@ def _choose(
     work: dict[str, Any],
 ) -> tuple[list[Rule], Planned]:
     """Return rules that reach the goal, and what they were chosen from, which is printed."""
+    from coreai_opt.planning.choose import choose_plan  # noqa: PLC0415  # imports Core AI
+
     with steps_bar() as progress:
-        weights = measure_weights(
+        measured = measure_weights(
             program,
             forms=goal.forms,
             sampled=goal.min_sqnr is None,
             progress=progress,
             **work,
         )
+    weights = measured.weights
     if not weights:
         raise UsageError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
@@ -577,8 +580,8 @@ def _choose(
             f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
             f"file takes about {least:,} bytes"
         )
-    plan = make_plan(
-        weights,
+    plan = choose_plan(
+        measured,
         target_bytes=None if goal.target_size is None else goal.target_size - rest,
         min_sqnr=goal.min_sqnr,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
-from coreai_opt.planning.plan import QuantizationPlan, check_goal, make_plan
+from coreai_opt.planning.plan import QuantizationPlan, check_goal
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
 from coreai_opt.settings.enums import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from coreai_opt.planning.plan import PlannedWeight
+    from coreai_opt.planning.measure import Measured
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.settings.tables import TableSettings
 
@@ -111,8 +111,10 @@ def plan_quantization(
     A plan's noise / signal is the mean of that of its weights, in which each counts by the square
     root of its number of elements. With ``inputs`` it is what the weights' errors do to the
     outputs: each weight in turn is quantized to INT4, the program is run, and the noise of the
-    outputs by that of the weight tells how much its noise counts; the effects are added. Identical
-    weights, which a saved program holds once, get one format.
+    outputs by that of the weight tells how much its noise counts; the effects are added. That is an
+    estimate, so with ``target_bytes`` a plan by the weights' own noise is made as well, both are
+    carried out and run, and the one whose outputs have less noise is returned. Identical weights,
+    which a saved program holds once, get one format.
 
     Its noise is above that of the best plan of its size by less than one weight's step to its next
     better candidate; with ``min_sqnr`` the same holds of its size.
@@ -150,7 +152,7 @@ def plan_quantization(
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
     """
     check_goal(target_bytes, min_sqnr)
-    weights = measure_weights(
+    measured = measure_weights(
         coreai_program,
         candidates=candidates,
         forms=forms,
@@ -163,7 +165,10 @@ def plan_quantization(
         sampled=min_sqnr is None,
         progress=progress,
     )
-    return make_plan(weights, target_bytes=target_bytes, min_sqnr=min_sqnr)
+
+    from coreai_opt.planning.choose import choose_plan  # noqa: PLC0415  # imports Core AI
+
+    return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr)
 
 
 def measure_weights(
@@ -179,7 +184,7 @@ def measure_weights(
     num_threads: int | None,
     sampled: bool,
     progress: Callable[[str, int, int], None] | None,
-) -> list[PlannedWeight]:
+) -> Measured:
     """Return what ``plan_quantization``, whose arguments these are, chooses from."""
     where = None if target is None else parse_member(Target, "target", target)
     ours = candidates is CANDIDATES

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.evaluation.weight_error import WeightError, measure_error, shares_of
 from coreai_opt.exceptions import InputError
-from coreai_opt.planning.plan import Candidate, PlannedWeight
+from coreai_opt.planning.plan import Candidate, PlannedWeight, QuantizationPlan
 from coreai_opt.planning.sample import Sample, take_sample, whole
 from coreai_opt.program.channel_axes import (
     Blocks,
@@ -32,8 +33,8 @@ from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.enums import CompressionGranularity
-from coreai_opt.settings.rules import ParsedRule, Rule
-from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.rules import ParsedRule, Rule, parse_rules
+from coreai_opt.settings.settings import DEFAULTS, Settings
 from coreai_opt.settings.tables import TableSettings
 
 if TYPE_CHECKING:
@@ -51,6 +52,22 @@ class _Item(NamedTuple):
     measured: list[tuple[Settings, int, WeightError]]
 
 
+class Measured(NamedTuple):
+    """What plans are chosen from.
+
+    Attributes:
+        weights: the weights, and what each of their candidates takes and costs.
+        by_weights: the same, if these costs are what happens to outputs, with those that are the
+            errors of weights; else None.
+        outputs_noise: carries out a plan and runs it, and returns noise / signal of the outputs;
+            None without anything to run it on.
+    """
+
+    weights: list[PlannedWeight]
+    by_weights: list[PlannedWeight] | None = None
+    outputs_noise: Callable[[QuantizationPlan], float] | None = None
+
+
 def measure_candidates(
     program: AIProgram,
     weight_num_threshold: int,
@@ -62,7 +79,7 @@ def measure_candidates(
     sampled: bool,
     work: Work,
     progress: Callable[[str, int, int], None] | None = None,
-) -> list[PlannedWeight]:
+) -> Measured:
     """Quantize every weight of ``program`` to every format, and return what that takes and costs.
 
     A format that a weight cannot have is no candidate for it.
@@ -87,14 +104,14 @@ def measure_candidates(
         weights = find_weights(program, weight_num_threshold)
         told = progress or _nothing
         items = _measure(weights, formats, work, sampled=sampled, progress=told)
+        by_weights = _describe(items, _shares(items))
         if runs is None:
-            shares = _shares(items)
-        else:
-            shares = []
-            for number, item in enumerate(items, 1):
-                shares.append(_sensitivity(runs, item, probes, work))
-                told("running", number, len(items))
-        return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
+            return Measured(by_weights)
+        shares = []
+        for number, item in enumerate(items, 1):
+            shares.append(_sensitivity(runs, item, probes, work))
+            told("running", number, len(items))
+        return Measured(_describe(items, shares), by_weights, partial(_outputs_noise, runs, work))
 
 
 def _nothing(what: str, done: int, total: int) -> None:
@@ -187,7 +204,11 @@ def _compress(
     return nearest.quantize(array, settings.spec, blocks.sizes, *how, importance=None)
 
 
-def _describe(item: _Item, share: float) -> PlannedWeight:
+def _describe(items: Sequence[_Item], shares: Sequence[float]) -> list[PlannedWeight]:
+    return [_planned(item, share) for item, share in zip(items, shares, strict=True)]
+
+
+def _planned(item: _Item, share: float) -> PlannedWeight:
     weight = item.weights[0]
     kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
     others = (
@@ -258,3 +279,12 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
                 )
             return noise * len(errors) / sum(errors)
     return 0.0  # it is exact in all of them
+
+
+def _outputs_noise(runs: _Runs, work: Work, plan: QuantizationPlan) -> float:
+    with alone_with(runs.program):
+        planned = copy.deepcopy(runs.program)
+        rules = parse_rules(plan.rules, DEFAULTS)
+        quantize_program(planned, 0, None, rules, None, work=work, progress=None)
+        noise = runs.noise(planned)
+    return noise if math.isfinite(noise) else math.inf
