@@ -196,7 +196,8 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE.npz",
         help="an array for each input of IN, by name, or of several samples: a weight's error "
-        "counts by what it does to the outputs then; --verify runs it, too",
+        "counts by what it does to the outputs then, unless a plan by the weights' own errors "
+        "leaves these outputs nearer; --verify runs it, too",
     )
     group.add_argument(
         "--forms",

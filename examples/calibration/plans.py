@@ -28,7 +28,7 @@ from coreai_opt.program.ir import AIModelAsset
 from coreai_opt.program.weights import find_weights
 from coreai_opt.settings.rules import Rule
 
-BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, 7)
+BITS = (3, 3.5, 4, 4.5, 5, 5.5, 6, 7)
 """Budgets: bits that a weight may take on average, with its scales."""
 
 THRESHOLD = 1024
