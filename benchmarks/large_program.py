@@ -16,6 +16,7 @@ Memory is what is not backed by a file (``RssAnon``), at its peak: Core AI maps 
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 LAYERS, WIDTH, HIDDEN = 24, 2048, 5248
 MB = 10**6
@@ -31,6 +32,7 @@ FORMAT = ("--dtype", "int4", "--granularity", "per_block")
 COMMANDS = {
     "plain": FORMAT,
     "report": (*FORMAT, "--report", "{folder}/report.json"),
+    "mse": (*FORMAT, "--observer", "mse"),
     "target-size": ("--target-size", "{target}"),
 }
 
@@ -118,9 +120,31 @@ def _anonymous(process: int | str) -> int:
     return next((int(line[1]) * 1024 for line in lines if line[0] == "RssAnon:"), 0)
 
 
-def watch(command: list[str]) -> tuple[float, int, str]:
-    """Run a command; return its seconds, its peak of anonymous memory in bytes, and its output."""
-    started = time.perf_counter()
+class Watched(NamedTuple):
+    """What a command took, and what it printed.
+
+    Attributes:
+        seconds: from its start to its end.
+        processor: seconds of all processors together, which other processes lengthen less.
+        peak: of its anonymous memory, in bytes.
+        output: what it printed.
+    """
+
+    seconds: float
+    processor: float
+    peak: int
+    output: str
+
+
+def _processor_seconds() -> float:
+    """Return what the processes that this one has waited for took of the processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def watch(command: list[str]) -> Watched:
+    """Run a command and watch it."""
+    started, before = time.perf_counter(), _processor_seconds()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         peak = 0
 
@@ -136,7 +160,8 @@ def watch(command: list[str]) -> tuple[float, int, str]:
         watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return time.perf_counter() - started, peak, output
+    seconds = time.perf_counter() - started
+    return Watched(seconds, _processor_seconds() - before, peak, output)
 
 
 def _size(path: Path) -> int:
@@ -149,31 +174,31 @@ def measure(folder: Path, what: list[str], times: int) -> None:
     this = [sys.executable, __file__, str(folder)]
     size = _size(source)
     print(f"program {size / MB:.0f} MB")
-    floor = 0.0
     if "stages" in what:
-        _, peak, text = watch([*this, "--step", "stages"])
-        found = json.loads(text.splitlines()[-1])
-        floor = sum(found.values())
+        done = watch([*this, "--step", "stages"])
+        found = json.loads(done.output.splitlines()[-1])
         print(f"result  {_size(output) / MB:.0f} MB")
-        print(_row("stages", floor, peak), {k: round(v, 2) for k, v in found.items()}, flush=True)
+        print(_row("stages", done), {k: round(v, 2) for k, v in found.items()}, flush=True)
     for name, options in COMMANDS.items():
         if name in what:
             shutil.rmtree(output, ignore_errors=True)
             filled = [o.format(folder=folder, target=size * 3 // 10) for o in options]
             command = [str(Path(sys.executable).with_name("coreai-opt")), "quantize"]
-            seconds, peak, _ = watch([*command, str(source), str(output), *filled])
-            print(_row(name, seconds, peak), flush=True)
+            print(_row(name, watch([*command, str(source), str(output), *filled])), flush=True)
     shutil.rmtree(output, ignore_errors=True)
     for step in ("copies", "anew"):
         if step in what:
-            seconds, peak, text = watch([*this, "--step", step, "--times", str(times)])
-            print(_row(step, seconds, peak))
-            after = json.loads(text.splitlines()[-1]).values()
+            done = watch([*this, "--step", step, "--times", str(times)])
+            print(_row(step, done))
+            after = json.loads(done.output.splitlines()[-1]).values()
             print("  MB after each:", *(f"{nbytes / MB:.0f}" for nbytes in after), flush=True)
 
 
-def _row(name: str, seconds: float, peak: int) -> str:
-    return f"{name:12} {seconds:7.2f} s  {peak / MB:7.0f} MB anonymous"
+def _row(name: str, done: Watched) -> str:
+    return (
+        f"{name:12} {done.seconds:7.2f} s  {done.processor:7.2f} s of processors  "
+        f"{done.peak / MB:7.0f} MB anonymous"
+    )
 
 
 def main() -> None:

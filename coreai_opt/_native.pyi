@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.reference import Format, Part
+from coreai_opt.reference import Cluster, Format, Part
 
 def quantize(
     weight: npt.NDArray[Any],
@@ -56,6 +56,7 @@ def find_tables(
     bits: int,
     block_sizes: Sequence[int],
     *,
+    cluster: Cluster | None = None,
     importance: npt.NDArray[np.float32] | None = None,
     num_threads: int,
 ) -> npt.NDArray[Any]: ...
@@ -68,13 +69,18 @@ def fit_scales(
     num_threads: int,
 ) -> npt.NDArray[Any]: ...
 def encode_table(
-    weight: npt.NDArray[Any], tables: npt.NDArray[Any], *, num_threads: int
+    weight: npt.NDArray[Any],
+    tables: npt.NDArray[Any],
+    *,
+    cluster: Cluster | None = None,
+    num_threads: int,
 ) -> npt.NDArray[np.uint8]: ...
 def decode_table(
     packed: npt.NDArray[np.uint8],
     tables: npt.NDArray[Any],
     out: npt.NDArray[Any],
     *,
+    cluster: Cluster | None = None,
     num_threads: int,
 ) -> None: ...
 def sum_squares(numbers: npt.NDArray[Any]) -> float: ...

@@ -80,9 +80,10 @@ cdef extern from "coreai_quant.h" nogil:
     caq_status caq_dequantize(const caq_job *, size_t, size_t, const uint8_t *, const void *,
                               const uint8_t *, caq_source, void *, void *)
     ctypedef struct caq_table_job:
-        size_t elements, packed_size, tables, entries, scratch_size, index_scratch_size
+        size_t elements, packed_size, tables, indices, length, scratch_size, index_scratch_size
     caq_status caq_table_job_init(caq_table_job *, caq_source, unsigned, size_t, const size_t *,
                                   const size_t *, caq_level)
+    caq_status caq_table_set_vectors(caq_table_job *, size_t, size_t)
     caq_status caq_table_set_importance(caq_table_job *, const float *, size_t, size_t)
     caq_status caq_table_fit_scales(const caq_table_job *, size_t, size_t, size_t, const void *,
                                     const float *, float *)
@@ -442,14 +443,17 @@ cdef class _Work:
         return &self.weight[index * (<size_t>self.weight.shape[0] // self.job.elements)]
 
 
-def find_tables(weight, unsigned bits, block_sizes, *, importance=None, size_t num_threads):
-    """Find tables as ``reference.tables.find_tables`` does, in C.
+def find_tables(weight, unsigned bits, block_sizes, *, cluster=None, importance=None,
+                size_t num_threads):
+    """Find tables as ``reference.tables.find_tables`` does, or with a cluster as
+    ``reference.table_vectors.find_tables`` does, in C.
 
     Args:
         weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
         bits: of an index: 1, 2, 3, 4, 6 or 8.
         block_sizes: a block's length along each axis; 0 stands for the whole axis. Blocks are
             shorter than the axis along one axis at the most.
+        cluster: as the reference has it, or None.
         importance: as the reference has it, C-contiguous, or None.
         num_threads: threads to use at the most; small arrays take fewer.
 
@@ -458,8 +462,9 @@ def find_tables(weight, unsigned bits, block_sizes, *, importance=None, size_t n
         RuntimeError: there was a NaN or infinity in the weight, but there is no more.
     """
     shape = scale_shape(weight.shape, block_sizes)
-    tables = np.empty((*shape, 1 << bits), np.float32)
-    work = _TableWork(weight, bits, block_sizes, tables)
+    vector = () if cluster is None else (cluster.length,)
+    tables = np.empty((*shape, 1 << bits, *vector), np.float32)
+    work = _TableWork(weight, bits, block_sizes, tables, cluster)
     if importance is not None:
         work.weigh(*_repeated(importance, weight.shape))
     if work.find(num_threads) == CAQ_NOT_FINITE:
@@ -497,36 +502,38 @@ def fit_scales(weight, tables, blocks, *, importance=None, size_t num_threads):
     return scales.astype(weight.dtype).reshape(blocks)
 
 
-def encode_table(weight, tables, *, size_t num_threads):
-    """Find indices as ``reference.tables.encode`` does, in C, for such blocks as
-    :func:`find_tables` has.
+def encode_table(weight, tables, *, cluster=None, size_t num_threads):
+    """Find indices as ``reference.tables.encode`` does, or with a cluster as
+    ``reference.table_vectors.encode`` does, in C, for such blocks as :func:`find_tables` has.
 
     Args:
         weight: as for :func:`find_tables`, finite.
-        tables: one for each block, ascending.
+        tables: one for each block, ascending unless it is one of vectors.
+        cluster: as the reference has it, or None.
         num_threads: threads to use at the most; small arrays take fewer.
     """
-    *blocks, entries = tables.shape
-    sizes = [n // count for n, count in zip(weight.shape, blocks, strict=True)]
-    work = _TableWork(weight, entries.bit_length() - 1, sizes,
-                      np.ascontiguousarray(tables, np.float32))
-    return work.encode(weight.size, num_threads)
+    return _table_work(weight, tables, cluster).encode(num_threads)
 
 
-def decode_table(packed, tables, out, *, size_t num_threads):
-    """Decode as ``reference.tables.decode`` does, in C, into ``out``.
+def decode_table(packed, tables, out, *, cluster=None, size_t num_threads):
+    """Decode as ``reference.tables.decode`` does, or with a cluster as
+    ``reference.table_vectors.decode`` does, in C, into ``out``.
 
     Args:
         packed: C-contiguous array of packed indices.
         tables: one for each block.
         out: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
+        cluster: as the reference has it, or None.
         num_threads: threads to use at the most; small arrays take fewer.
     """
-    *blocks, entries = tables.shape
-    sizes = [n // count for n, count in zip(out.shape, blocks, strict=True)]
-    work = _TableWork(out, entries.bit_length() - 1, sizes,
-                      np.ascontiguousarray(tables, np.float32))
-    work.decode(packed, out, num_threads)
+    _table_work(out, tables, cluster).decode(packed, out, num_threads)
+
+
+def _table_work(weight, tables, cluster):
+    blocks = tables.shape[:weight.ndim]
+    sizes = [n // count for n, count in zip(weight.shape, blocks, strict=True)]
+    bits = tables.shape[weight.ndim].bit_length() - 1
+    return _TableWork(weight, bits, sizes, np.ascontiguousarray(tables, np.float32), cluster)
 
 
 cdef class _TableWork:
@@ -540,7 +547,7 @@ cdef class _TableWork:
     cdef const float[::1] importance
     cdef size_t size
 
-    def __init__(self, weight, unsigned bits, block_sizes, tables):
+    def __init__(self, weight, unsigned bits, block_sizes, tables, cluster=None):
         cdef size_t[MAX_RANK] shape
         cdef size_t[MAX_RANK] sizes
         cdef Py_ssize_t axis
@@ -552,6 +559,12 @@ cdef class _TableWork:
             shape, sizes, <caq_level><int>_LEVELS.index(level()))
         if status != CAQ_OK:
             raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
+        if cluster is not None:
+            between = math.prod(weight.shape[cluster.axis + 1:])
+            status = caq_table_set_vectors(&self.job, cluster.length, between)
+            if status != CAQ_OK:
+                raise ValueError(f"{cluster} does not fit the blocks {block_sizes} of the shape "
+                                 f"{weight.shape}")
         self.weight = weight.reshape(-1).view(np.uint8)
         self.tables = tables.reshape(-1)
         self.size = weight.itemsize
@@ -595,15 +608,15 @@ cdef class _TableWork:
         assert status == CAQ_OK, status
         return status
 
-    def encode(self, size_t elements, size_t num_threads):
+    def encode(self, size_t num_threads):
         """Find and return all indices, packed."""
         packed = memory.empty(self.job.packed_size, np.uint8)
         self.packed = packed
-        in_parallel(self.encode_some, _bounds(elements, num_threads))
+        in_parallel(self.encode_some, _bounds(self.job.indices, num_threads))
         return packed
 
     cpdef int encode_some(self, size_t first, size_t end) except -1:
-        """Find the indices of the elements first .. end - 1 without the GIL."""
+        """Find the indices first .. end - 1 without the GIL."""
         cdef float[::1] scratch = np.empty((self.job.index_scratch_size + 3) // 4, np.float32)
         cdef caq_status status
         with nogil:
@@ -617,14 +630,15 @@ cdef class _TableWork:
         self.stored = packed
         self.out = out.reshape(-1).view(np.uint8)
         self.target = <caq_source><int>WEIGHT_DTYPES.index(out.dtype)
-        in_parallel(self.decode_some, _bounds(out.size, num_threads))
+        in_parallel(self.decode_some, _bounds(self.job.indices, num_threads))
 
     cpdef int decode_some(self, size_t first, size_t end) except -1:
-        """Decode the elements first .. end - 1 without the GIL."""
+        """Decode the indices first .. end - 1 without the GIL."""
+        cdef size_t start = first * self.size if self.job.length == 1 else 0
         cdef caq_status status
         with nogil:
             status = caq_table_decode(&self.job, first, end - first, &self.stored[0],
-                                      &self.tables[0], self.target, &self.out[first * self.size])
+                                      &self.tables[0], self.target, &self.out[start])
         assert status == CAQ_OK, status
         return status
 

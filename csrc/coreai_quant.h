@@ -462,14 +462,17 @@ typedef struct caq_table_job {
     size_t elements;           /* of the whole tensor */
     size_t packed_size;        /* bytes of the packed indices */
     size_t tables;             /* how many, in C order of the blocks */
-    size_t entries;            /* numbers in a table, 2^bits */
+    size_t entries;            /* of a table, 2^bits */
+    size_t indices;            /* as many as elements, or vectors */
+    size_t length;             /* elements of an index: 1, or see caq_table_set_vectors() */
     size_t scratch_size;       /* bytes that caq_find_tables() needs, and */
     size_t index_scratch_size; /* caq_table_encode() */
 
     caq_source source;
     unsigned bits;
     const struct caq_kernels *kernels;
-    size_t run; /* elements in a row that share a table */
+    size_t run;     /* indices in a row that share a table */
+    size_t between; /* of caq_table_set_vectors(), else 1 */
     const float
         *importance; /* of caq_table_set_importance(), or null if all elements count alike */
     size_t importances, repeat; /* count and repeat of caq_table_set_importance() */
@@ -489,6 +492,20 @@ CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, uns
                                       caq_level level);
 
 /*
+ * Have neighbours share an index: vectors of `length` elements, which lie `between` elements apart.
+ * A table then has job->entries vectors, one after the other, and what is said of the indices of
+ * elements holds for those of vectors: they are in C order of the shape whose axis, along which
+ * vectors lie, is shorter by the factor `length`. reference/table_vectors.py has the rules.
+ *
+ * length: 2 to 256; it divides the length of the axis, and that of the blocks that share a table.
+ * between: the product of the lengths of all later axes.
+ *
+ * Returns CAQ_OK, with other sizes in the job, or CAQ_BAD_ARGUMENT: no such vectors, or there were
+ * some already.
+ */
+CAQ_API caq_status caq_table_set_vectors(caq_table_job *job, size_t length, size_t between);
+
+/*
  * Have caq_find_tables() look for the least sum of importance * (w - w')^2. Only ratios within a
  * table's elements matter; if all of these are zero they count alike. Other functions take no
  * notice.
@@ -501,12 +518,12 @@ CAQ_API caq_status caq_table_set_importance(caq_table_job *job, const float *imp
                                             size_t count, size_t repeat);
 
 /*
- * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2. Calls
- * for different tables may run at the same time.
+ * Find the tables first .. first + count - 1, each the one with the least sum of (w - w')^2, or of
+ * vectors a good one. Calls for different tables may run at the same time.
  *
  * weight: the whole tensor in C order, any alignment.
- * tables: job->tables * job->entries numbers, all of them. They are ascending in each table, and
- *         numbers of the weight's type.
+ * tables: job->tables * job->entries * job->length numbers, all of them. They are ascending in each
+ *         table, and numbers of the weight's type.
  * scratch: job->scratch_size bytes aligned to 8, one for each call that runs at the same time.
  *
  * Returns CAQ_OK, CAQ_BAD_ARGUMENT (tables out of range) or CAQ_NOT_FINITE: a NaN or an infinity.
@@ -526,20 +543,21 @@ CAQ_API caq_status caq_find_tables(const caq_table_job *job, size_t first, size_
  * scales: one for each block of the tensor. They are numbers of the weight's type, not 0, of any
  *         sign.
  *
- * Returns CAQ_OK or CAQ_BAD_ARGUMENT (scales out of range, such a length).
+ * Returns CAQ_OK or CAQ_BAD_ARGUMENT (scales out of range, such a length, tables of vectors).
  */
 CAQ_API caq_status caq_table_fit_scales(const caq_table_job *job, size_t length, size_t first,
                                         size_t count, const void *weight, const float *tables,
                                         float *scales);
 
 /*
- * Find the nearest entry for each of the elements first .. first + count - 1. Of two that are as
- * near the lower one is taken, and the first of equals.
+ * Find the nearest entry for each of the elements first .. first + count - 1, or of the vectors. Of
+ * two that are as near the lower one is taken, and the first of equals.
  *
  * first: a multiple of 8, and so is count unless the elements are the tensor's last. Calls for
  *         different elements may run at the same time.
  * weight: the whole tensor, finite.
- * tables: as caq_find_tables() leaves them, or any numbers that ascend in each table.
+ * tables: as caq_find_tables() leaves them, or any finite numbers, which ascend in each table unless
+ *         it is one of vectors.
  * packed: job->packed_size bytes, of which the elements' are written.
  * scratch: job->index_scratch_size bytes aligned to 4, one for each call that runs at the same
  *         time.
@@ -552,7 +570,8 @@ CAQ_API caq_status caq_table_encode(const caq_table_job *job, size_t first, size
 
 /*
  * Decode the elements first .. first + count - 1 to weight, count numbers of the type target, any
- * alignment. Entries are rounded to it, to nearest even.
+ * alignment; or those vectors to where they lie in weight, which is then the whole tensor. Entries
+ * are rounded to the type, to nearest even.
  *
  * Returns CAQ_OK or CAQ_BAD_ARGUMENT (elements out of range, no such type).
  */

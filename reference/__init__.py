@@ -14,18 +14,21 @@ nothing of C, of Core AI or of speed. Read it in the order of the work:
     errors        how far decoded numbers are from the weights
     tables        another way: look-up tables, and which of their entries is nearest
     table_scales  scales for these, block by block
+    table_vectors tables whose entries are vectors
 """
 
-from . import errors, table_scales, tables
+from . import errors, table_scales, table_vectors, tables
 from .feedback import Part, encode_with_feedback
 from .formats import E8M0, FORMATS, WEIGHT_DTYPES, Format
 from .packing import pack, unpack
 from .quantize import NotFiniteError, check_finite, dequantize, encode, find_scales, quantize
+from .table_vectors import Cluster
 
 __all__ = [
     "E8M0",
     "FORMATS",
     "WEIGHT_DTYPES",
+    "Cluster",
     "Format",
     "NotFiniteError",
     "Part",
@@ -38,6 +41,7 @@ __all__ = [
     "pack",
     "quantize",
     "table_scales",
+    "table_vectors",
     "tables",
     "unpack",
 ]

@@ -118,7 +118,7 @@ def encode(weight: Array, tables: Array) -> npt.NDArray[np.uint8]:
     *blocks, entries = tables.shape
     rows = zip(to_rows(weight, blocks), tables.reshape(-1, entries), strict=True)
     indices = np.array([nearest(group, table) for group, table in rows])
-    return pack(_from_rows(indices, weight.shape, blocks), entries.bit_length() - 1)
+    return pack(from_rows(indices, weight.shape, blocks), entries.bit_length() - 1)
 
 
 def decode(
@@ -132,7 +132,7 @@ def decode(
     rows = to_rows(unpack(packed, entries.bit_length() - 1, shape), blocks)
     found = np.take_along_axis(tables.reshape(-1, entries), rows, axis=1)
     with np.errstate(over="ignore"):
-        return _from_rows(found, shape, blocks).astype(dtype)
+        return from_rows(found, shape, blocks).astype(dtype)
 
 
 def pack(indices: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
@@ -153,7 +153,7 @@ def unpack(
     return np.packbits(each, axis=1, bitorder="little").reshape(shape)
 
 
-def _from_rows(rows: Array, shape: Sequence[int], blocks: Sequence[int]) -> Array:
+def from_rows(rows: Array, shape: Sequence[int], blocks: Sequence[int]) -> Array:
     """Return the array of ``shape`` that :func:`blocks.to_rows` took apart."""
     array = np.empty(shape, rows.dtype)
     split = split_axes(array, blocks)
@@ -181,10 +181,10 @@ def find_table(weights: Array, importance: Array | None = None, *, bits: int) ->
         masses, sums = _points(weights, shift, by_digits=by_digits)
         center = int(np.rint(F64(sums.sum()) / F64(masses.sum())))
     else:
-        counts = _counts(importance)
-        weights, counts = weights[counts > 0], counts[counts > 0]
+        counted = counts(importance)
+        weights, counted = weights[counted > 0], counted[counted > 0]
         shift = _shift(weights, size, by_digits=by_digits)
-        masses, sums = _weighed_points(weights, counts, shift, by_digits=by_digits)
+        masses, sums = _weighed_points(weights, counted, shift, by_digits=by_digits)
         center = np.rint(np.cumsum(sums)[-1] / masses.sum())
     entries = min(1 << bits, len(masses))
     moments = _prefix(sums - center * masses)
@@ -208,8 +208,8 @@ def _shift(weights: Array, size: int, *, by_digits: bool) -> int:
     return digits - int(np.frexp(np.abs(weights.astype(F32)).max())[1])
 
 
-def _counts(importance: Array) -> Array:
-    """What each weight counts, for importances of which one is not 0: integers in binary64."""
+def counts(importance: Array) -> Array:
+    """Return what each weight counts, for importances of which one is not 0, as binary64."""
     digits = min(MASS_DIGITS, MASS_SUM_DIGITS - importance.size.bit_length())
     exponent = int(np.frexp(importance.max())[1])
     return np.rint(np.ldexp(importance.astype(F64), digits - exponent))

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt import reference
+from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.exceptions import (
     ArgumentError,
     ArgumentTypeError,
     BackendMismatchError,
     NotInstalledError,
 )
-from coreai_opt.reference import Format, Part
+from coreai_opt.reference import Cluster, Format, Part
 from coreai_opt.reference.errors import Differences
 from coreai_opt.settings.spec import QuantizationSpec
 
@@ -84,14 +85,12 @@ class Backend(Protocol):
         """Decode into ``out``."""
 
     def find_tables(
-        self,
-        weight: Array,
-        bits: int,
-        block_sizes: tuple[int, ...],
-        importance: Importance,
-        num_threads: int,
+        self, weight: Array, spec: PaletteSpec, importance: Importance, num_threads: int
     ) -> Array:
-        """Find the best look-up table of each block, see ``reference/tables.py``."""
+        """Find the best look-up table of each block, see ``reference/tables.py``.
+
+        With a cluster find one of vectors, see ``reference/table_vectors.py``.
+        """
 
     def fit_scales(
         self,
@@ -103,10 +102,22 @@ class Backend(Protocol):
     ) -> Array:
         """Find the scale of each block for given tables, see ``reference/table_scales.py``."""
 
-    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
-        """Find the nearest entries of tables that ascend, and pack their indices."""
+    def encode_table(
+        self, weight: Array, tables: Array, cluster: Cluster | None, num_threads: int
+    ) -> Packed:
+        """Find the nearest entries of tables, and pack their indices.
 
-    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+        Tables ascend, unless they are of vectors.
+        """
+
+    def decode_table(
+        self,
+        packed: Packed,
+        tables: Array,
+        out: Array,
+        cluster: Cluster | None,
+        num_threads: int,
+    ) -> None:
         """Decode indices into ``out``."""
 
     def sum_squares(self, numbers: Array) -> float:
@@ -243,15 +254,13 @@ class ReferenceBackend:
         out[...] = reference.dequantize(*stored, format, out.shape, out.dtype)
 
     def find_tables(
-        self,
-        weight: Array,
-        bits: int,
-        block_sizes: tuple[int, ...],
-        importance: Importance,
-        num_threads: int,
+        self, weight: Array, spec: PaletteSpec, importance: Importance, num_threads: int
     ) -> Array:
         """See :class:`Backend`."""
-        return reference.tables.find_tables(weight, bits, block_sizes, importance)
+        table = weight, spec.bits, spec.block_sizes
+        if spec.cluster is None:
+            return reference.tables.find_tables(*table, importance)
+        return reference.table_vectors.find_tables(*table, spec.cluster, importance)
 
     def fit_scales(
         self,
@@ -264,13 +273,29 @@ class ReferenceBackend:
         """See :class:`Backend`."""
         return reference.table_scales.fit_scales(weight, tables, blocks, importance)
 
-    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+    def encode_table(
+        self, weight: Array, tables: Array, cluster: Cluster | None, num_threads: int
+    ) -> Packed:
         """See :class:`Backend`."""
-        return reference.tables.encode(weight, tables)
+        if cluster is None:
+            return reference.tables.encode(weight, tables)
+        return reference.table_vectors.encode(weight, tables, cluster.axis)
 
-    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+    def decode_table(
+        self,
+        packed: Packed,
+        tables: Array,
+        out: Array,
+        cluster: Cluster | None,
+        num_threads: int,
+    ) -> None:
         """See :class:`Backend`."""
-        out[...] = reference.tables.decode(packed, tables, out.shape, out.dtype)
+        if cluster is None:
+            out[...] = reference.tables.decode(packed, tables, out.shape, out.dtype)
+        else:
+            out[...] = reference.table_vectors.decode(
+                packed, tables, cluster.axis, out.shape, out.dtype
+            )
 
     def sum_squares(self, numbers: Array) -> float:
         """See :class:`Backend`."""
@@ -353,16 +378,16 @@ class NativeBackend:
         _native.dequantize(*stored, format, out, num_threads=num_threads)
 
     def find_tables(
-        self,
-        weight: Array,
-        bits: int,
-        block_sizes: tuple[int, ...],
-        importance: Importance,
-        num_threads: int,
+        self, weight: Array, spec: PaletteSpec, importance: Importance, num_threads: int
     ) -> Array:
         """See :class:`Backend`."""
         return _native.find_tables(
-            weight, bits, block_sizes, importance=importance, num_threads=num_threads
+            weight,
+            spec.bits,
+            spec.block_sizes,
+            cluster=spec.cluster,
+            importance=importance,
+            num_threads=num_threads,
         )
 
     def fit_scales(
@@ -378,13 +403,22 @@ class NativeBackend:
             weight, tables, blocks, importance=importance, num_threads=num_threads
         )
 
-    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+    def encode_table(
+        self, weight: Array, tables: Array, cluster: Cluster | None, num_threads: int
+    ) -> Packed:
         """See :class:`Backend`."""
-        return _native.encode_table(weight, tables, num_threads=num_threads)
+        return _native.encode_table(weight, tables, cluster=cluster, num_threads=num_threads)
 
-    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+    def decode_table(
+        self,
+        packed: Packed,
+        tables: Array,
+        out: Array,
+        cluster: Cluster | None,
+        num_threads: int,
+    ) -> None:
         """See :class:`Backend`."""
-        _native.decode_table(packed, tables, out, num_threads=num_threads)
+        _native.decode_table(packed, tables, out, cluster=cluster, num_threads=num_threads)
 
     def sum_squares(self, numbers: Array) -> float:
         """See :class:`Backend`."""
@@ -472,18 +506,15 @@ class ValidatingBackend:
         _compare(f"{out.dtype} decoded from {format.name} of shape {out.shape}", out, expected)
 
     def find_tables(
-        self,
-        weight: Array,
-        bits: int,
-        block_sizes: tuple[int, ...],
-        importance: Importance,
-        num_threads: int,
+        self, weight: Array, spec: PaletteSpec, importance: Importance, num_threads: int
     ) -> Array:
         """See :class:`Backend`."""
-        arguments = weight, bits, block_sizes, importance, num_threads
+        arguments = weight, spec, importance, num_threads
         got = self._native.find_tables(*arguments)
         expected = self._expected.find_tables(*arguments)
-        _compare(f"tables of {1 << bits} entries of a {_describe_weight(weight)}", got, expected)
+        _compare(
+            f"tables of {1 << spec.bits} entries of a {_describe_weight(weight)}", got, expected
+        )
         return got
 
     def fit_scales(
@@ -501,18 +532,27 @@ class ValidatingBackend:
         _compare(f"scales for the tables of a {_describe_weight(weight)}", got, expected)
         return got
 
-    def encode_table(self, weight: Array, tables: Array, num_threads: int) -> Packed:
+    def encode_table(
+        self, weight: Array, tables: Array, cluster: Cluster | None, num_threads: int
+    ) -> Packed:
         """See :class:`Backend`."""
-        got = self._native.encode_table(weight, tables, num_threads)
-        expected = self._expected.encode_table(weight, tables, num_threads)
+        got = self._native.encode_table(weight, tables, cluster, num_threads)
+        expected = self._expected.encode_table(weight, tables, cluster, num_threads)
         _compare(f"packed indices of a {_describe_weight(weight)}", got, expected)
         return got
 
-    def decode_table(self, packed: Packed, tables: Array, out: Array, num_threads: int) -> None:
+    def decode_table(
+        self,
+        packed: Packed,
+        tables: Array,
+        out: Array,
+        cluster: Cluster | None,
+        num_threads: int,
+    ) -> None:
         """See :class:`Backend`."""
         expected = np.empty_like(out)
-        self._native.decode_table(packed, tables, out, num_threads)
-        self._expected.decode_table(packed, tables, expected, num_threads)
+        self._native.decode_table(packed, tables, out, cluster, num_threads)
+        self._expected.decode_table(packed, tables, expected, cluster, num_threads)
         _compare(f"{_describe_weight(out)} decoded from look-up tables", out, expected)
 
     def sum_squares(self, numbers: Array) -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from coreai_opt.reference import Cluster
 from coreai_opt.settings.enums import DType, Observer
 
 
@@ -17,6 +18,7 @@ class PaletteSpec:
         scale_block_sizes: the same of a block whose elements share a scale; None for no scales, or
             with ``lut_dtype`` one for each table.
         observer: how scales are found.
+        cluster: which elements share an index; None if each has its own.
     """
 
     bits: int
@@ -24,3 +26,4 @@ class PaletteSpec:
     lut_dtype: DType | None = None
     scale_block_sizes: tuple[int, ...] | None = None
     observer: Observer = Observer.MINMAX
+    cluster: Cluster | None = None

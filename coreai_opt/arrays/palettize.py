@@ -16,12 +16,13 @@ from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize_array
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
+from coreai_opt.reference import Cluster
 from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
-from coreai_opt.settings.arguments import parse_member
+from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.enums import DType, Observer, ObserverName
-from coreai_opt.settings.tables import parse_index_bits, parse_lut_dtype
+from coreai_opt.settings.tables import MOST_CLUSTER_DIM, parse_index_bits, parse_lut_dtype
 
 
 def palettize_array(
@@ -30,6 +31,8 @@ def palettize_array(
     *,
     block_sizes: Sequence[int] | None = None,
     lut_dtype: DType | str | None = None,
+    cluster_dim: int = 1,
+    cluster_axis: int = 0,
     scale_block_sizes: Sequence[int] | None = None,
     observer: Observer | ObserverName = Observer.MINMAX,
     importance: npt.NDArray[Any] | None = None,
@@ -39,7 +42,8 @@ def palettize_array(
     """Replace each element of an array by the nearest entry of a look-up table.
 
     Tables are the best there are: no others of so many entries leave less squared error. (Tables of
-    8-bit entries are the best ones rounded; with scales, tables are the best for these scales.)
+    8-bit entries are the best ones rounded; with scales, tables are the best for these scales. Of
+    vectors they are good ones, found by k-means with seeds that do not depend on chance.)
 
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16; it need not be
@@ -50,9 +54,13 @@ def palettize_array(
             axis. Elements of one block share a table. Blocks can be shorter than the axis along one
             axis only, e.g. ``(32, 0)`` for groups of 32 output channels. None: one table for all.
         lut_dtype: what entries are: None (the weight's dtype), INT8, UINT8, FP8_E4M3FN or FP8_E5M2.
+        cluster_dim: how many elements share an index: entries are vectors of so many numbers, 1 to
+            256. It divides ``cluster_axis``, and what ``block_sizes`` has along it.
+        cluster_axis: the axis along which the elements of a vector are neighbours; that of output
+            channels.
         scale_block_sizes: elements of one of these blocks share a scale; tables are found for the
             elements divided by it. E.g. ``(1, 0)`` for a scale per output channel. None: no scales,
-            or with ``lut_dtype`` one for each table.
+            or with ``lut_dtype`` one for each table. Not with ``cluster_dim`` above 1.
         observer: how these scales are found: MINMAX for the largest magnitude of a block, or MSE
             for less squared error: scales and tables are fitted to each other in turns, and scales
             may be negative (see ``reference/table_scales.py``). Where entries times scales could be
@@ -61,7 +69,8 @@ def palettize_array(
         importance: what the squared error of each element counts, such as the second moment of the
             activation it is multiplied by: a floating-point array of the weight's rank, along each
             axis as long as that or 1; finite and >= 0. Only ratios within a table's elements count;
-            importances that are all 0 there are taken as equal. None: all count alike.
+            importances that are all 0 there are taken as equal. A vector counts what its elements
+            count in all. None: all count alike.
         backend: "auto", "native", "reference" or "validate" (run both, compare every byte, return
             the native result).
         num_threads: threads that the native backend may use for this array; None means one per
@@ -86,12 +95,18 @@ def palettize_array(
     scale_sizes = None
     if scale_block_sizes is not None:
         scale_sizes = parse_block_sizes(scale_block_sizes, weight.shape, "scale_block_sizes")
+    cluster = _parse_cluster(cluster_dim, cluster_axis, weight.shape, sizes)
+    if cluster is not None and scale_sizes is not None:
+        raise ArgumentError(
+            "scale_block_sizes",
+            f"scale_block_sizes must be None with cluster_dim above 1; got {scale_sizes}",
+        )
     how = parse_member(Observer, "observer", observer)
     if how is Observer.MSE:
         _check_search(weight.shape, sizes, lut, scale_sizes)
     if importance is not None:
         importance = parse_importance("importance", importance, weight.shape)
-    spec = PaletteSpec(bits, sizes, lut, scale_sizes, how)
+    spec = PaletteSpec(bits, sizes, lut, scale_sizes, how, cluster)
     chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
     return palettize_parsed(weight, spec, chosen, threads, importance=importance)
 
@@ -116,7 +131,7 @@ def palettize_parsed(
             scale = np.abs(scale)
         scaled = _divide(weight, scale)
         counted = _scaled_importance(importance, scale, weight.shape)
-    table = backend.find_tables(scaled, spec.bits, spec.block_sizes, counted, num_threads)
+    table = backend.find_tables(scaled, spec, counted, num_threads)
     if spec.observer is Observer.MSE and _may_overflow(scale, table, weight.dtype):
         plain = replace(spec, observer=Observer.MINMAX)
         return palettize_parsed(weight, plain, backend, num_threads, importance=importance)
@@ -124,20 +139,22 @@ def palettize_parsed(
     if spec.lut_dtype is not None:
         # With scales of blocks already, all tables have one scale, which goes into these.
         shared = (0,) * weight.ndim if scale is not None else (1,) * weight.ndim
+        whole = (0,) * (table.ndim - weight.ndim)
         quantized = quantize_array(
-            table, spec.lut_dtype, block_sizes=(*shared, 0), backend="reference", num_threads=1
+            table, spec.lut_dtype, block_sizes=(*shared, *whole), backend="reference", num_threads=1
         )
-        own = quantized.scale.reshape(quantized.scale.shape[:-1])
+        own = quantized.scale.reshape(quantized.scale.shape[: weight.ndim])
         table, zero_point = quantized.codes(), int(quantized.zero_point.flat[0])
         scale = own if scale is None else scale * own
     if scale is None:
-        packed = backend.encode_table(weight, table, num_threads)
+        packed = backend.encode_table(weight, table, spec.cluster, num_threads)
     else:
         rounded = round_scales(np.abs(scale.astype(np.float32)), weight.dtype)
         scale = np.where(scale < 0, -rounded, rounded)
         table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
-        packed = backend.encode_table(_divide(weight, scale), entries, num_threads)
+        divided = _divide(weight, scale)
+        packed = backend.encode_table(divided, entries, spec.cluster, num_threads)
     return PalettizedArray(
         packed=packed,
         shape=weight.shape,
@@ -145,6 +162,7 @@ def palettize_parsed(
         table=table,
         scale=scale,
         zero_point=zero_point,
+        cluster_axis=None if spec.cluster is None else spec.cluster.axis,
     )
 
 
@@ -164,9 +182,7 @@ def _search(  # noqa: PLR0917  # what palettize_parsed has
     fitted = scale
     for _ in range(ROUNDS):
         counted = _scaled_importance(importance, fitted, weight.shape)
-        tables = backend.find_tables(
-            _divide(weight, fitted), spec.bits, spec.block_sizes, counted, num_threads
-        )
+        tables = backend.find_tables(_divide(weight, fitted), spec, counted, num_threads)
         fitted = backend.fit_scales(weight, tables, scale.shape, importance, num_threads)
     return fitted
 
@@ -178,6 +194,32 @@ def _may_overflow(
     assert scale is not None
     largest = np.abs(scale).max().astype(np.float64) * np.abs(table).max().astype(np.float64)
     return bool(largest > float(ml_dtypes.finfo(dtype).max))
+
+
+def _parse_cluster(
+    cluster_dim: object, cluster_axis: object, shape: tuple[int, ...], block_sizes: tuple[int, ...]
+) -> Cluster | None:
+    """Return which elements share an index, None if each has its own.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: they do not fit the shape or the blocks.
+    """
+    length, axis = (
+        parse_int("cluster_dim", cluster_dim, least=1),
+        parse_int("cluster_axis", cluster_axis, least=0),
+    )
+    if axis >= len(shape):
+        raise ArgumentError(
+            "cluster_axis", f"cluster_axis must be below the rank {len(shape)}; got {axis}"
+        )
+    block = block_sizes[axis] or shape[axis]
+    if length > MOST_CLUSTER_DIM or block % length:
+        raise ArgumentError(
+            "cluster_dim",
+            f"cluster_dim must be at most {MOST_CLUSTER_DIM} and divide {block}, the elements "
+            f"along axis {axis} that share a table; got {length}",
+        )
+    return None if length == 1 else Cluster(length, axis)
 
 
 def _check_search(

@@ -1,15 +1,22 @@
 """Which elements of a weight to keep, and those as a :class:`SparseArray`."""
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from coreai_opt.arrays.quantize import quantize_array
+from coreai_opt.arrays.backends import Backend
+from coreai_opt.arrays.methods import nearest
+from coreai_opt.arrays.palette_spec import PaletteSpec
+from coreai_opt.arrays.palettize import palettize_parsed
 from coreai_opt.arrays.sparse_array import SparseArray
 from coreai_opt.reference.quantize import check_finite
 from coreai_opt.settings.enums import DType
+from coreai_opt.settings.settings import DEFAULTS
+from coreai_opt.settings.spec import parse_spec
 
 Kept = npt.NDArray[np.bool_]
 
@@ -39,62 +46,86 @@ def keep_blocks(weight: npt.NDArray[Any], axis: int, size: int, sparsity: float)
 
     Args:
         weight: finite.
-        axis: along which ``size`` neighbours are a block.
-        size: divides the axis.
+        axis: along which ``size`` neighbours are a block; the last block may have fewer.
+        size: of a block.
         sparsity: what part of the blocks goes, from 0 to 1.
     """
     moved = np.moveaxis(weight, axis, 0).astype(np.float64)
-    norms = np.sum(moved.reshape(-1, size, *moved.shape[1:]) ** 2, axis=1)
-    return np.moveaxis(np.repeat(keep_largest(norms, sparsity), size, axis=0), 0, axis)
+    norms = np.add.reduceat(moved**2, range(0, len(moved), size), axis=0)
+    kept = np.repeat(keep_largest(norms, sparsity), size, axis=0)[: len(moved)]
+    return np.moveaxis(kept, 0, axis)
 
 
 def keep_of_each(weight: npt.NDArray[Any], axis: int, zeros: int, of: int) -> Kept:
     """Return which elements to keep: all but the ``zeros`` least of every ``of`` along an axis.
 
-    Of equal ones the first go first.
+    Of equal ones the first go first. Elements that the last ``of`` lack count among its least.
 
     Args:
         weight: finite.
-        axis: whose length ``of`` divides.
+        axis: along which ``of`` neighbours are looked at together.
         zeros: 0 to ``of``.
         of: at least 1.
     """
     moved = np.moveaxis(np.abs(weight.astype(np.float32)), axis, -1)
-    runs = moved.reshape(-1, of)
+    length = moved.shape[-1]
+    # Below all magnitudes, so that they go first.
+    lacking = [(0, 0)] * (moved.ndim - 1) + [(0, -length % of)]
+    padded = np.pad(moved, lacking, constant_values=-1)
+    runs = padded.reshape(-1, of)
     kept = np.ones(runs.shape, np.bool_)
     order = np.argsort(runs, axis=1, kind="stable")
     np.put_along_axis(kept, order[:, :zeros], values=False, axis=1)
-    return np.moveaxis(kept.reshape(moved.shape), -1, axis)
+    return np.moveaxis(kept.reshape(padded.shape)[..., :length], -1, axis)
 
 
 def store_kept(
     weight: npt.NDArray[Any],
     kept: Kept,
+    backend: Backend,
+    num_threads: int,
+    *,
     dtype: DType | None = None,
     block_sizes: tuple[int, ...] | None = None,
+    bits: int | None = None,
 ) -> SparseArray:
-    """Return the elements that are kept, as values or as codes with scales.
+    """Return the elements that are kept: as they are, as codes with scales, or as a look-up table.
 
     Args:
         weight: the weight.
         kept: in its shape.
-        dtype: format of the codes, symmetric; None for values of the weight's dtype.
-        block_sizes: with ``dtype``, of the blocks that share a scale.
+        backend: what finds codes and tables.
+        num_threads: threads that it may use.
+        dtype: format of the codes, symmetric; None for values of the weight's dtype. UINT8 has one
+            scale for all: it has no code for zero that is 0, as elements are that are not stored,
+            so values are decoded before zeros come between them.
+        block_sizes: with another ``dtype``, of the blocks that share a scale.
+        bits: of an index into a table of the values; None for no table.
 
     Raises:
         ValueError: a NaN or infinity in ``weight``.
     """
     check_finite(weight)
-    scale, values = None, weight
-    if dtype is not None:
-        assert block_sizes is not None
-        zeroed = np.where(kept, weight, weight.dtype.type(0))
-        quantized = quantize_array(zeroed, dtype, block_sizes=block_sizes)
-        scale, values = quantized.scale, quantized.codes()
-    return SparseArray(
-        values=np.ascontiguousarray(values[kept]),
+    store = partial(
+        SparseArray,
         mask=np.packbits(kept.reshape(-1), bitorder="little"),
         shape=weight.shape,
         weight_dtype=weight.dtype,
-        scale=scale,
     )
+    if bits is not None:
+        return store(palettize_parsed(weight[kept], PaletteSpec(bits, (0,)), backend, num_threads))
+    if dtype is None:
+        return store(weight[kept])
+    quantize = partial(
+        nearest.quantize,
+        spec=parse_spec(replace(DEFAULTS, dtype=dtype)),
+        backend=backend,
+        num_threads=num_threads,
+        importance=None,
+    )
+    if dtype is DType.UINT8:
+        return store(quantize(weight[kept], block_sizes=(0,)))
+    assert block_sizes is not None
+    zeroed = np.where(kept, weight, weight.dtype.type(0))
+    quantized = quantize(zeroed, block_sizes=block_sizes)
+    return store(np.ascontiguousarray(quantized.codes()[kept]), scale=quantized.scale)

@@ -43,7 +43,7 @@ def add_parser(commands: Subcommands) -> None:
         "so that the outputs of their layers change least.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_source(parser)
     parser.add_argument("output", metavar="OUT.calibration", type=Path, help="file to write")
     inputs = parser.add_argument_group("samples")

@@ -3,11 +3,7 @@
 Neither this nor what it imports brings Core AI with it: ``coreai-opt --help`` should not wait.
 """
 
-import argparse
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from coreai_opt._version import __version__
 from coreai_opt.cli import (
@@ -31,32 +27,13 @@ from coreai_opt.cli.console import (
 )
 from coreai_opt.cli.parser import EXIT_ERROR, PROGRAM, Parser, say
 from coreai_opt.cli.warnings import warnings_shown
-from coreai_opt.exceptions import (
-    ArgumentTypeError,
-    BackendMismatchError,
-    CoreAIError,
-    InputError,
-    NotInstalledError,
-    QualityError,
-)
+from coreai_opt.exceptions import QualityError
 
 EXIT_QUALITY = 1
 EXIT_INTERRUPTED = 130
 """Exit code that a shell reports for a process ended by Ctrl-C: 128 + SIGINT."""
 EXIT_READER_LEFT = 141
 """Exit code that a shell reports where nobody reads the output any more: 128 + SIGPIPE."""
-
-# Errors of input, files and options that cannot be used. Any other is a defect of this package and
-# keeps its traceback.
-_EXPECTED_ERRORS = (
-    ArgumentTypeError,
-    BackendMismatchError,
-    CoreAIError,
-    InputError,
-    MemoryError,
-    NotInstalledError,
-    OSError,
-)
 
 _EXAMPLES = """\
 examples:
@@ -74,7 +51,7 @@ def make_parser() -> Parser:
     """Return the parser of the command line.
 
     What it parses has ``run``, the function that carries out the subcommand, given all that was
-    parsed, and ``needs_core_ai``, whether that needs Core AI.
+    parsed.
     """
     parser = Parser(
         prog=PROGRAM,
@@ -136,45 +113,14 @@ def _run_command(arguments: Sequence[str] | None) -> int:
             quietly(quiet=options.quiet),
             warnings_shown(quiet=options.quiet, verbose=options.verbose),
         ):
-            _run(options)
+            options.run(options)
     except QualityError as error:
         say("error", str(error))
         return EXIT_QUALITY
-    except _EXPECTED_ERRORS as error:
+    except messages.EXPECTED_ERRORS as error:
         say("error", messages.of_error(error))
         return EXIT_ERROR
     except KeyboardInterrupt:
         say("error", "interrupted")
         return EXIT_INTERRUPTED
     return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    if options.needs_core_ai:
-        with _interrupts_deferred():
-            _import_core_ai()
-    options.run(options)
-
-
-def _import_core_ai() -> None:
-    import coreai_opt.program.ir  # noqa: F401, PLC0415  # half a second
-
-
-@contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Ctrl-C waits for the end: Core AI's extension modules abort when it stops them half imported.
-
-    By a handler: masked in this thread, the signal would go to one of numpy's.
-    """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    interrupted = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if interrupted.is_set():
-        raise KeyboardInterrupt

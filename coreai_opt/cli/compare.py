@@ -52,7 +52,7 @@ def add_parser(commands: Subcommands) -> None:
         "place.",
         epilog=_COMPARE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     parser.add_argument("reference", metavar="A.aimodel", type=Path, help="asset to compare with")
     parser.add_argument("other", metavar="B.aimodel", type=Path, help="asset to judge")
     inputs = parser.add_argument_group("inputs")

@@ -41,7 +41,7 @@ def add_parser(commands: Subcommands, command: Parser) -> None:
         "Print it again after an update.",
         epilog=_COMPLETION_EXAMPLES,
     )
-    parser.set_defaults(run=partial(_run, command), needs_core_ai=False)
+    parser.set_defaults(run=partial(_run, command))
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="%(choices)s")
 
 
@@ -60,6 +60,7 @@ def print_completion(parser: Parser, shell: str) -> None:
     # By how a metavar ends; an asset is a folder.
     offers = {
         "FILE": shtab.FILE,
+        "FOLDER": shtab.DIRECTORY,
         ".aimodel": shtab.DIRECTORY,
         ".npz": files("*.npz"),
         ".toml": files("*.toml"),

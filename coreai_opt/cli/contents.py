@@ -11,6 +11,7 @@ from coreai_opt.program.assets import asset_bytes, load_asset, read_metadata
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from coreai_opt.program.inventory import Inventory
     from coreai_opt.program.ir import AIProgram, Port, Signature
     from coreai_opt.program.weights import QuantizedWeight, Weight
     from coreai_opt.reports.records import Census
@@ -45,25 +46,25 @@ class Contents:
         return functions(self.program)
 
     @cached_property
+    def _inventory(self) -> Inventory:
+        from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
+
+        return Inventory(self.program, self.threshold)
+
+    @property
     def weights(self) -> list[Weight]:
         """The weights that can be compressed."""
-        from coreai_opt.program.weights import find_weights  # noqa: PLC0415  # imports Core AI
+        return self._inventory.weights
 
-        return find_weights(self.program, self.threshold)
-
-    @cached_property
+    @property
     def compressed(self) -> list[QuantizedWeight]:
         """The weights that are compressed already."""
-        from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
+        return self._inventory.quantized
 
-        return find_quantized(self.program)
-
-    @cached_property
+    @property
     def census(self) -> Census:
         """All float constants together, and those that are no weights."""
-        from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-
-        return take_census(self.program, self.threshold)
+        return self._inventory.census
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it for ``json.dumps``; sizes are in bytes."""

@@ -9,18 +9,16 @@ from coreai_opt.cli.console import (
     stdout,
     told_of,
 )
+from coreai_opt.cli.each_asset import add_assets, each_asset
 from coreai_opt.cli.parser import (
     Subcommands,
     add_force,
     add_loudness,
-    add_output,
-    add_source,
 )
 from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.coreai_utils import dequantize_weights
 from coreai_opt.program.assets import (
     asset_bytes,
-    check_destination,
     check_space,
     load_asset,
     replacing,
@@ -46,15 +44,18 @@ def add_parser(commands: Subcommands) -> None:
         "tools that cannot read quantized ones. OUT appears only when it is complete.",
         epilog=_DEQUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser)
+    parser.set_defaults(run=_run)
+    add_assets(parser)
     add_force(parser.add_argument_group("output"))
     add_loudness(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
-    dequantize(options.source, options.output, force=options.force)
+    def write(source: Path, output: Path | None) -> None:
+        assert output is not None  # there is no --dry-run
+        dequantize(source, output, force=options.force)
+
+    each_asset(options, write)
 
 
 def dequantize(source: Path, output: Path, *, force: bool) -> None:
@@ -68,14 +69,13 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     Raises:
         InputError: a path that cannot be used; ``output`` is untouched.
     """
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
-    check_destination(output, force=force)
     asset = load_asset(source)
     program = asset.program
-    before, size_before = count_weights(program, 0), asset_bytes(source)
+    before, size_before = Inventory(program, 0).counts, asset_bytes(source)
     dequantize_weights(program, in_place=True)
-    after = count_weights(program, 0)
+    after = Inventory(program, 0).counts
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
         save_asset(program, path, asset)

@@ -44,7 +44,7 @@ def add_parser(commands: Subcommands) -> None:
         "shows fewer columns; names are always whole.",
         epilog=_INSPECT_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
+    parser.set_defaults(run=_run)
     add_source(parser)
     add_threshold(parser)
     add_json(parser)

@@ -10,9 +10,34 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from coreai_opt.cli.parser import option_of
-from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Cause, Message, Value
+from coreai_opt.exceptions import (
+    Argument,
+    ArgumentError,
+    ArgumentTypeError,
+    BackendMismatchError,
+    Cause,
+    CoreAIError,
+    InputError,
+    Message,
+    NotInstalledError,
+    Value,
+)
 
-__all__ = ["of_cause", "of_error", "of_record"]
+__all__ = ["EXPECTED_ERRORS", "of_cause", "of_error", "of_record"]
+
+EXPECTED_ERRORS = (
+    ArgumentTypeError,
+    BackendMismatchError,
+    CoreAIError,
+    InputError,
+    MemoryError,
+    NotInstalledError,
+    OSError,
+)
+"""Errors of input, files and options that cannot be used.
+
+Any other is a defect of this package and keeps its traceback.
+"""
 
 _OPTIONS = {
     "num_threads": "--threads",

@@ -4,16 +4,15 @@ import argparse
 from pathlib import Path
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.cli.each_asset import add_assets
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
-    add_output,
-    add_source,
     choice_of,
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.writing import add_writing, compress_asset
+from coreai_opt.cli.writing import add_writing, compress_assets
 from coreai_opt.coreai_utils import palettize_weights
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.settings import OF_TABLES, TABLE_DEFAULTS, Settings, describe
@@ -43,9 +42,8 @@ def add_parser(commands: Subcommands) -> None:
         "complete. A weight that cannot have such tables is left as it is, with a warning.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    parser.set_defaults(run=_run)
+    add_assets(parser)
     _add_tables(parser.add_argument_group("tables", "What weights become."))
     add_writing(parser)
 
@@ -91,4 +89,4 @@ def _run(options: argparse.Namespace) -> None:
         arguments["n_bits"] = 4
     if options.importance is not None:
         arguments["importance"] = load_arrays(options.importance)
-    compress_asset(options, palettize_weights, arguments)
+    compress_assets(options, palettize_weights, arguments)

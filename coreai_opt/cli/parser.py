@@ -13,6 +13,7 @@ from coreai_opt.settings.enums import meant_by
 
 __all__ = [
     "EXIT_ERROR",
+    "LATE_WORDS",
     "PROGRAM",
     "Parser",
     "Subcommands",
@@ -20,7 +21,6 @@ __all__ = [
     "add_force",
     "add_json",
     "add_loudness",
-    "add_output",
     "add_source",
     "add_threshold",
     "choice_of",
@@ -32,6 +32,11 @@ __all__ = [
 
 PROGRAM = "coreai-opt"
 EXIT_ERROR = 2
+LATE_WORDS = "words"
+"""The argument, of commands that have it, that takes the words after the first, wherever they are.
+
+argparse takes those before the first option alone.
+"""
 
 
 def say(kind: str, message: str) -> None:
@@ -74,6 +79,9 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[Any, list[str]]:
         """Parse, and report what is not known where it is known what could have been meant."""
         options, unknown = super().parse_known_args(args, namespace)
+        if hasattr(options, LATE_WORDS) and not any(word.startswith("-") for word in unknown):
+            getattr(options, LATE_WORDS).extend(map(Path, unknown))
+            unknown = []
         if unknown:
             self.error(self._not_known(unknown[0]))
         return options, unknown
@@ -94,13 +102,6 @@ Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add IN, the asset to read."""
     parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
-
-
-def add_output(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """Add OUT, the asset to write."""
-    parser.add_argument(
-        "output", metavar="OUT.aimodel", type=Path, nargs=nargs, help="asset to write"
-    )
 
 
 def add_force(group: argparse._ArgumentGroup) -> None:

@@ -29,7 +29,7 @@ def add_parser(commands: Subcommands) -> None:
         "is reported not to work on the targets of quantize --target.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=False)
+    parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -18,12 +18,11 @@ from coreai_opt.cli.console import (
     stdout,
     steps_bar,
 )
+from coreai_opt.cli.each_asset import add_assets, each_asset
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
     add_loudness,
-    add_output,
-    add_source,
     add_threshold,
     choice_of,
     decibels,
@@ -39,11 +38,11 @@ from coreai_opt.cli.writing import (
     add_running,
     add_target,
     check_file,
-    check_output,
     write_compressed,
 )
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.exceptions import InputError
 from coreai_opt.planning.plan import check_goal
 from coreai_opt.program.assets import (
     asset_bytes,
@@ -67,7 +66,8 @@ _QUANTIZE_USAGE = """\
        %(prog)s IN.aimodel OUT.aimodel --rules FILE.toml [options]
        %(prog)s IN.aimodel OUT.aimodel --target-size SIZE [options]
        %(prog)s IN.aimodel OUT.aimodel --min-sqnr DB [options]
-       %(prog)s IN.aimodel --dry-run (any of these)"""
+       %(prog)s IN.aimodel --dry-run (any of these)
+       %(prog)s IN.aimodel IN.aimodel -o FOLDER (any of these)"""
 
 _QUANTIZE_EXAMPLES = """\
 examples:
@@ -103,9 +103,8 @@ def add_parser(commands: Subcommands) -> None:
         "warning.",
         epilog=_QUANTIZE_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    parser.set_defaults(run=_run)
+    add_assets(parser)
     _add_format(parser.add_argument_group("format", "What weights become."))
     _add_rules(parser.add_argument_group("rules", "Other formats for some weights, or none."))
     _add_calibration(
@@ -269,9 +268,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _run(options: argparse.Namespace) -> None:
-    quantize(
-        options.source,
-        options.output,
+    write = partial(
+        quantize,
         settings=_settings(options),
         target=options.target,
         rules=options.rules,
@@ -295,6 +293,7 @@ def _run(options: argparse.Namespace) -> None:
         backend=options.backend,
         num_threads=options.num_threads,
     )
+    each_asset(options, write)
 
 
 logger = logging.getLogger("coreai_opt")
@@ -399,7 +398,6 @@ def quantize(
     _check_blocks(settings)
     if report is not None:
         check_file("--report", report, tuple(REPORTS))
-    destination = check_output(output, dry_run=dry_run, force=force)
     overrides = None if rules is None else load_rules(rules)
     numbers = None if importance is None else load_arrays(importance)
     arrays = None if inputs is None else load_arrays(inputs)
@@ -435,7 +433,7 @@ def quantize(
     }
     writing = Writing(
         source,
-        destination,
+        output,
         report=report,
         run_on=RunOn(inputs, arrays, function, sizes) if verify else None,
         dry_run=dry_run,
@@ -568,7 +566,7 @@ def _choose(
         )
     weights = measured.weights
     if not weights:
-        raise UsageError(
+        raise InputError(
             f"there are no weights of more than {work['weight_num_threshold']:,} elements "
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
@@ -577,7 +575,7 @@ def _choose(
     rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
     if goal.target_size is not None and goal.target_size < least:
-        raise UsageError(
+        raise InputError(
             f"--target-size {goal.target_size:,} cannot be reached: with the smallest formats the "
             f"file takes about {least:,} bytes"
         )

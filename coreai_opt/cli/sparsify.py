@@ -2,14 +2,13 @@
 
 import argparse
 
+from coreai_opt.cli.each_asset import add_assets
 from coreai_opt.cli.parser import (
     Subcommands,
-    add_output,
-    add_source,
     choice_of,
     int_at_least,
 )
-from coreai_opt.cli.writing import add_writing, compress_asset
+from coreai_opt.cli.writing import add_writing, compress_assets
 from coreai_opt.coreai_utils import sparsify_weights
 from coreai_opt.settings.pruning import VALUE_DTYPES
 
@@ -33,9 +32,8 @@ def add_parser(commands: Subcommands) -> None:
         "channels do not fit is left as it is, with a warning.",
         epilog=_EXAMPLES,
     )
-    parser.set_defaults(run=_run, needs_core_ai=True)
-    add_source(parser)
-    add_output(parser, nargs="?")
+    parser.set_defaults(run=_run)
+    add_assets(parser)
     _add_amount(parser.add_argument_group("sparsity", "What becomes zero."))
     add_writing(parser)
 
@@ -62,14 +60,21 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
         help="let whole blocks become zero, N neighbours along the output channels (default: "
         "single elements)",
     )
+    stored = group.add_mutually_exclusive_group()
     formats = [dtype.value for dtype in VALUE_DTYPES]
-    group.add_argument(
+    stored.add_argument(
         "--quantize-dtype",
         type=choice_of(formats),
         choices=formats,
         metavar="FORMAT",
-        help="%(choices)s: what elements are stored as, with a scale per output channel (default: "
-        "the weight's dtype)",
+        help="%(choices)s: what elements are stored as, with a scale per output channel, or of "
+        "uint8 one for all (default: the weight's dtype)",
+    )
+    stored.add_argument(
+        "--palettize-nbits",
+        type=int_at_least(1),
+        metavar="N",
+        help="store elements as indices of N bits into a look-up table: 1, 2, 3, 4, 6 or 8",
     )
 
 
@@ -99,5 +104,6 @@ def _run(options: argparse.Namespace) -> None:
         "n_m_ratio": options.n_m_ratio,
         "block_size": options.block_size,
         "quantize_dtype": options.quantize_dtype,
+        "palettize_nbits": options.palettize_nbits,
     }
-    compress_asset(options, sparsify_weights, arguments)
+    compress_assets(options, sparsify_weights, arguments)

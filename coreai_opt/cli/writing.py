@@ -8,7 +8,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.each_asset import each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
     UsageError,
@@ -37,11 +38,10 @@ from coreai_opt.cli.running import (
     sizes_of,
 )
 from coreai_opt.cli.warnings import flush_warnings
-from coreai_opt.exceptions import QualityError
+from coreai_opt.exceptions import InputError, QualityError
 from coreai_opt.program.assets import (
     SUFFIX,
     asset_bytes,
-    check_destination,
     check_space,
     load_asset,
     replacing,
@@ -56,8 +56,9 @@ from coreai_opt.settings.settings import SETTINGS
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from coreai_opt.program.inventory import Counts
     from coreai_opt.program.ir import AIModelAsset, AIProgram
-    from coreai_opt.program.weights import Counts
+    from coreai_opt.program.weights import QuantizedWeight
 
 logger = logging.getLogger("coreai_opt")
 
@@ -71,7 +72,7 @@ REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
-    """Add all that ``compress_asset`` reads besides IN and OUT."""
+    """Add all that ``compress_assets`` reads besides IN and OUT."""
     _add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
     output = parser.add_argument_group("output")
     add_outputs(output)
@@ -240,11 +241,10 @@ def write_compressed(
         InputError: a file that cannot be written; the asset to write is untouched.
         QualityError: weights were left, and ``fail_on_skip`` is asked for.
     """
-    from coreai_opt.program.census import take_census  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.weights import count_weights  # noqa: PLC0415
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
     threshold, destination = writing.threshold, writing.destination
-    size, before = asset_bytes(writing.source), count_weights(program, threshold)
+    size, before = asset_bytes(writing.source), Inventory(program, threshold).counts
     _tell_of_quantized(writing.source, before)
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
     program, records = compress(program, Collected(before.weights, wants_records))
@@ -253,14 +253,14 @@ def write_compressed(
     if writing.run_on is not None:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
-    after = count_weights(program, threshold)
-    records.census = take_census(program, threshold)
+    inventory = Inventory(program, threshold)
+    after, records.census = inventory.counts, inventory.census
     needed = size - before.nbytes + after.nbytes
     written = _write(asset, program, writing, records, compared, needed)
     _tell_of_none(before, after)
     with told_of(destination):
         _print_summary(before, after, records, with_table=writing.dry_run)
-        _print_end(program, size, written, destination, time.perf_counter() - started)
+        _print_end(inventory.quantized, size, written, destination, time.perf_counter() - started)
         if compared is None and writing.plan is not None and writing.plan.quality == "weights":
             stdout().print(_NOT_VERIFIED)
     if writing.fail_on_skip:
@@ -329,13 +329,40 @@ def _circumstances(
     )
 
 
-def compress_asset(
+def compress_assets(
     options: argparse.Namespace, compress_weights: Callable[..., object], arguments: dict[str, Any]
+) -> None:
+    """Write copies of assets with their weights compressed, and sum each up.
+
+    Args:
+        options: what was typed: what ``add_assets`` and ``add_writing`` add.
+        compress_weights: one of the functions of ``coreai_utils`` that change a program.
+        arguments: of that function.
+
+    Raises:
+        InputError, ArgumentTypeError: an option or a path that cannot be used.
+        QualityError: weights were left, and ``--fail-on-skip`` is asked for.
+    """
+
+    def write(source: Path, output: Path | None) -> None:
+        _compress_asset(source, output, options, compress_weights, arguments)
+
+    each_asset(options, write)
+
+
+def _compress_asset(
+    source: Path,
+    output: Path | None,
+    options: argparse.Namespace,
+    compress_weights: Callable[..., object],
+    arguments: dict[str, Any],
 ) -> None:
     """Write a copy of an asset with its weights compressed, and sum it up.
 
     Args:
-        options: what was typed: IN, OUT and what ``add_writing`` adds.
+        source: the asset to read.
+        output: the asset to write; None for none.
+        options: what was typed.
         compress_weights: one of the functions of ``coreai_utils`` that change a program.
         arguments: of that function.
 
@@ -349,11 +376,10 @@ def compress_asset(
         raise UsageError("--function and --size need --verify, which runs the program")
     if options.report is not None:
         check_file("--report", options.report, tuple(REPORTS))
-    destination = check_output(options.output, dry_run=options.dry_run, force=options.force)
     overrides = None if options.rules is None else load_rules(options.rules)
     arrays = None if options.inputs is None else load_arrays(options.inputs)
     started = time.perf_counter()
-    asset = load_asset(options.source)
+    asset = load_asset(source)
 
     def compress(
         program: "AIProgram", collected: Collected
@@ -376,8 +402,8 @@ def compress_asset(
     sizes = sizes_of(options.sizes)
     run_on = RunOn(options.inputs, arrays, options.function, sizes) if options.verify else None
     writing = Writing(
-        options.source,
-        destination,
+        source,
+        output,
         report=options.report,
         run_on=run_on,
         dry_run=options.dry_run,
@@ -400,16 +426,6 @@ def check_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise UsageError(f"{option} must not be in a model asset, as {path} is")
 
 
-def check_output(output: Path | None, *, dry_run: bool, force: bool) -> Path | None:
-    """Return where to write the asset; None for nowhere."""
-    if dry_run:
-        return None
-    if output is None:
-        raise UsageError("OUT.aimodel is needed, or --dry-run to write nothing")
-    check_destination(output, force=force)
-    return output
-
-
 def _check_none_left(records: QuantizationReport) -> None:
     """Raise QualityError if there are weights that were left though no rule keeps them."""
     left = sum(record.status is Status.SKIPPED for record in records.records)
@@ -422,7 +438,7 @@ def _check_none_left(records: QuantizationReport) -> None:
 def _check_size(path: Path, target: int | None) -> None:
     size = asset_bytes(path)
     if target is not None and size > target:
-        raise UsageError(
+        raise InputError(
             f"the asset takes {size:,} bytes, more than --target-size {target:,}: ask for "
             f"{size - target:,} less"
         )
@@ -446,23 +462,25 @@ def _tell_of_none(before: "Counts", after: "Counts") -> None:
 
 
 def _print_end(
-    program: "AIProgram", before: int, after: int | None, destination: Path | None, seconds: float
+    quantized: Iterable["QuantizedWeight"],
+    before: int,
+    after: int | None,
+    destination: Path | None,
+    seconds: float,
 ) -> None:
     """Print how large the file is and was, the formats in it, and where it is."""
     if after is not None:
         stdout().print(f"file     {change(before, after)}")
     stdout().print(f"time     {seconds:.2f} s")
-    _print_formats(program)
+    _print_formats(quantized)
     if destination is not None:
         stdout().print(f"wrote    {destination}")
 
 
-def _print_formats(program: "AIProgram") -> None:
+def _print_formats(quantized: Iterable["QuantizedWeight"]) -> None:
     """Print which formats weights have, how many, and their bytes."""
-    from coreai_opt.program.weights import find_quantized  # noqa: PLC0415  # imports Core AI
-
     sizes: dict[str, list[int]] = {}
-    for weight in find_quantized(program):
+    for weight in quantized:
         name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
         sizes.setdefault(name, []).append(weight.nbytes)
     for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):

@@ -31,9 +31,10 @@ def take_census(program: AIProgram, weight_num_threshold: int = 1024) -> Census:
     """
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
 
-    from coreai_opt.program import census, ir  # noqa: PLC0415  # imports Core AI: half a second
+    from coreai_opt.program import ir  # noqa: PLC0415  # imports Core AI: half a second
     from coreai_opt.program.exclusive import alone_with  # noqa: PLC0415
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415
 
     ir.check_program(program, "program")
     with alone_with(program):
-        return census.take_census(program, threshold)
+        return Inventory(program, threshold).census

@@ -1,7 +1,6 @@
 """Measure what every candidate would make of every weight of a program."""
 
 import copy
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -25,7 +24,7 @@ from coreai_opt.program.channel_axes import (
 )
 from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.inputs import split_samples
-from coreai_opt.program.ir import AIProgram, Buffer, read_constant, stored_bytes
+from coreai_opt.program.ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
 from coreai_opt.program.quantize import Work, quantize_program
 from coreai_opt.program.runtime import run_samples
@@ -46,9 +45,9 @@ Format = tuple[Settings, CheckedSettings | TableSettings]
 
 
 class _Item(NamedTuple):
-    """A weight, or several that are identical, and what candidates make of it."""
+    """A weight, and what candidates make of it."""
 
-    weights: list[Weight]
+    weight: Weight
     measured: list[tuple[Settings, int, WeightError]]
 
 
@@ -126,28 +125,16 @@ def _measure(
     sampled: bool,
     progress: Callable[[str, int, int], None],
 ) -> list[_Item]:
-    items: dict[object, list[_Item]] = {}
+    items = []
     buffer = Buffer()
     for number, weight in enumerate(weights, 1):
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
         sizes = [size for found in blocks if found is not None for size in _block_sizes(found)]
         sample = take_sample(array, sizes) if sampled else whole(array)
-        digest = hashlib.sha256(sample.array.reshape(-1).view(np.uint8).data).digest()
-        alike = items.setdefault((weight.shape, weight.dtype, digest, tuple(blocks)), [])
-        item = next((item for item in alike if _is_same(item.weights[0], array)), None)
-        if item is None:
-            item = _Item([], list(_candidates(sample, formats, blocks, work)))
-            alike.append(item)
-        item.weights.append(weight)
+        items.append(_Item(weight, list(_candidates(sample, formats, blocks, work))))
         progress("measuring", number, len(weights))
-    return [item for alike in items.values() for item in alike]
-
-
-def _is_same(weight: Weight, array: Array) -> bool:
-    """Return whether a weight's elements are those of ``array``, bit by bit."""
-    other = read_constant(weight.op, None, weight.tensor)
-    return bool(np.array_equal(other.reshape(-1).view(np.uint8), array.reshape(-1).view(np.uint8)))
+    return items
 
 
 def _blocks(
@@ -209,21 +196,18 @@ def _describe(items: Sequence[_Item], shares: Sequence[float]) -> list[PlannedWe
 
 
 def _planned(item: _Item, share: float) -> PlannedWeight:
-    weight = item.weights[0]
-    kept = Candidate(None, stored_bytes(weight.op), math.inf, 0.0)
+    weight = item.weight
+    kept = Candidate(None, weight.nbytes, math.inf, 0.0)
     others = (
         Candidate(given, nbytes, error.sqnr_db, share * error.relative)
         for given, nbytes, error in item.measured
     )
-    names = tuple(weight.name for weight in item.weights)
-    return PlannedWeight(names, weight.shape, (kept, *others))
+    return PlannedWeight(weight.name, weight.shape, (kept, *others))
 
 
 def _shares(items: Sequence[_Item]) -> list[float]:
-    """Return by how much the noise of each item counts; that of identical weights is one."""
-    return shares_of(
-        [sum(math.sqrt(weight.tensor.size) for weight in item.weights) for item in items]
-    )
+    """Return by how much the noise of each item counts."""
+    return shares_of([math.sqrt(item.weight.tensor.size) for item in items])
 
 
 class _Runs:
@@ -264,20 +248,21 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
     """Return noise / signal of the outputs per noise / signal of a weight."""
     if not item.measured:
         return 0.0  # it is kept
+    name = item.weight.name
     for settings in probes:
         records: list[WeightRecord] = []
-        rules = [ParsedRule(Rule(name=weight.name), settings) for weight in item.weights]
         probed = copy.deepcopy(runs.program)
+        rules = [ParsedRule(Rule(name=name), settings)]
         quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
         errors = [record.error.relative for record in records if record.error is not None]
         if sum(errors):
             noise = runs.noise(probed)
             if not math.isfinite(noise):
                 raise InputError(
-                    f"the outputs on inputs hold a NaN or infinity when {item.weights[0].name} is "
-                    "quantized, so there is no telling how much it matters: give other inputs"
+                    f"the outputs on inputs hold a NaN or infinity when {name} is quantized, so "
+                    "there is no telling how much it matters: give other inputs"
                 )
-            return noise * len(errors) / sum(errors)
+            return noise / sum(errors)
     return 0.0  # it is exact in all of them
 
 

@@ -46,13 +46,12 @@ class PlannedWeight:
     """A weight and its candidates.
 
     Attributes:
-        names: its name; or those of several that are identical. A saved program holds the bytes of
-            those once, so they get one format together.
+        name: its name.
         shape: its shape.
         candidates: what it may become; the first keeps it as it is, at no cost.
     """
 
-    names: tuple[str, ...]
+    name: str
     shape: tuple[int, ...]
     candidates: tuple[Candidate, ...]
 
@@ -207,9 +206,8 @@ def make_plan(
     chosen = _point(weights, picks)
     return QuantizationPlan(
         tuple(
-            Choice(name, w.shape, rule_for(name, c.settings), c.nbytes, c.sqnr_db)
+            Choice(w.name, w.shape, rule_for(w.name, c.settings), c.nbytes, c.sqnr_db)
             for w, c in _chosen(weights, picks)
-            for name in w.names
         ),
         chosen.nbytes,
         chosen.sqnr_db,

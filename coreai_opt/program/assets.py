@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import difflib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from coreai_opt.exceptions import CoreAIError, InputError
+from coreai_opt.program.digest import digest_of
 
 if TYPE_CHECKING:
     from coreai_opt.program.ir import AIModelAsset, AIProgram
@@ -49,12 +50,15 @@ def load_asset(path: Path) -> AIModelAsset:
     Raises:
         InputError: there is no asset there, or it is damaged, or Core AI cannot open it.
     """
-    from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
-
     if not path.is_dir():
         raise InputError(f"{path} {_what_is_there(path)}")
     _check_is_utf8(path)
+    importing = threading.Thread(target=_import_core_ai)
+    importing.start()
     has_digest = _check_program(path)
+    importing.join()
+    from coreai_opt.program.ir import AIModelAsset  # noqa: PLC0415  # imports Core AI
+
     try:
         asset = AIModelAsset.load(path)
         asset.metadata  # noqa: B018  # read now, so that a damaged file is known now
@@ -65,6 +69,16 @@ def load_asset(path: Path) -> AIModelAsset:
     if not (has_digest and _has_producer(path)):
         _check_opens(path)
     return asset
+
+
+def _import_core_ai() -> None:
+    """Import Core AI, in a thread: it takes half a second, in which a program can be read.
+
+    Ctrl-C, which stops the main thread alone, does not stop it: Core AI's extension modules end the
+    process when they are interrupted half imported.
+    """
+    with suppress(ImportError):  # which the next import raises again
+        import coreai_opt.program.ir  # noqa: F401, PLC0415
 
 
 def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
@@ -254,11 +268,10 @@ def _check_program(path: Path) -> bool:
     with program.open("rb") as file:
         if file.read(len(_BYTECODE_MAGIC)) != _BYTECODE_MAGIC:
             raise InputError(f"{path} is damaged: {_PROGRAM} is not a Core AI program; {_ANEW}")
-        file.seek(0)
-        if not digest.is_file():
-            return False
-        if hashlib.file_digest(file, "sha256").digest() != digest.read_bytes():
-            raise InputError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
+    if not digest.is_file():
+        return False
+    if digest_of(program) != digest.read_bytes():
+        raise InputError(f"{path} is damaged: {_PROGRAM} does not match {_DIGEST}; {_ANEW}")
     return True
 
 

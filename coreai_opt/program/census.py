@@ -1,24 +1,26 @@
 """All float constants of a program: the weights, and what is none and why."""
 
+from collections.abc import Sequence
+
 from coreai_opt.program import ir
 from coreai_opt.program.following import Ending
 from coreai_opt.program.forms import form_of_op
-from coreai_opt.program.ir import AIProgram, Op
-from coreai_opt.program.names import describe_ways, names_of
-from coreai_opt.program.sites import Site, find_sites
+from coreai_opt.program.ir import Op
+from coreai_opt.program.names import describe_ways
+from coreai_opt.program.sites import Site
 from coreai_opt.reports.records import Census, OtherConstant
 
 
-def take_census(program: AIProgram, weight_num_threshold: int) -> Census:
-    """Return what the float constants of ``program`` are.
+def census_of(sites: Sequence[Site], names: Sequence[str], weight_num_threshold: int) -> Census:
+    """Return what the float constants of a program are.
 
     Args:
-        program: the program.
+        sites: all sites of the program.
+        names: their names.
         weight_num_threshold: only constants with more elements than this are weights.
     """
     others, elements, nbytes = [], 0, 0
-    sites = find_sites(program)
-    for name, site in zip(names_of(sites), sites, strict=True):
+    for name, site in zip(names, sites, strict=True):
         size = _stored_bytes(site.ops[0])
         nbytes += size
         elements += site.tensor.size if size else 0

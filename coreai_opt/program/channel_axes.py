@@ -82,6 +82,16 @@ def input_axes(weight: Weight) -> tuple[int, ...]:
     return tuple(dict.fromkeys(axis for axis, _ in inputs))
 
 
+def output_axes(weight: Weight) -> tuple[int, ...]:
+    """Return the axes of the output channels, without a warning; those of heads are others."""
+    layout = weight.contractions[0].layout if weight.contractions else ()
+    return tuple(
+        number
+        for number, axis in enumerate(layout)
+        if any(factor.role is Role.OUTPUT for factor in axis)
+    )
+
+
 def weight_blocks(
     weight: Weight,
     granularity: CompressionGranularity,

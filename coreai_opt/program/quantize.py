@@ -308,8 +308,8 @@ def _sparsify(
     array: npt.NDArray[Any],
     work: Work,
 ) -> Rounded:
-    del work  # numpy does it
-    return Rounded(sparsify(array, job.weight, settings, blocks), None, None, "")
+    found = sparsify(array, job.weight, settings, blocks, work.backend, work.num_threads)
+    return Rounded(found, None, None, "")
 
 
 def _round(

@@ -146,16 +146,14 @@ _NEVER: _Position = (math.inf,)
 def _is_site(op: Op) -> bool:
     if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
         return all(use.op.name not in _TAKERS for use in ir.uses(op.result))
-    if op.name != ir.BLOCKWISE_SHIFT_SCALE and _is_scaled(op):
+    if _is_decoded_further(op):
         return False
     return ir.operand_constant(ir.made_from(op)[-1], 0) is not None
 
 
-def _is_scaled(op: Op) -> bool:
-    """Whether what a decoder returns is scaled, so that the weight is what comes of that."""
-    return any(
-        use.op.name == ir.BLOCKWISE_SHIFT_SCALE and use.operand == 0 for use in ir.uses(op.result)
-    )
+def _is_decoded_further(op: Op) -> bool:
+    """Whether what a decoder returns goes into another, which returns the weight."""
+    return any(op in ir.made_from(use.op)[1:2] for use in ir.uses(op.result) if use.operand == 0)
 
 
 def _meaning(ways: Iterable[Way]) -> object:

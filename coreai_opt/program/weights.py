@@ -1,8 +1,9 @@
 """Which constants of a program are weights to quantize, and which are quantized already."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Weight:
 
     site: Site
     number: int
-    names: Names
+    names: Names | Sequence[str]
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -142,11 +143,18 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
     than ``weight_num_threshold`` elements, that are contracted, and that nothing else uses but to
     compute other constants that are contracted. One that is stored as one repeated element is none.
+    Names are made when the first one is asked for.
     """
-    names = Names(program)
+    return weights_among(find_sites(program), Names(program), weight_num_threshold)
+
+
+def weights_among(
+    sites: Sequence[Site], names: Names | Sequence[str], weight_num_threshold: int
+) -> list[Weight]:
+    """Return those of all sites of a program, given their names, that are weights to quantize."""
     return [
         Weight(site, number, names)
-        for number, site in enumerate(find_sites(program))
+        for number, site in enumerate(sites)
         if site.is_constant and site.tensor.size > weight_num_threshold and not why_no_weight(site)
     ]
 
@@ -154,23 +162,13 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 def find_quantized(program: AIProgram) -> list[QuantizedWeight]:
     """Return the weights of ``program`` that are quantized already, in the order of their use."""
     sites = find_sites(program)
-    described = (_describe(name, site) for name, site in zip(names_of(sites), sites, strict=True))
+    return quantized_among(sites, names_of(sites))
+
+
+def quantized_among(sites: Sequence[Site], names: Sequence[str]) -> list[QuantizedWeight]:
+    """Return the weights at sites of a program, given their names, that are quantized already."""
+    described = (_describe(name, site) for name, site in zip(names, sites, strict=True))
     return [quantized for quantized in described if quantized is not None]
-
-
-class Counts(NamedTuple):
-    """The weights of a program: how many are not quantized, how many are, their bytes together."""
-
-    weights: int
-    quantized: int
-    nbytes: int
-
-
-def count_weights(program: AIProgram, weight_num_threshold: int) -> Counts:
-    """Return how many weights ``program`` has, of those that are not quantized the large ones."""
-    weights, quantized = find_weights(program, weight_num_threshold), find_quantized(program)
-    nbytes = sum(w.nbytes for w in weights) + sum(q.nbytes for q in quantized)
-    return Counts(len(weights), len(quantized), nbytes)
 
 
 def _describe(name: str, site: Site) -> QuantizedWeight | None:

@@ -7,10 +7,11 @@ from numbers import Real
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.enums import DType
+from coreai_opt.settings.tables import INDEX_BITS
 
 __all__ = ["VALUE_DTYPES", "PruningSettings", "check_pruning"]
 
-VALUE_DTYPES = (DType.INT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+VALUE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
 """What values of a sparse weight can be, besides numbers of its dtype."""
 
 
@@ -23,13 +24,16 @@ class PruningSettings:
         block_size: neighbours along the output channels that are a block; None for elements.
         zeros_of: (n, m): the n least of every m elements along the input channels; None with
             ``sparsity``.
-        dtype: format of the values, with a scale per output channel; None for the weight's dtype.
+        dtype: format of the values, with a scale per output channel, or of UINT8 one for all; None
+            for the weight's dtype.
+        bits: of an index into a look-up table of the values; None for none.
     """
 
     sparsity: float | None
     block_size: int | None
     zeros_of: tuple[int, int] | None
     dtype: DType | None
+    bits: int | None
 
     @property
     def uses_importance(self) -> bool:
@@ -57,15 +61,11 @@ def check_pruning(
             "palettize_nbits", "`quantize_dtype` and `palettize_nbits` cannot both be set"
         )
     dtype = None if quantize_dtype is None else _parse_dtype(quantize_dtype)
-    if palettize_nbits is not None:
-        raise ArgumentError(
-            "palettize_nbits",
-            f"Invalid palettize_nbits {palettize_nbits!r}. palettize_nbits must be None for now",
-        )
+    bits = None if palettize_nbits is None else _parse_bits(palettize_nbits)
     size = None if block_size is None else parse_int("block_size", block_size, least=0)
     if size is not None and size <= 1:
         raise ArgumentError("block_size", "`block_size` must be greater than 1")
-    return PruningSettings(sparsity, size, zeros_of, dtype)
+    return PruningSettings(sparsity, size, zeros_of, dtype, bits)
 
 
 def _parse_amount(
@@ -100,6 +100,17 @@ def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
     if not 0 <= zeros <= of:
         raise ArgumentError("n_m_ratio", "`n_m_ratio` requires 0 <= n <= m")
     return zeros, of
+
+
+def _parse_bits(palettize_nbits: object) -> int:
+    bits = parse_int("palettize_nbits", palettize_nbits, least=0)
+    if bits not in INDEX_BITS:
+        allowed = ", ".join(map(str, INDEX_BITS))
+        raise ArgumentError(
+            "palettize_nbits",
+            f"Invalid palettize_nbits {palettize_nbits!r}. It must be one of {allowed}",
+        )
+    return bits
 
 
 def _parse_dtype(quantize_dtype: object) -> DType:

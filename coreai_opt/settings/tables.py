@@ -10,6 +10,7 @@ from coreai_opt.settings.settings import Settings
 __all__ = [
     "GRANULARITIES",
     "INDEX_BITS",
+    "MOST_CLUSTER_DIM",
     "TABLE_DTYPES",
     "TableSettings",
     "check_tables",
@@ -19,6 +20,9 @@ __all__ = [
 
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
 """Bits that an index can have."""
+
+MOST_CLUSTER_DIM = 256
+"""How many elements can share an index."""
 
 TABLE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
 """What the entries of a table can be, besides numbers of the weight's dtype."""

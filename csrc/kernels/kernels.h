@@ -35,6 +35,9 @@ typedef void (*caq_decode_fn)(const uint8_t *codes, size_t rows, size_t code_str
 /* Sums of squares that run side by side. */
 #define CAQ_SUMS 16
 
+/* Vectors of look-up tables that kernels take at once. */
+#define CAQ_VECTORS 32
+
 struct caq_edges;
 struct caq_tile;
 struct caq_search_space;
@@ -114,6 +117,12 @@ typedef struct caq_kernels {
                        size_t end, double gains[CAQ_ENDS], uint32_t lasts[CAQ_ENDS]);
     /* Count the bounds that lie below each weight. They are 16, ascending, the last an infinity. */
     void (*count_below)(const void *weight, size_t count, const float *bounds, uint8_t *counts);
+    /* Find the nearest center of each of `count` vectors, a multiple of CAQ_VECTORS, and its squared
+     * distance: see reference/table_vectors.py. Number v of vector i is members[v * stride + i], that
+     * of center k is centers[k * length + v]. There are 1 to 256 centers. */
+    void (*nearest_center)(const float *members, size_t stride, size_t count, size_t length,
+                           const float *centers, size_t of_centers, uint8_t *nearest,
+                           float *distances);
 #endif
 } caq_kernels;
 

@@ -115,7 +115,7 @@ static float fit_block(const block *it) {
 
 caq_status caq_table_fit_scales(const caq_table_job *job, size_t length, size_t first, size_t count,
                                 const void *weight, const float *tables, float *scales) {
-    if (length == 0 || job->run % length || first > job->elements / length ||
+    if (job->length > 1 || length == 0 || job->run % length || first > job->elements / length ||
         count > job->elements / length - first)
         return CAQ_BAD_ARGUMENT;
     float bounds[MOST_ENTRIES];

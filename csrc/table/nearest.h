@@ -11,7 +11,8 @@
 #if CAQ_WITH_TABLES
 
 #define MOST_ENTRIES 256
-#define FEW_ENTRIES 16 /* of tables that kernels keep in registers */
+#define MOST_LENGTH 256 /* of vectors */
+#define FEW_ENTRIES 16  /* of tables that kernels keep in registers */
 
 /* Bounds between the entries of a table, with infinities behind them. */
 static inline size_t bounds_of(size_t entries) {
@@ -55,6 +56,16 @@ static inline float number_at(caq_source source, const uint8_t *weight, size_t i
         return float_from_bits(load_32(weight + 4 * i));
     uint16_t bits = load_16(weight + 2 * i);
     return source == CAQ_F16 ? float_from_f16(bits) : float_from_bf16(bits);
+}
+
+/* Store a number, rounded to the type. */
+static inline void store_number(caq_source target, uint8_t *to, float number) {
+    if (target == CAQ_F32)
+        store_32(to, float_bits(number));
+    else if (target == CAQ_F16)
+        store_16(to, f16_from_float(number));
+    else
+        store_16(to, (uint16_t)(float_bits(round_to(CAQ_BF16, number)) >> 16));
 }
 
 /* Count the bounds that a weight is above, which is its index. */

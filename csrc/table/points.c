@@ -6,21 +6,17 @@
  */
 #include "points.h"
 
-#include "../float_bits.h"
-#include "../geometry.h"
-#include "../target.h"
 #include "../unaligned.h"
+#include "masses.h"
 
 #if CAQ_WITH_TABLES
 
 #define DIGITS 40         /* most binary digits of an integer */
 #define DIGITS_OF_MANY 30 /* of weights that are counted by their first digits */
 #define SUM_DIGITS 61     /* of such that a sum of two for each weight has no more than 63 */
-#define MASS_DIGITS 30    /* of what a weight of the largest importance counts */
-#define MASS_SUM_DIGITS 53
-#define DROPPED 8     /* last bits of binary32 that are not told apart */
-#define NUMBERS 65536 /* of 16 bits */
-#define SORTED 16384  /* weights of 16 bits that are sorted faster than counted */
+#define DROPPED 8         /* last bits of binary32 that are not told apart */
+#define NUMBERS 65536     /* of 16 bits */
+#define SORTED 16384      /* weights of 16 bits that are sorted faster than counted */
 #define RADIX_BITS 11
 #define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
 #define INFINITE 0x7F800000
@@ -89,23 +85,6 @@ static void sum_up(const adder *from, caq_group *to) {
     }
     from->points[from->count].before.mass = (double)mass;
     from->points[from->count].before.moment = (double)moment;
-}
-
-/* Find the shift that turns numbers into integers with at most so many binary digits, and their sum
- * with at most so many. The bits are those of the largest number in binary32. */
-static int digits_shift(size_t numbers, uint32_t largest, int most, int of_sum) {
-    union {
-        double number;
-        uint64_t bits;
-    } pun = {(double)float_from_bits(largest)};
-    int digits = of_sum, exponent = (int)(pun.bits >> 52) - 1022;
-    for (; numbers; numbers /= 2)
-        digits--;
-    return (digits < most ? digits : most) - (largest ? exponent : 0);
-}
-
-static double integer_of(float weight, double scale) {
-    return round_double((double)weight * scale);
 }
 
 static float widen(caq_source source, uint32_t bits) {
@@ -294,48 +273,14 @@ caq_status caq_find_points(caq_source source, const caq_members *of, caq_group *
     return count_numbers(source, of, to, scratch);
 }
 
-/* What weights count that have importances, which are multiplied by a power of 2. */
-typedef struct weigher {
-    const caq_table_job *job;
-    double scale;
-} weigher;
-
-#define WEIGHED_AT_ONCE 256 /* weights whose masses are found at once */
-
-static void read_importance(const caq_table_job *job, size_t element, size_t count, float *to) {
-    size_t which = element / job->repeat % job->importances;
-    size_t left = job->repeat - element % job->repeat;
-    for (size_t i = 0; i < count; i++) {
-        to[i] = job->importance[which];
-        if (--left == 0) {
-            left = job->repeat;
-            which = which + 1 == job->importances ? 0 : which + 1;
-        }
-    }
-}
-
-static weigher new_weigher(const caq_table_job *job, const caq_members *of) {
-    float chunk[WEIGHED_AT_ONCE], most = 0;
+static weigher weigh_members(const caq_table_job *job, const caq_members *of) {
+    float most = 0;
     for (size_t r = 0; r < of->runs; r++)
         for (size_t i = 0, some; i < of->run; i += some) {
             some = smaller(WEIGHED_AT_ONCE, of->run - i);
-            read_importance(job, of->first + r * of->stride + i, some, chunk);
-            for (size_t k = 0; k < some; k++)
-                most = chunk[k] > most ? chunk[k] : most;
+            most = most_important(job, of->first + r * of->stride + i, some, most);
         }
-    weigher it = {job, 0};
-    if (most > 0)
-        it.scale = power_of_two(
-            digits_shift(of->runs * of->run, float_bits(most), MASS_DIGITS, MASS_SUM_DIGITS));
-    return it;
-}
-
-/* What up to WEIGHED_AT_ONCE weights from an element on count. */
-static void find_masses(const weigher *with, size_t element, size_t count, uint32_t *masses) {
-    float importance[WEIGHED_AT_ONCE];
-    read_importance(with->job, element, count, importance);
-    for (size_t i = 0; i < count; i++)
-        masses[i] = (uint32_t)integer_of(importance[i], with->scale);
+    return new_weigher(job, of->runs * of->run, most);
 }
 
 /* Points whose masses and moments have been added up. */
@@ -499,7 +444,7 @@ static caq_status weigh_digits(const weigher *with, const caq_members *of, caq_g
 
 caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq_group *to,
                             void *scratch) {
-    weigher with = new_weigher(job, of);
+    weigher with = weigh_members(job, of);
     if (with.scale == 0)
         return caq_find_points(job->source, of, to, scratch);
     if (is_sorted(job->source, of->runs * of->run))

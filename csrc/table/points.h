@@ -45,17 +45,5 @@ caq_status caq_find_points(caq_source source, const caq_members *of, caq_group *
 caq_status caq_weigh_points(const caq_table_job *job, const caq_members *of, caq_group *to,
                             void *scratch);
 
-/* 2^n, for a normal number. */
-static inline double power_of_two(int n) {
-    union {
-        uint64_t bits;
-        double number;
-    } pun = {(uint64_t)(1023 + n) << 52};
-    return pun.number;
-}
-
-/* Round half even; |x| < 2^51. */
-static inline double round_double(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
-
 #endif
 #endif

@@ -9,6 +9,7 @@
 #include "nearest.h"
 #include "path.h"
 #include "points.h"
+#include "vectors.h"
 
 #if CAQ_WITH_TABLES
 
@@ -27,7 +28,7 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
     it.source = source;
     it.bits = bits;
     it.entries = (size_t)1 << bits;
-    it.elements = it.tables = it.run = 1;
+    it.elements = it.tables = it.run = it.length = it.between = 1;
     for (size_t axis = 0; axis < rank; axis++) {
         size_t length = shape[axis], size = block_sizes[axis] ? block_sizes[axis] : length;
         if (length == 0 || length % size || it.elements > SIZE_MAX / 8 / length)
@@ -42,8 +43,9 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
             it.run = size;
         }
     }
+    it.indices = it.elements;
     it.kernels = caq_kernels_of[level] + source;
-    it.packed_size = (it.elements * bits + 7) / 8;
+    it.packed_size = (it.indices * bits + 7) / 8;
     size_t weights = it.elements / it.tables, points = caq_most_points(source, weights);
     if (weights >> 16 > 0xFFFF)
         return CAQ_BAD_ARGUMENT;
@@ -56,6 +58,24 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
     return CAQ_OK;
 }
 
+caq_status caq_table_set_vectors(caq_table_job *job, size_t length, size_t between) {
+    size_t period = job->run * job->tables;
+    if (job->length > 1 || length < 2 || length > MOST_LENGTH || between == 0 ||
+        job->elements / length / between * between * length != job->elements)
+        return CAQ_BAD_ARGUMENT;
+    if (job->tables == 1 || job->run % (length * between) == 0)
+        job->run /= length;
+    else if (between % period)
+        return CAQ_BAD_ARGUMENT;
+    job->length = length;
+    job->between = between;
+    job->indices = job->elements / length;
+    job->packed_size = (job->indices * job->bits + 7) / 8;
+    job->scratch_size = caq_vectors_scratch_size(job);
+    job->index_scratch_size = caq_vectors_index_scratch_size(job) + CHUNK + CAQ_VECTORS;
+    return CAQ_OK;
+}
+
 caq_status caq_table_set_importance(caq_table_job *job, const float *importance, size_t count,
                                     size_t repeat) {
     if (count == 0 || repeat == 0 || job->elements % count || job->elements / count % repeat)
@@ -64,7 +84,7 @@ caq_status caq_table_set_importance(caq_table_job *job, const float *importance,
         if (!(importance[i] >= 0 && importance[i] < float_from_bits(0x7F800000)))
             return CAQ_BAD_ARGUMENT;
     size_t weights = job->elements / job->tables;
-    if (!job->importance)
+    if (!job->importance && job->length == 1)
         job->scratch_size += caq_points_scratch_size(job->source, weights, 1) -
                              caq_points_scratch_size(job->source, weights, 0);
     job->importance = importance;
@@ -75,6 +95,8 @@ caq_status caq_table_set_importance(caq_table_job *job, const float *importance,
 
 static caq_status find_table(const caq_table_job *job, size_t which, const uint8_t *weight,
                              float *table, void *scratch) {
+    if (job->length > 1)
+        return caq_find_vectors(job, which, weight, table, scratch);
     size_t weights = job->elements / job->tables, first = which * job->run;
     caq_members members = {weight + first * source_size(job->source), weights / job->run, job->run,
                            job->run * job->tables, first};
@@ -114,8 +136,8 @@ caq_status caq_find_tables(const caq_table_job *job, size_t first, size_t count,
     if (first > job->tables || count > job->tables - first)
         return CAQ_BAD_ARGUMENT;
     for (size_t t = first; t < first + count; t++) {
-        caq_status status =
-            find_table(job, t, (const uint8_t *)weight, tables + t * job->entries, scratch);
+        caq_status status = find_table(job, t, (const uint8_t *)weight,
+                                       tables + t * job->entries * job->length, scratch);
         if (status != CAQ_OK)
             return status;
     }
@@ -193,13 +215,32 @@ static void pack_indices(const caq_table_job *job, const uint8_t *codes, size_t 
     }
 }
 
+/* Find the indices of vectors. */
+static void encode_vectors(const caq_table_job *job, size_t first, size_t count,
+                           const uint8_t *weight, const float *tables, uint8_t *packed,
+                           void *scratch) {
+    caq_vector_encoder with = caq_begin_vectors(job, tables, scratch);
+    uint8_t *codes = (uint8_t *)scratch + caq_vectors_index_scratch_size(job);
+    for (size_t done = 0, chunk; done < count; done += chunk) {
+        chunk = smaller(count - done, CHUNK);
+        caq_encode_vectors(&with, first + done, chunk, weight, codes);
+        for (size_t i = chunk; i % 8; i++)
+            codes[i] = 0;
+        pack_indices(job, codes, chunk, packed + (first + done) / 8 * job->bits);
+    }
+}
+
 caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count,
                             const void *weight, const float *tables, uint8_t *packed,
                             void *scratch) {
-    if (first > job->elements || count > job->elements - first || first % 8 ||
-        (count % 8 && first + count < job->elements))
+    if (first > job->indices || count > job->indices - first || first % 8 ||
+        (count % 8 && first + count < job->indices))
         return CAQ_BAD_ARGUMENT;
     const uint8_t *weights = (const uint8_t *)weight;
+    if (job->length > 1) {
+        encode_vectors(job, first, count, weights, tables, packed, scratch);
+        return CAQ_OK;
+    }
     float *bounds = (float *)scratch;
     uint8_t *notes = (uint8_t *)(bounds + job->tables * bounds_of(job->entries)),
             *codes = notes + NUMBERS;
@@ -233,19 +274,10 @@ caq_status caq_table_encode(const caq_table_job *job, size_t first, size_t count
     return CAQ_OK;
 }
 
-static void store_number(caq_source target, uint8_t *to, float number) {
-    if (target == CAQ_F32)
-        store_32(to, float_bits(number));
-    else if (target == CAQ_F16)
-        store_16(to, f16_from_float(number));
-    else
-        store_16(to, (uint16_t)(float_bits(round_to(CAQ_BF16, number)) >> 16));
-}
-
 caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count,
                             const uint8_t *packed, const float *tables, caq_source target,
                             void *weight) {
-    if (first > job->elements || count > job->elements - first || (unsigned)target >= CAQ_SOURCES)
+    if (first > job->indices || count > job->indices - first || (unsigned)target >= CAQ_SOURCES)
         return CAQ_BAD_ARGUMENT;
     uint8_t *to = (uint8_t *)weight, numbers[MOST_ENTRIES * 4], codes[CHUNK];
     size_t size = source_size(target), end = first + count, current = job->tables;
@@ -256,6 +288,11 @@ caq_status caq_table_decode(const caq_table_job *job, size_t first, size_t count
             size_t left = job->packed_size - (size_t)(from - packed);
             uint64_t bytes = load_bytes(from, smaller(left, job->bits));
             store_bytes(codes + i, 8, spread_indices(bytes, job->bits));
+        }
+        if (job->length > 1) {
+            caq_decode_vectors(job, start + skipped, chunk - skipped, codes + skipped, tables,
+                               target, to);
+            continue;
         }
         for (size_t i = skipped, part; i < chunk; i += part) {
             size_t element = start + i, table = element / job->run % job->tables;

@@ -29,6 +29,8 @@
 #include "score.h"
 #include "to_codes.h"
 
+#include "nearest_center.h"
+
 #include "round_rows.h"
 
 #define SOURCE f32
@@ -77,7 +79,7 @@
 #endif
 #if CAQ_WITH_TABLES
 #define TABLES_OF_SOURCE(source, has)                                                              \
-    .best_last = best_last, .best_lasts = best_lasts,                                              \
+    .best_last = best_last, .best_lasts = best_lasts, .nearest_center = nearest_center,            \
     .count_below = (has) ? count_below_##source : NULL
 #else
 #define TABLES_OF_SOURCE(source, has)

@@ -22,9 +22,9 @@ from coreai_opt.cli.console import print_table
 from coreai_opt.coreai_utils import plan_quantization, quantize_weights
 from coreai_opt.program.assets import asset_bytes, load_asset
 from coreai_opt.program.inputs import split_samples
+from coreai_opt.program.inventory import Inventory
 from coreai_opt.program.ir import AIProgram
 from coreai_opt.program.runtime import run_samples
-from coreai_opt.program.weights import count_weights
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -70,7 +70,7 @@ def main() -> int:
         if not np.isfinite(quality).all():
             print(f"{name}: a vector is not finite, or zero throughout", file=sys.stderr)
             return 1
-        weights = count_weights(variant, THRESHOLD)
+        weights = Inventory(variant, THRESHOLD).counts
         done = f"{weights.quantized} of {weights.quantized + weights.weights}"
         mean, least = f"{quality.mean():.4f}", f"{quality.min():.4f}"
         rows.append((name, done, nbytes, mean, least, f"{seconds:.1f}"))
@@ -91,7 +91,7 @@ def variants(program: AIProgram, calibration: Arrays) -> Iterator[tuple[str, AIP
         started = time.perf_counter()
         quantized = quantize_weights(program, **settings)
         yield name, quantized, time.perf_counter() - started
-        sizes[name] = count_weights(quantized, THRESHOLD).nbytes
+        sizes[name] = Inventory(quantized, THRESHOLD).counts.nbytes
     for name, inputs in (("plan", None), ("plan, calibrated", calibration)):
         started = time.perf_counter()
         plan = plan_quantization(program, target_bytes=sizes[BUDGET], inputs=inputs)

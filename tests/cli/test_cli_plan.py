@@ -311,7 +311,7 @@ def test_inputs_that_are_not_the_programs(tmp_path: Path, output: Path) -> None:
 
 def test_an_output_is_needed_unless_nothing_is_written() -> None:
     message = failed(run("quantize", MODEL, "--dtype", "int4"))
-    assert message == "OUT.aimodel is needed, or --dry-run to write nothing"
+    assert message == "OUT.aimodel or -o FOLDER is needed, or --dry-run to write nothing"
 
 
 @pytest.mark.parametrize("size", ["490515", "490.515k", "50%", "50.0 %"])

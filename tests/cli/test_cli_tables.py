@@ -72,6 +72,7 @@ def test_palettize_has_the_defaults_of_palettize_weights(output):
             ("--n-m-ratio", "1:2", "--quantize-dtype", "int8"),
             {"target_sparsity": None, "n_m_ratio": (1, 2), "quantize_dtype": "int8"},
         ),
+        (("--palettize-nbits", 6), {"palettize_nbits": 6}),
     ],
 )
 def test_sparsify_writes_what_sparsify_weights_makes(output, options, arguments):
@@ -116,7 +117,7 @@ def test_an_output_that_exists_is_replaced_only_by_force(command, output):
 def test_what_is_left_is_a_failure_where_that_is_asked_for(command, output):
     options = {
         "palettize": ("--scale-block-size", 7),
-        "sparsify": ("--n-m-ratio", "3:7"),
+        "sparsify": ("--n-m-ratio", "1:5000"),
     }[command]
     result = run(command, MODEL, output, *options, "--fail-on-skip")
     assert result.returncode == 1

@@ -361,8 +361,8 @@ def test_disk_that_fills_up_meanwhile(disk: Path, free: int) -> None:
     """Core AI ends the process when it cannot write, which nothing here can prevent."""
     unchecked = """"$PYTHON" -c 'import sys
 from coreai_opt import cli
-from coreai_opt.cli import quantize
-quantize.check_space = lambda *_: None
+from coreai_opt.cli import writing
+writing.check_space = lambda *_: None
 sys.exit(cli.main(sys.argv[1:]))' """
     script = QUANTIZE.replace('"$COMMAND"', unchecked) + "rm -rf .fill .out-*\n" + UNCHANGED
     run = run_on_disk(disk, FILL % free + script)

@@ -9,6 +9,9 @@ from functools import cache
 from .definitions import ROOT
 from .table import Mutant
 
+BUILDS = "tests/csrc"
+"""Tests that compile the library themselves, during which forty others run: they are not likely."""
+
 MANY = 40
 """How many tests are run in some seconds; in a sample of 19 mutants they had the killer of 14."""
 
@@ -19,6 +22,7 @@ def likely_tests(mutant: Mutant) -> list[str]:
         f"{mutant.rule} {mutant.where} {mutant.name} {mutant.place().file} {mutant.code}"
     )
     files = tuple(test for test in mutant.tests if test.startswith("tests/"))
+    able = [test for test in _tests() if test.startswith(files) and not test.startswith(BUILDS)]
     commonness = _commonness()
 
     def likeness(test: str) -> float:
@@ -26,9 +30,7 @@ def likely_tests(mutant: Mutant) -> list[str]:
         rare = sum(math.log(len(_tests()) / commonness[word]) for word in asked & said)
         return rare / (1 + math.log(1 + len(said)))
 
-    return sorted(filter(lambda test: test.startswith(files), _tests()), key=likeness)[
-        : -MANY - 1 : -1
-    ]
+    return sorted(able, key=likeness)[: -MANY - 1 : -1]
 
 
 @cache

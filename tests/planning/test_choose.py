@@ -21,7 +21,7 @@ def weights_of(costs: dict[str, float]) -> list[PlannedWeight]:
     """Return weights of 100 bytes, 10 in INT4 and 20 in INT8, of which INT4 has these costs."""
     return [
         PlannedWeight(
-            (name,),
+            name,
             (8, 8),
             (
                 Candidate(None, 100, np.inf, 0.0),

@@ -19,8 +19,8 @@ from coreai_opt import quantize_array
 from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
 from coreai_opt.program import ir
 from coreai_opt.program.assets import asset_bytes
-from coreai_opt.program.census import take_census
-from coreai_opt.program.weights import count_weights, find_quantized, find_weights
+from coreai_opt.program.inventory import Inventory
+from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reports import QuantizationReport
 
 from ..support.exported import EXPERT_X, experts_program, make_graphs, stack_program
@@ -44,7 +44,7 @@ def with_others() -> AIProgram:
 
 def test_what_is_no_weight_is_listed_with_the_reason() -> None:
     program = with_others()
-    census = take_census(program, 1024)
+    census = Inventory(program, 1024).census
     assert [(other.shape, other.nbytes, other.reason) for other in census.others] == [
         ((4, 48), 4 * 4 * 48, "never in a matmul or convolution"),
         ((48, 2), 4 * 48 * 2, "not more than 1,024 elements"),
@@ -52,7 +52,7 @@ def test_what_is_no_weight_is_listed_with_the_reason() -> None:
     ]
     assert census.other_nbytes == 4 * (4 * 48 + 48 * 2)
     assert census.bits_per_weight == 32
-    quantized = take_census(quantize_weights(program, "int8"), 1024)
+    quantized = Inventory(quantize_weights(program, "int8"), 1024).census
     elements = 64 * 48 + 4 * 48 + 48 * 2
     assert quantized.elements == elements
     assert quantized.bits_per_weight == 8 * (64 * 48 + 4 * 48 + census.other_nbytes) / elements
@@ -65,7 +65,7 @@ def test_a_constant_that_nothing_uses_is_no_weight() -> None:
 
     program = make_program(body, {"x": ((4, 64), F32)}, {"y": ((4, 48), F32)})
     assert [weight.shape for weight in find_weights(program, 1024)] == [(64, 48)]
-    (other,) = take_census(program, 1024).others
+    (other,) = Inventory(program, 1024).census.others
     assert (other.shape, other.reason) == ((96, 48), "unused")
 
 
@@ -113,12 +113,12 @@ def test_what_clones_share_is_quantized_and_stored_once(count: int, tmp_path: Pa
         ((48, 32), count, count),
     ]
     floats = 4 * (64 * 48 + 48 * 32)
-    before = count_weights(program, 0)
+    before = Inventory(program, 0).counts
     assert (before.weights, before.nbytes) == (2, floats)
     report = QuantizationReport()
     quantized = quantize_weights(program, "int8", weight_num_threshold=0, progress=report)
     assert [record.functions for record in report.records] == [count, count]
-    after = count_weights(quantized, 0)
+    after = Inventory(quantized, 0).counts
     codes = (64 * 48 + 4 * 48) + (48 * 32 + 4 * 32)
     assert (after.weights, after.quantized, after.nbytes) == (0, 2, codes)
     assert [weight.functions for weight in find_quantized(quantized)] == [count, count]
@@ -127,7 +127,8 @@ def test_what_clones_share_is_quantized_and_stored_once(count: int, tmp_path: Pa
     assert size > floats
     assert saved < size - floats + codes + 1024 * (count + 1)
     decoded = dequantize_weights(AIModelAsset.load(tmp_path / "codes.aimodel").program)
-    assert (count_weights(decoded, 0).weights, count_weights(decoded, 0).nbytes) == (2, floats)
+    counts = Inventory(decoded, 0).counts
+    assert (counts.weights, counts.nbytes) == (2, floats)
     back = asset_bytes(decoded.save_asset(tmp_path / "back.aimodel").path)
     assert back < size + 1024 * (count + 1)
     x = {"x": random_weight((1, 64), seed=3)}
@@ -149,7 +150,7 @@ def test_a_value_that_one_function_adds_is_no_weight_of_another() -> None:
 
     program = make_graphs(write)
     assert find_weights(program, 0) == []
-    (other,) = take_census(program, 0).others
+    (other,) = Inventory(program, 0).census.others
     assert other.reason == "also used by coreai.decomposable.broadcasting_add"
     assert other.nbytes == 4 * 64 * 64
 
@@ -248,9 +249,9 @@ def test_all_weights_of_programs_as_exporters_write_them(
     program = exported(name)
     assert find_weights(program, 1024)
     got = quantize_weights(program, "int4", granularity="per_block", block_size=32)
-    counts = count_weights(got, 1024)
+    counts = Inventory(got, 1024).counts
     assert (counts.weights, counts.quantized) == (0, quantized)
-    assert take_census(got, 1024).bits_per_weight == pytest.approx(bits, abs=0.006)
+    assert Inventory(got, 1024).census.bits_per_weight == pytest.approx(bits, abs=0.006)
 
 
 def test_a_rule_by_layer_finds_the_experts_of_a_debug_export() -> None:

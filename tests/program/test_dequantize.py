@@ -380,24 +380,30 @@ def test_the_scheme(dtype: DType, qscheme: str, options: dict[str, Any]) -> None
     assert weight.qscheme == qscheme
 
 
+ZERO_POINTS: list[tuple[str, list[int], str]] = [
+    ("int8", [0, 0], "symmetric"),
+    ("int8", [0, 1], "asymmetric"),
+    ("int8", [1, 1], "asymmetric"),
+    ("uint8", [127, 127], "symmetric"),
+    ("uint8", [128, 128], "asymmetric"),
+    ("uint8", [0, 0], "asymmetric"),
+    ("uint4", [7, 7], "symmetric"),
+    ("uint4", [8, 8], "symmetric"),  # the observer MSE
+    ("uint4", [7, 8], "asymmetric"),
+    ("uint2", [2, 2], "symmetric"),
+    ("uint2", [3, 3], "asymmetric"),
+]
+
+
 @pytest.mark.parametrize(
-    ("dtype", "zero_points", "qscheme"),
+    ("dtype", "zero_points", "qscheme", "as_splat"),
     [
-        ("int8", [0, 0], "symmetric"),
-        ("int8", [0, 1], "asymmetric"),
-        ("int8", [1, 1], "asymmetric"),
-        ("uint8", [127, 127], "symmetric"),
-        ("uint8", [128, 128], "asymmetric"),
-        ("uint8", [0, 0], "asymmetric"),
-        ("uint4", [7, 7], "symmetric"),
-        ("uint4", [8, 8], "symmetric"),  # the observer MSE
-        ("uint4", [7, 8], "asymmetric"),
-        ("uint2", [2, 2], "symmetric"),
-        ("uint2", [3, 3], "asymmetric"),
+        *((*case, False) for case in ZERO_POINTS),
+        *((*case, True) for case in ZERO_POINTS if len(set(case[1])) == 1),
     ],
 )
 def test_symmetric_are_the_neutral_zero_points(
-    dtype: str, zero_points: list[int], qscheme: str
+    dtype: str, zero_points: list[int], qscheme: str, as_splat: bool
 ) -> None:
     program, format = matmul_program(random_weight((2, 2))), FORMATS[dtype]
     (weight,) = find_weights(program, 0)
@@ -408,7 +414,9 @@ def test_symmetric_are_the_neutral_zero_points(
             ir.Tensor((2, 2), "f32"),
             data=build.splat(1, (2, 2), element),
             scale=build.splat(1, (1, 2), "f32"),
-            offset1=build.constant(pack(zeros, format), (1, 2), element),
+            offset1=build.splat(zero_points[0], (1, 2), element)
+            if as_splat
+            else build.constant(pack(zeros, format), (1, 2), element),
             offset2=build.splat(0, (1, 2), "f32"),
         )
     ir.replace(weight.op, decoded)

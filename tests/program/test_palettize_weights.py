@@ -7,7 +7,6 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from coreai.authoring import Value
 
 from coreai_opt import palettize_array
 from coreai_opt.coreai_utils import dequantize_weights, palettize_weights
@@ -15,14 +14,11 @@ from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.programs import (
-    convolution,
     linear,
     make_program,
     matmul_program,
     random_weight,
-    run,
     text,
-    transposed_convolution,
 )
 
 F16, BF16 = np.float16, ml_dtypes.bfloat16
@@ -50,67 +46,26 @@ def test_the_signature_is_apple_s() -> None:
     ]
 
 
-def outputs_of(program: Any, shape: tuple[int, ...]) -> np.ndarray:
-    x = np.random.default_rng(1).standard_normal(shape, np.float32)
-    (result,) = run(program, {"x": x}).values()
-    return result
+def linear_program(weight: np.ndarray) -> Any:
+    rows, columns = weight.shape
+    return make_program(
+        lambda x: linear(x, weight),
+        {"x": ((3, columns), np.float32)},
+        {"y": ((3, rows), np.float32)},
+    )
 
 
-FORMS: dict[str, dict[str, Any]] = {
-    **{f"{bits} bits": {"n_bits": bits} for bits in (1, 2, 3, 4, 6, 8)},
-    "3 bits, groups": {"n_bits": 3, "granularity": "per_grouped_channel", "group_size": 4},
-    "6 bits, channels": {"n_bits": 6, "granularity": "per_channel"},
-    "int8 entries": {"lut_dtype": "int8"},
-    "uint8 entries, groups": {
-        "lut_dtype": "uint8",
-        "granularity": "per_grouped_channel",
-        "group_size": 8,
-    },
-    "E4M3 entries": {"lut_dtype": "fp8_e4m3fn"},
-    "E5M2 entries": {"lut_dtype": "fp8_e5m2"},
-    "channel scales": {"enable_per_channel_scale": True},
-    "int8 entries, channel scales": {"lut_dtype": "int8", "enable_per_channel_scale": True},
-}
-
-KINDS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {
-    # shapes of x, of the weight and of the result
-    "linear": ((3, 32), (24, 32), (3, 24)),
-    "convolution": ((1, 8, 6, 6), (16, 8, 3, 3), (1, 16, 4, 4)),
-    "transposed_convolution": ((1, 8, 4, 4), (8, 16, 3, 3), (1, 16, 6, 6)),
-}
-OPS = {
-    "linear": linear,
-    "convolution": convolution,
-    "transposed_convolution": transposed_convolution,
-}
-
-
-def program_of(kind: str, weight: np.ndarray) -> Any:
-    x, _, result = KINDS[kind]
-
-    def body(value: Value) -> Any:
-        return OPS[kind](value, weight)
-
-    return make_program(body, {"x": (x, np.float32)}, {"y": (result, np.float32)})
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", FORMS)
-def test_every_form_runs_as_what_it_decodes_to(name: str, kind: str) -> None:
-    weight = random_weight(KINDS[kind][1])
-    arguments = {"lut_dtype": None, **FORMS[name]}
-    palettized = palettize_weights(program_of(kind, weight), weight_num_threshold=0, **arguments)
+# Of the energy of normal numbers 1 bit leaves 36 %, 2 bits 12 % and 3 bits 3.5 %.
+@pytest.mark.parametrize(("bits", "share"), [(1, 0.4), (2, 0.13), (3, 0.04), (4, 0.011)])
+def test_a_program_has_tables_until_it_is_dequantized(bits: int, share: float) -> None:
+    weight = random_weight((24, 32))
+    palettized = palettize_weights(linear_program(weight), None, bits, weight_num_threshold=0)
     assert "coreai.lut_to_dense" in text(palettized)
     back = dequantize_weights(palettized)
     assert "coreai.lut_to_dense" not in text(back)
-    assert "blockwise_shift_scale" not in text(back)
-    x = KINDS[kind][0]
-    assert outputs_of(palettized, x).tobytes() == outputs_of(back, x).tobytes()
     (decoded,) = (read_constant(found.op) for found in find_weights(back, 0))
     assert decoded.shape == weight.shape
-    # 1 bit leaves 36 % of the energy of normal numbers, 3 bits 3.5 %.
-    left = 0.4 if name == "1 bits" else 0.13 if name == "2 bits" else 0.04
-    assert ((decoded - weight) ** 2).sum() < left * (weight**2).sum()
+    assert 0 < ((decoded - weight) ** 2).sum() < share * (weight**2).sum()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, F16, BF16], ids=lambda dtype: dtype.__name__)
@@ -140,7 +95,7 @@ def test_a_program_is_copied_unless_it_is_changed_in_place() -> None:
 def test_a_group_size_that_does_not_divide_leaves_the_weight(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    program = program_of("linear", random_weight((24, 32)))
+    program = linear_program(random_weight((24, 32)))
     before = text(program)
     with caplog.at_level(logging.WARNING, "coreai_opt"):
         after = palettize_weights(
@@ -153,7 +108,7 @@ def test_a_group_size_that_does_not_divide_leaves_the_weight(
 def test_what_is_not_finite_is_left(caplog: pytest.LogCaptureFixture) -> None:
     weight = random_weight((24, 32))
     weight[3, 4] = np.inf
-    program = program_of("linear", weight)
+    program = linear_program(weight)
     with caplog.at_level(logging.WARNING, "coreai_opt"):
         after = palettize_weights(program, None, weight_num_threshold=0)
     assert text(after) == text(program)

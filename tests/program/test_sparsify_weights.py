@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -9,18 +10,18 @@ import numpy as np
 import pytest
 from coreai.authoring import Value
 
+from coreai_opt import palettize_array, quantize_array
+from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.sparsify import keep_blocks, keep_largest, keep_of_each, store_kept
 from coreai_opt.coreai_utils import dequantize_weights, sparsify_weights
 from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.programs import (
-    convolution,
     linear,
     make_program,
     matmul_program,
     random_weight,
-    run,
     text,
 )
 
@@ -63,10 +64,25 @@ def test_of_every_m_the_n_least_go() -> None:
     assert keep_of_each(weight.T, 0, 2, 4).T.tolist() == kept.tolist()
 
 
+def test_the_last_block_may_have_fewer() -> None:
+    weight = np.array([[3.0], [3], [1], [1], [2]])
+    # Norms of 18, 2 and 4.
+    assert keep_blocks(weight, 0, 2, 0.34).ravel().tolist() == [True, True, False, False, True]
+    assert keep_blocks(weight, 0, 2, 0.67).ravel().tolist() == [True, True, False, False, False]
+
+
+def test_what_the_last_run_lacks_counts_among_the_least() -> None:
+    weight = np.array([[3, 1, 2, 4, 0, -1, 2]])
+    kept = keep_of_each(weight, 1, 2, 4)
+    assert kept.tolist() == [[True, False, False, True, False, True, True]]
+    # Of a run of one element, three are lacking already.
+    assert keep_of_each(np.zeros((1, 5)), 1, 3, 4).tolist() == [[False, False, False, True, True]]
+
+
 @pytest.mark.parametrize(("argument", "value"), [("backend", "no such"), ("num_threads", 0)])
 def test_arguments_of_decoding_are_checked(argument: str, value: object) -> None:
     weight = np.arange(8, dtype=np.float32)
-    sparse = store_kept(weight, weight > 3)
+    sparse = store_kept(weight, weight > 3, parse_backend("auto"), 1)
     with pytest.raises(ValueError, match=argument) as error:
         sparse.dequantize(**{argument: value})
     assert error.value.argument == argument
@@ -79,45 +95,39 @@ WAYS: dict[str, dict[str, Any]] = {
     "blocks": {"block_size": 4},
     "2 of 4": {"target_sparsity": None, "n_m_ratio": (2, 4)},
     "int8": {"quantize_dtype": "int8"},
+    "uint8": {"quantize_dtype": "uint8"},
     "E4M3": {"quantize_dtype": "fp8_e4m3fn"},
+    "3 bits": {"palettize_nbits": 3},
+    "8 bits, 2 of 4": {"target_sparsity": None, "n_m_ratio": (2, 4), "palettize_nbits": 8},
     "E5M2, 2 of 4": {
         "target_sparsity": None,
         "n_m_ratio": (2, 4),
         "quantize_dtype": "fp8_e5m2",
     },
 }
-KINDS: dict[str, tuple[Any, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {
-    "linear": (linear, (3, 32), (24, 32), (3, 24)),
-    "convolution": (convolution, (1, 8, 6, 6), (16, 8, 3, 3), (1, 16, 4, 4)),
-}
 
 
-def program_of(kind: str, weight: np.ndarray) -> Any:
-    op, x, _, result = KINDS[kind]
+def linear_program(weight: np.ndarray) -> Any:
+    rows, columns = weight.shape
+    return make_program(
+        lambda x: linear(x, weight),
+        {"x": ((3, columns), np.float32)},
+        {"y": ((3, rows), np.float32)},
+    )
 
-    def body(value: Value) -> Any:
-        return op(value, weight)
 
-    return make_program(body, {"x": (x, np.float32)}, {"y": (result, np.float32)})
-
-
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", WAYS)
-def test_every_way_runs_as_what_it_decodes_to(name: str, kind: str) -> None:
-    _, x, shape, _ = KINDS[kind]
-    weight = random_weight(shape)
-    sparse = sparsify_weights(program_of(kind, weight), weight_num_threshold=0, **WAYS[name])
+def test_a_program_is_sparse_until_it_is_dequantized(name: str) -> None:
+    weight = random_weight((24, 32))
+    sparse = sparsify_weights(linear_program(weight), weight_num_threshold=0, **WAYS[name])
     assert "coreai.sparse_with_bitmask_to_dense" in text(sparse)
     back = dequantize_weights(sparse)
-    assert "sparse" not in text(back)
-    assert "blockwise_shift_scale" not in text(back)
-    inputs = {"x": np.random.default_rng(1).standard_normal(x, np.float32)}
-    (y,), (expected,) = run(sparse, inputs).values(), run(back, inputs).values()
-    assert y.tobytes() == expected.tobytes()
+    for op in ("sparse", "blockwise_shift_scale", "lut_to_dense"):
+        assert op not in text(back)
     (decoded,) = (read_constant(found.op) for found in find_weights(back, 0))
     zeros = np.count_nonzero(decoded == 0) / weight.size
     assert zeros >= (0.75 if name == "three quarters" else 0.5)
-    if "quantize_dtype" not in WAYS[name]:
+    if WAYS[name].keys().isdisjoint({"quantize_dtype", "palettize_nbits"}):
         assert zeros == (0.75 if name == "three quarters" else 0.5)
         assert (decoded[decoded != 0] == weight[decoded != 0]).all()
 
@@ -135,20 +145,68 @@ def test_what_is_stored_is_described(dtype: Any) -> None:
     assert find_weights(program, 0) == []
 
 
+@pytest.mark.parametrize("dtype", [np.float32, F16, BF16], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize(
+    ("arguments", "compress", "format"),
+    [
+        ({"palettize_nbits": 3}, partial(palettize_array, n_bits=3), "sparse lut3"),
+        (
+            {"quantize_dtype": "uint8"},
+            partial(quantize_array, dtype="uint8", block_sizes=(0,)),
+            "sparse uint8",
+        ),
+    ],
+    ids=["table", "uint8"],
+)
+def test_values_are_compressed_as_the_list_that_they_are(
+    arguments: dict[str, Any], compress: Any, format: str, dtype: Any
+) -> None:
+    weight = random_weight((64, 32), dtype)
+    program = sparsify_weights(matmul_program(weight), weight_num_threshold=0, **arguments)
+    (stored,) = find_quantized(program)
+    array = stored.form.read(stored.op)
+    kept = keep_largest(abs(weight), 0.5)
+    expected = compress(weight[kept])
+    assert array.values.packed.tobytes() == expected.packed.tobytes()
+    assert (array.is_stored() == kept).all()
+    assert (array.dequantize()[kept] == expected.dequantize()).all()
+    assert (array.dequantize()[~kept] == 0).all()
+    assert array.dequantize(np.float32).dtype == np.float32
+    assert (stored.format, stored.shape) == (format, (64, 32))
+    assert stored.nbytes == array.nbytes == expected.nbytes + 2048 // 8
+    assert stored.form.saved_bytes(array) == stored.nbytes
+    assert stored.form.label(array) == (stored.format, stored.scale_dtype)
+    assert stored.granularity == "per_tensor"
+    assert find_weights(program, 0) == []
+
+
+def test_clones_of_values_in_another_form_are_one_weight() -> None:
+    weight = random_weight((24, 32))
+
+    def body(value: Value) -> Any:
+        return linear(value, weight), linear(value, weight.copy())
+
+    outputs = {"y": ((3, 24), np.float32), "z": ((3, 24), np.float32)}
+    program = make_program(body, {"x": ((3, 32), np.float32)}, outputs)
+    sparse = sparsify_weights(program, palettize_nbits=4, weight_num_threshold=0)
+    assert [len(stored.ops) for stored in find_quantized(sparse)] == [2]
+    assert "sparse" not in text(dequantize_weights(sparse))
+
+
 def test_channels_that_do_not_fit_leave_the_weight(caplog: pytest.LogCaptureFixture) -> None:
-    program = program_of("linear", random_weight((24, 32)))
+    program = linear_program(random_weight((24, 32)))
     with caplog.at_level(logging.WARNING, "coreai_opt"):
-        blocks = sparsify_weights(program, block_size=5, weight_num_threshold=0)
-        ratio = sparsify_weights(program, None, n_m_ratio=(1, 5), weight_num_threshold=0)
+        blocks = sparsify_weights(program, block_size=25, weight_num_threshold=0)
+        ratio = sparsify_weights(program, None, n_m_ratio=(1, 33), weight_num_threshold=0)
     assert text(blocks) == text(ratio) == text(program)
-    assert "block_size 5 does not divide its output channels, 24" in caplog.text
-    assert "5 does not divide its input channels, 32" in caplog.text
+    assert "block_size 25 is more than its output channels, 24" in caplog.text
+    assert "33 is more than its input channels, 32" in caplog.text
 
 
 def test_what_is_not_finite_is_left(caplog: pytest.LogCaptureFixture) -> None:
     weight = random_weight((24, 32))
     weight[3, 4] = np.nan
-    program = program_of("linear", weight)
+    program = linear_program(weight)
     with caplog.at_level(logging.WARNING, "coreai_opt"):
         after = sparsify_weights(program, weight_num_threshold=0)
     assert text(after) == text(program)
@@ -163,7 +221,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         "`quantize_dtype` and `palettize_nbits` cannot both be set",
     ),
     ({"quantize_dtype": "uint2"}, "Invalid quantize_dtype"),
-    ({"palettize_nbits": 4}, "Invalid palettize_nbits"),
+    ({"palettize_nbits": 5}, "Invalid palettize_nbits"),
     ({"block_size": 1}, "`block_size` must be greater than 1"),
     ({"target_sparsity": None, "n_m_ratio": (1, 2, 3)}, "`n_m_ratio` must be a tuple of length 2"),
     ({"target_sparsity": None, "n_m_ratio": (1.5, 2)}, "`n_m_ratio` must contain integers"),

@@ -111,6 +111,16 @@ def on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_formats_come_by_the_bytes_that_they_take(order: int) -> None:
+    """Whatever the order of the weights is."""
+    report = quantize(three_kinds(), Rule(shape=RIGHT, dtype="int8"))
+    report.records = report.records[::order]
+    sizes = [total["nbytes"] for total in json.loads(report.to_json())["formats"]]
+    assert len(set(sizes)) == 2
+    assert sizes == sorted(sizes, reverse=True)
+
+
 def test_totals_are_those_of_the_stored_weights() -> None:
     """By decoding them, all in one array."""
     program = three_kinds()

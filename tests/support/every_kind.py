@@ -64,14 +64,17 @@ BLOCKS: dict[str, tuple[int, ...]] = {
 INPUTS: dict[str, tuple[int, ...]] = {"x": (3, 64), "image": (1, 32, 4, 4)}
 
 
-OUTPUTS: dict[str, tuple[int, ...]] = {
-    "matmul": (3, 5),
-    "linear": (3, 5),
-    "heads": (2, 3, 5),
-    "convolution": (1, 3, 3, 3),
-    "transposed": (1, 3, 5, 5),
-    "gather": (4, 32),
-}
+def _outputs(weights: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of the output that each weight makes."""
+    shape = {kind: weight.shape for kind, weight in weights.items()}
+    return {
+        "matmul": (3, shape["matmul"][1]),
+        "linear": (3, shape["linear"][0]),
+        "heads": (shape["heads"][0], 3, shape["heads"][2]),
+        "convolution": (1, shape["convolution"][0], 3, 3),
+        "transposed": (1, shape["transposed"][1], 5, 5),
+        "gather": (4, shape["gather"][1]),
+    }
 
 
 # The runtime adds products up in another order from program to program; what differs by that.
@@ -96,7 +99,7 @@ def every_kind(weights: Mapping[str, Array], dtype: Any) -> AIProgram:
     return make_program(
         body,
         {**inputs, "rows": ((4, 1), np.int32)},
-        {name: (shape, dtype) for name, shape in OUTPUTS.items()},
+        {name: (shape, dtype) for name, shape in _outputs(weights).items()},
     )
 
 

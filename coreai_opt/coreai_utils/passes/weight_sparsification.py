@@ -38,10 +38,12 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
 ) -> AIProgram:
     """Set the least elements of each weight to zero, and store only the others.
 
-    Every weight becomes a ``coreai.sparse_with_bitmask_to_dense`` of constants, and with
-    ``quantize_dtype`` a ``coreai.blockwise_shift_scale`` of that. Which constants are weights is as
-    for :func:`~coreai_opt.coreai_utils.quantize_weights`. One whose channels do not fit, or that
-    has a NaN or infinity, is left as it is, with one warning on the logger ``coreai_opt``.
+    Every weight becomes a ``coreai.sparse_with_bitmask_to_dense`` of constants. With
+    ``quantize_dtype`` a ``coreai.blockwise_shift_scale`` decodes that, or with UINT8 the values
+    before; with ``palettize_nbits`` a ``coreai.lut_to_dense`` the values. Which constants are
+    weights is as for :func:`~coreai_opt.coreai_utils.quantize_weights`. One whose channels do not
+    fit, or that has a NaN or infinity, is left as it is, with one warning on the logger
+    ``coreai_opt``.
 
     When this raises, Ctrl-C and memory that runs out included, ``coreai_program`` is as it was, or
     with ``in_place`` each of its weights is either as it was or sparse.
@@ -52,20 +54,23 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
         target_sparsity: what part of the elements becomes zero, from 0 to 1: the
             ``floor(size * target_sparsity)`` of least magnitude. None with ``n_m_ratio``.
         block_size: let whole blocks become zero, so many neighbours along the output channels, by
-            their Euclidean norm; above 1. None for single elements.
+            their Euclidean norm; above 1. Where it does not divide these, the last block has fewer.
+            None for single elements.
         n_m_ratio: ``(n, m)``: of every m neighbours along the input channels the n of least
-            magnitude become zero. ``target_sparsity`` must be None then.
+            magnitude become zero; those that the last m lack count among the n.
+            ``target_sparsity`` must be None then.
         quantize_dtype: store elements as INT8, FP8_E4M3FN or FP8_E5M2, with a scale per output
-            channel; None for the weight's dtype.
-        palettize_nbits: None. Sparse look-up tables are not supported yet.
+            channel, or as UINT8 with one for all; None for the weight's dtype.
+        palettize_nbits: store elements as indices into a look-up table, the best there is for
+            them, of 1, 2, 3, 4, 6 or 8 bits; None for no table.
         weight_num_threshold: only constants with more elements than this are weights.
         in_place: change ``coreai_program`` itself instead of a copy.
         overrides: other settings for some weights, as for ``quantize_weights``: a rule with
             ``dtype`` has codes and scales, one with ``n_bits`` look-up tables, both without zeros
             of their own; one with ``keep`` keeps the weight.
         target: what the program will run on, as for ``quantize_weights``.
-        backend, num_threads: as for ``quantize_weights``, for weights that a rule matches; numpy
-            finds what is sparse.
+        backend, num_threads: as for ``quantize_weights``, for codes and tables; numpy finds what is
+            sparse.
         progress: called with a :class:`~coreai_opt.WeightRecord` of each weight when it is done, as
             for ``quantize_weights``.
 

@@ -84,12 +84,15 @@ def _scheme_of(decoder: Op) -> QScheme | None:
     """
     try:
         constant = _constant(decoder, 2)
-        zero_point = _read_codes(constant)
+        neutral = _neutral_zero_points(_format_of_zero_points(constant))
+        if ir.is_splat(constant):  # reading all of them would take as long as quantizing
+            symmetric = ir.splat_value(constant) in neutral
+        else:
+            zero_point = _read_codes(constant)
+            first = zero_point.flat[0]
+            symmetric = first in neutral and bool((zero_point == first).all())
     except UnreadableError:
         return None
-    first = zero_point.flat[0]
-    is_neutral = first in _neutral_zero_points(FORMATS[tensor_of(constant).format])
-    symmetric = is_neutral and bool((zero_point == first).all())
     return QScheme.SYMMETRIC if symmetric else QScheme.ASYMMETRIC
 
 
@@ -122,11 +125,15 @@ def _constant(decoder: Op, number: int) -> Op:
 
 
 def _read_codes(constant: Op) -> npt.NDArray[Any]:
-    tensor = tensor_of(constant)
-    if tensor.format not in FORMATS:
-        raise UnreadableError(f"its zero points are {tensor.format}")
     packed: npt.NDArray[np.uint8] = ir.read_packed(constant)
-    return unpack(packed, FORMATS[tensor.format], tensor.shape)
+    return unpack(packed, _format_of_zero_points(constant), tensor_of(constant).shape)
+
+
+def _format_of_zero_points(constant: Op) -> Format:
+    name = tensor_of(constant).format
+    if name not in FORMATS:
+        raise UnreadableError(f"its zero points are {name}")
+    return FORMATS[name]
 
 
 def build(build: Builder, array: QuantizedArray) -> Value:

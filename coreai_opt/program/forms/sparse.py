@@ -1,17 +1,24 @@
 """A weight as ``coreai.sparse_with_bitmask_to_dense`` of constants: some elements, and a mask.
 
-Where there are scales, what it returns goes through ``coreai.blockwise_shift_scale``. Everything
-that depends on how such a weight is stored is here: reading it, writing it, and what it takes in a
-saved program.
+Where there are scales, what it returns goes through ``coreai.blockwise_shift_scale``. The elements
+can be stored in another form themselves, as a list that is decoded before. Everything that depends
+on how such a weight is stored is here: reading it, writing it, and what it takes in a saved
+program.
 """
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from coreai_opt.arrays.palettized_array import PalettizedArray
+from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.arrays.sparse_array import SparseArray
 from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
+from coreai_opt.program.forms import blockwise, table
 from coreai_opt.program.forms.blockwise import granularity_of
-from coreai_opt.program.forms.form import Label, Stored
+from coreai_opt.program.forms.form import Form, Label, Stored
 from coreai_opt.program.forms.operands import constant_operand
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
@@ -40,6 +47,11 @@ def describe(decoder: Op) -> Stored | None:
     values, result = ir.static_tensor(built.operands[0]), ir.static_tensor(decoder.result)
     if values is None or result is None:
         return None
+    form, listed = _form_of_values(built), None
+    if form is not None:
+        listed = form.describe(built.operands[0].owner)
+        if listed is None:
+            return None
     scale = None if decoder == dense else ir.static_tensor(decoder.operands[1])
     counts = (1,) * len(result.shape) if scale is None else scale.shape
     sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
@@ -49,13 +61,14 @@ def describe(decoder: Op) -> Stored | None:
     ]
     return Stored(
         shape=result.shape,
-        format=_format(values.format),
+        format=_format(values.format if listed is None else listed.format),
         qscheme=QScheme.SYMMETRIC,
         granularity=granularity_of(result.shape, sizes),
         block_sizes=sizes,
         scale_dtype=(scale or values).format,
         num_scales=0 if scale is None else scale.size,
-        nbytes=sum(map(ir.stored_bytes, filter(None, constants))),
+        nbytes=sum(map(ir.stored_bytes, filter(None, constants)))
+        + (0 if listed is None else listed.nbytes),
     )
 
 
@@ -68,11 +81,17 @@ def read(decoder: Op) -> SparseArray:
     dense = ir.sparse_of(decoder)
     assert dense is not None
     built, result = dense.operands[0].owner, ir.static_tensor(decoder.result)
-    values, mask = constant_operand(built, 0), constant_operand(built, 1)
-    of_values = ir.static_tensor(values.result)
-    assert of_values is not None
+    mask, form = constant_operand(built, 1), _form_of_values(built)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
+    if form is not None:
+        if decoder != dense:
+            raise UnreadableError("its values are decoded before and after there are zeros")
+        listed = form.read(built.operands[0].owner)
+        return SparseArray(listed, ir.read_packed(mask), result.shape, result.dtype)
+    values = constant_operand(built, 0)
+    of_values = ir.static_tensor(values.result)
+    assert of_values is not None
     scale = None
     if decoder == dense:
         numbers = ir.read_constant(values)
@@ -94,12 +113,17 @@ def read(decoder: Op) -> SparseArray:
 
 def build(build: Builder, array: SparseArray) -> Value:
     """Make the ops that decode an array, of which the program keeps the memory."""
-    element = _element(array)
+    if isinstance(array.values, np.ndarray):
+        element = _element(array.values)
+        values = build.constant(array.values, array.values.shape, element)
+    else:
+        element = ir.element_type(array.weight_dtype)
+        values = _form_of(array.values).build(build, array.values)
     dense = build.sparse_to_dense(
         Tensor(array.shape, element),
-        values=build.constant(array.values, array.values.shape, element),
+        values=values,
         bitmask=build.constant(array.mask, array.shape, "ui1"),
-        stored=array.values.size,
+        stored=array.values.shape[0],
     )
     if array.scale is None:
         return dense
@@ -123,17 +147,34 @@ def saved_bytes(array: SparseArray, slices: int = 1, length: int = 1) -> int:
 
 def label(array: SparseArray) -> Label:
     """Return what reports call an array."""
+    if not isinstance(array.values, np.ndarray):
+        listed = _form_of(array.values).label(array.values)
+        return Label(_format(listed.format), listed.scale_dtype)
     numbers = array.values if array.scale is None else array.scale
     return Label(_format(array.values.dtype.name), numbers.dtype.name)
+
+
+def _form_of(values: PalettizedArray | QuantizedArray) -> Form[Any]:
+    """Return the form in which values are stored."""
+    return table if isinstance(values, PalettizedArray) else blockwise
+
+
+def _form_of_values(built: Op) -> Form[Any] | None:
+    """Return the form that values are stored in, None where they are a constant."""
+    if ir.operand_constant(built, 0) is not None:
+        return None
+    forms: tuple[Form[Any], ...] = (table, blockwise)
+    owner = built.operands[0].owner
+    return next(form for form in forms if form.decodes(owner))
 
 
 def _format(values: str) -> str:
     return f"sparse {values}"
 
 
-def _element(array: SparseArray) -> str:
-    """The element type of the values."""
-    if array.values.dtype in WEIGHT_DTYPES:
-        return ir.element_type(array.values.dtype)
-    names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == array.values.dtype)
+def _element(values: npt.NDArray[Any]) -> str:
+    """The element type of values."""
+    if values.dtype in WEIGHT_DTYPES:
+        return ir.element_type(values.dtype)
+    names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == values.dtype)
     return ir.element_type(next(names))

@@ -28,6 +28,7 @@ from coreai_opt.program.ir.constants import (
     read_constant,
     read_integers,
     read_packed,
+    splat_value,
     stored_bytes,
 )
 from coreai_opt.program.ir.core_ai import AIModelAsset, AIProgram, NDArray, check_program
@@ -127,6 +128,7 @@ __all__ = [
     "replace",
     "save",
     "sparse_of",
+    "splat_value",
     "static_tensor",
     "stored_bytes",
     "table_of",

@@ -93,6 +93,12 @@ def is_splat(op: Op) -> bool:
     return isinstance(value, mlir.DenseElementsAttr) and bool(value.is_splat)
 
 
+def splat_value(op: Op) -> float:
+    """Return the one element that a splat is stored as."""
+    element: float = constant_value(op).get_splat_value().value
+    return element
+
+
 def constant_value(op: Op) -> Any:
     """Return a constant's value as Core AI has it: constants of one value have equal ones."""
     return op.attributes["value"]

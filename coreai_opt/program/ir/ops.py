@@ -13,6 +13,13 @@ BUILD_SPARSE = "coreai.build_sparse_with_bitmask"
 SPARSE_TO_DENSE = "coreai.sparse_with_bitmask_to_dense"
 TRANSPOSE = "coreai.transpose"
 
+_MADE_FROM = {
+    BLOCKWISE_SHIFT_SCALE: (LUT_TO_DENSE, SPARSE_TO_DENSE),
+    SPARSE_TO_DENSE: (BUILD_SPARSE,),
+    BUILD_SPARSE: (LUT_TO_DENSE, BLOCKWISE_SHIFT_SCALE),
+}
+"""Ops that decode a weight, and the ops that make what they decode, if it is no constant."""
+
 
 class Use(NamedTuple):
     """A use of a value: operand number ``operand`` of ``op``."""
@@ -70,10 +77,12 @@ def made_from(op: Op) -> list[Op]:
     Args:
         op: the last one; any other op stands alone.
     """
-    inner = table_of(op) or sparse_of(op)
-    ops = [op] if inner is None or inner == op else [op, inner]
-    if ops[-1].name == SPARSE_TO_DENSE:
-        ops.append(ops[-1].operands[0].owner)
+    ops = [op]
+    while ops[-1].name in _MADE_FROM:
+        owner = ops[-1].operands[0].owner
+        if getattr(owner, "name", None) not in _MADE_FROM[ops[-1].name]:
+            break
+        ops.append(owner)
     return ops
 
 

@@ -31,6 +31,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "ArrayAttr.get",
         "BlockArgument.arg_number",
         "DenseElementsAttr.get_splat",
+        "DenseElementsAttr.get_splat_value",
         "DenseElementsAttr.is_splat",
         "DenseResourceElementsAttr.get_from_buffer",
         "DictAttr.get",
