@@ -1,7 +1,7 @@
 """Build the one extension module; everything else stands in pyproject.toml.
 
-Environment variables for development builds: ``SANITIZE=1`` adds ASan and UBSan, ``DEBUG=1`` keeps
-symbols and turns optimisation off, ``COVERAGE=1`` counts the lines of C and Cython that run.
+Environment variables for development builds: ``SANITIZE=address,undefined`` or ``SANITIZE=thread``
+adds sanitizers of the compiler, ``DEBUG=1`` keeps symbols and turns optimisation off, ``COVERAGE=1`` counts the lines of C and Cython that run.
 """
 
 import json
@@ -26,10 +26,10 @@ if os.environ.get("DEBUG") == "1":
     BUILD = "build/debug"  # in build/, what was built without it would pass for up to date
     COMPILE += ["-O0", "-g"]
     LINK = []
-if os.environ.get("SANITIZE") == "1":
-    BUILD = "build/sanitize"
-    COMPILE += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    LINK = ["-fsanitize=address,undefined"]
+if SANITIZERS := os.environ.get("SANITIZE"):
+    BUILD = f"build/sanitize-{SANITIZERS}"
+    COMPILE += ["-g", f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all"]
+    LINK = [f"-fsanitize={SANITIZERS}"]
 COVERAGE = os.environ.get("COVERAGE") == "1"
 if COVERAGE:
     BUILD = "build/coverage"

@@ -20,6 +20,7 @@ __all__ = [
     "NotInstalledError",
     "QualityError",
     "UnreadableError",
+    "UnusableArithmeticError",
     "Value",
 ]
 
@@ -139,3 +140,7 @@ class QualityError(Exception):
 
 class UnreadableError(ValueError):
     """A compressed weight of a program cannot be read; the message says why."""
+
+
+class UnusableArithmeticError(FloatingPointError):
+    """The calling thread computes in a way that would change the bytes of results."""

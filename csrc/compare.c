@@ -1,6 +1,7 @@
 /*
  * compare.c - how far decoded numbers are from the weights that they stand for
  */
+#include "environment.h"
 #include "kernels/kernels.h"
 #include "target.h"
 
@@ -26,6 +27,8 @@ static caq_status kernels_for(caq_source source, caq_level level, const caq_kern
         return CAQ_BAD_ARGUMENT;
     if (!caq_has_level(level))
         return CAQ_BAD_LEVEL;
+    if (!caq_has_usable_arithmetic())
+        return CAQ_BAD_ARITHMETIC;
     *kernels = caq_kernels_of[level] + source;
     return CAQ_OK;
 }

@@ -8,6 +8,7 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include <float.h>
 #include <stdint.h>
 
 #ifndef CAQ_WITH_INT2 /* INT2 and UINT2 */
@@ -58,6 +59,12 @@
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||     \
     defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "-ffast-math, -Ofast and what they stand for change the bytes: compile without them"
+#endif
+
+/* 0 says that binary32 is computed in binary32. So does 16, where the processor has binary16
+ * arithmetic. */
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "float arithmetic must be done in binary32, without excess precision"
 #endif
 
 #ifdef __cplusplus

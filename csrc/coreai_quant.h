@@ -13,8 +13,10 @@
  *
  * The library is C11. It allocates nothing, keeps no state and calls no function of the C library.
  * It needs IEEE 754 binary32 arithmetic that rounds to nearest even and has subnormals: on Arm FZ,
- * DN and RMode of FPSCR are 0, as they are after reset; on x86 FTZ and DAZ are off. Options like
- * -ffast-math break its bytes, so that it does not compile with them.
+ * DN and RMode of FPSCR are 0, as they are after reset; on x86 FTZ and DAZ are off. Preparing a job
+ * fails with CAQ_BAD_ARITHMETIC where that is not so in the calling thread; what works on the job
+ * has to run in threads that compute as that one does. Options like -ffast-math break its bytes, so
+ * that it does not compile with them.
  *
  * What holds for every function:
  *   re-entrant  Any function may run at any time, in threads and in interrupts, with the same job
@@ -111,6 +113,7 @@ typedef enum caq_status {
     CAQ_BAD_SHAPE,       /* no axis, an empty axis, or more than the job can hold */
     CAQ_BAD_BLOCK_SIZE,  /* a block size that does not divide its axis */
     CAQ_BAD_LEVEL,       /* an instruction set that this build does not have */
+    CAQ_BAD_ARITHMETIC,  /* this thread flushes subnormals or does not round to nearest even */
     CAQ_NOT_FINITE       /* the weight has a NaN or an infinity; the outputs are unspecified */
 } caq_status;
 
@@ -485,7 +488,8 @@ typedef struct caq_table_job {
  * rank, shape, block_sizes, level: as for caq_job_init(). Blocks that share a table may be shorter
  *         than their axis along one axis only, and have fewer than 2^32 elements.
  *
- * Returns CAQ_OK, CAQ_BAD_ARGUMENT or CAQ_BAD_LEVEL; job is usable only after CAQ_OK.
+ * Returns CAQ_OK, CAQ_BAD_ARGUMENT, CAQ_BAD_LEVEL or CAQ_BAD_ARITHMETIC; job is usable only after
+ * CAQ_OK.
  */
 CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits,
                                       size_t rank, const size_t *shape, const size_t *block_sizes,
@@ -598,7 +602,7 @@ typedef struct caq_differences {
  * numbers: count numbers of the type source, any alignment.
  *
  * Returns CAQ_OK, CAQ_NOT_FINITE (a NaN or an infinity; sum is one of these then), CAQ_BAD_ARGUMENT
- * (no such type in this build) or CAQ_BAD_LEVEL.
+ * (no such type in this build), CAQ_BAD_LEVEL or CAQ_BAD_ARITHMETIC.
  */
 CAQ_API caq_status caq_sum_squares(caq_source source, caq_level level, size_t count,
                                    const void *numbers, double *sum);
@@ -610,7 +614,8 @@ CAQ_API caq_status caq_sum_squares(caq_source source, caq_level level, size_t co
  * mean_square: what squared errors are held against for the histogram; at least 2^-900.
  *
  * Returns CAQ_OK, CAQ_NOT_FINITE (a NaN or an infinity; noise is one of these, largest and histogram
- * mean nothing then), CAQ_BAD_ARGUMENT (no such type in this build) or CAQ_BAD_LEVEL.
+ * mean nothing then), CAQ_BAD_ARGUMENT (no such type in this build), CAQ_BAD_LEVEL or
+ * CAQ_BAD_ARITHMETIC.
  */
 CAQ_API caq_status caq_compare(caq_source source, caq_level level, size_t count, const void *weight,
                                const void *decoded, double mean_square,

@@ -6,15 +6,8 @@
 #ifndef FLOAT_BITS_H
 #define FLOAT_BITS_H
 
-#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* 0 says that binary32 is computed in binary32. So does 16, where the processor has binary16
- * arithmetic. */
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
-#error "float arithmetic must be done in binary32, without excess precision"
-#endif
 
 static inline uint32_t float_bits(float x) {
     union {

@@ -6,6 +6,7 @@
  * if their blocks lie along the last axes, and two if blocks lie along an earlier axis. The last
  * merged axis is the row.
  */
+#include "environment.h"
 #include "kernels/kernels.h"
 #include "target.h"
 
@@ -148,6 +149,8 @@ caq_status caq_job_init(caq_job *job, const caq_target *target, size_t rank, con
         return CAQ_BAD_COMBINATION;
     if (!in_range((int)target->level, CAQ_LEVELS) || !caq_kernels_of[target->level])
         return CAQ_BAD_LEVEL;
+    if (!caq_has_usable_arithmetic())
+        return CAQ_BAD_ARITHMETIC;
     job->kernels = &caq_kernels_of[target->level][target->source];
     caq_status status = merge_axes(job, rank, shape, block_sizes);
     if (status == CAQ_OK)

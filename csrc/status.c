@@ -23,6 +23,8 @@ const char *caq_strerror(caq_status status) {
         return "a block size does not divide its axis";
     case CAQ_BAD_LEVEL:
         return "this build does not have the instruction set";
+    case CAQ_BAD_ARITHMETIC:
+        return "arithmetic flushes subnormal numbers or does not round to nearest even";
     case CAQ_NOT_FINITE:
         return "the weight has a NaN or an infinity";
     }

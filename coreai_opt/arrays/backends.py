@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt import reference
+from coreai_opt.arrays.arithmetic import check_arithmetic
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.exceptions import (
     ArgumentError,
@@ -140,8 +141,11 @@ def parse_backend(backend: object) -> Backend:
         ArgumentTypeError, ArgumentError: ``backend`` (or the environment variable) names none, or
             ``COREAI_OPT_ISA`` no instruction set.
         NotInstalledError: it needs the native module, which did not load.
+        UnusableArithmeticError: no backend can compute in this thread.
     """
-    return _BACKENDS[_choose(backend)]
+    chosen = _BACKENDS[_choose(backend)]
+    check_arithmetic()
+    return chosen
 
 
 def _choose(backend: object) -> str:

@@ -80,6 +80,7 @@ def palettize_array(
         ValueError, TypeError: a bad argument, named; nothing has been computed then.
         ValueError: a NaN or infinity in ``weight``; the message has the first index.
         BackendMismatchError: ``backend="validate"`` found a difference.
+        UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
     """
     weight = parse_weight(weight)
     bits = parse_index_bits(n_bits)

@@ -98,6 +98,7 @@ class PalettizedArray:
             ValueError, TypeError: a bad argument, or attributes that do not fit each other; nothing
                 has been written then.
             BackendMismatchError: ``backend="validate"`` found a difference.
+            UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         """
         self._check()
         chosen, threads = parse_backend(backend), parse_num_threads(num_threads)

@@ -84,6 +84,7 @@ def quantize_array(
         ValueError, TypeError: a bad argument, named; nothing has been computed then.
         ValueError: a NaN or infinity in ``weight``; the message has the first index.
         BackendMismatchError: ``backend="validate"`` found a difference.
+        UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
     """
     settings = Settings(
         dtype=dtype,

@@ -94,6 +94,7 @@ class QuantizedArray:
             ValueError, TypeError: a bad argument, or attributes that do not fit each other; nothing
                 has been written then.
             BackendMismatchError: ``backend="validate"`` found a difference.
+            UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         """
         format = FORMATS[self.dtype]
         _check_stored(self, format)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import sample_bar, stdout
+from coreai_opt.cli.console import doing, sample_bar, stdout
 from coreai_opt.cli.parser import (
     Subcommands,
     UsageError,
@@ -115,7 +115,8 @@ def calibrate(
 
     _check_output(output, force=force)
     started = time.perf_counter()
-    program = load_asset(source).program
+    with doing(f"reading {source}"):
+        program = load_asset(source).program
     arrays = load_arrays(inputs)
     samples, states = split_samples(program, arrays, function=function)
     with sample_bar(len(samples)) as progress:
@@ -130,7 +131,8 @@ def calibrate(
             max_rows=max_rows,
             progress=progress,
         )
-    calibration.save(output)
+    with doing(f"writing {output}"):
+        calibration.save(output)
     console = stdout()
     console.print(f"samples  {calibration.samples}")
     console.print(f"weights  {len(calibration.moments)} calibrated, {len(calibration.left)} not")

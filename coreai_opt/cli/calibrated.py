@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.calibration.calibration import Calibration
-from coreai_opt.cli.console import print_table, sample_bar, stdout
+from coreai_opt.cli.console import print_table, sample_bar, stdout, steps_bar
+from coreai_opt.cli.running import Compared
 from coreai_opt.coreai_utils import calibrate
 from coreai_opt.evaluation.output_comparison import Array, compare_outputs
 
@@ -46,12 +48,24 @@ class Calibrated(NamedTuple):
         """Return what ``coreai-opt calibrate`` wrote; it has no samples."""
         return cls(Calibration.load(path))
 
-    def outputs(self, program: AIModelAsset | AIProgram) -> dict[str, Array]:
-        """Return what a program computes from the samples that were kept back."""
+    def outputs(
+        self, program: AIModelAsset | AIProgram, tell: Callable[[], None]
+    ) -> dict[str, Array]:
+        """Return what a program computes from the samples that were kept back.
+
+        Args:
+            program: the program.
+            tell: called after each sample, in another thread.
+        """
         from coreai_opt.program.runtime import run_samples  # noqa: PLC0415  # imports Core AI
 
         found = run_samples(
-            program, self.kept, function=self.function, states=self.states, sizes=self.sizes
+            program,
+            self.kept,
+            function=self.function,
+            states=self.states,
+            sizes=self.sizes,
+            tell=tell,
         )
         return {name: np.stack([outputs[name] for outputs in found]) for name in found[0]}
 
@@ -92,10 +106,17 @@ def calibrate_here(
     return Calibrated(calibration, kept, states, function, sizes)
 
 
+class Judged(NamedTuple):
+    """Whether a calibration was of use, and how far the better outputs are from the original's."""
+
+    calibrated_is_better: bool
+    compared: Compared
+
+
 def judge(
     original: AIModelAsset, calibrated: Calibrated, rounded: AIProgram, nearest: AIProgram
-) -> bool:
-    """Print how far outputs are from those of the original, on the samples that were kept back.
+) -> Judged:
+    """Compare outputs with those of the original on the samples that were kept back; print both.
 
     Args:
         original: the asset that was quantized.
@@ -104,13 +125,15 @@ def judge(
         nearest: the program without it.
 
     Returns:
-        whether the outputs of ``rounded`` are as near or nearer, by their mean SQNR in dB.
+        whether the outputs of ``rounded`` are as near or nearer, by their mean SQNR in dB, and
+        those of the better one.
     """
-    wanted = calibrated.outputs(original)
-    found = [compare_outputs(wanted, calibrated.outputs(one)) for one in (rounded, nearest)]
+    wanted, *outputs = _run(calibrated, (original, rounded, nearest))
+    found = [compare_outputs(wanted, of_one) for of_one in outputs]
+    on = f"{len(calibrated.kept)} samples that were kept back"
     print_table(
         stdout(),
-        f"Outputs on {len(calibrated.kept)} samples that were kept back",
+        f"Outputs on {on}",
         ("output", ">SQNR calibrated", ">SQNR not calibrated"),
         (
             (with_.name, f"{with_.sqnr_db:.2f} dB", f"{without.sqnr_db:.2f} dB")
@@ -118,4 +141,19 @@ def judge(
         ),
     )
     ours, theirs = (np.mean([one.sqnr_db for one in comparisons]) for comparisons in found)
-    return bool(ours >= theirs)
+    better = bool(ours >= theirs)
+    return Judged(better, Compared(on, found[0 if better else 1]))
+
+
+def _run(
+    calibrated: Calibrated, programs: Sequence[AIModelAsset | AIProgram]
+) -> list[dict[str, Array]]:
+    """Return what each program computes from the samples that were kept back, with progress."""
+    done = count(1)
+    with steps_bar() as progress:
+
+        def tell() -> None:
+            if progress is not None:
+                progress("running", next(done), len(programs) * len(calibrated.kept))
+
+        return [calibrated.outputs(program, tell) for program in programs]

@@ -278,6 +278,15 @@ def steps_bar() -> Iterator[Callable[[str, int, int], None] | None]:
 
 
 @contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Show on stderr what is done while the block runs, of which nothing tells how far it is."""
+    with _progress() as bar:
+        if bar is not None:
+            bar.add_task(what, total=None)
+        yield
+
+
+@contextmanager
 def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
     """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coreai_opt.cli.console import (
     change,
+    doing,
     stdout,
     told_of,
 )
@@ -71,14 +72,17 @@ def dequantize(source: Path, output: Path, *, force: bool) -> None:
     """
     from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
-    asset = load_asset(source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
     program = asset.program
     before, size_before = Inventory(program, 0).counts, asset_bytes(source)
-    dequantize_weights(program, in_place=True)
+    with doing("decoding weights"):
+        dequantize_weights(program, in_place=True)
     after = Inventory(program, 0).counts
     check_space(output, size_before - before.nbytes + after.nbytes)
     with replacing(output, force=force) as path:
-        save_asset(program, path, asset)
+        with doing(f"writing {output}"):
+            save_asset(program, path, asset)
         size_after = asset_bytes(path)
     dequantized = before.quantized - after.quantized
     if not dequantized:

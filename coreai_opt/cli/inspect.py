@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from coreai_opt.cli.console import print_table, print_text, stdout
+from coreai_opt.cli.console import doing, print_table, print_text, stdout
 from coreai_opt.cli.contents import contents_of
 from coreai_opt.cli.parser import Subcommands, add_json, add_source, add_threshold
 from coreai_opt.reports.records import in_functions
@@ -65,7 +65,8 @@ def inspect(source: Path, *, threshold: int, as_json: bool) -> None:
     Raises:
         InputError: it is no asset that can be read.
     """
-    contents = contents_of(source, threshold)
+    with doing(f"reading {source}"):
+        contents = contents_of(source, threshold)
     if as_json:
         print_text(json.dumps(contents.to_json(), indent=2))
         return

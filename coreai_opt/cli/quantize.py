@@ -14,6 +14,7 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.calibrate import add_mask
 from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
 from coreai_opt.cli.console import (
+    doing,
     print_frontier,
     stdout,
     steps_bar,
@@ -33,6 +34,7 @@ from coreai_opt.cli.running import RunOn, sizes_of
 from coreai_opt.cli.writing import (
     REPORTS,
     Collected,
+    Compressed,
     Writing,
     add_outputs,
     add_running,
@@ -196,7 +198,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         metavar="FILE.npz",
         help="an array for each input of IN, by name, or of several samples: a weight's error "
         "counts by what it does to the outputs then, unless a plan by the weights' own errors "
-        "leaves these outputs nearer; --verify runs it, too",
+        "leaves these outputs nearer; the result is run on it, as by --verify",
     )
     group.add_argument(
         "--forms",
@@ -388,9 +390,7 @@ def quantize(
     goal = Goal(_bytes_of(target_size, source), min_sqnr, plan_out, forms)
     _check_goal(goal, settings, rules, importance)
     _check_running(
-        takes_inputs=bool(goal.option) or verify,
         runs=inputs is not None or calibrate is not None or verify,
-        inputs=inputs,
         of_function=function is not None or bool(sizes),
     )
     if mask is not None and calibrate is None:
@@ -403,7 +403,8 @@ def quantize(
     arrays = None if inputs is None else load_arrays(inputs)
     calibrated = None if calibration is None else Calibrated.load(calibration)
     started = time.perf_counter()
-    asset = load_asset(source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
     program, size = asset.program, asset_bytes(source)
     work: dict[str, Any] = {
         "weight_num_threshold": threshold,
@@ -435,7 +436,7 @@ def quantize(
         source,
         output,
         report=report,
-        run_on=RunOn(inputs, arrays, function, sizes) if verify else None,
+        run_on=RunOn(inputs, arrays, function, sizes) if verify or inputs is not None else None,
         dry_run=dry_run,
         fail_on_skip=fail_on_skip,
         threshold=threshold,
@@ -452,7 +453,7 @@ def _quantize(
     how: dict[str, Any],
     program: "AIProgram",
     collected: Collected,
-) -> tuple["AIProgram", QuantizationReport]:
+) -> Compressed:
     """Quantize a program; of several ways to round it, take the one that does its outputs best.
 
     Args:
@@ -467,18 +468,18 @@ def _quantize(
         seen = None if calibrated is None else calibrated.calibration
         quantize_weights(program, calibration=seen, progress=progress, **how)
     if calibrated is None or not calibrated.kept:
-        return program, records
+        return Compressed(program, records)
     nearest, other = load_asset(asset.path).program, QuantizationReport(asset.path.name)
-    quantize_weights(
-        nearest, progress=other if collected.wants_records else None, **_to_nearest(how)
-    )
-    if judge(asset, calibrated, program, nearest):
-        return program, records
+    with collected.into(other) as progress:
+        quantize_weights(nearest, progress=progress, **_to_nearest(how))
+    judged = judge(asset, calibrated, program, nearest)
+    if judged.calibrated_is_better:
+        return Compressed(program, records, judged.compared)
     logger.warning(
         "the calibration made outputs worse on the samples that were kept back: weights are "
         "rounded to nearest"
     )
-    return nearest, other
+    return Compressed(nearest, other, judged.compared)
 
 
 def _to_nearest(how: dict[str, Any]) -> dict[str, Any]:
@@ -532,12 +533,8 @@ def _check_blocks(settings: Settings) -> None:
         raise UsageError("--block-size needs --granularity per_block")
 
 
-def _check_running(
-    *, takes_inputs: bool, runs: bool, inputs: Path | None, of_function: bool
-) -> None:
+def _check_running(*, runs: bool, of_function: bool) -> None:
     """Check that what says how to run a program is not without effect."""
-    if inputs is not None and not takes_inputs:
-        raise UsageError("--inputs needs --target-size, --min-sqnr or --verify")
     if of_function and not runs:
         raise UsageError(
             "--function and --size need --verify, --inputs or --calibrate, which run the program"
@@ -571,8 +568,7 @@ def _choose(
             "(--threshold) to choose formats for; coreai-opt inspect lists what there is"
         )
     # The file has more than weights, and some more for each that is quantized.
-    names = sum(len(weight.names) for weight in weights)
-    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (names + 1)
+    rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (len(weights) + 1)
     least = rest + sum(weight.least_nbytes for weight in weights)
     if goal.target_size is not None and goal.target_size < least:
         raise InputError(

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import change, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.console import change, doing, print_fitting, stdout, told_of, weight_bar
 from coreai_opt.cli.each_asset import each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
@@ -153,12 +153,13 @@ def add_target(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
-    """Add ``--inputs``, where only ``--verify`` needs it."""
+    """Add ``--inputs``, which is for nothing but ``--verify``."""
     group.add_argument(
         "--inputs",
         type=Path,
         metavar="FILE.npz",
-        help="with --verify, an array for each input of IN, by name, or of several samples",
+        help="an array for each input of IN, by name, or of several samples; both are run on it, "
+        "as by --verify",
     )
 
 
@@ -217,8 +218,22 @@ class Collected:
             yield call if callbacks else None
 
 
-Compress: TypeAlias = Callable[["AIProgram", Collected], "tuple[AIProgram, QuantizationReport]"]
-"""Compresses the weights of a program in place; what it returns may be another program."""
+class Compressed(NamedTuple):
+    """What became of a program.
+
+    Attributes:
+        program: the program that is to be written; not always the one that was given.
+        records: of its weights, if they are wanted.
+        compared: how far its outputs are from the original's; None where they were not looked at.
+    """
+
+    program: "AIProgram"
+    records: QuantizationReport
+    compared: Compared | None = None
+
+
+Compress: TypeAlias = Callable[["AIProgram", Collected], Compressed]
+"""Compresses the weights of a program in place."""
 
 
 def write_compressed(
@@ -247,9 +262,8 @@ def write_compressed(
     size, before = asset_bytes(writing.source), Inventory(program, threshold).counts
     _tell_of_quantized(writing.source, before)
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
-    program, records = compress(program, Collected(before.weights, wants_records))
+    program, records, compared = compress(program, Collected(before.weights, wants_records))
     flush_warnings()
-    compared = None
     if writing.run_on is not None:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
@@ -298,7 +312,8 @@ def _write(  # noqa: PLR0917
         if destination is not None:
             check_space(destination, needed)
             path = outputs.enter_context(replacing(destination, force=writing.force))
-            save_asset(program, path, asset)
+            with doing(f"writing {destination}"):
+                save_asset(program, path, asset)
             _check_size(path, writing.target_size)
             written = asset_bytes(path)
         if writing.report is not None:
@@ -370,20 +385,18 @@ def _compress_asset(
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
         QualityError: weights were left, and ``--fail-on-skip`` is asked for.
     """
-    if options.inputs is not None and not options.verify:
-        raise UsageError("--inputs needs --verify")
-    if (options.function is not None or options.sizes) and not options.verify:
-        raise UsageError("--function and --size need --verify, which runs the program")
+    runs = options.verify or options.inputs is not None
+    if (options.function is not None or options.sizes) and not runs:
+        raise UsageError("--function and --size need --verify or --inputs, which run the program")
     if options.report is not None:
         check_file("--report", options.report, tuple(REPORTS))
     overrides = None if options.rules is None else load_rules(options.rules)
     arrays = None if options.inputs is None else load_arrays(options.inputs)
     started = time.perf_counter()
-    asset = load_asset(source)
+    with doing(f"reading {source}"):
+        asset = load_asset(source)
 
-    def compress(
-        program: "AIProgram", collected: Collected
-    ) -> tuple["AIProgram", QuantizationReport]:
+    def compress(program: "AIProgram", collected: Collected) -> Compressed:
         records = QuantizationReport(asset.path.name)
         with collected.into(records) as progress:
             compress_weights(
@@ -397,10 +410,10 @@ def _compress_asset(
                 progress=progress,
                 **arguments,
             )
-        return program, records
+        return Compressed(program, records)
 
     sizes = sizes_of(options.sizes)
-    run_on = RunOn(options.inputs, arrays, options.function, sizes) if options.verify else None
+    run_on = RunOn(options.inputs, arrays, options.function, sizes) if runs else None
     writing = Writing(
         source,
         output,

@@ -1,6 +1,7 @@
 /*
  * table.c - look-up tables: jobs, entries, indices
  */
+#include "../environment.h"
 #include "../float_bits.h"
 #include "../geometry.h"
 #include "../kernels/kernels.h"
@@ -24,6 +25,8 @@ caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bi
         return CAQ_BAD_ARGUMENT;
     if (!caq_has_level(level))
         return CAQ_BAD_LEVEL;
+    if (!caq_has_usable_arithmetic())
+        return CAQ_BAD_ARITHMETIC;
     caq_table_job it;
     it.source = source;
     it.bits = bits;

@@ -1,5 +1,6 @@
 """``coreai-opt quantize`` with a calibration, from a file or made on the way."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from coreai.authoring.constant import constant
 
 from coreai_opt.cli import calibrated as module
 from coreai_opt.cli import quantize as command
-from coreai_opt.cli.calibrated import Calibrated, calibrate_here, judge
-from coreai_opt.coreai_utils import calibrate, quantize_weights
+from coreai_opt.cli.calibrated import Calibrated, Judged, calibrate_here, judge
+from coreai_opt.cli.running import Compared
+from coreai_opt.coreai_utils import calibrate, compare_programs, quantize_weights
 from coreai_opt.program.assets import load_asset
 
 from ..support.command import failed, quantize, run
@@ -24,6 +26,7 @@ from ..support.programs import (
     random_weight,
     two_layers,
 )
+from ..support.terminal import shown
 
 INT4 = ("--dtype", "int4", "--threshold", "0")
 COUNT = 17
@@ -127,16 +130,19 @@ def test_the_judge_prefers_what_is_nearer_to_the_original(model: Path, capsys) -
         quantize_weights(program_of(model), dtype, weight_num_threshold=0)
         for dtype in ("int8", "int2")
     )
-    assert judge(asset, kept, near, far)
-    assert not judge(asset, kept, far, near)
-    assert judge(asset, kept, near, near)
+    found = judge(asset, kept, near, far)
+    assert found.calibrated_is_better
+    assert not (other := judge(asset, kept, far, near)).calibrated_is_better
+    assert judge(asset, kept, near, near).calibrated_is_better
+    want = compare_programs(asset, near, {"x": inputs_of()[:3]})
+    assert found.compared.outputs == other.compared.outputs == want
     assert "Outputs on 3 samples that were kept back" in capsys.readouterr().out
 
 
 def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(command, "judge", lambda *_: False)
+    monkeypatch.setattr(command, "judge", lambda *_: Judged(False, Compared("", [])))
     out = tmp_path / "out.aimodel"
     command.quantize(
         model,
@@ -160,11 +166,24 @@ def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest
 
 
 def test_a_report_tells_how_each_weight_was_rounded(model: Path, tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    result = quantize(model, tmp_path / "out.aimodel", *INT4, "--calibrate", tmp_path / "x.npz",
+    report, out = tmp_path / "report.json", tmp_path / "out.aimodel"
+    result = quantize(model, out, *INT4, "--calibrate", tmp_path / "x.npz",
                       "--report", report)  # fmt: skip
     assert result.returncode == 0, result
     assert report.read_text().count('"gptq"') == 2
+    (output,) = json.loads(report.read_text())["outputs"]
+    kept = {"x": inputs_of()[[7, 15]]}
+    (want,) = compare_programs(load_asset(model), load_asset(out), kept)
+    assert (output["sqnr_db"], output["cosine"]) == (want.sqnr_db, want.cosine)
+
+
+def test_judging_shows_its_progress(model: Path, tmp_path: Path) -> None:
+    """Three programs are run on two samples each."""
+    calibrate = ("--calibrate", tmp_path / "x.npz")
+    text = shown(100, "quantize", model, tmp_path / "out.aimodel", *INT4, *calibrate)
+    assert "6/6" in text
+    for word in ("reading", "samples", "running", "writing"):
+        assert word in text
 
 
 def test_a_plan_is_rounded_with_feedback(model: Path, tmp_path: Path) -> None:

@@ -280,8 +280,7 @@ ERRORS = [
     (("--min-sqnr", "20", "--plan-out", "plan.json"), "--plan-out must end in .toml; got plan.js"),
     (("--min-sqnr", "20", "--plan-out", "no/plan.toml"), "there is no folder no to write plan.to"),
     (("--dtype", "int4", "--plan-out", "plan.toml"), "--plan-out needs --target-size or --min-s"),
-    (("--dtype", "int4", "--inputs", "x.npz"), "--inputs needs --target-size, --min-sqnr or --v"),
-    (("--dtype", "int4", "--verify", "--inputs", "missing.npz"), "missing.npz"),
+    (("--dtype", "int4", "--inputs", "missing.npz"), "missing.npz"),
     (("--dtype", "int4", "--report", "report.pdf"), "--report must end in .html or .json or .md"),
     (("--dtype", "int4", "--report", "no/report.md"), "there is no folder no to write report.md"),
     (

@@ -129,7 +129,6 @@ def test_what_is_left_is_a_failure_where_that_is_asked_for(command, output):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--inputs", "x.npz"), "--inputs needs --verify"),
         (("--function", "main"), "--function and --size need --verify"),
         (("--report", "x.txt"), "--report must end in .html or .json or .md"),
         (("--rules", "none.toml"), "none.toml"),

@@ -101,6 +101,19 @@ def test_the_command_tells_it_all(tmp_path: Path) -> None:
     assert content["file"]["nbytes_after"] == sum(path.stat().st_size for path in files)
 
 
+def test_inputs_are_run_on_without_verify(tmp_path: Path) -> None:
+    file, out, inputs = tmp_path / "r.json", tmp_path / "out.aimodel", tmp_path / "x.npz"
+    arrays = {"x": np.random.default_rng(0).standard_normal((4, 1024), dtype=np.float32)}
+    np.savez(inputs, **arrays)
+    for goal in (("--dtype", "int4"), ("--target-size", "60%")):
+        done = quantize(MODEL, out, *goal, "--inputs", inputs, "--report", file, "--force")
+        assert done.returncode == 0
+        assert f"Outputs on inputs {inputs}\n" in done.stdout
+        (output,) = json.loads(file.read_text())["outputs"]
+        (want,) = compare_programs(load_asset(MODEL), load_asset(out), arrays)
+        assert output["sqnr_db"] == want.sqnr_db
+
+
 def test_where_only_weights_were_looked_at_the_command_says_to_verify(tmp_path: Path) -> None:
     done = quantize(MODEL, tmp_path / "out.aimodel", "--target-size", "60%")
     assert "SQNR of the weights" in done.stdout

@@ -46,6 +46,7 @@ def dequantize_weights(
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
+        UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         RuntimeError: another thread is at work on ``program``.
     """
     parse_backend(backend)

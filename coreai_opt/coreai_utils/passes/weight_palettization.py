@@ -95,6 +95,7 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
+        UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
     vector = parse_int("cluster_dim", cluster_dim, least=1)

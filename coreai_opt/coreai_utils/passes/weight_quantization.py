@@ -138,6 +138,7 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         CalibrationError: the calibration is of another program; nothing has been touched then.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
         BackendMismatchError: ``backend="validate"`` found a difference.
+        UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
     if observer is None:
