@@ -16,7 +16,7 @@ from cases import Case
 from contenders import floor
 from coreai_opt import quantize_array
 from environments import OURS
-from programs import run_child
+from programs import run_step
 from weights import make_weight
 
 SIZES = (1, 2, 4, 10, 40, 100, 400)
@@ -99,6 +99,6 @@ def _small_arrays(count: int) -> float:
 
 def _small_program(count: int, folder: Path, log: Path) -> float:
     path = folder / "small.aimodel"
-    run_child(OURS, "build", path, "--layers", count, "--width", SMALL, log=log)
-    runs = (run_child(OURS, "quantize", path, "--threads", 1, log=log) for _ in range(3))
+    run_step(OURS, "build", path, "--layers", count, "--width", SMALL, log=log)
+    runs = (run_step(OURS, "quantize", path, "--threads", 1, log=log) for _ in range(3))
     return median(run["seconds"] for run in runs) / count

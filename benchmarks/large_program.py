@@ -145,7 +145,7 @@ def _processor_seconds() -> float:
 def watch(command: list[str]) -> Watched:
     """Run a command and watch it."""
     started, before = time.perf_counter(), _processor_seconds()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         peak = 0
 
         def look() -> None:
@@ -223,7 +223,7 @@ def main() -> None:
         return
     if not source.exists():
         this = [sys.executable, __file__, str(given.folder), "--step", "build"]
-        subprocess.run([*this, "--layers", str(given.layers)], check=True)  # noqa: S603
+        subprocess.run([*this, "--layers", str(given.layers)], check=True)
     measure(given.folder, given.what, given.times)
 
 

@@ -27,7 +27,7 @@ class Worker:
     def __init__(self, name: str, environment: str, log: Path) -> None:
         self.name = name
         with log.open("w") as errors:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [python_of(environment), HERE / "worker.py", name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -1,29 +1,19 @@
 """(b) Programs: ``quantize_weights`` of ours and of coreai-opt, each run in a fresh process."""
 
-import json
-import os
-import subprocess
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from environments import OURS, installed_peers, python_of
-from pool import HERE, ONE_THREAD
+from children import run_child
+from environments import OURS, installed_peers
 
 APPLE = "coreai_opt_apple"
 SOURCES = ("float32", "float16")
 
-
-def run_child(environment: str, *arguments: object, log: Path) -> dict[str, Any]:
-    """Run a step of ``program_child.py`` with one thread for everything that can be told so."""
-    command = [python_of(environment), HERE / "program_child.py", *map(str, arguments)]
-    one_thread = {**os.environ, **ONE_THREAD}
-    with log.open("a") as errors:
-        done = subprocess.run(  # noqa: S603
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=one_thread, check=True
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+run_step = partial(run_child, "program_child.py")
+"""Runs a step of that script: its name and its options."""
 
 
 def run_programs(folder: Path, layers: int, width: int, rounds: int, *, log: Path) -> Any:
@@ -39,7 +29,7 @@ def run_programs(folder: Path, layers: int, width: int, rounds: int, *, log: Pat
     for source in SOURCES:
         path = folder / f"{source}.aimodel"
         shape = ("--source", source, "--layers", layers, "--width", width)
-        run_child(OURS, "build", path, *shape, log=log)
+        run_step(OURS, "build", path, *shape, log=log)
         programs[source] = _quantize(environments, path, rounds, log)
         took = (f"{name} {result['seconds']:.3f}" for name, result in programs[source].items())
         print(f"{source}, seconds: {', '.join(took)}", flush=True)
@@ -71,7 +61,7 @@ def _in_turns(
     answers: dict[tuple[Any, ...], list[dict[str, float]]] = {run: [] for run in runs}
     for _ in range(rounds):
         for run in runs:
-            answers[run].append(run_child(*run, log=log))
+            answers[run].append(run_step(*run, log=log))
     return {
         run: {key: median(answer[key] for answer in given) for key in given[0]}
         for run, given in answers.items()

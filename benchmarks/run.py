@@ -15,15 +15,15 @@ from typing import Any
 from rich.console import Console
 
 from arrays import run_arrays
-from calibrated import run_calibrated
+from children import run_each
 from coreai_opt.arrays.threads import processors
-from environments import ALL_PEERS, HERE, installed_peers
+from environments import ALL_PEERS, CALIBRATED_PEERS, HERE, installed_peers
 from growth import run_growth
 from programs import run_programs
-from search import run_search
 from tables import all_tables
 
 PARTS = ("arrays", "programs", "growth", "search", "calibrated")
+SEARCHING_PEERS = ("ggml", "torchao")
 
 
 def main() -> None:
@@ -56,9 +56,9 @@ def _run(part: str, folder: Path, *, quick: bool) -> dict[str, Any]:
         layers, width, rounds = (2, 512, 1) if quick else (12, 4096, 5)
         return run_programs(folder, layers, width, rounds, log=log)
     if part == "search":
-        return run_search(512 if quick else 2048, log=log)
+        return run_each("search_child.py", SEARCHING_PEERS, 512 if quick else 2048, log=log)
     if part == "calibrated":
-        return run_calibrated(256 if quick else 2048, log=log)
+        return run_each("calibrated_child.py", CALIBRATED_PEERS, 256 if quick else 2048, log=log)
     largest, rounds, small = (4, 2, 100) if quick else (400, 5, 10_000)
     return run_growth(largest, rounds, small, folder, log=log)
 

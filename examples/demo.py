@@ -83,7 +83,7 @@ def quantize(result: Path, options: str, console: Console) -> float:
     started = time.perf_counter()
     # What it would warn of, weights whose input channels the block size does not divide, is told
     # by the column "weights".
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603  # our own command
     return time.perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""What rounding with feedback is told of the inputs of a weight: their second moments, factored."""
+"""Second moments of the inputs of a weight, factored, as rounding with feedback takes them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class Feedback:
 
 
 def check_feedback(feedback: object, layout: MatrixLayout) -> None:
-    """Raise ArgumentTypeError or ArgumentError if ``feedback`` is none for such a weight."""
+    """Raise ArgumentTypeError or ArgumentError if ``feedback`` does not fit a weight."""
     if not isinstance(feedback, Feedback):
         raise ArgumentTypeError(
             "feedback", f"feedback must be a Feedback or None; got {type(feedback).__name__}"

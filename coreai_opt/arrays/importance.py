@@ -1,4 +1,4 @@
-"""The argument ``importance``: what the squared error of each element of a weight counts."""
+"""The argument ``importance``: how much the squared error of each element of a weight counts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def parse_importance(
         shape: of the weight; each axis of the importance must be as long, or 1.
 
     Raises:
-        ArgumentTypeError, ArgumentError: it is none.
+        ArgumentTypeError, ArgumentError: ``importance`` is no such array.
     """
     values = parse_numbers(argument, importance)
     fits = values.ndim == len(shape) and all(
@@ -53,7 +53,7 @@ def parse_numbers(argument: str, importance: object) -> npt.NDArray[np.float32]:
     """Return an importance of any shape as a C-contiguous float32 array.
 
     Raises:
-        ArgumentTypeError, ArgumentError: it is none.
+        ArgumentTypeError, ArgumentError: ``importance`` is no such array.
     """
     if not isinstance(importance, np.ndarray) or not np.issubdtype(importance.dtype, np.floating):
         got: Any = getattr(importance, "dtype", type(importance).__name__)

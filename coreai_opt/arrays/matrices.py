@@ -48,7 +48,7 @@ class MatrixLayout:
         return turned.transpose(np.argsort(self.axes)).reshape(shape)
 
     def spread(self, values: Array, shape: Sequence[int]) -> Array:
-        """Return what each column of each group has as an array that broadcasts to the weight.
+        """Return a value per column of each group as an array that broadcasts to the weight.
 
         Args:
             values: ``[groups, columns]``.

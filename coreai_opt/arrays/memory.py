@@ -1,7 +1,7 @@
 """New arrays that start where a vector of the processor does.
 
-Kernels write large results past the caches, which takes such an address, and read such weights a
-little faster; what ``numpy.empty`` returns starts 16 bytes behind one.
+Kernels write large results past the caches, which takes such an address. They also read weights at
+such an address a little faster. An array of ``numpy.empty`` starts 16 bytes behind one.
 """
 
 import math
@@ -19,7 +19,7 @@ LARGE = 1 << 16
 
 
 def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return what ``numpy.empty`` does, at a multiple of ``ALIGNMENT`` if it is ``LARGE``."""
+    """Return an array as ``numpy.empty`` does, aligned to ``ALIGNMENT`` if it is ``LARGE``."""
     dtype = np.dtype(dtype)
     size = (shape if isinstance(shape, int) else math.prod(shape)) * dtype.itemsize
     if size < LARGE:
@@ -30,7 +30,7 @@ def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any
 
 
 def available_bytes() -> int | None:
-    """Return how much memory new arrays can take without swapping, None where nothing tells."""
+    """Return how many bytes new arrays can take without swapping; None where it is not known."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(

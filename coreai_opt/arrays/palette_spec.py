@@ -15,8 +15,8 @@ class PaletteSpec:
         block_sizes: the length along each axis of a block whose elements share a table; 0 stands
             for the whole axis.
         lut_dtype: what entries of tables are; None for the weight's dtype.
-        scale_block_sizes: the same of a block whose elements share a scale; None for no scales, or
-            with ``lut_dtype`` one for each table.
+        scale_block_sizes: the length along each axis of a block whose elements share a scale; None
+            for no scales, or with ``lut_dtype`` for one scale per table.
         observer: how scales are found.
         cluster: which elements share an index; None if each has its own.
     """

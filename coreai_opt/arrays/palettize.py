@@ -171,7 +171,7 @@ ROUNDS = 2
 """How often a search fits tables to scales and scales to tables."""
 
 
-def _search(  # noqa: PLR0917  # what palettize_parsed has
+def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     weight: npt.NDArray[Any],
     scale: npt.NDArray[np.float32],
     spec: PaletteSpec,
@@ -246,7 +246,7 @@ def _check_search(
 
 
 def _largest(weight: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Return the number of the largest magnitude in each block, 1 where all elements are zero."""
+    """Return the element of largest magnitude of each block, 1 where all elements are zero."""
     split = split_axes(weight, blocks)
     inner = tuple(range(1, split.ndim, 2))
     low, high = (f(axis=inner).astype(np.float32) for f in (split.min, split.max))
@@ -259,10 +259,10 @@ def _scaled_importance(
     scale: npt.NDArray[Any],
     shape: tuple[int, ...],
 ) -> npt.NDArray[np.float32]:
-    """Return what the squared errors of elements count that were divided by their scales.
+    """Return the importance of elements that were divided by their scales.
 
-    A scale multiplies such an error. They are taken as parts of the largest, so that no square
-    overflows.
+    The scale multiplies the error of such an element, so its square multiplies the importance.
+    Scales are taken as parts of the largest, so that no square overflows.
     """
     parts = np.abs(scale.astype(np.float32))
     squares = np.square(parts / parts.max())

@@ -24,7 +24,7 @@ Kept = npt.NDArray[np.bool_]
 def keep_largest(magnitudes: npt.NDArray[Any], sparsity: float) -> Kept:
     """Return which elements to keep: all but the ``floor(size * sparsity)`` least.
 
-    Of equal ones the first in C order go first.
+    Of equal magnitudes the first in C order are dropped first.
 
     Args:
         magnitudes: not negative, finite.
@@ -59,7 +59,8 @@ def keep_blocks(weight: npt.NDArray[Any], axis: int, size: int, sparsity: float)
 def keep_of_each(weight: npt.NDArray[Any], axis: int, zeros: int, of: int) -> Kept:
     """Return which elements to keep: all but the ``zeros`` least of every ``of`` along an axis.
 
-    Of equal ones the first go first. Elements that the last ``of`` lack count among its least.
+    Of equal magnitudes the first are dropped first. Elements that the last ``of`` lack count among
+    its least.
 
     Args:
         weight: finite.

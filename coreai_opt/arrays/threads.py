@@ -1,8 +1,8 @@
 """Threads that stay: starting one takes longer than quantizing a small weight.
 
-Not those of ``concurrent.futures``: a Ctrl-C that comes while it or ``threading`` holds one of its
-locks leaves that locked, and the next call waits for ever (seen once in a thousand). A lock and a
-queue of the interpreter's own are never left so.
+They are not threads of ``concurrent.futures``. A Ctrl-C that comes while it or ``threading`` holds
+one of its locks leaves that lock taken, and the next call waits for ever (seen once in a thousand).
+A lock and a queue of the interpreter's own are never left taken.
 """
 
 import _thread
@@ -62,7 +62,7 @@ class Task:
                 pass
 
     def join(self) -> None:
-        """Wait for the call to end. Ctrl-C ends the waiting, not the call; it may begin again."""
+        """Wait for the call to end. Ctrl-C ends the waiting, not the call; one may wait again."""
         if not self._ended:
             with self._running:
                 pass
@@ -92,16 +92,16 @@ class _Pool:
     def _serve(self) -> None:
         while True:
             task = self._tasks.get()
-            task.mark_busy()  # as good as: what is left is to call the kernel
+            task.mark_busy()  # near enough: all that is left is to call the kernel
             task.run()
-            del task  # or its weight would be kept until there is another
+            del task  # it holds a weight, which would stay in memory until the next task comes
 
 
 _pool = _Pool()
 
 # A child process has none of its parent's threads.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]  # it is made anew
 
 
 _this_thread = threading.local()
@@ -133,7 +133,7 @@ def in_parallel(work: Callable[[int, int], Result], bounds: list[int]) -> list[R
     """Call ``work`` from each bound to the next, all at the same time, and return the results.
 
     This thread does the last part itself. ``work`` must not use this function. When it raises, all
-    parts have ended, but after Ctrl-C.
+    parts have ended, except after Ctrl-C.
     """
     *others, own = pairwise(bounds)
     tasks = [Task(work, *part) for part in others]

@@ -28,7 +28,7 @@ class Mask:
         counted: of each position whether it counts: numbers, 0 for those that do not.
 
     Attributes:
-        used: whether it has said anything of some rows.
+        used: whether it has applied to any rows so far.
     """
 
     def __init__(self, counted: Array) -> None:
@@ -38,8 +38,9 @@ class Mask:
     def of(self, rows: Array) -> Array:
         """Return which of rows ``[..., K]`` count, bool ``[rows]``.
 
-        All do, if their positions are not those of the mask: axes of the same lengths in the same
-        order, but for those of length 1, or one axis instead of them all.
+        Rows whose positions are not those of the mask all count. Positions are those of the mask if
+        their axes have its lengths in its order, leaving out axes of length 1, or if one axis has
+        all of its positions.
         """
         lengths = [size for size in rows.shape[:-1] if size > 1]
         own = [size for size in self._counted.shape if size > 1]
@@ -60,8 +61,8 @@ class Reader(Protocol):
         Args:
             activation: what the program computed.
             indices: which of the weight's matrices are multiplied, where a gather selects them.
-            most: rows of each group to take at most; of more, so many at random, the same every
-                time.
+            most: rows of each group to take at most. Of more rows so many are drawn at random, the
+                same ones every time.
             mask: which positions count, for weights that each position is multiplied with alone;
                 None for all.
 
@@ -110,7 +111,7 @@ class MatmulReader:
             yield int(group), _some(rows[selected == group].reshape(-1, self.columns), most)
 
     def _batch_of(self, rows: Array, indices: Array | None) -> tuple[int, ...]:
-        """The weight's axes in front of its matrices, those that were unknown from the run."""
+        """Return the lengths of axes in front of the weight's matrices, as this run has them."""
         batch = (1,) * (rows.ndim - 2 - len(self.batch)) + self.batch
         theirs = (1,) * (len(batch) - (rows.ndim - 2)) + rows.shape[:-2]
         wanted = self.groups if indices is None else indices.size

@@ -33,7 +33,7 @@ class Calibration:
             Weights that are multiplied with the same share theirs.
         channels: by the same names how many input channels the weight has; its columns are these
             times the positions of a convolution's kernel.
-        digests: by the same names what tells the weight from another, see :func:`digest`.
+        digests: by the same names a digest that tells the weight from others, see :func:`digest`.
         left: names of the weights without moments, and why they have none.
         samples: how many samples were run.
     """
@@ -60,7 +60,7 @@ class Calibration:
             if self.channels[name] == 1:
                 continue
             diagonal, channels = moments.diagonal().astype(np.float64), self.channels[name]
-            if channels <= moments.columns:  # else groups are runs of the input channels
+            if channels <= moments.columns:  # else each group has a run of the input channels
                 diagonal = diagonal.mean(axis=0).reshape(channels, -1).mean(axis=1)
             found[name] = diagonal.reshape(-1).astype(np.float32)
         return found
@@ -74,7 +74,7 @@ class Calibration:
         for name in self.digests.keys() & other.digests.keys():
             if self.digests[name] != other.digests[name]:
                 raise CalibrationError(f"the two calibrations are of different programs: {name}")
-        merged: dict[tuple[int, int], Moments] = {}  # what was shared stays shared
+        merged: dict[tuple[int, int], Moments] = {}  # weights that share moments still do
         moments = {**self.moments, **other.moments}
         for name in self.moments.keys() & other.moments.keys():
             mine, theirs = self.moments[name], other.moments[name]
@@ -150,7 +150,7 @@ class Calibration:
         """Read a calibration that :meth:`save` wrote.
 
         Raises:
-            CalibrationError: the file is none, or damaged, or of another version.
+            CalibrationError: the file is no calibration, or damaged, or of another version.
             OSError: it cannot be opened.
         """
         path = Path(path)
@@ -180,7 +180,7 @@ class Calibration:
 
 
 def digest(array: Array) -> str:
-    """Return what tells a weight from another: of its dtype, its shape and 4096 of its elements."""
+    """Return a digest of a weight's dtype, its shape and 4096 of its elements."""
     flat = array.reshape(-1)
     taken = np.ascontiguousarray(flat[:: max(1, flat.size // 4096)])
     text = f"{array.dtype} {array.shape}".encode()

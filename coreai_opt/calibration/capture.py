@@ -142,7 +142,7 @@ def calibrate_program(
 
 
 def weight_digests(weights: Iterable[Weight], names: Container[str]) -> dict[str, str]:
-    """Return what tells weights of these names from others, by name."""
+    """Return digests of the weights of these names, by name."""
     buffer = ir.Buffer()
     return {
         weight.name: digest(ir.read_constant(weight.ops[0], buffer, weight.tensor))
@@ -242,7 +242,7 @@ class _Run:
 
 
 def _indices(gather: ir.Op, calls: tuple[ir.Op, ...]) -> ir.Probe:
-    """Return the probe of a gather's indices, before they were repeated for every element."""
+    """Return the probe of a gather's indices, before ops that repeat them for every element."""
     op, operand = gather, 1
     while getattr(op.operands[operand].owner, "name", None) in _REPEATS:
         op, operand = op.operands[operand].owner, 0

@@ -4,9 +4,10 @@ A weight seen as matrices ``[groups, N, K]`` computes ``y = W·x`` for every row
 error E of W leaves the squared error ``‖E·x‖²`` in a row, and in the mean ``tr(E·H·Eᵀ)``, H being
 the mean of ``x·xᵀ``. That is all that rounding with feedback needs to know of the activations.
 
-Here H is the mean of ``x·xᵀ / ‖x‖``, so a row counts by its length, not by the square of that: in
-language models the first tokens are multiplied with rows hundreds of times as long as all others,
-which would own H though little depends on them. docs/calibration.md has measurements.
+Here H is the mean of ``x·xᵀ / ‖x‖``, so a row counts by its length, not by the square of that. In
+language models the rows of the first tokens are hundreds of times as long as all others. By their
+squares they would decide H alone, though little depends on them. docs/calibration.md has
+measurements.
 """
 
 import math
@@ -103,7 +104,7 @@ class MomentSums:
         """Add rows ``[n, K]`` of a group; rows of zeros say nothing and do not count.
 
         Raises:
-            ValueError: a row holds a NaN or an infinity, or its square sum is none in float32.
+            ValueError: a row holds a NaN or an infinity, or its sum of squares overflows float32.
         """
         norms = np.sqrt(np.einsum("nk,nk->n", rows, rows))
         if not np.isfinite(norms).all():
@@ -121,7 +122,7 @@ class MomentSums:
             start += size
 
     def moments(self) -> Moments:
-        """Return the means; what is added after that is lost."""
+        """Return the means. Rows cannot be added after that."""
         rows = np.maximum(self._rows, 1)[:, np.newaxis, np.newaxis].astype(np.float32)
         for sums in self._sums:
             np.divide(sums, rows, out=sums)

@@ -1,4 +1,4 @@
-"""``quantize`` with a calibration: from a file, or made on the way, and whether it was of use."""
+"""``quantize`` with a calibration, from a file or made on the way, and a check of its use."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def calibrate_here(
     mask: str | None,
     threshold: int,
 ) -> Calibrated:
-    """Calibrate a program on a file of samples, one of eight kept back, or the last of fewer.
+    """Calibrate a program on a file of samples, and keep every eighth back, or the last of fewer.
 
     Args:
         program: the program.

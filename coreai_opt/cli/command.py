@@ -50,8 +50,8 @@ coreai-opt COMMAND --help explains a command."""
 def make_parser() -> Parser:
     """Return the parser of the command line.
 
-    What it parses has ``run``, the function that carries out the subcommand, given all that was
-    parsed.
+    The result of parsing has ``run``, the function that carries out the subcommand and takes that
+    result.
     """
     parser = Parser(
         prog=PROGRAM,

@@ -40,7 +40,7 @@ class StdoutError(Exception):
 
 
 class _Stdout:
-    """``sys.stdout``; it spells what its encoding lacks, and says what it was that failed."""
+    """``sys.stdout``. Characters that its encoding lacks are spelled; errors become StdoutError."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -85,7 +85,7 @@ def stdout() -> Console:
 
     Printing to it raises StdoutError where stdout takes no more.
     """
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415  # slow: see the top
 
     width = None if sys.stdout.isatty() else 10_000
     file = cast("TextIO", _Stdout(sys.stdout))
@@ -105,7 +105,7 @@ def flush_stdout() -> None:
 
 
 def drop_stdout() -> None:
-    """Drop what stdout did not take: Python would try once more at its end, and complain."""
+    """Drop text that stdout did not take: Python would try to write it once more at exit."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
@@ -131,7 +131,7 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # stays
 
 
 def print_table(
@@ -221,7 +221,7 @@ def _cell(value: object) -> str:
 
 
 def change(before: int, after: int) -> str:
-    """Return ``before -> after`` for two sizes in bytes, with what is left in percent."""
+    """Return ``before -> after`` for two sizes in bytes, with the second as a percentage."""
     left = f" ({100 * after / before:.1f} %)" if before else ""
     return f"{before:,} -> {after:,} bytes{left}"
 
@@ -256,7 +256,7 @@ def sample_bar(total: int) -> Iterator[Callable[[int], None] | None]:
 
 @contextmanager
 def steps_bar() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Show a progress bar of what is done first, then next, while the block runs, see :func:`_bar`.
+    """Show a progress bar for several kinds of steps while the block runs, see :func:`_bar`.
 
     Yields:
         the function to call with what is done, how much of it, and of how much; or None.
@@ -307,15 +307,15 @@ def _progress() -> Iterator[Progress | None]:
     if _QUIET.get() or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415  # slow: see the top
+    from rich.progress import (  # noqa: PLC0415  # slow: see the top
         BarColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeRemainingColumn,
     )
-    from rich.table import Column  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415  # slow: see the top
 
     one_line = Column(no_wrap=True, overflow="ellipsis")
     description = TextColumn("{task.description}", markup=False, table_column=one_line)

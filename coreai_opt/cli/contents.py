@@ -27,7 +27,7 @@ class Contents:
     Attributes:
         name: the name of its folder.
         nbytes: bytes of its files.
-        metadata: what they say, by Core AI's keys.
+        metadata: the asset's metadata, by Core AI's keys.
         program: its program, which must outlive what is found in it.
         threshold: constants with at most this many elements are no weights.
     """

@@ -1,7 +1,7 @@
 """Errors and warnings in the words of the command line.
 
-The API says ``qscheme must be QScheme.SYMMETRIC``; who typed ``--qscheme asymmetric`` should read
-``--qscheme must be symmetric``.
+The API says ``qscheme must be QScheme.SYMMETRIC``. A person who typed ``--qscheme asymmetric``
+should read ``--qscheme must be symmetric``.
 """
 
 import logging
@@ -34,9 +34,9 @@ EXPECTED_ERRORS = (
     NotInstalledError,
     OSError,
 )
-"""Errors of input, files and options that cannot be used.
-
-Any other is a defect of this package and keeps its traceback.
+"""Errors of input, files and options that cannot be used, lack of memory, and the difference that
+``--backend validate`` looks for. Any other exception is a defect of this package, and keeps its
+traceback.
 """
 
 _OPTIONS = {
@@ -49,7 +49,7 @@ _OPTIONS = {
 
 
 def of_error(error: BaseException) -> str:
-    """Return what an error has to say to who typed a command."""
+    """Return the message of an error for the person who typed a command."""
     if isinstance(error, (ArgumentError, ArgumentTypeError)):
         return _worded(error.message)
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
@@ -59,14 +59,14 @@ def of_error(error: BaseException) -> str:
 
 
 def of_record(record: logging.LogRecord) -> str:
-    """Return what a warning has to say to who typed a command."""
+    """Return the message of a warning for the person who typed a command."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     worded = (_worded(a) if isinstance(a, Message) else a for a in arguments)
     return str(record.msg) % tuple(worded)
 
 
 def of_cause(causes: Sequence[Cause]) -> str:
-    """Return what several weights are left for, to who typed a command.
+    """Return why several weights are left, for the person who typed a command.
 
     Args:
         causes: those of the weights, which differ in nothing but ``detail``.

@@ -1,6 +1,8 @@
 """``coreai-opt palettize``: a copy of an asset with look-up tables for weights."""
 
 import argparse
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from coreai_opt.arrays.npz import load_arrays
@@ -30,6 +32,8 @@ examples:
 
   what would become of each weight, without writing anything:
     coreai-opt palettize model.aimodel --n-bits 6 --dry-run"""
+
+_DEFAULTS = replace(TABLE_DEFAULTS, n_bits=4)
 
 
 def add_parser(commands: Subcommands) -> None:
@@ -67,7 +71,8 @@ def _add_tables(group: argparse._ArgumentGroup) -> None:
                 type=choice_of(description.choices) if description.choices else int_at_least(1),
                 choices=description.choices or None,
                 metavar=description.metavar,
-                help=description.help + (" (default: 4)" if name == "n_bits" else ""),
+                help=description.help
+                + (f" (default: {_DEFAULTS.n_bits})" if name == "n_bits" else ""),
             )
     group.add_argument(
         "--importance",
@@ -83,10 +88,7 @@ def _run(options: argparse.Namespace) -> None:
     per_group = CompressionGranularity.PER_GROUPED_CHANNEL
     if said.group_size is not None and said.granularity != per_group:
         raise UsageError("--group-size needs --granularity per_grouped_channel")
-    settings = TABLE_DEFAULTS.merge(said)
-    arguments = {name: getattr(settings, name) for name in OF_TABLES}
-    if settings.n_bits is None:
-        arguments["n_bits"] = 4
-    if options.importance is not None:
-        arguments["importance"] = load_arrays(options.importance)
-    compress_assets(options, palettize_weights, arguments)
+    settings = _DEFAULTS.merge(said)
+    importance = None if options.importance is None else load_arrays(options.importance)
+    arguments = settings.arguments(OF_TABLES)
+    compress_assets(options, partial(palettize_weights, **arguments, importance=importance))

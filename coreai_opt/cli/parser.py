@@ -40,12 +40,12 @@ argparse takes those before the first option alone.
 
 
 def say(kind: str, message: str) -> None:
-    """Print a line for the person at the keyboard; whatever it holds, it stays one line."""
+    """Print a message on stderr as one line, whatever characters it holds."""
     print(f"{PROGRAM}: {kind}: {' '.join(message.split())}", file=sys.stderr)
 
 
 class UsageError(InputError):
-    """Options that cannot be given, or not together."""
+    """Options that cannot be given, alone or together."""
 
 
 def option_of(name: str) -> str:
@@ -54,9 +54,9 @@ def option_of(name: str) -> str:
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Wraps text to the terminal, but for text of several lines: that is laid out already.
+    """Wraps text to the terminal's width, except text of several lines.
 
-    So examples can be copied whatever the terminal's width is.
+    So examples can be copied from a terminal of any width.
     """
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]  # typeshed has overloads by namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Parse, and report what is not known where it is known what could have been meant."""
+        """Parse, and report unknown options with those of the subcommand that are like them."""
         options, unknown = super().parse_known_args(args, namespace)
         if hasattr(options, LATE_WORDS) and not any(word.startswith("-") for word in unknown):
             getattr(options, LATE_WORDS).extend(map(Path, unknown))

@@ -1,6 +1,7 @@
 """``coreai-opt sparsify``: a copy of an asset with sparse weights."""
 
 import argparse
+from functools import partial
 
 from coreai_opt.cli.each_asset import add_assets
 from coreai_opt.cli.parser import (
@@ -99,11 +100,12 @@ def _run(options: argparse.Namespace) -> None:
     sparsity = options.target_sparsity
     if sparsity is None and options.n_m_ratio is None:
         sparsity = 0.5
-    arguments = {
-        "target_sparsity": sparsity,
-        "n_m_ratio": options.n_m_ratio,
-        "block_size": options.block_size,
-        "quantize_dtype": options.quantize_dtype,
-        "palettize_nbits": options.palettize_nbits,
-    }
-    compress_assets(options, sparsify_weights, arguments)
+    compress_weights = partial(
+        sparsify_weights,
+        target_sparsity=sparsity,
+        n_m_ratio=options.n_m_ratio,
+        block_size=options.block_size,
+        quantize_dtype=options.quantize_dtype,
+        palettize_nbits=options.palettize_nbits,
+    )
+    compress_assets(options, compress_weights)

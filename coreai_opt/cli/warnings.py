@@ -1,4 +1,4 @@
-"""Warnings as the command prints them: one line each, or one for all weights left for one cause."""
+"""Warnings as the command prints them: a line for each, or for all weights with one cause."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LOGGER = logging.getLogger("coreai_opt")
 
 
 class _Warnings(logging.Handler):
-    """Prints log records on what ``sys.stderr`` is now (a progress bar replaces it).
+    """Prints log records on the present ``sys.stderr``, which a progress bar replaces for a while.
 
-    Why weights are left as they are is kept until ``flush``, and said once for each cause. A weight
+    Reasons why weights are left are kept until ``flush``, and printed once for each cause. A weight
     that is alone with its cause is named.
     """
 
@@ -68,7 +68,7 @@ def warnings_shown(*, quiet: bool, verbose: bool) -> Iterator[None]:
 
 
 def flush_warnings() -> None:
-    """Print what is kept, before a summary that should come last."""
+    """Print reasons that are kept, before a summary that should come last."""
     for handler in _LOGGER.handlers:
         if isinstance(handler, _Warnings):
             handler.flush()

@@ -1,6 +1,6 @@
-"""Writing a copy of an asset with its weights compressed: what the subcommands share that do.
+"""Writing a copy of an asset with its weights compressed, as several subcommands do.
 
-What can be typed about it, and all that happens after the weights are compressed.
+It has the options of these subcommands, and all that happens after weights are compressed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
@@ -73,7 +73,9 @@ REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add all that ``compress_assets`` reads besides IN and OUT."""
-    _add_selection(parser.add_argument_group("rules", "Other settings for some weights, or none."))
+    rules = parser.add_argument_group("rules", "Other settings for some weights, or none.")
+    add_rules(rules)
+    add_target(rules)
     output = parser.add_argument_group("output")
     add_outputs(output)
     _add_inputs(output)
@@ -82,7 +84,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_outputs(group: argparse._ArgumentGroup) -> None:
-    """Add what is written, and what is done to see what came of it."""
+    """Add the options of what is written, and of how the result is checked."""
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -111,7 +113,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
 
 
 def add_running(group: argparse._ArgumentGroup) -> None:
-    """Add who computes, and with how many threads."""
+    """Add ``--backend`` and ``--threads``."""
     group.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -129,17 +131,16 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_selection(group: argparse._ArgumentGroup) -> None:
-    """Add which weights are treated in another way, and where the result is to run."""
+def add_rules(group: argparse._ArgumentGroup) -> None:
+    """Add ``--rules`` and ``--threshold``, which say which weights are treated in another way."""
     group.add_argument(
         "--rules",
         type=Path,
         metavar="FILE.toml",
-        help="other settings for some weights, or none: [[rule]] tables with name, consumer or "
-        f"shape to match, and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
+        help="settings for some weights: [[rule]] tables with name, consumer or shape to match, "
+        f"and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
     )
     add_threshold(group)
-    add_target(group)
 
 
 def add_target(group: argparse._ArgumentGroup) -> None:
@@ -153,7 +154,7 @@ def add_target(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
-    """Add ``--inputs``, which is for nothing but ``--verify``."""
+    """Add ``--inputs``, which has both programs run as ``--verify`` does."""
     group.add_argument(
         "--inputs",
         type=Path,
@@ -165,13 +166,14 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
 
 @dataclass(frozen=True)
 class Writing:
-    """What is written, and what is done to see what came of it.
+    """What is written, and how the result is checked.
 
     Attributes:
         source: the asset that was read.
         destination: the asset to write; None for none.
         report: where to write a report: .html, .json or .md; or None.
-        run_on: what to run both programs on, to print how far their outputs are apart; None not to.
+        run_on: what programs are run on.
+        verify: whether to run both programs, and print how far their outputs are apart.
         dry_run: whether to print what became of each weight.
         fail_on_skip: whether to end with an error, after all is written, if a weight was left.
         threshold: ``weight_num_threshold``.
@@ -183,7 +185,8 @@ class Writing:
     source: Path
     destination: Path | None
     report: Path | None
-    run_on: RunOn | None
+    run_on: RunOn
+    verify: bool
     dry_run: bool
     fail_on_skip: bool
     threshold: int
@@ -192,9 +195,36 @@ class Writing:
     plan: Planned | None = None
 
 
+def writing_of(source: Path, output: Path | None, options: argparse.Namespace) -> Writing:
+    """Return what was typed about writing, after checking it and reading the file of inputs.
+
+    Args:
+        source: the asset to read.
+        output: the asset to write; None for none.
+        options: what was typed.
+
+    Raises:
+        InputError: an option or a path that cannot be used.
+    """
+    if options.report is not None:
+        check_file("--report", options.report, tuple(REPORTS))
+    arrays = None if options.inputs is None else load_arrays(options.inputs)
+    return Writing(
+        source,
+        output,
+        report=options.report,
+        run_on=RunOn(options.inputs, arrays, options.function, sizes_of(options.sizes)),
+        verify=options.verify or options.inputs is not None,
+        dry_run=options.dry_run,
+        fail_on_skip=options.fail_on_skip,
+        threshold=options.threshold,
+        force=options.force,
+    )
+
+
 @dataclass(frozen=True)
 class Collected:
-    """What is to be made of the records of weights.
+    """How many records of weights there will be, and whether they are kept.
 
     Attributes:
         total: how many weights there are.
@@ -219,7 +249,7 @@ class Collected:
 
 
 class Compressed(NamedTuple):
-    """What became of a program.
+    """A compressed program.
 
     Attributes:
         program: the program that is to be written; not always the one that was given.
@@ -264,7 +294,7 @@ def write_compressed(
     wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
     program, records, compared = compress(program, Collected(before.weights, wants_records))
     flush_warnings()
-    if writing.run_on is not None:
+    if writing.verify:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
         print_compared(compared)
     inventory = Inventory(program, threshold)
@@ -286,7 +316,7 @@ verify   The SQNR above is of the weights; that of the outputs can be much less.
          and tells; --inputs plans by the outputs."""
 
 
-def _write(  # noqa: PLR0917
+def _write(  # noqa: PLR0917  # called once, with a name for each
     asset: "AIModelAsset",
     program: "AIProgram",
     writing: Writing,
@@ -317,7 +347,7 @@ def _write(  # noqa: PLR0917
             _check_size(path, writing.target_size)
             written = asset_bytes(path)
         if writing.report is not None:
-            # Before the asset is moved: where it cannot be written, neither is.
+            # The report comes before the asset is moved: where it cannot be written, no asset is.
             before = asset_bytes(asset.path)
             records.circumstances = _circumstances(before, written, compared, writing.plan)
             write_text(writing.report, REPORTS[writing.report.suffix](records))
@@ -327,7 +357,7 @@ def _write(  # noqa: PLR0917
 def _circumstances(
     before: int, after: int | None, compared: Compared | None, plan: Planned | None
 ) -> Circumstances:
-    """Return what a report tells beside the weights, for a file of so many bytes."""
+    """Return the facts of a report beside the weights, for a file of so many bytes."""
     return Circumstances(
         nbytes_before=before,
         nbytes_after=after,
@@ -344,15 +374,13 @@ def _circumstances(
     )
 
 
-def compress_assets(
-    options: argparse.Namespace, compress_weights: Callable[..., object], arguments: dict[str, Any]
-) -> None:
+def compress_assets(options: argparse.Namespace, compress_weights: Callable[..., object]) -> None:
     """Write copies of assets with their weights compressed, and sum each up.
 
     Args:
         options: what was typed: what ``add_assets`` and ``add_writing`` add.
-        compress_weights: one of the functions of ``coreai_utils`` that change a program.
-        arguments: of that function.
+        compress_weights: a function of ``coreai_utils`` that changes a program, with the arguments
+            that no other of them has.
 
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used.
@@ -360,7 +388,7 @@ def compress_assets(
     """
 
     def write(source: Path, output: Path | None) -> None:
-        _compress_asset(source, output, options, compress_weights, arguments)
+        _compress_asset(source, output, options, compress_weights)
 
     each_asset(options, write)
 
@@ -370,7 +398,6 @@ def _compress_asset(
     output: Path | None,
     options: argparse.Namespace,
     compress_weights: Callable[..., object],
-    arguments: dict[str, Any],
 ) -> None:
     """Write a copy of an asset with its weights compressed, and sum it up.
 
@@ -378,20 +405,16 @@ def _compress_asset(
         source: the asset to read.
         output: the asset to write; None for none.
         options: what was typed.
-        compress_weights: one of the functions of ``coreai_utils`` that change a program.
-        arguments: of that function.
+        compress_weights: compresses the weights of a program, as for :func:`compress_assets`.
 
     Raises:
         InputError, ArgumentTypeError: an option or a path that cannot be used; OUT is untouched.
         QualityError: weights were left, and ``--fail-on-skip`` is asked for.
     """
-    runs = options.verify or options.inputs is not None
-    if (options.function is not None or options.sizes) and not runs:
+    writing = writing_of(source, output, options)
+    if (options.function is not None or options.sizes) and not writing.verify:
         raise UsageError("--function and --size need --verify or --inputs, which run the program")
-    if options.report is not None:
-        check_file("--report", options.report, tuple(REPORTS))
     overrides = None if options.rules is None else load_rules(options.rules)
-    arrays = None if options.inputs is None else load_arrays(options.inputs)
     started = time.perf_counter()
     with doing(f"reading {source}"):
         asset = load_asset(source)
@@ -408,22 +431,9 @@ def _compress_asset(
                 backend=options.backend,
                 num_threads=options.num_threads,
                 progress=progress,
-                **arguments,
             )
         return Compressed(program, records)
 
-    sizes = sizes_of(options.sizes)
-    run_on = RunOn(options.inputs, arrays, options.function, sizes) if runs else None
-    writing = Writing(
-        source,
-        output,
-        report=options.report,
-        run_on=run_on,
-        dry_run=options.dry_run,
-        fail_on_skip=options.fail_on_skip,
-        threshold=options.threshold,
-        force=options.force,
-    )
     write_compressed(writing, asset, asset.program, compress, started)
 
 

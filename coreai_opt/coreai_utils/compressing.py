@@ -36,10 +36,10 @@ def compress_weights(
 ) -> AIProgram:
     """Compress the weights of a program.
 
-    Arguments, what is returned and what is raised are those of ``quantize_weights``, but for:
+    Arguments, result and errors are those of ``quantize_weights``, except:
 
     Args:
-        settings: what weights become that no rule matches; None keeps those.
+        settings: what weights become that no rule matches; None keeps them.
         rules: settings for some of them.
         look_up: what a calibration has seen of the weights; None if there is none.
     """

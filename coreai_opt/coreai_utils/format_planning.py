@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
+from coreai_opt.planning.choose import Measured, choose_plan
 from coreai_opt.planning.plan import QuantizationPlan, check_goal
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from coreai_opt.planning.measure import Measured
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.settings.tables import TableSettings
 
@@ -102,22 +102,22 @@ def plan_quantization(
     num_threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> QuantizationPlan:
-    """Choose a format for each weight: the best within a size, or the smallest that is so good.
+    """Choose a format for each weight: the best within a size, or the smallest of a quality.
 
     Every weight is quantized to every candidate, and its error is measured; with ``target_bytes``,
     of a weight of more than two million elements on about a million, drawn from all parts of it.
     Sizes are exact.
 
     A plan's noise / signal is the mean of that of its weights, in which each counts by the square
-    root of its number of elements. With ``inputs`` it is what the weights' errors do to the
-    outputs: each weight in turn is quantized to INT4, the program is run, and the noise of the
-    outputs by that of the weight tells how much its noise counts; the effects are added. That is an
-    estimate, so with ``target_bytes`` a plan by the weights' own noise is made as well, both are
-    carried out and run, and the one whose outputs have less noise is returned. Identical weights,
-    which a saved program holds once, get one format.
+    root of its number of elements. With ``inputs`` it is an estimate for the outputs. Each weight
+    in turn is quantized to INT4 and the program is run. The noise of the outputs, divided by that
+    of the weight, tells how much the weight's noise counts, and the effects of all are added. With
+    ``target_bytes`` a plan by the weights' own noise is made as well, both are carried out and run,
+    and the one whose outputs have less noise is returned. Identical weights, which a saved program
+    holds once, get one format.
 
-    Its noise is above that of the best plan of its size by less than one weight's step to its next
-    better candidate; with ``min_sqnr`` the same holds of its size.
+    A plan's noise is above that of the best plan of its size by less than one weight's step to its
+    next better candidate. With ``min_sqnr`` its size exceeds the smallest by less than such a step.
 
     ``quantize_weights(program, None, overrides=plan.rules)`` carries it out, with the same
     ``weight_num_threshold``.
@@ -165,9 +165,6 @@ def plan_quantization(
         sampled=min_sqnr is None,
         progress=progress,
     )
-
-    from coreai_opt.planning.choose import choose_plan  # noqa: PLC0415  # imports Core AI
-
     return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr)
 
 
@@ -254,9 +251,9 @@ def _parse_candidates(
         except (ArgumentError, ArgumentTypeError) as error:
             raise error.within(f"candidate {number}") from None
         if checked.granularity is not CompressionGranularity.PER_BLOCK:
-            settings = replace(settings, block_size=None)  # a rule may not have one
+            settings = replace(settings, block_size=None)  # which a rule without blocks cannot have
         if checked.granularity is not CompressionGranularity.PER_GROUPED_CHANNEL:
-            settings = replace(settings, group_size=None)  # it would say nothing
+            settings = replace(settings, group_size=None)  # which would have no effect
         parsed.append((settings, checked))
     return parsed
 

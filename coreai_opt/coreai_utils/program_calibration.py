@@ -76,7 +76,7 @@ def calibrate(
     most = parse_int("max_rows", max_rows, least=1)
 
     from coreai_opt.calibration.capture import calibrate_program  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.ir import check_program  # noqa: PLC0415
+    from coreai_opt.program.ir import check_program  # noqa: PLC0415  # imports Core AI
 
     check_program(program, "program")
     return calibrate_program(

@@ -32,8 +32,8 @@ def take_census(program: AIProgram, weight_num_threshold: int = 1024) -> Census:
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
 
     from coreai_opt.program import ir  # noqa: PLC0415  # imports Core AI: half a second
-    from coreai_opt.program.exclusive import alone_with  # noqa: PLC0415
-    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415
+    from coreai_opt.program.exclusive import alone_with  # noqa: PLC0415  # imports Core AI
+    from coreai_opt.program.inventory import Inventory  # noqa: PLC0415  # imports Core AI
 
     ir.check_program(program, "program")
     with alone_with(program):

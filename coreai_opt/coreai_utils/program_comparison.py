@@ -59,7 +59,7 @@ def compare_programs(
         ImportError: Core AI is not there.
     """
     from coreai_opt.program import functions, runtime  # noqa: PLC0415  # imports Core AI
-    from coreai_opt.program.inputs import random_inputs, split_samples  # noqa: PLC0415
+    from coreai_opt.program.inputs import random_inputs, split_samples  # noqa: PLC0415  # imports Core AI
 
     original = runtime.program_of(reference)
     functions.check_same_signature(original, runtime.program_of(program), function)

@@ -23,8 +23,8 @@ class CalibratedError:
 
     Attributes:
         signal: tr(W·H·Wᵀ), the mean square of the outputs of all rows together.
-        noise: tr(E·H·Eᵀ), E what quantizing did to the weight.
-        nearest_noise: what that would be with every element rounded to nearest, at the same scales.
+        noise: tr(E·H·Eᵀ), where E is the error of the quantized weight.
+        nearest_noise: the noise with every element rounded to nearest at these scales.
     """
 
     signal: float
@@ -38,7 +38,7 @@ class CalibratedError:
 
     @property
     def nearest_sqnr_db(self) -> float:
-        """What it would be with every element rounded to nearest."""
+        """SQNR of the outputs in dB with every element rounded to nearest."""
         return _sqnr(self.signal, self.nearest_noise)
 
 
@@ -74,7 +74,7 @@ def output_energy(array: npt.NDArray[Any], layout: MatrixLayout, moments: Moment
 def output_noise(
     weight: npt.NDArray[Any], quantized: QuantizedArray, layout: MatrixLayout, moments: Moments
 ) -> float:
-    """Return tr(E·H·Eᵀ), E what quantizing did to the weight."""
+    """Return tr(E·H·Eᵀ), where E is the error of the quantized weight."""
     error = quantized.dequantize().astype(np.float32)
     error -= weight.astype(np.float32, copy=False)
     return output_energy(error, layout, moments)

@@ -1,4 +1,4 @@
-"""How far what one program computes is from what another does, output by output."""
+"""How far the outputs of one program are from those of another, output by output."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -45,7 +45,7 @@ class WeightError:
 
     @property
     def relative(self) -> float:
-        """Noise / signal; 0 of zeros, of which all formats are exact."""
+        """Noise / signal; 0 for a weight of zeros, which is exact in all formats."""
         return self.noise / self.signal if self.signal else 0.0
 
     @property
@@ -57,7 +57,7 @@ class WeightError:
 
 
 def shares_of(sizes: Sequence[float]) -> list[float]:
-    """Return by how much the noise of each of several weights counts in that of all together.
+    """Return the share of each of several weights in the noise of all together.
 
     Args:
         sizes: the square root of the number of elements of each weight.
@@ -72,11 +72,11 @@ def shares_of(sizes: Sequence[float]) -> list[float]:
 def weights_sqnr_db(errors: Sequence[tuple[int, WeightError | None]]) -> float:
     """Return the SQNR in dB of weights together, as plans have it.
 
-    Noise / signal is the mean of that of the weights, in which each counts by the square root of
-    its number of elements: a layer of small values counts no less than one of large ones.
+    The noise / signal of all is the mean of that of each, weighted by the square root of the number
+    of elements. So a layer of small values counts no less than one of large values.
 
     Args:
-        errors: of each weight its number of elements, and its error; None if it is as it was.
+        errors: for each weight its number of elements, and its error; None if it was left.
     """
     shares = shares_of([math.sqrt(size) for size, _ in errors])
     noise = math.fsum(
@@ -101,8 +101,8 @@ def measure_error(
 
     Args:
         weight: the weight: float32, float16 or bfloat16. One that is not contiguous is copied.
-        quantized: what it became, for instance by ``quantize_array``; it is decoded to
-            ``weight_dtype``, as Core AI does, run of rows by run of rows.
+        quantized: the compressed weight, for instance from ``quantize_array``. It is decoded to
+            ``weight_dtype``, as Core AI does, some rows at a time.
         num_threads: threads to use.
 
     Raises:
@@ -153,7 +153,7 @@ def _compare_runs(
     mean_square: float,
     backend: Backend,
 ) -> Iterator[Differences]:
-    """Decode runs of rows and compare them with what they were."""
+    """Decode runs of rows and compare them with the weight."""
     decoded = np.empty(max(math.prod(run.shape) for run, _ in runs), runs[0][0].weight_dtype)
     for run, first in runs:
         got = decoded[: math.prod(run.shape)]
@@ -168,7 +168,7 @@ def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
     """Split into runs of rows, each with the number of its first element.
 
     A run has whole blocks and whole bytes, and is not much longer than it must be. A sparse array
-    is one run: where the values of a row start, only all the rows before it can tell.
+    is one run, because only all earlier rows tell where the values of a row start.
     """
     parts: dict[str, npt.NDArray[Any]]
     if isinstance(quantized, QuantizedArray):
@@ -187,7 +187,7 @@ def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
         return
     rows, row = quantized.shape[0], math.prod(quantized.shape[1:])
     row_bits = row * bits
-    # What there is one of for all rows is also one for some.
+    # A part with one block for all rows has one block for some rows as well.
     blocks = {name: rows // len(part) for name, part in parts.items() if len(part) > 1}
     step = math.lcm(*blocks.values(), 8 // math.gcd(8, row_bits))
     step *= max(1, _RUN // (step * row))

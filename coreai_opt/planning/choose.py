@@ -1,9 +1,27 @@
 """Choose a plan: with inputs, the one of two that leaves the outputs nearer."""
 
-from coreai_opt.planning.measure import Measured
-from coreai_opt.planning.plan import QuantizationPlan, make_plan
+from collections.abc import Callable
+from typing import NamedTuple
 
-__all__ = ["choose_plan"]
+from coreai_opt.planning.plan import PlannedWeight, QuantizationPlan, make_plan
+
+__all__ = ["Measured", "choose_plan"]
+
+
+class Measured(NamedTuple):
+    """What plans are chosen from.
+
+    Attributes:
+        weights: the weights, and what each of their candidates takes and costs.
+        by_weights: the same, if these costs are what happens to outputs, with those that are the
+            errors of weights; else None.
+        outputs_noise: carries out a plan and runs it, and returns noise / signal of the outputs;
+            None without anything to run it on.
+    """
+
+    weights: list[PlannedWeight]
+    by_weights: list[PlannedWeight] | None = None
+    outputs_noise: Callable[[QuantizationPlan], float] | None = None
 
 
 def choose_plan(

@@ -1,14 +1,15 @@
 """One option for each of many items, at the least cost within a budget.
 
 This is the multiple-choice knapsack problem. It knows nothing of weights: with bytes as size and
-error as cost it finds the best plan of a size, the other way round the smallest plan of a quality.
+error as cost it finds the best plan of a size, with error as size and bytes as cost the smallest
+plan of a quality.
 
 Of an item's options, only those on the lower convex hull of (size, cost) matter to the
-*relaxation*, in which an item may be a mixture of options. Its optimum: from the smallest options
-on, take the steps along the hulls, those first that save the most cost per size, until one does not
-fit, and of that the part that fits. No selection within the budget costs less. What is returned
-leaves that part out, so it costs more than the best by less than the one step would have saved.
-What is left of the budget goes to whatever else fits.
+*relaxation*, in which an item may be a mixture of options. Its optimum begins with the smallest
+options. It takes the steps along the hulls, those first that save the most cost per size, until one
+does not fit, and takes the part of that step that fits. No selection within the budget costs less.
+The selection that is returned leaves this part out, so it costs more than the best by less than the
+step would have saved. The rest of the budget goes to any other option that fits.
 """
 
 from collections.abc import Sequence
@@ -134,7 +135,7 @@ def _difference(start: Option, to: Option) -> tuple[Fraction, Fraction]:
 
 
 def _fill(items: Sequence[Sequence[Option]], picks: list[int], left: Fraction) -> None:
-    """Use what is left of the budget: change the item that saves the most, as long as any does."""
+    """Use the rest of the budget: change the item that saves the most, as long as any does."""
     while True:
         changes = (
             (saving, item, option, size)

@@ -1,4 +1,4 @@
-"""Measure what every candidate would make of every weight of a program."""
+"""Measure the size and the error of every candidate for every weight of a program."""
 
 import copy
 import math
@@ -13,6 +13,7 @@ from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.evaluation.weight_error import WeightError, measure_error, shares_of
 from coreai_opt.exceptions import InputError
+from coreai_opt.planning.choose import Measured
 from coreai_opt.planning.plan import Candidate, PlannedWeight, QuantizationPlan
 from coreai_opt.planning.sample import Sample, take_sample, whole
 from coreai_opt.program.channel_axes import (
@@ -51,22 +52,6 @@ class _Item(NamedTuple):
     measured: list[tuple[Settings, int, WeightError]]
 
 
-class Measured(NamedTuple):
-    """What plans are chosen from.
-
-    Attributes:
-        weights: the weights, and what each of their candidates takes and costs.
-        by_weights: the same, if these costs are what happens to outputs, with those that are the
-            errors of weights; else None.
-        outputs_noise: carries out a plan and runs it, and returns noise / signal of the outputs;
-            None without anything to run it on.
-    """
-
-    weights: list[PlannedWeight]
-    by_weights: list[PlannedWeight] | None = None
-    outputs_noise: Callable[[QuantizationPlan], float] | None = None
-
-
 def measure_candidates(
     program: AIProgram,
     weight_num_threshold: int,
@@ -79,7 +64,7 @@ def measure_candidates(
     work: Work,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Measured:
-    """Quantize every weight of ``program`` to every format, and return what that takes and costs.
+    """Quantize every weight of ``program`` to every format, and return sizes and errors.
 
     A format that a weight cannot have is no candidate for it.
 
@@ -88,7 +73,7 @@ def measure_candidates(
         weight_num_threshold: only constants with more elements than this are weights.
         formats: the formats.
         inputs: what to run the program on to see how much each weight matters; None for all alike.
-        probes: what a weight is quantized to for that; the first that leaves an error.
+        probes: formats that a weight is quantized to for that: the first that leaves an error.
         function: the function to run; None for the only one there is.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
@@ -206,12 +191,12 @@ def _planned(item: _Item, share: float) -> PlannedWeight:
 
 
 def _shares(items: Sequence[_Item]) -> list[float]:
-    """Return by how much the noise of each item counts."""
+    """Return the share of each item in the noise."""
     return shares_of([math.sqrt(item.weight.tensor.size) for item in items])
 
 
 class _Runs:
-    """What a program computes from samples, to see what becomes of that.
+    """Runs of a program on samples, to compare the outputs of changed programs with.
 
     Raises:
         InputError: the samples are not the program's, or its outputs on them are not finite.
@@ -267,6 +252,7 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
 
 
 def _outputs_noise(runs: _Runs, work: Work, plan: QuantizationPlan) -> float:
+    """Return noise / signal of the outputs with a plan carried out; infinity if there is none."""
     with alone_with(runs.program):
         planned = copy.deepcopy(runs.program)
         rules = parse_rules(plan.rules, DEFAULTS)

@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
     """One candidate for one weight, and the bytes and the error that it would leave.
 
     Attributes:
-        settings: what a rule says that asks for it; None keeps the weight.
+        settings: the settings of a rule that asks for it; None keeps the weight.
         nbytes: bytes that the weight would take in a saved program.
         sqnr_db: SQNR of the weight in dB; infinity if it is kept.
         cost: what it adds to the plan's noise / signal.
@@ -118,7 +118,7 @@ class QuantizationPlan:
         return [choice.rule for choice in self.choices]
 
     def __str__(self) -> str:
-        """What the plan comes to, and how many weights get which format: a few lines."""
+        """Return a few lines: the totals of the plan, and how many weights get which format."""
         formats = Counter(_format(choice.rule) for choice in self.choices)
         lines = [f"{len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"]
         lines += [f"  {count:>4} {name}" for name, count in formats.most_common(_SHOWN)]
@@ -126,9 +126,9 @@ class QuantizationPlan:
         return "\n".join(lines + [f"  and {more} other formats"] * (more > 0))
 
     def to_toml(self) -> str:
-        """Return the rules as a file for ``coreai-opt quantize --rules``, with what each comes to.
+        """Return the rules as a file for ``coreai-opt quantize --rules``, with comments on each.
 
-        It can be edited: the comments say what is gained or lost, and count for nothing.
+        It can be edited. The comments have bytes and errors, and are ignored when it is read.
         """
         total = f"# {len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"
         rules = (f"# {_describe(choice)}\n{dump_rules([choice.rule])}" for choice in self.choices)
@@ -175,9 +175,8 @@ def make_plan(
 ) -> QuantizationPlan:
     """Choose a candidate for each weight, with the least cost in ``target_bytes`` or the other way.
 
-    The cost of a plan is less than one weight's step from one candidate to the next above that of
-    the best plan of its size (so is, with ``min_sqnr``, its size above that of the smallest), see
-    ``knapsack.py``.
+    A plan costs more than the best plan of its size by less than one weight's step from a candidate
+    to the next. With ``min_sqnr`` that holds for its size beside the smallest. See ``knapsack.py``.
 
     Args:
         weights: the weights.

@@ -1,4 +1,4 @@
-"""A part of a large weight that stands for all of it, to see what formats would make of it."""
+"""A part of a large weight that stands for all of it, to measure the errors of formats."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -48,8 +48,8 @@ def whole(array: npt.NDArray[Any]) -> Sample:
 def take_sample(array: npt.NDArray[Any], blocks: Sequence[Sequence[int]]) -> Sample:
     """Return a sample of a weight; all of it, if it is small, not finite, or has no such slices.
 
-    One slice is drawn from each of as many runs of equal length, with the same numbers each time:
-    every part of the weight is there, and no period of its rows is met.
+    The weight is cut into runs of equal length, and one slice is drawn from each, always the same
+    ones. So every part of the weight is in the sample, and a period of its rows does not matter.
 
     Args:
         array: the weight, of one axis or more.

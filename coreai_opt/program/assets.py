@@ -85,8 +85,8 @@ def save_asset(program: AIProgram, path: Path, like: AIModelAsset) -> None:
     """Write a program to ``path``, with the metadata of the asset ``like``.
 
     Raises:
-        CoreAIError: Core AI could not, and why.
-        OSError: the disk is full, for instance.
+        CoreAIError: Core AI cannot write it; the message says why.
+        OSError: the system cannot, for instance because the disk is full.
     """
     from coreai_opt.program import ir  # noqa: PLC0415  # imports Core AI
 
@@ -118,7 +118,7 @@ def check_destination(path: Path, *, force: bool) -> None:
         force: whether what stands there may be replaced.
 
     Raises:
-        InputError: it cannot, and why.
+        InputError: the path cannot be used; the message says why.
     """
     if path.suffix != SUFFIX:
         raise InputError(f"the output must end in {SUFFIX}, e.g. {path}{SUFFIX}; got {path}")
@@ -138,7 +138,7 @@ def check_space(path: Path, size: int) -> None:
         size: bytes it will take.
 
     Raises:
-        InputError: it has not.
+        InputError: the disk has too little room.
     """
     free = shutil.disk_usage(path.parent).free
     if free < size:
@@ -193,7 +193,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes that do the same from swapping assets in ``folder`` meanwhile."""
+    """Keep other processes that call this from swapping assets in ``folder`` meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -286,9 +286,9 @@ _OPEN = (
 
 
 def _check_opens(path: Path) -> None:
-    """Raise InputError where Core AI ends the process that opens the program, which is another."""
+    """Open the program in another process; raise InputError where Core AI ends that process."""
     command = [sys.executable, "-P", "-c", _OPEN, str(path)]
-    opened = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    opened = subprocess.run(command, capture_output=True, check=False)  # noqa: S603  # this Python
     if opened.returncode < 0:
         raise InputError(
             f"Core AI cannot open {path}, which is damaged or was written by coreai-core 1.0.0b1: "

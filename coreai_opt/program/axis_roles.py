@@ -88,7 +88,7 @@ def input_factors(layout: Layout) -> list[tuple[int, Factor]]:
 
 
 def block_meaning(layout: Layout) -> object:
-    """What a layout means for blocks: it is the same where it gives the same blocks."""
+    """Return a value that is equal for layouts that give equal blocks."""
     axes = []
     for axis in layout:
         kinds = groupby(axis, lambda factor: None if factor.role in APART else factor.role)
@@ -111,7 +111,7 @@ def before_transpose(layout: Layout, permutation: Sequence[int]) -> Layout:
 def before_broadcast(layout: Layout, moved: Shape) -> Layout:
     """Return the layout in front of a broadcast of something of shape ``moved``.
 
-    Axes are aligned at the last one. Nothing differs along an axis that was repeated.
+    Axes are aligned at the last one. All indices are alike along an axis that was repeated.
     """
     behind = layout[len(layout) - len(moved) :]
     return tuple(() if size == 1 else axis for axis, size in zip(behind, moved, strict=True))
@@ -132,7 +132,7 @@ def before_resize(layout: Layout, shape: Shape, moved: Shape) -> Layout:
 
 
 def before_gather(axes: Iterable[Axis], size: int | None) -> Axis:
-    """Return what an axis is of which indices select parts that are laid out along ``axes``.
+    """Return what an axis is whose indices select parts that are laid out along ``axes``.
 
     Raises:
         MixedError: those have several roles.
@@ -160,7 +160,7 @@ def before_reshape(layout: Layout, shape: Shape, moved: Shape) -> Layout:
         MixedError: an axis becomes parts that are not made of whole factors.
     """
     if _static(shape) == _static(moved) and shape.count(None) == moved.count(None) == 1:
-        same_unknown = True  # one length is unknown on either side, and it is the same
+        same_unknown = True  # one length is unknown on either side, so that both are equal
     else:
         same_unknown = None not in (*shape, *moved)
     first, last = _common_ends(shape, moved, same_unknown)
@@ -170,7 +170,7 @@ def before_reshape(layout: Layout, shape: Shape, moved: Shape) -> Layout:
 
 
 def _common_ends(shape: Shape, moved: Shape, same_unknown: bool) -> tuple[int, int]:
-    """How many axes at the start and at the end are the same ones."""
+    """Return how many axes at the start, and how many at the end, a reshape leaves as they are."""
 
     def same(pair: tuple[int | None, int | None]) -> bool:
         return pair[0] == pair[1] and (same_unknown or pair[0] is not None)

@@ -38,9 +38,9 @@ class Rounded(NamedTuple):
     """What a weight became.
 
     Attributes:
-        array: what that is.
+        array: the compressed array.
         rounding: how its codes were chosen; None where there is no choice.
-        error: what that did to its outputs; None if no calibration has seen it.
+        error: what rounding did to the outputs of the weight; None if no calibration has seen it.
         reason: why it was not rounded with feedback; or empty.
     """
 
@@ -51,7 +51,7 @@ class Rounded(NamedTuple):
 
 
 class Feedbacks:
-    """The feedback of moments; that of the last ones is kept, as weights in a row share theirs."""
+    """The feedback of moments; the last one is kept, because weights in a row often share it."""
 
     def __init__(self) -> None:
         self._last: tuple[Moments, Feedback] | None = None
@@ -60,7 +60,7 @@ class Feedbacks:
         """Return the feedback of moments.
 
         Raises:
-            ArgumentError: they have none.
+            ArgumentError: the moments cannot be factored.
         """
         last = self._last
         if last is None or last[0] is not moments:
@@ -81,7 +81,7 @@ def quantize_seen(
 ) -> Rounded:
     """Quantize a weight with feedback, or to nearest where that leaves less error of its outputs.
 
-    Arguments and errors are those of :class:`coreai_opt.arrays.methods.Method`, and:
+    Arguments and errors are those of :class:`coreai_opt.arrays.methods.Method`, and two more.
 
     Args:
         seen: what a calibration has seen of the weight.

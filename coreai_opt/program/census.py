@@ -1,4 +1,4 @@
-"""All float constants of a program: the weights, and what is none and why."""
+"""All float constants of a program: the weights, and the others with the reason."""
 
 from collections.abc import Sequence
 

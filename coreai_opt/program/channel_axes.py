@@ -3,8 +3,8 @@
 The ops that contract a weight say what its axes mean; see ``axis_roles.py``. Where they disagree,
 the first one that is run has its way.
 
-A block is a run of input channels of one output channel: positions of a kernel are all in it, and
-what has matrices of its own, as a head or an expert, has blocks of its own.
+A block is a run of input channels of one output channel. All positions of a kernel are in it. Heads
+and experts, which have matrices of their own, have blocks of their own.
 """
 
 import logging
@@ -35,7 +35,7 @@ class IndivisibleError(ValueError):
 
     Attributes:
         channels: how many there are.
-        fitting: the largest that does, or PER_CHANNEL where that is 1.
+        fitting: the largest smaller block size that divides them, or PER_CHANNEL where that is 1.
     """
 
     def __init__(self, reason: str, channels: int, fitting: int | CompressionGranularity) -> None:
@@ -67,7 +67,7 @@ class Blocks(NamedTuple):
 def channel_layout(weight: Weight) -> Layout:
     """Return what the axes of ``weight`` mean to the ops that contract it.
 
-    Where they disagree, that is logged as a warning, and the answer is what they mean to the first.
+    Where the ops disagree, a warning is logged, and the answer is what the axes mean to the first.
     """
     if len({block_meaning(contraction.layout) for contraction in weight.contractions}) > 1:
         logger.warning(

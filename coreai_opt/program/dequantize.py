@@ -14,7 +14,7 @@ logger = logging.getLogger("coreai_opt")
 def dequantize_program(program: AIProgram, backend: str, num_threads: int) -> None:
     """Put float constants in the place of the quantized weights of ``program``.
 
-    The program is valid after every weight, so it is when this raises.
+    The program is valid after every weight, also when this raises.
 
     Args:
         program: the program.

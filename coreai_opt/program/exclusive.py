@@ -12,7 +12,7 @@ _owners: dict[int, int] = {}
 
 @contextmanager
 def alone_with(program: AIProgram) -> Iterator[None]:
-    """Keep a thread from rewriting a program that another is at work on, and the other way round.
+    """Keep a thread from rewriting a program that another thread is at work on.
 
     Core AI would follow freed pointers.
 

@@ -1,4 +1,4 @@
-"""Follow a constant to the ops that contract it, and bring back what its axes are to these.
+"""Follow a constant to the ops that contract it, and find what its axes mean to them.
 
 A value is followed through ops that only move elements, through arguments and results of graphs,
 and through the regions of ``coreai.if`` and ``coreai.while``. Scaling by other constants, as weight
@@ -157,7 +157,7 @@ class Follower:
                 yield from self._through(replace(here, uses=(*here.uses, use)), use, seen)
 
     def _through(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
-        """Yield the ways that begin with one use of a value; ``here`` has it noted already."""
+        """Yield the ways that begin with one use of a value, which ``here`` ends with."""
         name = use.op.name
         if name == _SHAPE_ONLY:
             return
@@ -182,7 +182,7 @@ class Follower:
             yield from self._ways(replace(here, value=result, moves=moves, is_whole=is_whole), seen)
 
     def _of_constants(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
-        """Go on behind an op that computes something of constants alone."""
+        """Yield the ways behind an op that computes something of constants alone."""
         if _scales(use):
             scaled = replace(here, value=use.op.results[0], is_whole=False)
             yield from self._ways(scaled, seen)
@@ -191,7 +191,7 @@ class Follower:
             yield from self._ways(replace(here, value=result, moves=(), computed=use.op.name), seen)
 
     def _behind_gather(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
-        """Yield the ways behind a gather, or its own where one of these is no contraction."""
+        """Yield the ways behind a gather, or the way to it where one of them is no contraction."""
         (result,) = use.op.results
         rows = replace(here, value=result, moves=(*here.moves, _Move(use, result)), gather=use.op)
         behind = list(self._ways(rows, seen))
@@ -470,6 +470,6 @@ def _integer(op: Op, operand: int) -> int:
 
 
 def _groups(convolution: Op, operand: int) -> int:
-    """Return in how many groups the channels of a convolution are; 1 if that is computed."""
+    """Return the number of groups of a convolution's channels; 1 if the program computes it."""
     constant = ir.operand_constant(convolution, operand)
     return 1 if constant is None else int(ir.read_integers(constant))

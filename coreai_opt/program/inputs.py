@@ -1,4 +1,4 @@
-"""Inputs to run a program on: of one sample or several, or made up where no one gives any."""
+"""Inputs to run a program on: of one sample or several, given or made up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def random_inputs(
 
     Args:
         program: the program.
-        seed: the same numbers come from the same seed.
+        seed: of the random numbers; a seed always gives the same ones.
         function: the name of the function; None for the only one there is.
         sizes: of inputs the length of each dimension that is not fixed, by name; 32 where it is not
             given.
@@ -104,7 +104,7 @@ def _rows_of_tables(value: Value) -> Iterator[int]:
         for op, operand in ir.uses(pending.pop()):
             if operand == 1 and op.name in {GATHER, _GATHER_ALONG_AXIS}:
                 yield from _indexed_axes(op)
-            elif op.name != _GET_SHAPE:  # which is of no element
+            elif op.name != _GET_SHAPE:  # it reads no element
                 results = {result for result in op.results if _is_integer(result)} - seen
                 pending += results
                 seen |= results

@@ -34,7 +34,7 @@ class Job(NamedTuple):
     seen: Seen | None = None
 
     def why_kept(self) -> str:
-        """Return who says that the weight is kept."""
+        """Return which rule or argument says that the weight is kept."""
         return f"rule {self.rules[-1]} keeps it" if self.rules else "no rule matches it"
 
 
@@ -121,7 +121,7 @@ def _nearest(what: str, pattern: str, those: list[str]) -> str:
 
 
 def _of_part(what: str, pattern: str, those: list[str]) -> str:
-    """Say so if a pattern matches parts: it has to match from end to end."""
+    """Return a hint where a pattern matches only part of a name: it has to match all of it."""
     wider = around(pattern)
     if not any(matches(wider, text) for text in those):
         return ""

@@ -4,12 +4,12 @@ A name says where a weight stands, from what Core AI's debug information has of 
 
     main/Encoder.1/Linear.3/broadcasting_batch_matmul:1/384x1536@27
 
-the graph; the modules that it was converted from, or else the line of the source; what the op is
-called that hands it to a graph, which for experts is their path in the model; the ops that consume
-it, behind those that only move its elements, and which of their operands it is; its shape; and
-after ``@`` the id that Core AI's tools show. What is not recorded is left out. None of that changes
-when a weight is quantized, so neither does its name. Weights that would have one name get ``:2``,
-``:3``, … after it, in the order in which the program uses them, from the second on.
+Its parts are the graph; the modules that it was converted from, or else the line of the source; the
+name of the op that hands it to a graph, which for experts is their path in the model; the ops that
+consume it, behind those that only move its elements, and which of their operands it is; its shape;
+and after ``@`` the id that Core AI's tools show. A part that is not recorded is left out. Nothing
+of that changes when a weight is quantized, so neither does its name. Weights that would share a
+name get ``:2``, ``:3``, … after it from the second on, in the order in which the program uses them.
 
 Names are of letters, digits and ``_./@:-`` alone, so a name as a glob matches itself only.
 """
@@ -29,7 +29,7 @@ from coreai_opt.program.sites import Site, find_sites
 class Names:
     """The names of a program's weights. They are made when the first one is asked for.
 
-    They are the same before and after weights are quantized, and in between.
+    Quantizing weights does not change them.
     """
 
     def __init__(self, program: AIProgram) -> None:
@@ -45,7 +45,7 @@ class Names:
 
 
 def names_of(sites: Iterable[Site]) -> list[str]:
-    """Return the names of what is at all sites of a program."""
+    """Return a name for each site of a program."""
     seen: Counter[str] = Counter()
     names = []
     for site in sites:
@@ -67,7 +67,7 @@ def _name(site: Site) -> str:
 
 
 def _called(ways: Iterable[Way]) -> str:
-    """What the first graph that a weight is handed to is called, as that of a layer of experts."""
+    """Return the name of the first graph that a weight is handed to, e.g. a layer of experts."""
     contractions = (way.contraction for way in ways)
     calls = (one.calls[0] for one in contractions if one is not None and one.calls)
     first = next(calls, None)

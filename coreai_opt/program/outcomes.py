@@ -23,9 +23,9 @@ class Quantized(NamedTuple):
         array: what it became.
         blocks: which of its elements share a scale or a look-up table.
         rounding: how its codes were chosen; None where there is no choice.
-        reason: what is not as it should be; or empty.
-        error: what that did to it, if it was to be measured.
-        output_error: what it did to its outputs, if a calibration has seen the weight.
+        reason: what was done differently from what was asked for; or empty.
+        error: how far it is from the weight, if that was to be measured.
+        output_error: how far its outputs are from the weight's, if a calibration has seen it.
         seconds: how long reading and quantizing it took.
     """
 
@@ -42,10 +42,11 @@ class Left(NamedTuple):
     """A weight that is left as it is.
 
     Attributes:
-        status: that it is.
-        reason: why.
+        status: the status for its record.
+        reason: why it is left.
         advice: what can be done about that.
-        cause: the reason in words for all that are left for it; None where those of ``reason`` are.
+        cause: the reason in words for all weights that are left for it; None where ``reason`` has
+            such words.
     """
 
     status: Status
@@ -87,7 +88,7 @@ def _scheme(settings: AnySettings) -> str:
 
 
 def _scales(settings: AnySettings) -> str:
-    """Return which elements share a scale, where those are others than share a look-up table."""
+    """Return which elements share a scale, where a look-up table is shared by other elements."""
     if not isinstance(settings, TableSettings):
         return ""
     if settings.scale_block_size:

@@ -53,7 +53,7 @@ logger = logging.getLogger("coreai_opt")
 
 @dataclass(frozen=True)
 class Work:
-    """How to do the work, which is the same for every weight.
+    """How to do the work, for all weights of a program.
 
     Attributes:
         backend: what quantizes.
@@ -93,12 +93,12 @@ def quantize_program(
 ) -> None:
     """Compress the weights of ``program`` in place.
 
-    The program is valid after every weight, so it is when this raises.
+    The program is valid after every weight, also when this raises.
 
     Args:
         program: the program.
         weight_num_threshold: only constants with more elements than this are weights.
-        settings: what to turn them into, where no rule matches; None keeps those.
+        settings: what to turn weights into that no rule matches; None keeps them.
         rules: settings for some of them.
         importance: the argument of ``quantize_weights``.
         look_up: what a calibration has seen of the weights; None if there is none.
@@ -127,7 +127,7 @@ def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
     with closing(take(jobs, work)) as outcomes:  # no thread is left behind when this raises
         for job, outcome in outcomes:
             became = _wait_for(job.weight, outcome)
-            # Before the constant is gone that it tells of.
+            # The record describes the constant, which is gone after the next lines.
             record = make_record(job, became) if progress is not None else None
             if isinstance(became, Quantized):
                 replace_constants(job.weight.ops, became.array, parts)
@@ -161,7 +161,7 @@ def _one_by_one(jobs: list[Job], work: Work) -> Generator[Outcome]:
 def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
     """Quantize one weight in another thread while the next one is read in this one.
 
-    Small ones are quantized in this one, too, when what they became is asked for.
+    A small weight is quantized in this thread, too, when its outcome is asked for.
 
     Only this thread touches the program. A buffer is free again when the weight before the last
     has been written back, so two are enough.
@@ -181,13 +181,13 @@ def _overlapped(jobs: list[Job], work: Work) -> Generator[Outcome]:
                     task.join()
                 # All threads measure: by then the next weight has been read.
                 task = start(_quantize, read, work, work.num_threads - 1)
-                task.wait_until_busy()  # Core AI copies constants without letting go of the GIL
+                task.wait_until_busy()  # Core AI copies constants without releasing the GIL
                 ahead.append((job, task.result))
             if len(ahead) > 1:
                 yield ahead.pop(0)
         yield from ahead
     finally:
-        if task is not None:  # when this is not used to its end
+        if task is not None:  # where the caller stops before the last weight
             task.join()
 
 

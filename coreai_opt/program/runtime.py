@@ -52,8 +52,8 @@ def run_samples(
 ) -> list[dict[str, Array]]:
     """Run a function of a program on Core AI's runtime, once for each sample.
 
-    Each run starts from the same states: what one leaves in them is not there for the next. What
-    native code writes to stderr while the function is loaded is dropped: the runtime logs it.
+    Each run starts from the given states: changes that a run makes to them are dropped. What native
+    code writes to stderr while the function is loaded is dropped, too: the runtime logs it.
 
     Args:
         program: a program, which is saved to a temporary folder for this, or an asset.
@@ -149,10 +149,10 @@ def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
 def _wait_at_exit() -> None:
     """Have the process wait for Core AI's threads before it ends.
 
-    One that has told the event loop of a result takes the GIL once more, to let go of what it held.
-    If the interpreter is shutting down by then, CPython up to 3.13 ends the thread, and Swift the
-    process because of that: all was done, and the exit code is SIGABRT's. Nothing tells when they
-    are through, which takes them microseconds where processors are free.
+    A thread that has told the event loop of a result takes the GIL once more, to release what it
+    held. If the interpreter is shutting down by then, CPython up to 3.13 ends the thread, and Swift
+    ends the process because of that: the work was done, but the exit code is that of SIGABRT.
+    Nothing tells when the threads are through; it takes microseconds where processors are free.
     """
     atexit.register(time.sleep, 0.2)
 
@@ -184,7 +184,7 @@ async def _run(
 
 @contextmanager
 def _told_by_core_ai() -> Iterator[None]:
-    """Raise what Core AI raises as CoreAIError."""
+    """Turn exceptions of Core AI into CoreAIError."""
     try:
         yield
     except RuntimeError as error:
@@ -225,7 +225,7 @@ def _check_can_be_run(signature: Signature) -> None:
 
 
 def _matching(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what the runtime takes for ``given``: it would end the process on some arrays."""
+    """Return ``given`` as the runtime takes it; on some other arrays it would end the process."""
     arrays = _known(kind, ports, given)
     for port in ports:
         if port.name not in arrays:
@@ -236,7 +236,7 @@ def _matching(kind: str, ports: Sequence[Port], given: Mapping[str, Array]) -> d
 def _started(
     ports: Sequence[Port], given: Mapping[str, Array], sizes: Sizes | None
 ) -> dict[str, Array]:
-    """Return what states start as: zeros, where nothing is given."""
+    """Return the arrays that states start as: zeros for those that are not given."""
     arrays = _known("state", ports, given)
     return {
         port.name: _converted("state", port, arrays[port.name])

@@ -86,9 +86,11 @@ class _Place(NamedTuple):
 
 
 def _alike(places: dict[object, list[_Place]]) -> Iterable[list[_Place]]:
-    """Put the places of one value together that are quantized alike, given them by their meaning.
+    """Put the places of one value together that are quantized alike.
 
-    Those that mean nothing stay with others, because the value is stored as long as one has it.
+    Args:
+        places: the places of the value, by their meaning. Places without a meaning join others,
+            because the value is stored as long as any place has it.
     """
     nothing = places.pop(frozenset(), [])
     if not places:
@@ -122,8 +124,8 @@ class _Order:
         return self._numbers[op][0]
 
     def of(self, way: Way) -> _Position:
-        """Return where a value is used, in its own graph, if it goes this way."""
-        # What moves it there may stand far from what uses it.
+        """Return the position, in its own graph, at which a way uses a value."""
+        # Ops that move the value there may stand far from the op that uses it.
         within = takewhile(lambda use: use.op.name not in (ir.INVOKE, ir.OUTPUT), way.uses)
         last = len(list(within))
         return self._of_op(way.uses[min(last, len(way.uses) - 1)].op)
@@ -144,7 +146,7 @@ _NEVER: _Position = (math.inf,)
 
 
 def _is_site(op: Op) -> bool:
-    if op.name == ir.CONSTANT:  # what is decoded, or its scale, is at the decoder's site
+    if op.name == ir.CONSTANT:  # codes and scales belong to the site of their decoder
         return all(use.op.name not in _TAKERS for use in ir.uses(op.result))
     if _is_decoded_further(op):
         return False
@@ -152,7 +154,7 @@ def _is_site(op: Op) -> bool:
 
 
 def _is_decoded_further(op: Op) -> bool:
-    """Whether what a decoder returns goes into another, which returns the weight."""
+    """Whether the result of a decoder goes into another decoder, which returns the weight."""
     return any(op in ir.made_from(use.op)[1:2] for use in ir.uses(op.result) if use.operand == 0)
 
 
@@ -163,7 +165,7 @@ def _meaning(ways: Iterable[Way]) -> object:
 
 
 def _value(op: Op) -> object:
-    """Return what is the same for ops that return the same value."""
+    """Return a key that is equal for ops that return one value."""
     if op.name == ir.CONSTANT:
         return ir.constant_value(op)
     values: list[object] = []

@@ -23,8 +23,8 @@ class Weight:
     """A constant that can be quantized.
 
     Its ops and their uses are handles into the program, which must outlive them: Core AI does not
-    see to that. What tells a weight to people is asked of its ops when it is first needed; all but
-    the name must be needed before they are replaced.
+    see to that. Properties that describe the weight to people are asked of its ops when they are
+    first read. All but the name must be read before the ops are replaced.
 
     Attributes:
         site: where it is.
@@ -53,13 +53,13 @@ class Weight:
 
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
-        """What contracts it; none where :attr:`mixed` says why that gives no channels."""
+        """The contractions of it; none where :attr:`mixed` says why its channels are not known."""
         found = [way.contraction for way in self.site.ways]
         return () if self.mixed else tuple(one for one in found if one is not None)
 
     @cached_property
     def mixed(self) -> str:
-        """Why its axes are no channels to an op that contracts it; empty if they are to all."""
+        """Why its axes are no channels to an op that contracts it; empty if they are to all ops."""
         mixed = [way.reason for way in self.site.ways if way.ending is Ending.MIXED]
         return mixed[0] if mixed else ""
 
@@ -142,8 +142,8 @@ def find_weights(program: AIProgram, weight_num_threshold: int) -> list[Weight]:
 
     They are the constants of static shape and of dtype float32, float16 or bfloat16 that have more
     than ``weight_num_threshold`` elements, that are contracted, and that nothing else uses but to
-    compute other constants that are contracted. One that is stored as one repeated element is none.
-    Names are made when the first one is asked for.
+    compute other constants that are contracted. A constant that is stored as one repeated element
+    is no weight. Names are made when the first one is asked for.
     """
     return weights_among(find_sites(program), Names(program), weight_num_threshold)
 

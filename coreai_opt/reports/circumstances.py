@@ -1,4 +1,4 @@
-"""What a report can tell beside the weights: files, outputs, the plan, and how it came about."""
+"""Facts for a report beside the weights: files, outputs, the plan, and how it came about."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

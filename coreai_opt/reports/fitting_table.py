@@ -61,7 +61,7 @@ class FittingTable:
         shown = [number for number, h in enumerate(heads) if h not in self._least[:dropped]]
         for number in shown:
             justify = "right" if self._heads[number].startswith(">") else "left"
-            table.add_column(heads[number], justify=justify, no_wrap=True)  # type: ignore[arg-type]
+            table.add_column(heads[number], justify=justify, no_wrap=True)  # type: ignore[arg-type]  # two words
         for row in self._rows:
             # In a Text no brackets are markup, whatever the console is.
             table.add_row(*(Text(row[number]) for number in shown))

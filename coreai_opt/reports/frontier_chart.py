@@ -19,7 +19,7 @@ STYLE = """
 def frontier_chart(plan: Planned) -> str:
     """Return the chart: bytes from left to right, dB from bottom to top; empty without a point.
 
-    A plan that leaves every weight as it is has an infinite SQNR and no place in it.
+    A plan that leaves every weight as it is has an infinite SQNR, and is not shown.
     """
     points = [point for point in plan.points if math.isfinite(point[1])]
     if not points:

@@ -37,13 +37,13 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
   max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem; }
-p { color: var(--pale); margin: 0 0 .8rem; }
+p, dd { overflow-wrap: anywhere; } p { color: var(--pale); margin: 0 0 .8rem; }
 dt { color: var(--pale); overflow-wrap: anywhere; } dd { margin: 0 0 .5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; } td:first-child { min-width: min(16rem, 40vw); overflow-wrap: anywhere; }
-td:nth-child(4) { min-width: 11rem; }
+  vertical-align: top; } td:first-child { min-width: min(16rem, 30vw); overflow-wrap: anywhere; }
+.weights td:nth-child(4) { min-width: 11rem; }
 th.number, td.number { text-align: right; white-space: nowrap; }
 """
 
@@ -52,7 +52,7 @@ _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{i
 
 
 def to_html(summary: Summary) -> str:
-    """Return the page: totals, charts, the worst weights, those left, what is none, and all."""
+    """Return the page: totals, charts, and tables of the worst, the left and all weights."""
     title = escape(summary.title)
     others = () if summary.census is None else summary.census.others
     left = [record for record in summary.records if record.status is not Status.QUANTIZED]
@@ -115,7 +115,7 @@ def to_html(summary: Summary) -> str:
 
 
 def _section(head: str, text: str, content: str) -> str:
-    """A part of the page; nothing if it has no content."""
+    """Return a part of the page; empty if it has no content."""
     explained = f"<p>{text}</p>" if text else ""
     return f"<section><h2>{head}</h2>{explained}{content}</section>" if content else ""
 
@@ -126,7 +126,7 @@ def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _files(summary: Summary) -> str:
-    """The sizes of the files as bars; nothing where they are not known."""
+    """Return the sizes of the files as bars; empty where they are not known."""
     told = summary.circumstances
     if told.nbytes_before is None or told.nbytes_after is None:
         return ""
@@ -182,17 +182,17 @@ def _reasons(left: Sequence[WeightRecord]) -> str:
 
 
 def _weights(records: Sequence[WeightRecord]) -> str:
-    return _table(columns_of(records), records)
+    return _table(columns_of(records), records, "weights")
 
 
-def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> str:
-    """A table; nothing if it has no rows."""
+def _table(columns: Sequence[Column[Row]], rows: Sequence[Row], kind: str = "") -> str:
+    """Return a table, with a name of its kind for the style sheet; empty if it has no rows."""
     if not rows:
         return ""
     heads = _row("th", columns, [column.head for column in columns])
     body = (_row("td", columns, [column.cell(row) for column in columns]) for row in rows)
     parts = f"<thead>{heads}</thead><tbody>{''.join(body)}</tbody>"
-    return f'<div class="wide"><table>{parts}</table></div>'
+    return f'<div class="wide"><table class="{kind}">{parts}</table></div>'
 
 
 def _row(tag: str, columns: Sequence[Column[Row]], texts: Sequence[str]) -> str:

@@ -45,12 +45,12 @@ class WeightRecord:
         observer: ``"minmax"`` or ``"mse"``; empty if it has no codes.
         nbytes_before: bytes of its elements.
         nbytes_after: bytes it takes in a saved program: codes, scales and zero points.
-        error: what quantizing it did to it; None if not quantized.
+        error: how far the quantized weight is from the weight; None if not quantized.
         seconds: how long reading and quantizing it took, without measuring the error; weights
             overlap, so that all together may take less. 0 if not quantized.
         rounding: ``"nearest"`` or ``"gptq"``; empty if not quantized.
-        output_error: what it did to its outputs on the inputs of a calibration, and what rounding
-            to nearest would do; None if no calibration has seen it.
+        output_error: how far its outputs are from the weight's on the inputs of a calibration, and
+            how far they would be with rounding to nearest; None if no calibration has seen it.
         scales: which elements share a scale beside the look-up tables, ``"per_channel"`` or
             ``"blocks of 32"``; empty if there are no such scales.
     """
@@ -89,7 +89,7 @@ class OtherConstant:
         format: its dtype, e.g. ``"float16"``.
         nbytes: bytes that it takes in a saved program.
         consumers: what uses it, in words.
-        reason: why it is none.
+        reason: why it is no weight.
     """
 
     name: str
@@ -106,8 +106,8 @@ class Census:
 
     Attributes:
         others: those that are neither weights to quantize nor quantized, the largest first.
-        elements: elements of all float constants together, decoded; of those that are stored as one
-            repeated element none.
+        elements: elements of all float constants together, decoded. A constant that is stored as
+            one repeated element counts none.
         nbytes: bytes that they take in a saved program.
     """
 

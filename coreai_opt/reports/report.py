@@ -45,7 +45,7 @@ class QuantizationReport(Summary):
         self.records.append(record)
 
     def __str__(self) -> str:
-        """The title, what all weights come to, and how many have which format: a few lines."""
+        """Return a few lines: the title, the totals, and how many weights have which format."""
         formats = [(f"{total.weights:,}", total.format) for total in self.formats[:_SHOWN]]
         more = len(self.formats) - _SHOWN
         return "\n".join(
@@ -60,7 +60,7 @@ class QuantizationReport(Summary):
     def to_json(self) -> str:
         """Return all records and the totals as JSON; SQNR is in dB, null where it is infinite.
 
-        What is known of a census alone is null without one: ``"others"``, ``"bits_per_weight"``.
+        ``"others"`` and ``"bits_per_weight"`` come from the census, and are null without one.
         """
         sqnr_db, census, told = self.sqnr_db, self.census, self.circumstances
         content = {

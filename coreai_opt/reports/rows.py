@@ -1,4 +1,4 @@
-"""Words for a weight, and for all weights together, in every kind of report."""
+"""Texts about a weight, and about all weights together, for every kind of report."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def columns_of(records: Sequence[WeightRecord]) -> list[Column[WeightRecord]]:
 
 
 def origins(summary: Summary) -> list[tuple[str, str]]:
-    """Return how a report came about: pairs of what and which."""
+    """Return how a report came about: pairs of a heading and a text."""
     told = summary.circumstances
     pairs = [("command", told.command), ("date", told.date)]
     pairs.append(("versions", ", ".join(f"{name} {version}" for name, version in told.versions)))
@@ -137,7 +137,7 @@ def origins(summary: Summary) -> list[tuple[str, str]]:
 
 
 def totals(summary: Summary) -> list[tuple[str, str]]:
-    """Return what all weights come to: pairs of what and how much."""
+    """Return the totals of all weights: pairs of a heading and a text."""
     before, after, error = summary.nbytes_before, summary.nbytes_after, summary.error
     left = f", {100 * after / before:.1f} % are left" if before else ""
     pairs = [

@@ -1,4 +1,4 @@
-"""``Summary``: the records of all weights, and what they come to together."""
+"""``Summary``: the records of all weights, and their totals."""
 
 import math
 from collections import Counter
@@ -48,7 +48,7 @@ class Summary:
     Attributes:
         title: what was quantized; the heading of a report.
         records: one per weight, in the order of the program.
-        census: what all float constants of the program are; None if nobody has looked.
+        census: all float constants of the program; None where it was not taken.
         circumstances: what is told beside the weights, such as the sizes of files.
     """
 
@@ -60,7 +60,7 @@ class Summary:
 
     @property
     def counts(self) -> dict[Status, int]:
-        """How many weights became what."""
+        """How many weights have which status."""
         found = Counter(record.status for record in self.records)
         return {status: found[status] for status in Status}
 
@@ -96,7 +96,7 @@ class Summary:
 
     @property
     def formats(self) -> list[FormatTotal]:
-        """What weights became, the format with the most bytes first."""
+        """The formats that weights have, the one with the most bytes first."""
         found: dict[str, list[WeightRecord]] = {}
         for record in self.records:
             done = record.status is Status.QUANTIZED

@@ -43,7 +43,7 @@ AnySettings: TypeAlias = CheckedSettings | TableSettings | PruningSettings
 
 
 def check_any(settings: Settings) -> CheckedSettings | TableSettings:
-    """Check settings of which nothing is left unsaid: with ``n_bits`` those of look-up tables.
+    """Check settings after defaults were filled in: with ``n_bits`` those of look-up tables.
 
     Raises:
         ArgumentError, ArgumentTypeError: one is not supported, alone or in this combination.
@@ -67,7 +67,7 @@ def check_kind(settings: Settings, *, of_tables: bool) -> None:
 
 
 def check_settings(settings: Settings) -> CheckedSettings:
-    """Check settings of which nothing is left unsaid, and return what they ask for.
+    """Check settings after defaults were filled in, and return what they ask for.
 
     Raises:
         ArgumentError, ArgumentTypeError: one is not supported, alone or in this combination.

@@ -17,7 +17,7 @@ class Preset:
         name: its name.
         settings: the settings.
         bits: bits per weight, scales included, for float16 weights of many input channels.
-        what: what it is, and where it is from.
+        what: a description, with the place where it is from.
     """
 
     name: str

@@ -41,11 +41,11 @@ __all__ = ["KEYS", "ParsedRule", "Rule", "make_rule", "parse_rules", "rule_for"]
 class Rule(Settings):
     """A rule for some of a program's weights.
 
-    It matches a weight if all do that are given of ``name``, ``consumer`` and ``shape``. With
-    ``dtype`` its weights get codes and scales, with ``n_bits`` look-up tables. Settings that are
-    not given are those of the call, if that asks for the same of the two. A rule with a ``dtype``
-    has the symmetric scheme and scales in the weight's dtype unless it says otherwise; MXFP4 brings
-    its blocks of 32.
+    It matches a weight that fits every pattern it gives: ``name``, ``consumer``, ``shape``. With
+    ``dtype`` its weights get codes and scales, with ``n_bits`` look-up tables. Settings that it
+    does not give are those of the call, if the call asks for codes as well, or for tables as well.
+    A rule with a ``dtype`` has the symmetric scheme and scales in the weight's dtype unless it says
+    otherwise; MXFP4 brings its blocks of 32.
 
     Attributes:
         name: a glob that the weight's whole name matches, as ``coreai-opt inspect`` shows it, or
@@ -55,7 +55,8 @@ class Rule(Settings):
             ``"coreai.decomposable.*"``. One of them has to match.
         shape: for each axis of the weight its length, or ``"*"``, or a comparison such as
             ``">=1024"``; operators are ``< <= > >=``.
-        keep: leave the weight as it is. No setting may be given then, and one has to be otherwise.
+        keep: leave the weight as it is. A rule with ``keep`` gives no setting; any other rule gives
+            at least one.
         dtype, qscheme, granularity, block_size, scale_dtype, observer, rounding, indivisible:
             settings, as for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule
             or the call.
@@ -217,7 +218,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def around(pattern: str) -> str:
-    """Return a pattern of what ``pattern`` matches with anything before and behind it."""
+    """Return a pattern that matches whatever contains something that ``pattern`` matches."""
     if pattern.startswith(_REGEX):
         return f"{_REGEX}.*(?:{pattern.removeprefix(_REGEX)}).*"
     return f"*{pattern}*"

@@ -42,7 +42,7 @@ class Description:
     """A setting in words, for the command.
 
     Attributes:
-        default: what counts where nobody says anything.
+        default: its value where none is given.
         choices: what may be typed; empty for a whole number >= 1.
         metavar: what stands for it in a usage line.
         help: what it does; ``{default}`` stands for the default, ``%(choices)s`` for the choices.
@@ -80,7 +80,7 @@ _GRANULARITIES = [g for g in CompressionGranularity if g is not g.PER_GROUPED_CH
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of a weight, as far as they are said: None says nothing.
+    """Settings of a weight. A field that is None is left open: a default or a rule may fill it in.
 
     With ``n_bits`` a weight becomes look-up tables, with ``dtype`` codes and scales. The fields are
     the arguments of ``palettize_weights`` and ``quantize_weights``, and are checked when they are
@@ -205,7 +205,7 @@ class Settings:
 
     @classmethod
     def among(cls, attributes: object) -> "Settings":
-        """Return the settings that are among the attributes of something."""
+        """Return the settings that an object has as attributes; all others are None."""
         return Settings(**{name: getattr(attributes, name, None) for name in SETTINGS})
 
     def with_implied(self) -> Self:
@@ -218,13 +218,17 @@ class Settings:
             return replace(self, granularity=CompressionGranularity.PER_BLOCK, block_size=size)
         return self
 
+    def arguments(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return the settings of these names, as keyword arguments of a function."""
+        return {name: getattr(self, name) for name in names}
+
     def said(self) -> dict[str, Any]:
-        """Return what is said, by name."""
-        said = ((name, getattr(self, name)) for name in SETTINGS)
-        return {name: value for name, value in said if value is not None}
+        """Return the settings that are given, by name."""
+        every = self.arguments(SETTINGS)
+        return {name: value for name, value in every.items() if value is not None}
 
     def merge(self, over: "Settings") -> Self:
-        """Return what ``over`` says, and of what it does not say what these settings do."""
+        """Return these settings, with those that ``over`` gives in their place."""
         return replace(self, **over.said())
 
 
@@ -253,8 +257,8 @@ def describe(names: Iterable[str] = SETTINGS) -> Iterator[tuple[str, Description
 
 _DEFAULTS: dict[str, Any] = {name: described.default for name, described in describe(OF_CODES)}
 DEFAULTS = Settings(**_DEFAULTS)
-"""Settings of codes that count where nobody says anything; there is no default ``dtype``."""
+"""Settings of codes where none are given; there is no default ``dtype``."""
 
 _TABLE_DEFAULTS: dict[str, Any] = {name: one.default for name, one in describe(OF_TABLES)}
 TABLE_DEFAULTS = replace(Settings(**_TABLE_DEFAULTS), granularity=CompressionGranularity.PER_TENSOR)
-"""Settings of look-up tables that count where nobody says anything; ``n_bits`` has no default."""
+"""Settings of look-up tables where none are given; ``n_bits`` has no default."""

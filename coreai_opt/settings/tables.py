@@ -63,7 +63,7 @@ class TableSettings:
 
 
 def check_tables(settings: Settings) -> TableSettings:
-    """Check settings of which nothing is left unsaid, and return the tables that they ask for.
+    """Check settings after defaults were filled in, and return the tables that they ask for.
 
     The messages open as coreai-opt's do, because programs written for it match them.
 

@@ -1,6 +1,6 @@
-"""What is reported not to work where a program will run: one table, with its sources.
+"""Settings that are reported not to work on a target: one table, with its sources.
 
-None of it can be tried without an Apple device, and Core AI is a beta: a report may be out of date
+Reports cannot be tried without an Apple device, and Core AI is a beta: a report may be out of date
 by the next release. So the table is short and easy to change, and nothing is refused unless a
 target is named.
 """

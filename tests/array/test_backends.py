@@ -18,7 +18,7 @@ from ..support.corpus import Spec, instruction_sets
 WEIGHT = np.random.default_rng(0).normal(0, 0.02, (8, 64)).astype(np.float32)
 
 
-def quantize(backend: str = "auto", spec: Spec = Spec("int4")) -> Any:  # noqa: B008  (a tuple)
+def quantize(backend: str = "auto", spec: Spec = Spec("int4")) -> Any:  # noqa: B008  # a tuple
     return spec.quantize(WEIGHT, (1, 32), backend)
 
 
@@ -193,7 +193,7 @@ def _corrupt(
     monkeypatch.setattr(native, "quantize", lambda *args: corruption(*honest(*args)))
 
 
-def _mismatch(spec: Spec = Spec("int4")) -> str:  # noqa: B008  (a tuple)
+def _mismatch(spec: Spec = Spec("int4")) -> str:  # noqa: B008  # a tuple
     with pytest.raises(BackendMismatchError) as caught:
         quantize("validate", spec)
     return str(caught.value)

@@ -51,7 +51,7 @@ def by_hand(
     )
     chosen = backends.parse_backend(backend)
     packed = chosen.encode_with_feedback(weight, (scale, zero_point), spec, [part], 1)
-    got = QuantizedArray(packed, weight.shape, dtype, weight.dtype, scale, zero_point)  # type: ignore[arg-type]
+    got = QuantizedArray(packed, weight.shape, dtype, weight.dtype, scale, zero_point)  # type: ignore[arg-type]  # dtype is a str here
     return got.codes().astype(np.float64).tolist()
 
 
@@ -520,4 +520,4 @@ def test_feedback_fits_the_weight() -> None:
     ):
         quantize_array(weight, "int4", block_sizes=(0, 0, 0), feedback=feedback)
     with pytest.raises(TypeError, match="feedback must be a Feedback or None; got ndarray"):
-        quantize_array(weight, "int4", block_sizes=(0, 0, 0), feedback=np.eye(8))  # type: ignore[arg-type]
+        quantize_array(weight, "int4", block_sizes=(0, 0, 0), feedback=np.eye(8))  # type: ignore[arg-type]  # the error to test

@@ -159,7 +159,7 @@ def test_importance_needs_mse() -> None:
 
 def test_scale_dtype_of_another_type() -> None:
     with pytest.raises(TypeError, match="scale_dtype"):
-        quantize_array(WEIGHT, "fp8_e4m3fn", block_sizes=(1, 0), scale_dtype=1)  # type: ignore[arg-type]
+        quantize_array(WEIGHT, "fp8_e4m3fn", block_sizes=(1, 0), scale_dtype=1)  # type: ignore[arg-type]  # the error to test
 
 
 # What may look odd but is allowed.
@@ -177,7 +177,7 @@ def test_members_and_their_strings_mean_the_same(backend: str) -> None:
     )
     by_string = quantize_array(
         WEIGHT, "uint8", qscheme="asymmetric", block_sizes=(1, 0), backend=backend,
-        num_threads=np.int64(2),  # type: ignore[arg-type]
+        num_threads=np.int64(2),  # type: ignore[arg-type]  # an integer all the same
     )  # fmt: skip
     assert by_member.packed.tobytes() == by_string.packed.tobytes()
     assert by_string.dtype is DType.UINT8

@@ -508,7 +508,7 @@ def test_a_bad_argument_is_named(arguments: Any, error: type[Exception], message
 
 def test_what_is_no_program_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"program must be a coreai.authoring.AIProgram"):
-        calibrate("model.aimodel", [])  # type: ignore[arg-type]
+        calibrate("model.aimodel", [])  # type: ignore[arg-type]  # the error to test
 
 
 def test_memory_that_does_not_suffice_is_said_before_anything_runs(monkeypatch) -> None:

@@ -115,4 +115,4 @@ def test_moments_of_other_shapes_do_not_merge() -> None:
 def test_moments_are_frozen() -> None:
     moments = Moments((np.ones((1, 1, 1), np.float32),), np.ones(1, np.int64))
     with pytest.raises(AttributeError):
-        moments.rows = np.zeros(1, np.int64)  # type: ignore[misc]
+        moments.rows = np.zeros(1, np.int64)  # type: ignore[misc]  # the error to test

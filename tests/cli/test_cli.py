@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import resource
 import shutil
@@ -24,8 +23,9 @@ from coreai_opt.program import assets
 from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.weights import find_quantized, find_weights
 
-from ..support.command import COMMAND, MODEL, PER_BLOCK, contents, failed, quantize, run
+from ..support.command import MODEL, PER_BLOCK, contents, failed, quantize, run
 from ..support.programs import all_stored
+from ..support.terminal import shown
 
 MSE = ("--dtype", "int4", "--observer", "mse")
 FORMATS = {
@@ -360,20 +360,7 @@ def test_no_progress_bar_in_a_pipe(output):
 
 
 def test_progress_bar_on_a_terminal(output):
-    ours, theirs = pty.openpty()
-    command = [COMMAND, "quantize", MODEL, output, "--dtype", "int8"]
-    with subprocess.Popen(command, stderr=theirs, stdout=subprocess.DEVNULL) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while chunk := os.read(ours, 65536):
-                shown += chunk
-        except OSError:  # how Linux says that the other end was closed
-            pass
-        finally:
-            os.close(ours)
-        assert process.wait() == 0
-    assert b"7/7" in shown
+    assert "7/7" in shown(80, "quantize", MODEL, output, "--dtype", "int8")
 
 
 def test_full_disk_is_one_line_and_touches_nothing(existing, monkeypatch, capfd):

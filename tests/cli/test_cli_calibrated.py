@@ -9,6 +9,7 @@ import pytest
 from coreai.authoring import AIProgram, Value, broadcasting_add
 from coreai.authoring.constant import constant
 
+from coreai_opt import cli
 from coreai_opt.cli import calibrated as module
 from coreai_opt.cli import quantize as command
 from coreai_opt.cli.calibrated import Calibrated, Judged, calibrate_here, judge
@@ -140,29 +141,14 @@ def test_the_judge_prefers_what_is_nearer_to_the_original(model: Path, capsys) -
 
 
 def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "judge", lambda *_: Judged(False, Compared("", [])))
     out = tmp_path / "out.aimodel"
-    command.quantize(
-        model,
-        out,
-        settings=command.Settings(dtype="int4"),
-        calibrate=tmp_path / "x.npz",
-        threshold=0,
-        sizes={},
-        force=False,
-        dry_run=False,
-        verify=False,
-        fail_on_skip=False,
-        backend="auto",
-        **dict.fromkeys(
-            ("target", "rules", "importance", "calibration", "target_size", "min_sqnr", "forms",
-             "inputs", "function", "mask", "plan_out", "report", "num_threads")
-        ),
-    )  # fmt: skip
+    samples = ("--calibrate", str(tmp_path / "x.npz"), "--threshold", "0")
+    assert cli.main(["quantize", str(model), str(out), "--dtype", "int4", *samples]) == 0
     assert all_stored(program_of(out)) == expected(model, observer="mse")
-    assert "made outputs worse on the samples that were kept back" in caplog.text
+    assert "made outputs worse on the samples that were kept back" in capsys.readouterr().err
 
 
 def test_a_report_tells_how_each_weight_was_rounded(model: Path, tmp_path: Path) -> None:

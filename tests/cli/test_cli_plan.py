@@ -232,9 +232,9 @@ def test_a_file_that_is_too_large_is_not_left(
 ) -> None:
     """As it would be if Core AI's files took more than they do."""
     from coreai_opt import cli
-    from coreai_opt.cli import quantize as quantize_command
+    from coreai_opt.cli import budget
 
-    monkeypatch.setattr(quantize_command, "IR_BYTES", -10_000)
+    monkeypatch.setattr(budget, "IR_BYTES", -10_000)
     arguments = ["quantize", str(MODEL), str(output), "--target-size", "300000"]
     assert cli.main(arguments) == 2
     message = r"the asset takes 3\d\d,\d{3} bytes, more than --target-size 300,000: ask for "

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from coreai_opt import cli
-from coreai_opt.cli import quantize
+from coreai_opt.cli import budget
 from coreai_opt.program.assets import asset_bytes
 
 from ..support.command import MODEL
@@ -30,13 +30,13 @@ from ..support.command import MODEL
     ],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert quantize._size(text) == size
+    assert budget._size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1", "1e6", "1TB", "1 X", "1.MB", "0x10"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be a size such as 25MB, in B, KB"):
-        quantize._size(text)
+        budget._size(text)
 
 
 @pytest.mark.parametrize("command", [["quantize", "--dtype", "int8"], ["dequantize"]])

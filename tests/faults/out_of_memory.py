@@ -88,7 +88,7 @@ def arrays() -> None:
         for num_threads in (1, 2):
 
             def quantized() -> bytes:
-                q = quantize_array(WEIGHT, num_threads=num_threads, **arguments)  # noqa: B023
+                q = quantize_array(WEIGHT, num_threads=num_threads, **arguments)
                 return q.packed.tobytes() + q.scale.tobytes() + q.zero_point.tobytes()
 
             fail_repeatable(f"array {name}, {num_threads} threads", quantized)
@@ -96,7 +96,7 @@ def arrays() -> None:
     for num_threads in (1, 2):
         fail_repeatable(
             f"decoded, {num_threads} threads",
-            lambda: stored.dequantize(num_threads=num_threads).tobytes(),  # noqa: B023
+            lambda: stored.dequantize(num_threads=num_threads).tobytes(),
         )
 
 
@@ -119,7 +119,7 @@ def programs() -> None:
                 "per_block",
                 4,
                 in_place=in_place,
-                num_threads=num_threads,  # noqa: B023
+                num_threads=num_threads,
             )
 
         program = two_layers(96, 128, 96)
@@ -130,17 +130,17 @@ def programs() -> None:
         )
 
         def check_copied() -> None:
-            assert text(program) == before  # noqa: B023
+            assert text(program) == before
 
         def check_in_place() -> None:
             # Whole weights, in order; what is left is done by the next call.
-            states = [original, [quantized[0], original[1]], quantized]  # noqa: B023
-            assert weight_values(program) in states  # noqa: B023
-            program._module.verify()  # noqa: B023
+            states = [original, [quantized[0], original[1]], quantized]
+            assert weight_values(program) in states
+            program._module.verify()
 
         for in_place, check in ((False, check_copied), (True, check_in_place)):
             what = f"program, in_place={in_place}, {num_threads} threads"
-            fail_each_allocation(what, lambda: quantize(program, in_place=in_place), check)  # noqa: B023
+            fail_each_allocation(what, lambda: quantize(program, in_place=in_place), check)
         assert weight_values(program) == quantized
 
 
@@ -168,7 +168,7 @@ def calibrated_programs() -> None:
 
     for in_place, check in ((False, check_copied), (True, check_in_place)):
         what = f"calibrated program, in_place={in_place}"
-        fail_each_allocation(what, lambda: round_it(program, in_place=in_place), check)  # noqa: B023
+        fail_each_allocation(what, lambda: round_it(program, in_place=in_place), check)
     assert weight_values(program) == rounded
 
 
@@ -187,7 +187,7 @@ def decoded_programs() -> None:
 
     for in_place, check in ((False, check_copied), (True, check_in_place)):
         what = f"decoded program, in_place={in_place}"
-        fail_each_allocation(what, lambda: dequantize_weights(program, in_place=in_place), check)  # noqa: B023
+        fail_each_allocation(what, lambda: dequantize_weights(program, in_place=in_place), check)
     assert weight_values(program) == floats
 
 

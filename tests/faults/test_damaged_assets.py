@@ -59,7 +59,7 @@ def test_damage_to_the_metadata_is_found_or_harmless(asset: Path, long: bool) ->
         try:
             program = assets.load_asset(asset).program
         except ValueError as error:
-            assert str(error).startswith(f"{asset} is damaged: its metadata")  # noqa: PT017
+            assert str(error).startswith(f"{asset} is damaged: its metadata")
         else:
             loaded += 1
             assert len(find_weights(program, 1024)) == 7
@@ -182,7 +182,7 @@ def test_damage_to_a_file_of_arrays(tmp_path: Path, save: Any, long: bool) -> No
             load_arrays(file)
         except ValueError as error:
             told += 1
-            assert str(error).startswith(f"{file} is no .npz file of arrays (")  # noqa: PT017
+            assert str(error).startswith(f"{file} is no .npz file of arrays (")
     assert told > 500
 
 

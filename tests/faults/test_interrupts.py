@@ -86,7 +86,7 @@ def test_a_program_is_valid_wherever_it_is_interrupted(num_threads: int, long: b
     seen = Counter[int]()
     for number in range(1, 1_000_000, 1 if long else 13):
         program = two_layers()
-        if not interrupted_at(number, lambda: quantize(program, num_threads)):  # noqa: B023
+        if not interrupted_at(number, lambda: quantize(program, num_threads)):
             break
         program._module.verify()
         assert ir.Context.current is None  # or every later program would be made in it
@@ -115,7 +115,7 @@ def test_a_program_that_is_decoded_is_valid_wherever_it_is_interrupted(long: boo
     seen = Counter[int]()
     for number in range(1, 1_000_000, 1 if long else 13):
         program = deepcopy(quantized)
-        if not interrupted_at(number, lambda: dequantize_weights(program, in_place=True)):  # noqa: B023
+        if not interrupted_at(number, lambda: dequantize_weights(program, in_place=True)):
             break
         program._module.verify()
         assert ir.Context.current is None
@@ -147,7 +147,7 @@ def test_a_program_that_is_rounded_with_feedback_is_valid_wherever_it_is_interru
     seen = Counter[int]()
     for number in range(1, 1_000_000, 1 if long else 211):
         program = two_layers()
-        if not interrupted_at(number, lambda: round_it(program)):  # noqa: B023
+        if not interrupted_at(number, lambda: round_it(program)):
             break
         program._module.verify()
         assert ir.Context.current is None

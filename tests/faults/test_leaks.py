@@ -26,13 +26,13 @@ NOT_FINITE = np.full((96, 128), np.nan, np.float32)
 
 def quantize(**options: object) -> Callable[[], None]:
     arguments = {"dtype": "int4", "block_sizes": (1, 32)} | options
-    return lambda: quantize_array(WEIGHT, **arguments).dequantize()  # type: ignore[arg-type, func-returns-value]
+    return lambda: quantize_array(WEIGHT, **arguments).dequantize()  # type: ignore[arg-type, func-returns-value]  # from a table
 
 
 def refused(**options: object) -> Callable[[], None]:
     def call() -> None:
         with pytest.raises((ValueError, TypeError)):
-            quantize_array(**{"dtype": "int4", "block_sizes": (1, 32)} | options)  # type: ignore[arg-type]
+            quantize_array(**{"dtype": "int4", "block_sizes": (1, 32)} | options)  # type: ignore[arg-type]  # options of several types
 
     return call
 

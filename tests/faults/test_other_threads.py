@@ -34,7 +34,7 @@ def in_threads(*calls: Callable[[], Any]) -> list[Any]:
         try:
             results[i] = calls[i]()
         except Exception as error:
-            results[i] = error  # type: ignore[call-overload]
+            results[i] = error  # type: ignore[call-overload]  # a list of results, or errors
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
     for thread in threads:
@@ -90,7 +90,7 @@ def test_only_one_thread_can_quantize_a_program_in_place() -> None:
 
     for _ in range(50):
         program = two_layers(64, 48, 32)
-        for result in in_threads(*[lambda: quantize(program, in_place=True)] * 3):  # noqa: B023
+        for result in in_threads(*[lambda: quantize(program, in_place=True)] * 3):
             assert result is program or isinstance(result, RuntimeError)
         program._module.verify()
         assert weight_values(program) == want
@@ -149,7 +149,7 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
         try:
             quantize_weights(program, "int4", weight_num_threshold=0, num_threads=4, in_place=True)
         except RuntimeError as error:
-            assert str(error) == "can't start new thread"  # noqa: PT017
+            assert str(error) == "can't start new thread"
         else:
             break
         finally:
@@ -202,7 +202,7 @@ def test_an_array_that_changes_meanwhile(
             except ValueError:
                 found = True
             except RuntimeError as error:
-                assert "by another thread" in str(error)  # noqa: PT017
+                assert "by another thread" in str(error)
             else:
                 assert result.codes().shape == weight.shape
     finally:

@@ -360,9 +360,10 @@ def test_a_folder_in_the_place_of_a_file(output: Path, option: str) -> None:
 def test_disk_that_fills_up_meanwhile(disk: Path, free: int) -> None:
     """Core AI ends the process when it cannot write, which nothing here can prevent."""
     unchecked = """"$PYTHON" -c 'import sys
+from unittest import mock
 from coreai_opt import cli
 from coreai_opt.cli import writing
-writing.check_space = lambda *_: None
+mock.patch.object(writing, "check_space").start()
 sys.exit(cli.main(sys.argv[1:]))' """
     script = QUANTIZE.replace('"$COMMAND"', unchecked) + "rm -rf .fill .out-*\n" + UNCHANGED
     run = run_on_disk(disk, FILL % free + script)

@@ -8,8 +8,7 @@ import pytest
 from coreai_opt import QuantizationPlan, Settings
 from coreai_opt.coreai_utils import compare_programs, quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
-from coreai_opt.planning.choose import choose_plan
-from coreai_opt.planning.measure import Measured
+from coreai_opt.planning.choose import Measured, choose_plan
 from coreai_opt.planning.plan import Candidate, PlannedWeight
 
 from ..support.programs import layers, random_weight

@@ -400,4 +400,4 @@ def test_bad_arguments_are_named(
 
 def test_what_is_no_program_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^coreai_program must be a coreai\.authoring\.AIProgram"):
-        plan_quantization(None, min_sqnr=20)  # type: ignore[arg-type]
+        plan_quantization(None, min_sqnr=20)  # type: ignore[arg-type]  # the error to test

@@ -202,12 +202,12 @@ def test_a_program_must_be_an_ai_program(thing: Any) -> None:
 )
 def test_the_first_complaint_is_coreai_opts(message: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=message):
-        quantize_weights(None, **{"dtype": DType.INT4, **arguments})  # type: ignore[arg-type]
+        quantize_weights(None, **{"dtype": DType.INT4, **arguments})  # type: ignore[arg-type]  # the error to test
 
 
 @pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
 def test_block_size_is_looked_at_only_with_per_block(program: AIProgram, granularity: str) -> None:
-    quantize_weights(program, "int4", granularity=granularity, block_size=None)  # type: ignore[arg-type]
+    quantize_weights(program, "int4", granularity=granularity, block_size=None)  # type: ignore[arg-type]  # a str
 
 
 def test_strings_and_numpy_integers_do_what_members_and_ints_do(program: AIProgram) -> None:

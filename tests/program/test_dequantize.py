@@ -331,7 +331,7 @@ def test_bad_arguments(error: type[Exception], message: str, arguments: dict[str
 
 def test_something_else_than_a_program() -> None:
     with pytest.raises(TypeError, match=r"^program must be a coreai.authoring.AIProgram.*got str"):
-        dequantize_weights("model.aimodel")  # type: ignore[arg-type]
+        dequantize_weights("model.aimodel")  # type: ignore[arg-type]  # the error to test
 
 
 def test_an_unknown_instruction_set_is_an_error_not_a_reason_to_skip(

@@ -118,7 +118,7 @@ def test_one_of_several_functions_is_asked_for_by_name() -> None:
     with pytest.raises(ValueError, match=re.escape(unknown)):
         compare_programs(program, program, function="narow")
     with pytest.raises(TypeError, match="function must be the name of a function; got 1"):
-        run_program(program, {"x": X}, function=1)  # type: ignore[arg-type]
+        run_program(program, {"x": X}, function=1)  # type: ignore[arg-type]  # the error to test
 
 
 def test_graphs_that_are_called_only_are_no_functions() -> None:

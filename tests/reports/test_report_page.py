@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import escape
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +21,10 @@ from PIL import Image
 
 from coreai_opt import QuantizationReport, Rule
 from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.evaluation.output_comparison import compare_outputs
 from coreai_opt.program.assets import load_asset
 from coreai_opt.reports import html
+from coreai_opt.reports.circumstances import Circumstances
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
@@ -242,6 +245,37 @@ def test_nothing_is_fetched_and_no_name_is_run(
     done = browse(without, "--dump-dom")
     assert server.requests == []
     assert "<title>ran" not in done.stdout
+
+
+PHONE = """<!doctype html><iframe style="width: 375px; height: 4000px" srcdoc="%s"></iframe>
+<script>
+onload = () => {
+  const page = frames[0].document, wide = e => e.scrollWidth > e.clientWidth;
+  document.title = JSON.stringify([
+    page.documentElement.scrollWidth,
+    [...page.querySelectorAll('td:first-child, dt, h1')].filter(wide).length,
+    page.querySelector('td:nth-child(3)').getBoundingClientRect().right,
+  ]);
+};
+</script>"""
+
+
+@pytest.mark.parametrize("flags", [(), (DARK,)], ids=["light", "dark"])
+def test_a_phone_shows_names_whole_and_the_sqnr_of_outputs(
+    report: QuantizationReport, browse: Browse, flags: tuple[str, ...]
+) -> None:
+    """375 pixels wide: the page does not scroll sideways, no name stands over what is beside it."""
+    long = QuantizationReport("x" * 200)
+    long.records = [replace(record, name="y" * 200) for record in report.records]
+    array = np.ones((2, 1000))
+    outputs = compare_outputs({"logits": array}, {"logits": array * 0.9})
+    long.circumstances = Circumstances(outputs=tuple(outputs), outputs_on="x" * 200)
+    done = browse(PHONE % escape(long.to_html()), *flags, "--dump-dom")
+    width, overflowing, sqnr = json.loads(
+        done.stdout.partition("<title>")[2].partition("</title>")[0]
+    )
+    assert (width, overflowing) == (375, 0)
+    assert 200 < sqnr < 375
 
 
 SORT_AND_FILTER = """<script>

@@ -71,7 +71,7 @@ def test_rules_are_checked_too() -> None:
     with pytest.raises(ArgumentError, match=r"^rule 2: .*integers of 4 bits"):
         quantize_weights(matmul_program(WEIGHT), None, overrides=rules, target="neural-engine")
     with pytest.raises(ArgumentError, match="must be a Target or one of the strings 'gpu'"):
-        quantize_weights(matmul_program(WEIGHT), "int8", target="ane")  # type: ignore[arg-type]
+        quantize_weights(matmul_program(WEIGHT), "int8", target="ane")  # type: ignore[arg-type]  # the error to test
 
 
 @pytest.mark.parametrize("target", Target)

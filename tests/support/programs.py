@@ -53,8 +53,8 @@ def make_graph(
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(name, kind, annotation=takes[name]) for name in takes]
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {**takes, "return": tuple[*gives]}  # type: ignore[valid-type]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Core AI reads
+    function.__annotations__ = {**takes, "return": tuple[*gives]}  # type: ignore[valid-type]  # made at run time
     return graph(function, **flags)
 
 

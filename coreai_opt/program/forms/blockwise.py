@@ -56,8 +56,8 @@ def read(decoder: Op) -> QuantizedArray:
     """Read what an op decodes.
 
     Raises:
-        UnreadableError: it decodes something else than a :class:`QuantizedArray` can hold, and
-            what.
+        UnreadableError: it decodes something that a :class:`QuantizedArray` cannot hold; the
+            message says what.
     """
     data, scale, zero_point, offset2 = (_constant(decoder, number) for number in range(4))
     result, codes = ir.static_tensor(decoder.result), tensor_of(data)
@@ -78,7 +78,7 @@ def read(decoder: Op) -> QuantizedArray:
 
 
 def _scheme_of(decoder: Op) -> QScheme | None:
-    """The scheme: symmetric if all zero points are the neutral one; None if they cannot be read.
+    """Return the scheme: symmetric if all zero points are neutral; None if they cannot be read.
 
     An asymmetric weight that has these zero points decodes as a symmetric one does.
     """
@@ -106,7 +106,7 @@ def _neutral_zero_points(format: Format) -> tuple[int, ...]:
 def granularity_of(shape: tuple[int, ...], block_sizes: tuple[int, ...]) -> CompressionGranularity:
     """Return which granularity blocks of ``block_sizes`` are.
 
-    A block that is as long as its axis makes no difference from one that is the whole axis.
+    A block size that equals the length of its axis counts as the whole axis.
     """
     whole = [size == length for size, length in zip(block_sizes, shape, strict=True)]
     if all(whole):

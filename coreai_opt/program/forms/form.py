@@ -45,7 +45,7 @@ _Array = TypeVar("_Array")
 
 
 class Form(Protocol[_Array]):
-    """How a compressed array is stored. A module of this package with these functions is one."""
+    """How a compressed array is stored: a module of this package with these functions."""
 
     def stores(self, array: object) -> bool:
         """Whether an array is of the type that this form stores."""
@@ -60,7 +60,7 @@ class Form(Protocol[_Array]):
         """Read what an op decodes.
 
         Raises:
-            UnreadableError: it decodes something else than the array can hold, and what.
+            UnreadableError: it decodes something that the array cannot hold; the message says what.
         """
 
     def build(self, build: Builder, array: _Array) -> Value:
@@ -72,8 +72,8 @@ class Form(Protocol[_Array]):
         Args:
             array: the weight, or ``slices`` of it along an axis on which no block has more than one
                 element.
-            slices: how many slices the array is.
-            length: how many the weight is.
+            slices: how many slices the array has.
+            length: how many slices the weight has.
         """
 
     def label(self, array: _Array) -> Label:

@@ -76,7 +76,8 @@ def read(decoder: Op) -> SparseArray:
     """Read what an op decodes.
 
     Raises:
-        UnreadableError: it decodes something else than a :class:`SparseArray` can hold, and what.
+        UnreadableError: it decodes something that a :class:`SparseArray` cannot hold; the
+            message says what.
     """
     dense = ir.sparse_of(decoder)
     assert dense is not None

@@ -63,8 +63,8 @@ def read(decoder: Op) -> PalettizedArray:
     """Read what an op decodes.
 
     Raises:
-        UnreadableError: it decodes something else than a :class:`PalettizedArray` can hold, and
-            what.
+        UnreadableError: it decodes something that a :class:`PalettizedArray` cannot hold; the
+            message says what.
     """
     look_up = ir.table_of(decoder)
     assert look_up is not None

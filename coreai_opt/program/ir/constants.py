@@ -48,7 +48,7 @@ def read_constant(
 def read_integers(op: Op) -> Any:
     """Return a constant's integers as lists of ints, or the one it is: a permutation, say."""
     value = op.attributes["value"]
-    # Which small constants are, and of integers numpy can see into: several times as quick.
+    # Small constants are, and numpy reads their integers several times as quickly.
     if isinstance(value, mlir.DenseElementsAttr):
         return np.array(value).tolist()
     return read_constant(op).tolist()

@@ -1,4 +1,4 @@
-"""Core AI itself. No other module of the package imports it but by name."""
+"""Core AI itself. Other modules import it from here; ``private_names.py`` looks it up by name."""
 
 from importlib.metadata import version
 
@@ -7,7 +7,7 @@ from coreai_opt.program.ir.private_names import missing_names
 
 try:
     import coreai.authoring
-    import coreai.runtime  # noqa: F401
+    import coreai.runtime  # noqa: F401  # a NotInstalledError, too, where it is missing
 except ImportError as error:
     raise NotInstalledError(
         f"quantizing programs needs Core AI, which did not import ({error}): "

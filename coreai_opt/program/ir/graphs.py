@@ -61,7 +61,7 @@ class Graphs:
     def that_take(self, kind: Type) -> list[Value]:
         """Return the inputs of public graphs that are of a type with a memory layout of its own.
 
-        Such a value is handed from one graph of a program to others by who runs it.
+        The caller of a program hands such a value from one of its graphs to others.
         """
         if kind.encoding is None:
             return []

@@ -28,7 +28,7 @@ class Probe(NamedTuple):
         value: the value.
         calls: the ``coreai.invoke`` ops through which its graph is entered, outermost first; empty
             if it counts whoever enters.
-        block: where it is watched: in a branch it is zeros when another one is taken.
+        block: the block in which it is watched; in a branch it is zeros when another one is taken.
     """
 
     value: Value
@@ -60,8 +60,8 @@ def expose(program: AIProgram, function: str, probes: Sequence[Probe]) -> list[l
         probes: the values.
 
     Returns:
-        for each probe the names of its outputs, one for every call that reaches it (none if the
-        function does not); or why it cannot be one.
+        for each probe the names of its outputs, one for every call that reaches it (none if no
+        call does); or the reason why its value cannot be an output.
     """
     return _Exposure(program, function).run(probes)
 
@@ -107,7 +107,7 @@ class _Exposure:
         interleaved = [w for w in self._wanted if port("", w.value.type).is_interleaved]
         self._give_up(interleaved, "it is interleaved in memory, so that no array can be read")
         self._wanted = [w for w in self._wanted if w not in interleaved]
-        # Every graph after those that it calls, so that its own calls are made anew but once.
+        # Every graph comes after those that it calls, so that its calls are made anew only once.
         for name in _callees_first(self._program, self._function):
             here = [w for w in self._wanted if graph_name(w.around) == name]
             self._wanted = [w for w in self._wanted if w not in here]
@@ -216,7 +216,7 @@ class _Exposure:
 def _computed(value: Value, zeros: Value, end: Op) -> Value:
     """Return a value as what is computed in the block that ends with ``end``.
 
-    Core AI 1.0.0b3 does not run an if that returns values alone that were there before.
+    Core AI 1.0.0b3 does not run an if whose results are all computed outside of it.
     """
     if getattr(value.owner, "name", None) is not None and value.owner.operation.block == end.block:
         return value
@@ -267,7 +267,7 @@ def _extend_graph(graph: Op, values: list[Value], names: Sequence[str | None]) -
         for name in names
     ]
     graph.attributes["res_attrs"] = mlir.ArrayAttr.get([*before, *more], context=context)
-    if "composite_decl" in graph.attributes:  # it says which results there are
+    if "composite_decl" in graph.attributes:  # it lists the results
         del graph.attributes["composite_decl"]
 
 
@@ -302,7 +302,7 @@ def widen_to_float32(program: AIProgram) -> bool:
     Constants become float32 as well, and so do inputs, outputs and states.
 
     Returns:
-        whether there was any.
+        whether there was anything in float16 or bfloat16.
     """
     context = program._module._mlir_module.operation.context
     wide: dict[Type, Type | None] = {}
