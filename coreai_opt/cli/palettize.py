@@ -14,9 +14,10 @@ from coreai_opt.cli.parser import (
     int_at_least,
     option_of,
 )
-from coreai_opt.cli.writing import add_writing, compress_assets
+from coreai_opt.cli.writing import add_preset, add_writing, compress_assets
 from coreai_opt.coreai_utils import palettize_weights
 from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.presets import find_preset
 from coreai_opt.settings.settings import OF_TABLES, TABLE_DEFAULTS, Settings, describe
 from coreai_opt.settings.tables import GRANULARITIES
 
@@ -25,6 +26,9 @@ examples:
   a table of 16 entries for each 32 output channels, as for the Neural Engine:
     coreai-opt palettize model.aimodel lut4.aimodel \\
         --n-bits 4 --granularity per_grouped_channel
+
+  these tables by the name of their recipe:
+    coreai-opt palettize model.aimodel iphone.aimodel --preset iphone-4bit
 
   3 bits, with one table for each weight and a scale for each 32 input channels:
     coreai-opt palettize model.aimodel lut3.aimodel --n-bits 3 \\
@@ -53,6 +57,7 @@ def add_parser(commands: Subcommands) -> None:
 
 
 def _add_tables(group: argparse._ArgumentGroup) -> None:
+    add_preset(group, of_tables=True)
     for name, description in describe(OF_TABLES):
         if name == "granularity":
             group.add_argument(
@@ -85,6 +90,8 @@ def _add_tables(group: argparse._ArgumentGroup) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     said = Settings.among(options)
+    if options.preset is not None:
+        said = find_preset(options.preset).settings.merge(said)
     per_group = CompressionGranularity.PER_GROUPED_CHANNEL
     if said.group_size is not None and said.granularity != per_group:
         raise UsageError("--group-size needs --granularity per_grouped_channel")

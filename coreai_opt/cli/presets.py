@@ -24,9 +24,9 @@ def add_parser(commands: Subcommands) -> None:
     """Add the subcommand to the command line."""
     parser = commands.add_parser(
         "presets",
-        help="list what quantize --preset and --target know",
-        description="List the presets of quantize, with the options that each stands for, and what "
-        "is reported not to work on the targets of quantize --target.",
+        help="list what --preset and --target know",
+        description="List the presets of quantize and palettize, with the options that each stands "
+        "for, and what is reported not to work on the targets of --target.",
         epilog=_EXAMPLES,
     )
     parser.set_defaults(run=_run)
@@ -38,8 +38,17 @@ def _run(options: argparse.Namespace) -> None:
     print_table(
         console,
         f"{len(PRESETS)} presets",
-        ("preset", ">bits per weight", "options", "what it is"),
-        ((preset.name, preset.bits, _options(preset.settings), preset.what) for preset in PRESETS),
+        ("preset", "of", ">bits per weight", "options", "what it is"),
+        (
+            (
+                preset.name,
+                "palettize" if preset.of_tables else "quantize",
+                preset.bits,
+                _options(preset.settings),
+                preset.what,
+            )
+            for preset in PRESETS
+        ),
     )
     console.print()
     print_table(

@@ -31,6 +31,7 @@ from coreai_opt.cli.writing import (
     Collected,
     Compressed,
     add_outputs,
+    add_preset,
     add_rules,
     add_running,
     add_target,
@@ -45,7 +46,7 @@ from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.circumstances import Planned
 from coreai_opt.reports.records import WeightRecord
 from coreai_opt.settings.enums import CompressionGranularity, Observer, Rounding
-from coreai_opt.settings.presets import PRESETS, find_preset
+from coreai_opt.settings.presets import find_preset
 from coreai_opt.settings.rules import Rule
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import DEFAULTS, OF_CODES, Settings, describe
@@ -116,13 +117,7 @@ def add_parser(commands: Subcommands) -> None:
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--preset",
-        choices=[preset.name for preset in PRESETS],
-        metavar="NAME",
-        help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
-        "options change single ones",
-    )
+    add_preset(group, of_tables=False)
     add_target(group)
     for name, description in describe(OF_CODES):
         group.add_argument(

@@ -51,6 +51,7 @@ from coreai_opt.program.assets import (
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.circumstances import Circumstances, Planned
 from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.settings.presets import presets_of
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import SETTINGS
 from coreai_opt.settings.targets import Target
@@ -141,6 +142,17 @@ def add_rules(group: argparse._ArgumentGroup) -> None:
         f"and keep or any of {', '.join(SETTINGS)}; the last that matches counts",
     )
     add_threshold(group)
+
+
+def add_preset(group: argparse._ArgumentGroup, *, of_tables: bool) -> None:
+    """Add ``--preset``, with the presets of look-up tables or those of codes and scales."""
+    group.add_argument(
+        "--preset",
+        choices=[preset.name for preset in presets_of(tables=of_tables)],
+        metavar="NAME",
+        help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
+        "options change single ones",
+    )
 
 
 def add_target(group: argparse._ArgumentGroup) -> None:

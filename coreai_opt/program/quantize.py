@@ -206,14 +206,14 @@ class _Read(NamedTuple):
         array: its elements.
         blocks: its blocks.
         compress: compresses it.
-        may_grow: whether it may become larger.
+        smaller: what takes fewer bytes, in words.
         seconds: how long reading took.
     """
 
     array: npt.NDArray[Any]
     blocks: Blocks
     compress: Compress
-    may_grow: bool
+    smaller: str
     seconds: float
 
 
@@ -235,8 +235,16 @@ def _read(job: Job, buffer: Buffer) -> _Read | Left:
     except UnfitError as error:
         return Left(Status.SKIPPED, str(error))
     array = read_constant(job.weight.op, buffer, job.weight.tensor)
-    may_grow = not isinstance(job.settings, CheckedSettings)
-    return _Read(array, blocks, compress, may_grow, time.perf_counter() - started)
+    smaller = _SMALLER[type(job.settings)]
+    return _Read(array, blocks, compress, smaller, time.perf_counter() - started)
+
+
+_SMALLER = {
+    CheckedSettings: "fewer scales take less",
+    TableSettings: "fewer look-up tables take less",
+    PruningSettings: "more zeros take less",
+}
+"""What makes a weight smaller, by the kind of its settings."""
 
 
 def _prepare(job: Job, settings: AnySettings) -> tuple[Blocks, Compress]:
@@ -277,9 +285,9 @@ def _quantize(read: _Read, work: Work, num_threads: int) -> Quantized | Left:
     except (NotFiniteError, UnfitError) as why:
         return Left(Status.SKIPPED, str(why))
     nbytes = form_of_array(array).saved_bytes(array)
-    if nbytes >= read.array.nbytes and not read.may_grow:
+    if nbytes >= read.array.nbytes:
         larger = f"it would take {nbytes:,} bytes, and takes {read.array.nbytes:,} as it is"
-        advice = Message("; fewer scales take less")
+        advice = Message(f"; {read.smaller}")
         cause = Cause("they would take more bytes than they do as they are", advice=advice)
         return Left(Status.SKIPPED, larger, advice, cause)
     seconds = read.seconds + time.perf_counter() - started

@@ -215,7 +215,7 @@ def _check_can_be_run(signature: Signature) -> None:
         if port.is_interleaved:
             raise InputError(
                 f"{kind} {port.name!r} of the program, {port.type}, is interleaved in memory: Core "
-                "AI's runtime takes no array for it, so the function runs on devices alone"
+                "AI's runtime takes an array for it that it made itself, but has no way to fill one"
             )
         if not port.shape and kind != "output":
             raise InputError(

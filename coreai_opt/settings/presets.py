@@ -6,7 +6,7 @@ from coreai_opt.exceptions import ArgumentError
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer
 from coreai_opt.settings.settings import Settings
 
-__all__ = ["PRESETS", "Preset", "find_preset"]
+__all__ = ["PRESETS", "Preset", "find_preset", "presets_of"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Preset:
     settings: Settings
     bits: float
     what: str
+
+    @property
+    def of_tables(self) -> bool:
+        """Whether weights become look-up tables, and not codes and scales."""
+        return self.settings.n_bits is not None
 
 
 PRESETS = (
@@ -46,7 +51,19 @@ PRESETS = (
         8.0,
         "half of float16, a scale for each output channel; few models notice",
     ),
+    Preset(
+        "iphone-4bit",
+        Settings(n_bits=4, granularity=CompressionGranularity.PER_GROUPED_CHANNEL, group_size=32),
+        4.0,
+        "as apple/coreai-models exports matrices of language models for iPhone: a look-up table "
+        "for each 32 output channels, which the Neural Engine runs",
+    ),
 )
+
+
+def presets_of(*, tables: bool) -> tuple[Preset, ...]:
+    """Return the presets of look-up tables, or those of codes and scales."""
+    return tuple(preset for preset in PRESETS if preset.of_tables is tables)
 
 
 def find_preset(name: str) -> Preset:

@@ -8,13 +8,14 @@ target is named.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.settings.checked import AnySettings, CheckedSettings
 from coreai_opt.settings.enums import CompressionGranularity, DType
 from coreai_opt.settings.rules import ParsedRule
 from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.tables import TableSettings
 
 __all__ = [
     "REPORTS",
@@ -58,23 +59,31 @@ class Report:
     instead: Settings
     source: str
     date: str
-    concerns: Callable[[CheckedSettings], bool]
+    concerns: Callable[[AnySettings], bool]
 
 
-def _is_integer_per_block(settings: CheckedSettings) -> bool:
-    return settings.spec.format.is_int and settings.granularity is CompressionGranularity.PER_BLOCK
+def _is_integer_per_block(settings: AnySettings) -> bool:
+    return _is_integer(settings) and settings.granularity is CompressionGranularity.PER_BLOCK
 
 
-def _is_4_bit_integer(settings: CheckedSettings) -> bool:
-    return settings.spec.format.is_int and settings.spec.format.bits == 4
+def _is_4_bit_integer(settings: AnySettings) -> bool:
+    return _is_integer(settings) and settings.spec.format.bits == 4
 
 
-def _is_8_bit_integer_per_channel(settings: CheckedSettings) -> bool:
+def _is_8_bit_integer_per_channel(settings: AnySettings) -> bool:
     return (
-        settings.spec.format.is_int
+        _is_integer(settings)
         and settings.spec.format.bits == 8
         and settings.granularity is CompressionGranularity.PER_CHANNEL
     )
+
+
+def _is_integer(settings: AnySettings) -> TypeGuard[CheckedSettings]:
+    return isinstance(settings, CheckedSettings) and settings.spec.format.is_int
+
+
+def _is_table_with_block_scales(settings: AnySettings) -> bool:
+    return isinstance(settings, TableSettings) and settings.scale_block_size > 0
 
 
 REPORTS = (
@@ -97,6 +106,15 @@ REPORTS = (
         _is_integer_per_block,
     ),
     Report(
+        Target.NEURAL_ENGINE,
+        "look-up tables with a scale per block of input channels",
+        "convolutions take the first scales, one after the other, for those of output channels",
+        Settings(n_bits=4, granularity=CompressionGranularity.PER_GROUPED_CHANNEL, group_size=32),
+        "apple/coreai-torch#93",
+        "2026-09-12",
+        _is_table_with_block_scales,
+    ),
+    Report(
         Target.GPU,
         "integers of 8 bits per_channel",
         "matmuls are wrong on a beta of macOS 27",
@@ -116,8 +134,6 @@ def in_words(settings: Settings) -> str:
 
 def report_against(settings: AnySettings, target: Target | None) -> Report | None:
     """Return the first report that these settings do not work on a target; None for none."""
-    if not isinstance(settings, CheckedSettings):
-        return None  # nothing bad is reported of look-up tables and sparse weights
     of_target = (report for report in REPORTS if report.target is target)
     return next((report for report in of_target if report.concerns(settings)), None)
 

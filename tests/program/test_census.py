@@ -1,5 +1,6 @@
 """What is no weight is listed; what would grow is kept; what clones share is one weight."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from coreai.authoring import (
 from coreai.authoring.constant import constant
 
 from coreai_opt import quantize_array
-from coreai_opt.coreai_utils import dequantize_weights, plan_quantization, quantize_weights
+from coreai_opt.coreai_utils import (
+    dequantize_weights,
+    palettize_weights,
+    plan_quantization,
+    quantize_weights,
+    sparsify_weights,
+)
 from coreai_opt.program import ir
 from coreai_opt.program.assets import asset_bytes
 from coreai_opt.program.inventory import Inventory
@@ -24,7 +31,16 @@ from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reports import QuantizationReport
 
 from ..support.exported import EXPERT_X, experts_program, make_graphs, stack_program
-from ..support.programs import F32, linear, make_graph, make_program, random_weight, roles, run
+from ..support.programs import (
+    F32,
+    linear,
+    make_graph,
+    make_program,
+    matmul_program,
+    random_weight,
+    roles,
+    run,
+)
 
 WEIGHT = random_weight((64, 48))
 
@@ -86,6 +102,44 @@ def test_a_weight_that_would_take_more_bytes_is_kept(caplog: pytest.LogCaptureFi
     assert "fewer scales take less" in caplog.text
 
 
+GROWING: list[tuple[str, Callable[[AIProgram, Any], AIProgram], int, str]] = [
+    (  # 256 numbers for the 64 weights of each channel, and a byte for each weight
+        "tables of half floats",
+        lambda program, progress: palettize_weights(
+            program, None, 8, "per_channel", weight_num_threshold=0, progress=progress
+        ),
+        64 * 24 + 24 * 256 * 2,
+        "fewer look-up tables take less",
+    ),
+    (  # a bit for each weight, which 1 zero in 20 does not make up for
+        "few zeros",
+        lambda program, progress: sparsify_weights(
+            program, 0.05, weight_num_threshold=0, progress=progress
+        ),
+        2 * (64 * 24 - 76) + 64 * 24 // 8,
+        "more zeros take less",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("compress", "nbytes", "advice"), [case[1:] for case in GROWING], ids=[c[0] for c in GROWING]
+)
+def test_no_form_makes_a_weight_larger(
+    compress: Callable[[AIProgram, Any], AIProgram],
+    nbytes: int,
+    advice: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    program, report = matmul_program(random_weight((64, 24), np.float16)), QuantizationReport()
+    compressed = compress(program, report)
+    assert find_quantized(compressed) == []
+    (record,) = report.records
+    assert record.status == "skipped"
+    assert record.reason == f"it would take {nbytes:,} bytes, and takes 3,072 as it is"
+    assert advice in caplog.text
+
+
 def clones(count: int) -> AIProgram:
     """A program of functions for several sizes of their input, over the same two weights."""
 
@@ -136,7 +190,7 @@ def test_what_clones_share_is_quantized_and_stored_once(count: int, tmp_path: Pa
 
 
 def test_a_value_that_one_function_adds_is_no_weight_of_another() -> None:
-    """It is stored as long as one function has it, so that quantizing it for others adds to it."""
+    """The value is stored as long as one function adds it, so quantizing it would add bytes."""
     weight = random_weight((64, 64), seed=1)
 
     def write() -> None:

@@ -60,7 +60,7 @@ def test_short_names_mean_values():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_type_checkers_know_every_value(name):
-    """And of the short names only such as mean one."""
+    """A type has every value, and short names only where they mean one value."""
     enum, names = getattr(enums, name), get_args(NAMES[name])
     assert {member.value for member in enum} <= set(names)
     assert all(enum(spelled) in enum for spelled in names)

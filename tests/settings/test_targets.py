@@ -7,13 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import ArgumentError, Settings, quantize_array
-from coreai_opt.coreai_utils import Target, plan_quantization, quantize_weights
-from coreai_opt.program.forms.blockwise import saved_bytes
+from coreai_opt import ArgumentError, Settings, palettize_array, quantize_array
+from coreai_opt.coreai_utils import (
+    Target,
+    palettize_weights,
+    plan_quantization,
+    quantize_weights,
+)
+from coreai_opt.program.assets import asset_bytes
+from coreai_opt.program.forms import blockwise, table
 from coreai_opt.reference import FORMATS, unpack
-from coreai_opt.settings.checked import check_settings
+from coreai_opt.settings.checked import check_any
 from coreai_opt.settings.presets import PRESETS, find_preset
-from coreai_opt.settings.settings import DEFAULTS
+from coreai_opt.settings.settings import DEFAULTS, TABLE_DEFAULTS
 from coreai_opt.settings.targets import REPORTS, report_against
 
 from ..support.command import MODEL, contents, failed, quantize, run
@@ -27,7 +33,8 @@ PER_CHANNEL, PER_BLOCK = {"granularity": "per_channel"}, {"granularity": "per_bl
 def test_reports_say_who_when_and_what_else(report: Any) -> None:
     assert re.fullmatch(r"20\d\d-[01]\d-[0-3]\d", report.date)
     assert report.source
-    instead = check_settings(DEFAULTS.merge(report.instead))
+    defaults = DEFAULTS if report.instead.n_bits is None else TABLE_DEFAULTS
+    instead = check_any(defaults.merge(report.instead))
     assert not report.concerns(instead)
     assert report_against(instead, report.target) is None
 
@@ -66,6 +73,18 @@ def test_what_nothing_is_reported_of_is_done(target: str, settings: dict[str, st
     quantize_weights(matmul_program(WEIGHT), **settings, target=target)
 
 
+def test_tables_with_block_scales_are_an_error_for_the_neural_engine() -> None:
+    program = matmul_program(WEIGHT)
+    with pytest.raises(ArgumentError, match="take granularity per_grouped_channel, n_bits 4"):
+        palettize_weights(program, None, scale_block_size=32, target="neural-engine")
+    palettize_weights(program, None, enable_per_channel_scale=True, target="neural-engine")
+    palettize_weights(program, None, scale_block_size=32, target="gpu")
+    plan = plan_quantization(program, min_sqnr=15, forms=["table"], target="neural-engine")
+    chosen = [rule for rule in plan.rules if rule.n_bits is not None]
+    assert chosen
+    assert all(rule.scale_block_size is None for rule in chosen)
+
+
 def test_rules_are_checked_too() -> None:
     rules = [{"name": "*", "dtype": "int8"}, {"name": "*", "dtype": "int4"}]
     with pytest.raises(ArgumentError, match=r"^rule 2: .*integers of 4 bits"):
@@ -94,12 +113,16 @@ def test_plans_avoid_what_is_reported(target: Target) -> None:
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_presets_take_the_bits_that_they_say(preset: Any) -> None:
     weight = random_weight((64, 4096), np.float16)
-    said = preset.settings.said()
-    block = {"per_block": said.get("block_size"), "per_channel": 0}[said["granularity"]]
-    quantized = quantize_array(
-        weight, said["dtype"], block_sizes=(1, block), observer=said.get("observer", "minmax")
-    )
-    assert 8 * saved_bytes(quantized) / weight.size == pytest.approx(preset.bits, abs=0.01)
+    said, size = preset.settings.said(), 64 * 4096
+    block = {"per_block": said.get("block_size")}.get(said["granularity"], 0)
+    if preset.of_tables:
+        tables = palettize_array(weight, said["n_bits"], block_sizes=(said["group_size"], 0))
+        assert 8 * table.saved_bytes(tables) / size == pytest.approx(preset.bits, abs=0.01)
+    else:
+        codes = quantize_array(
+            weight, said["dtype"], block_sizes=(1, block), observer=said.get("observer", "minmax")
+        )
+        assert 8 * blockwise.saved_bytes(codes) / size == pytest.approx(preset.bits, abs=0.01)
 
 
 def test_the_preset_for_macs_uses_all_codes() -> None:
@@ -136,6 +159,18 @@ def test_a_preset_is_its_options(tmp_path: Path) -> None:
     assert sizes[0] == sizes[1]
     beside = quantize(MODEL, tmp_path / "x.aimodel", "--preset", "int8", "--min-sqnr", 30)
     assert "--preset has no place beside --target-size and --min-sqnr" in failed(beside)
+
+
+def test_a_preset_of_tables_is_its_options(tmp_path: Path) -> None:
+    for name, options in {
+        "preset": ("--preset", "iphone-4bit", "--group-size", "16"),
+        "options": ("--granularity", "per_grouped_channel", "--group-size", "16"),
+    }.items():
+        assert run("palettize", MODEL, tmp_path / f"{name}.aimodel", *options).returncode == 0
+    sizes = [asset_bytes(tmp_path / f"{name}.aimodel") for name in ("preset", "options")]
+    assert sizes[0] == sizes[1] < asset_bytes(MODEL) / 2
+    other = quantize(MODEL, tmp_path / "x.aimodel", "--preset", "iphone-4bit")
+    assert "invalid choice: 'iphone-4bit'" in failed(other)
 
 
 def test_presets_are_listed() -> None:

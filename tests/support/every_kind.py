@@ -61,7 +61,12 @@ BLOCKS: dict[str, tuple[int, ...]] = {
 }
 
 
-INPUTS: dict[str, tuple[int, ...]] = {"x": (3, 64), "image": (1, 32, 4, 4)}
+def _inputs(weights: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what the weights are multiplied with."""
+    return {
+        "x": (3, weights["matmul"].shape[0]),
+        "image": (1, weights["convolution"].shape[1], 4, 4),
+    }
 
 
 def _outputs(weights: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
@@ -95,7 +100,7 @@ def every_kind(weights: Mapping[str, Array], dtype: Any) -> AIProgram:
             gather_nd(constants["gather"], rows),
         )
 
-    inputs: Signature = {name: (shape, dtype) for name, shape in INPUTS.items()}
+    inputs: Signature = {name: (shape, dtype) for name, shape in _inputs(weights).items()}
     return make_program(
         body,
         {**inputs, "rows": ((4, 1), np.int32)},
@@ -103,15 +108,16 @@ def every_kind(weights: Mapping[str, Array], dtype: Any) -> AIProgram:
     )
 
 
-def feed(dtype: Any) -> dict[str, Array]:
-    rows = np.array([[6], [0], [3], [6]], np.int32)
-    return {**{n: random_weight(s, dtype, seed=9) for n, s in INPUTS.items()}, "rows": rows}
-
-
-def weights_of(dtype: Any) -> dict[str, Array]:
+def weights_of(dtype: Any, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> dict[str, Array]:
     return {
-        kind: random_weight(shape, dtype, seed) for seed, (kind, shape) in enumerate(SHAPES.items())
+        kind: random_weight(shape, dtype, seed) for seed, (kind, shape) in enumerate(shapes.items())
     }
+
+
+def feed(dtype: Any, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> dict[str, Array]:
+    inputs = _inputs(weights_of(dtype, shapes))
+    rows = np.array([[6], [0], [3], [6]], np.int32)
+    return {**{n: random_weight(s, dtype, seed=9) for n, s in inputs.items()}, "rows": rows}
 
 
 def assert_equal_outputs(got: Mapping[str, Array], want: Mapping[str, Array]) -> None:
