@@ -167,7 +167,7 @@ def test_options_that_cannot_be_used(command, options, message, output):
             ("palettize", "--enable-per-channel-scale", "--scale-block-size", 8),
             "--scale-block-size cannot be set beside --enable-per-channel-scale",
         ),
-        (("sparsify", "--target-sparsity", "2"), "a number from 0 to 1; got '2'"),
+        (("sparsify", "--target-sparsity", "2"), "must be from 0 to 1, or 0% to 100%; got '2'"),
         (("sparsify", "--n-m-ratio", "2"), "two whole numbers such as 2:4; got '2'"),
         (("sparsify", "--n-m-ratio", "4:2"), "`n_m_ratio` requires 0 <= n <= m"),
         (("sparsify", "--n-m-ratio", "1:2", "--target-sparsity", "0.5"), "not allowed with"),
