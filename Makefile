@@ -188,6 +188,7 @@ lint: .venv-check/installed
 # On the installed package: in the source tree coreai_opt.reference is not where imports look.
 types: .venv-check/installed
 	cd .venv-check && bin/mypy --config-file ../pyproject.toml
+	cd .venv-check && bin/mypy --config-file ../pyproject.toml ../tests/typing/spellings.py
 
 c-format: .venv-check/installed
 	.venv-check/bin/clang-format --dry-run --Werror $(C_SOURCES) $(C_HEADERS)

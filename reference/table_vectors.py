@@ -278,9 +278,7 @@ def _worst(fit: _Fit) -> Array:
     return np.argsort(-fit.errors, kind="stable")
 
 
-def _split(
-    among: _Vectors, fit: _Fit, which: Sequence[int], centers: Array, free: Sequence[int]
-) -> None:
+def _split(among: _Vectors, fit: _Fit, which: Array, centers: Array, free: Sequence[int]) -> None:
     """Replace each of these centers by two, the second in the place of a free one."""
     differences = np.abs(among.x.astype(F64) - fit.centers[fit.nearest].astype(F64))
     weighed = among.masses[:, np.newaxis] * differences
@@ -314,7 +312,7 @@ def _jump(among: _Vectors, centers: Array) -> _Fit:
     return fit
 
 
-def _join(fit: _Fit, keep: Sequence[int], centers: Array) -> list[int]:
+def _join(fit: _Fit, keep: Array, centers: Array) -> list[int]:
     """Join pairs of centers, of which none is to be kept; return those that are free then.
 
     Joining two adds M1 · M2 / (M1 + M2) · |c1 - c2|² to the error, M the masses. Each center's
