@@ -14,9 +14,6 @@ PYTHON_SOURCES = coreai_opt csrc docs reference tests examples benchmarks setup.
 PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS) \
 	$(shell find coreai_opt reference -name '*.py' -o -name '*.pyi' -o -name '*.pyx')
 
-# Memory errors and undefined behaviour end a program that is built with these.
-SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
-
 .PHONY: help dev amalgamate bench demo example-sentences docs pages test compatibility fuzz fuzz-c sanitize sanitize-threads \
 	exhaustive mutants coverage quality third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
 
@@ -79,13 +76,13 @@ fuzz: export FUZZ_SEED ?= $(shell date +%s)
 fuzz: .venv-test/installed
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest tests/fuzz -k $(if $(FUZZ_CASE),regressions,random)
 
-# Small tiles, so that small weights have several. What fails is left in build/fuzz; in hexadecimal
-# (xxd -p -c0) it is a line for tests/csrc/fuzz_regressions.txt.
+# What fails is left in build/fuzz; in hexadecimal (xxd -p -c0) it is a line for
+# tests/csrc/fuzz_regressions.txt.
 fuzz-c: FUZZ_TIME ?= 60
 fuzz-c:
 	mkdir -p build/fuzz/corpus
-	clang -g -O1 -D_DEFAULT_SOURCE -DCAQ_TILE_BLOCKS=64 -Icsrc $(SANITIZERS) -fsanitize=fuzzer \
-		$(C_SOURCES) tests/csrc/fuzz_api.c -o build/fuzz/fuzz_api
+	CC=clang CFLAGS='-g -O1 -fsanitize=address' LIB_FUZZING_ENGINE=-fsanitize=fuzzer OUT=build/fuzz \
+		.clusterfuzzlite/build.sh
 	build/fuzz/fuzz_api -max_total_time=$(FUZZ_TIME) -max_len=512 -len_control=0 -print_final_stats=1 \
 		-artifact_prefix=build/fuzz/ build/fuzz/corpus
 
@@ -191,6 +188,7 @@ lint: .venv-check/installed
 # On the installed package: in the source tree coreai_opt.reference is not where imports look.
 types: .venv-check/installed
 	cd .venv-check && bin/mypy --config-file ../pyproject.toml
+	cd .venv-check && bin/mypy --config-file ../pyproject.toml ../tests/typing/spellings.py
 
 c-format: .venv-check/installed
 	.venv-check/bin/clang-format --dry-run --Werror $(C_SOURCES) $(C_HEADERS)

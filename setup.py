@@ -1,8 +1,8 @@
 """Build the one extension module; everything else stands in pyproject.toml.
 
 Environment variables for development builds: ``SANITIZE=address,undefined`` or ``SANITIZE=thread``
-adds sanitizers of the compiler, ``DEBUG=1`` keeps symbols and turns optimisation off, ``COVERAGE=1``
-counts the lines of C and Cython that run.
+adds sanitizers of the compiler, ``DEBUG=1`` keeps symbols and turns optimisation off,
+``COVERAGE=1`` counts the lines of C and Cython that run.
 """
 
 import json

@@ -54,7 +54,7 @@ class Case:
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """The same with whole axes spelled out."""
+        """A block's length along each axis, also where it is the whole axis."""
         rows, columns = self.block_sizes
         return rows or self.shape[0], columns or self.shape[1]
 

@@ -374,7 +374,7 @@ cdef class _Work:
         return max(in_parallel(self.quantize, [*bounds, self.job.units]))
 
     cdef int run_single_scale(self, size_t threads) except -1:
-        """The same for a tensor with one scale, which all threads must have measured first."""
+        """Quantize a tensor with one scale, which needs the extents that all threads measure."""
         starts = {self.job.elements * i // threads // 8 * 8 for i in range(threads)}
         bounds = [*sorted(starts), self.job.elements]
         cdef int[::1] extents = np.maximum.reduce(in_parallel(self.measure, bounds))

@@ -48,10 +48,10 @@ from .quantize import check_finite
 Array = npt.NDArray[Any]
 F32, F64 = np.float32, np.float64
 
-SAMPLE = 1 << 18
-FALL = F64(2.0**-12)
-GROWTH = 2
-GROWING_ROUNDS, ROUNDS = 4, 32
+SAMPLE = 1 << 20
+FALL = F64(2.0**-16)
+GROWTH = 4
+GROWING_ROUNDS, ROUNDS, WHOLE_ROUNDS = 4, 100, 20
 JUMPING = 4
 JUMPS = 12
 
@@ -206,7 +206,7 @@ def _find_table(weights: Array, masses: Array, bits: int) -> Array:
         sample = _Vectors(every.x[::step], every.masses[::step])
         fit = _jump(sample, _grow(sample, entries))
         if step > 1:
-            fit = _settle(every, fit.centers, ROUNDS)
+            fit = _settle(every, fit.centers, WHOLE_ROUNDS)
         centers = fit.centers
     table = np.ldexp(centers.astype(F64), -shift).astype(F32).astype(weights.dtype)
     table = table[np.lexsort(table.astype(F32).T[::-1])]
@@ -278,9 +278,7 @@ def _worst(fit: _Fit) -> Array:
     return np.argsort(-fit.errors, kind="stable")
 
 
-def _split(
-    among: _Vectors, fit: _Fit, which: Sequence[int], centers: Array, free: Sequence[int]
-) -> None:
+def _split(among: _Vectors, fit: _Fit, which: Array, centers: Array, free: Sequence[int]) -> None:
     """Replace each of these centers by two, the second in the place of a free one."""
     differences = np.abs(among.x.astype(F64) - fit.centers[fit.nearest].astype(F64))
     weighed = among.masses[:, np.newaxis] * differences
@@ -314,7 +312,7 @@ def _jump(among: _Vectors, centers: Array) -> _Fit:
     return fit
 
 
-def _join(fit: _Fit, keep: Sequence[int], centers: Array) -> list[int]:
+def _join(fit: _Fit, keep: Array, centers: Array) -> list[int]:
     """Join pairs of centers, of which none is to be kept; return those that are free then.
 
     Joining two adds M1 · M2 / (M1 + M2) · |c1 - c2|² to the error, M the masses. Each center's

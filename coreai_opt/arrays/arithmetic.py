@@ -20,7 +20,8 @@ def check_arithmetic() -> None:
     Raises:
         UnusableArithmeticError: that is not so.
     """
-    if _one + _half_ulp != _one or -_one - _half_ulp != -_one or _one + _most_of_ulp == _one:
+    rounds_up, rounds_down = _one + _half_ulp != _one, _one + _most_of_ulp == _one
+    if rounds_up or rounds_down:
         raise UnusableArithmeticError(
             "this thread does not round to nearest even (see fesetround in <fenv.h>), which would "
             "change the bytes of results"

@@ -10,7 +10,7 @@ from coreai_opt.cli.console import (
     stdout,
     told_of,
 )
-from coreai_opt.cli.each_asset import add_assets, each_asset
+from coreai_opt.cli.each_asset import add_assets, add_folder, each_asset
 from coreai_opt.cli.parser import (
     Subcommands,
     add_force,
@@ -47,7 +47,9 @@ def add_parser(commands: Subcommands) -> None:
     )
     parser.set_defaults(run=_run)
     add_assets(parser)
-    add_force(parser.add_argument_group("output"))
+    output = parser.add_argument_group("output")
+    add_folder(output)
+    add_force(output)
     add_loudness(parser)
 
 

@@ -12,7 +12,7 @@ from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.exceptions import InputError, QualityError
 from coreai_opt.program.assets import SUFFIX, check_destination
 
-__all__ = ["add_assets", "each_asset"]
+__all__ = ["add_assets", "add_folder", "each_asset"]
 
 _OF_ONE = ("report", "plan_out", "calibration")
 """Options with a file that is about one asset."""
@@ -22,16 +22,21 @@ Write: TypeAlias = Callable[[Path, Path | None], None]
 
 
 def add_assets(parser: Parser) -> None:
-    """Add IN, OUT and ``-o``."""
+    """Add IN and OUT."""
     parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
     parser.add_argument(
         LATE_WORDS,
         metavar="OUT.aimodel",
         type=Path,
         nargs="*",
+        default=[],
         help="asset to write; with -o, more assets to read",
     )
-    parser.add_argument(
+
+
+def add_folder(group: argparse._ArgumentGroup) -> None:
+    """Add ``-o``, which may stand for OUT."""
+    group.add_argument(
         "-o",
         "--output",
         metavar="FOLDER",
@@ -47,7 +52,8 @@ def each_asset(options: argparse.Namespace, write: Write) -> None:
     Where one of several fails, that is said, and the others are written all the same.
 
     Args:
-        options: what was typed: what ``add_assets`` adds, ``force``, and perhaps ``dry_run``.
+        options: what was typed: what ``add_assets`` and ``add_folder`` add, ``force``, and perhaps
+            ``dry_run``.
         write: what the command does.
 
     Raises:

@@ -16,7 +16,7 @@ from coreai_opt.cli.parser import (
 )
 from coreai_opt.cli.writing import add_preset, add_writing, compress_assets
 from coreai_opt.coreai_utils import palettize_weights
-from coreai_opt.settings.enums import CompressionGranularity
+from coreai_opt.settings.enums import CompressionGranularity, Observer
 from coreai_opt.settings.presets import find_preset
 from coreai_opt.settings.settings import OF_TABLES, TABLE_DEFAULTS, Settings, describe
 from coreai_opt.settings.tables import GRANULARITIES
@@ -67,6 +67,16 @@ def _add_tables(group: argparse._ArgumentGroup) -> None:
                 metavar="WHICH",
                 help="which elements of a weight share a table: %(choices)s (default: "
                 f"{CompressionGranularity.PER_TENSOR})",
+            )
+        elif name == "observer":
+            group.add_argument(
+                "--observer",
+                type=choice_of(description.choices),
+                choices=description.choices,
+                metavar=description.metavar,
+                help="how scales of channels or blocks are found: minmax takes the largest "
+                "magnitude, mse fits scales and tables to each other, which is slower (default: "
+                f"{Observer.MINMAX})",
             )
         elif description.default is False:
             group.add_argument(option_of(name), action="store_true", help=description.help)

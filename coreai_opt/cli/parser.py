@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -80,11 +80,17 @@ class Parser(argparse.ArgumentParser):
         """Parse, and report unknown options with those of the subcommand that are like them."""
         options, unknown = super().parse_known_args(args, namespace)
         if hasattr(options, LATE_WORDS) and not any(word.startswith("-") for word in unknown):
-            getattr(options, LATE_WORDS).extend(map(Path, unknown))
+            words = [*getattr(options, LATE_WORDS), *map(Path, unknown)]
+            setattr(options, LATE_WORDS, words)
             unknown = []
         if unknown:
             self.error(self._not_known(unknown[0]))
         return options, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Check that a value is one of an argument's choices, in the words of ``choice_of``."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, _one_of(map(str, action.choices), str(value)))
 
     def _not_known(self, word: str) -> str:
         import difflib  # noqa: PLC0415  # only here
@@ -146,13 +152,17 @@ def choice_of(choices: Sequence[str]) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         meant = meant_by(text)
-        if meant not in choices:
-            raise argparse.ArgumentTypeError(
-                f"must be one of {', '.join(choices)}; got {text!r}{did_you_mean(text, choices)}"
-            )
-        return meant
+        for choice in choices:
+            if meant_by(choice) == meant:
+                return choice
+        raise argparse.ArgumentTypeError(_one_of(choices, text))
 
     return parse
+
+
+def _one_of(choices: Iterable[str], got: str) -> str:
+    choices = list(choices)
+    return f"must be one of {', '.join(choices)}; got {got!r}{did_you_mean(got, choices)}"
 
 
 def decibels(text: str) -> float:

@@ -45,8 +45,8 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
         "--target-sparsity",
         type=_part,
         metavar="PART",
-        help="what part of the elements becomes zero, from 0 to 1: those of least magnitude "
-        "(default: 0.5)",
+        help="what part of the elements becomes zero, such as 0.5 or 50%%: those of least "
+        "magnitude (default: 0.5)",
     )
     amount.add_argument(
         "--n-m-ratio",
@@ -81,11 +81,11 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
 
 def _part(text: str) -> float:
     try:
-        part = float(text)
+        part = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         part = -1.0
     if not 0 <= part <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1; got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, or 0% to 100%; got {text!r}")
     return part
 
 

@@ -20,13 +20,14 @@ from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.cli.console import change, doing, print_fitting, stdout, told_of, weight_bar
-from coreai_opt.cli.each_asset import each_asset
+from coreai_opt.cli.each_asset import add_folder, each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
     UsageError,
     add_force,
     add_loudness,
     add_threshold,
+    choice_of,
     int_at_least,
 )
 from coreai_opt.cli.running import (
@@ -86,6 +87,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 def add_outputs(group: argparse._ArgumentGroup) -> None:
     """Add the options of what is written, and of how the result is checked."""
+    add_folder(group)
     add_force(group)
     group.add_argument(
         "--dry-run",
@@ -117,6 +119,7 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     """Add ``--backend`` and ``--threads``."""
     group.add_argument(
         "--backend",
+        type=choice_of(BACKENDS),
         choices=BACKENDS,
         default="auto",
         metavar="WHICH",
@@ -146,9 +149,11 @@ def add_rules(group: argparse._ArgumentGroup) -> None:
 
 def add_preset(group: argparse._ArgumentGroup, *, of_tables: bool) -> None:
     """Add ``--preset``, with the presets of look-up tables or those of codes and scales."""
+    names = [preset.name for preset in presets_of(tables=of_tables)]
     group.add_argument(
         "--preset",
-        choices=[preset.name for preset in presets_of(tables=of_tables)],
+        type=choice_of(names),
+        choices=names,
         metavar="NAME",
         help="%(choices)s: settings that go by a name, which coreai-opt presets lists; other "
         "options change single ones",
@@ -159,6 +164,7 @@ def add_target(group: argparse._ArgumentGroup) -> None:
     """Add ``--target``."""
     group.add_argument(
         "--target",
+        type=choice_of([target.value for target in Target]),
         choices=[target.value for target in Target],
         metavar="WHERE",
         help="%(choices)s: what is reported not to work there is an error, and never planned",

@@ -61,15 +61,17 @@ _TABLES_OF_32 = Settings(
     group_size=32,
 )
 
+_BLOCK_SCALES = Settings(observer=Observer.MSE)
+
 TABLE_CANDIDATES: tuple[Settings, ...] = (
     replace(_TABLES_OF_32, n_bits=2),
-    Settings(n_bits=3, scale_block_size=64),
-    Settings(n_bits=3, scale_block_size=32),
+    replace(_BLOCK_SCALES, n_bits=3, scale_block_size=64),
+    replace(_BLOCK_SCALES, n_bits=3, scale_block_size=32),
     replace(_TABLES_OF_32, n_bits=4),
-    Settings(n_bits=4, scale_block_size=64),
-    Settings(n_bits=4, scale_block_size=32),
+    replace(_BLOCK_SCALES, n_bits=4, scale_block_size=64),
+    replace(_BLOCK_SCALES, n_bits=4, scale_block_size=32),
     replace(_TABLES_OF_32, n_bits=6),
-    Settings(n_bits=6, scale_block_size=64),
+    replace(_BLOCK_SCALES, n_bits=6, scale_block_size=64),
     replace(_TABLES_OF_32, n_bits=8),
 )
 """Look-up tables that are tried for each weight, where these are asked for: tables of groups of

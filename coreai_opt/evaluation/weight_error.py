@@ -171,6 +171,7 @@ def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
     is one run, because only all earlier rows tell where the values of a row start.
     """
     parts: dict[str, npt.NDArray[Any]]
+    stored = quantized.shape
     if isinstance(quantized, QuantizedArray):
         bits = FORMATS[quantized.dtype].bits
         parts = {
@@ -178,19 +179,20 @@ def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
             "zero_point": quantized.zero_point,
         }
     elif isinstance(quantized, PalettizedArray):
-        bits = quantized.n_bits
+        bits, stored = quantized.n_bits, quantized.index_shape
         parts = {"table": quantized.table}
         if quantized.scale is not None:
             parts["scale"] = quantized.scale
     else:
         yield quantized, 0
         return
-    rows, row = quantized.shape[0], math.prod(quantized.shape[1:])
-    row_bits = row * bits
+    # Where indices are of vectors along the first axis, a row of them is several rows of elements.
+    rows, row_bits = stored[0], math.prod(stored[1:]) * bits
+    high, size = quantized.shape[0] // rows, math.prod(quantized.shape) // rows
     # A part with one block for all rows has one block for some rows as well.
     blocks = {name: rows // len(part) for name, part in parts.items() if len(part) > 1}
     step = math.lcm(*blocks.values(), 8 // math.gcd(8, row_bits))
-    step *= max(1, _RUN // (step * row))
+    step *= max(1, _RUN // (step * size))
     for start in range(0, rows, step):
         end = min(start + step, rows)
         of_run: dict[str, Any] = {
@@ -200,8 +202,8 @@ def _runs(quantized: CompressedArray) -> Iterator[tuple[CompressedArray, int]]:
             replace(
                 quantized,
                 packed=quantized.packed[start * row_bits // 8 : -(-end * row_bits // 8)],
-                shape=(end - start, *quantized.shape[1:]),
+                shape=((end - start) * high, *quantized.shape[1:]),
                 **of_run,
             ),
-            start * row,
+            start * size,
         )

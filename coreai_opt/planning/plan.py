@@ -92,7 +92,7 @@ class FrontierPoint(NamedTuple):
 
 
 _SHOWN = 12
-"""So many formats are printed of a plan."""
+"""How many formats are printed of a plan."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ ELEMENTS = 1 << 20
 while formats are 1 dB apart and more."""
 
 _LEAST_SLICES = 64
-"""Fewer might not stand for the others: a weight's channels differ."""
+"""How many slices a sample has at least. A weight's channels differ, so that a few slices might not
+stand for all."""
 
 
 class Sample(NamedTuple):

@@ -92,6 +92,15 @@ def output_axes(weight: Weight) -> tuple[int, ...]:
     )
 
 
+def run_of_outputs(weight: Weight, axis: int) -> int:
+    """Return how many neighbours along an axis of ``output_axes`` are output channels of one group.
+
+    Channels of a convolution's other groups stand beside them.
+    """
+    innermost = weight.contractions[0].layout[axis][-1]
+    return _size(innermost) if innermost.role is Role.OUTPUT else 1
+
+
 def weight_blocks(
     weight: Weight,
     granularity: CompressionGranularity,

@@ -71,7 +71,7 @@ def make_record(job: Job, outcome: Quantized | Left) -> WeightRecord:
         granularity=str(outcome.blocks.granularity or ""),
         block_size=outcome.blocks.block_size,
         scale_dtype=label.scale_dtype,
-        observer=str(settings.spec.observer) if isinstance(settings, CheckedSettings) else "",
+        observer=_observer(settings),
         rounding=str(outcome.rounding or ""),
         scales=_scales(settings),
         nbytes_after=form.saved_bytes(array),
@@ -85,6 +85,13 @@ def _scheme(settings: AnySettings) -> str:
     if not isinstance(settings, CheckedSettings):
         return ""
     return str(QScheme.SYMMETRIC if settings.spec.symmetric else QScheme.ASYMMETRIC)
+
+
+def _observer(settings: AnySettings) -> str:
+    """Return how scales are found, where there are any that an observer finds."""
+    if isinstance(settings, TableSettings):
+        return str(settings.observer) if settings.has_scales else ""
+    return str(settings.spec.observer) if isinstance(settings, CheckedSettings) else ""
 
 
 def _scales(settings: AnySettings) -> str:

@@ -1,5 +1,6 @@
 """Look-up tables for a weight of a program: which of its elements share a table and a scale."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,8 +10,15 @@ from coreai_opt.arrays.backends import Backend
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettize import palettize_parsed
 from coreai_opt.arrays.palettized_array import PalettizedArray
-from coreai_opt.program.channel_axes import Blocks, UnfitError, weight_blocks
+from coreai_opt.program.channel_axes import (
+    Blocks,
+    UnfitError,
+    output_axes,
+    run_of_outputs,
+    weight_blocks,
+)
 from coreai_opt.program.weights import Weight
+from coreai_opt.reference import Cluster
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.tables import TableSettings
 
@@ -23,10 +31,12 @@ class TableBlocks(NamedTuple):
     Attributes:
         tables: of those that share a table; ``block_size`` is that of a group of output channels.
         scales: sizes of those that share a scale; None where there are no scales.
+        cluster: which elements share an index; None if each has its own.
     """
 
     tables: Blocks
     scales: tuple[int, ...] | None
+    cluster: Cluster | None
 
 
 def table_blocks(weight: Weight, settings: TableSettings) -> TableBlocks:
@@ -35,7 +45,8 @@ def table_blocks(weight: Weight, settings: TableSettings) -> TableBlocks:
     Raises:
         MixedAxesError, IndivisibleError, UnfitError: there are no such blocks, and why.
     """
-    return TableBlocks(_tables(weight, settings), _scales(weight, settings))
+    tables = _tables(weight, settings)
+    return TableBlocks(tables, _scales(weight, settings), _cluster(weight, settings, tables.sizes))
 
 
 def palettize(
@@ -61,7 +72,14 @@ def palettize(
         ValueError: a NaN or infinity in ``array``; the message has the first index.
         BackendMismatchError: two backends differ.
     """
-    spec = PaletteSpec(settings.bits, blocks.tables.sizes, settings.lut_dtype, blocks.scales)
+    spec = PaletteSpec(
+        settings.bits,
+        blocks.tables.sizes,
+        settings.lut_dtype,
+        blocks.scales,
+        settings.observer,
+        blocks.cluster,
+    )
     return palettize_parsed(array, spec, backend, num_threads, importance=importance)
 
 
@@ -81,6 +99,28 @@ def _tables(weight: Weight, settings: TableSettings) -> Blocks:
             f"group_size {size} does not divide axis {axis}: {weight.shape[axis]} output channels"
         )
     return Blocks((*sizes[:axis], size, *sizes[axis + 1 :]), granularity, size, "")
+
+
+def _cluster(
+    weight: Weight, settings: TableSettings, table_sizes: tuple[int, ...]
+) -> Cluster | None:
+    length = settings.cluster_dim
+    if length == 1:
+        return None
+    axes = output_axes(weight)
+    if len(axes) != 1:
+        raise UnfitError(
+            f"its output channels are not on one axis, along which vectors could lie: {axes}"
+        )
+    (axis,) = axes
+    # Vectors reach neither over the groups of a convolution nor over those that share a table.
+    channels = run_of_outputs(weight, axis)
+    together = math.gcd(channels, table_sizes[axis] or weight.shape[axis])
+    if together % length:
+        raise UnfitError(
+            f"cluster_dim {length} does not divide axis {axis}: {together} output channels"
+        )
+    return Cluster(length, axis)
 
 
 def _scales(weight: Weight, settings: TableSettings) -> tuple[int, ...] | None:

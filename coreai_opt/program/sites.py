@@ -148,14 +148,9 @@ _NEVER: _Position = (math.inf,)
 def _is_site(op: Op) -> bool:
     if op.name == ir.CONSTANT:  # codes and scales belong to the site of their decoder
         return all(use.op.name not in _TAKERS for use in ir.uses(op.result))
-    if _is_decoded_further(op):
+    if ir.decoders_after(op):  # the last one returns the weight
         return False
     return ir.operand_constant(ir.made_from(op)[-1], 0) is not None
-
-
-def _is_decoded_further(op: Op) -> bool:
-    """Whether the result of a decoder goes into another decoder, which returns the weight."""
-    return any(op in ir.made_from(use.op)[1:2] for use in ir.uses(op.result) if use.operand == 0)
 
 
 def _meaning(ways: Iterable[Way]) -> object:
@@ -168,13 +163,13 @@ def _value(op: Op) -> object:
     """Return a key that is equal for ops that return one value."""
     if op.name == ir.CONSTANT:
         return ir.constant_value(op)
-    values: list[object] = []
-    for operand in range(len(op.operands)):
-        constant = ir.operand_constant(op, operand)
-        if constant is not None:
-            values.append(ir.constant_value(constant))
-        elif operand == 0 and len(ir.made_from(op)) > 1:
-            values.append(_value(op.operands[0].owner))
-        else:
-            return op
-    return op.name, *values
+    ops, values = ir.made_from(op), list[object]()
+    for made in ops:
+        values.append(made.name)
+        for operand in range(len(made.operands)):
+            constant = ir.operand_constant(made, operand)
+            if constant is not None:
+                values.append(ir.constant_value(constant))
+            elif operand > 0 or made == ops[-1]:
+                return op
+    return tuple(values)

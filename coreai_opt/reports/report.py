@@ -24,7 +24,7 @@ SCHEMA_VERSION = 2
 
 
 _SHOWN = 12
-"""So many formats are printed of a report."""
+"""How many formats are printed of a report."""
 
 
 class QuantizationReport(Summary):

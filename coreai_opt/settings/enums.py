@@ -41,11 +41,18 @@ DTypeName: TypeAlias = Literal[
     "mxfp4",
     "fp8",
 ]
-QSchemeName: TypeAlias = Literal["symmetric", "asymmetric"]
+QSchemeName: TypeAlias = Literal["symmetric", "asymmetric", "sym", "asym"]
 ObserverName: TypeAlias = Literal["minmax", "mse"]
 RoundingName: TypeAlias = Literal["nearest", "gptq"]
 GranularityName: TypeAlias = Literal[
-    "per_tensor", "per_channel", "per_block", "per_grouped_channel", "tensor", "channel", "block"
+    "per_tensor",
+    "per_channel",
+    "per_block",
+    "per_grouped_channel",
+    "tensor",
+    "channel",
+    "block",
+    "group",
 ]
 IndivisibleName: TypeAlias = Literal["skip", "fit"]
 CandidateFormName: TypeAlias = Literal["integer", "table"]
@@ -57,9 +64,12 @@ SHORT_NAMES = {
     "e4m3": "fp8_e4m3fn",
     "e5m2": "fp8_e5m2",
     "e8m0": "fp8_e8m0fnu",
+    "sym": "symmetric",
+    "asym": "asymmetric",
     "tensor": "per_tensor",
     "channel": "per_channel",
     "block": "per_block",
+    "group": "per_grouped_channel",
 }
 """What people type, and the value that they mean by it."""
 

@@ -60,8 +60,9 @@ class Rule(Settings):
         dtype, qscheme, granularity, block_size, scale_dtype, observer, rounding, indivisible:
             settings, as for ``quantize_weights``. A block size needs blocks: PER_BLOCK, of the rule
             or the call.
-        n_bits, lut_dtype, group_size, enable_per_channel_scale, scale_block_size: settings, as for
-            ``palettize_weights``; ``granularity`` is one of these, too.
+        n_bits, lut_dtype, group_size, cluster_dim, enable_per_channel_scale, scale_block_size:
+            settings, as for ``palettize_weights``; ``granularity`` and ``observer`` are two of
+            these, too.
     """
 
     name: str | None = None

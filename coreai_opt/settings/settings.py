@@ -186,6 +186,16 @@ class Settings:
             "(default: {default})",
         ),
     )
+    cluster_dim: int | None = field(
+        default=None,
+        metadata=_description(
+            1,
+            (),
+            "N",
+            "neighbours along the output channels that share an index, whose entry is a vector of "
+            "N numbers (default: {default})",
+        ),
+    )
     enable_per_channel_scale: bool | None = field(
         default=None,
         metadata=_description(
@@ -240,12 +250,16 @@ OF_TABLES = (
     "lut_dtype",
     "granularity",
     "group_size",
+    "cluster_dim",
     "enable_per_channel_scale",
     "scale_block_size",
+    "observer",
 )
 """The names of settings that look-up tables have."""
 
-OF_CODES = tuple(name for name in SETTINGS if name not in OF_TABLES or name == "granularity")
+OF_CODES = tuple(
+    name for name in SETTINGS if name not in OF_TABLES or name in {"granularity", "observer"}
+)
 """The names of settings that codes and scales have."""
 
 
@@ -260,5 +274,9 @@ DEFAULTS = Settings(**_DEFAULTS)
 """Settings of codes where none are given; there is no default ``dtype``."""
 
 _TABLE_DEFAULTS: dict[str, Any] = {name: one.default for name, one in describe(OF_TABLES)}
-TABLE_DEFAULTS = replace(Settings(**_TABLE_DEFAULTS), granularity=CompressionGranularity.PER_TENSOR)
+TABLE_DEFAULTS = replace(
+    Settings(**_TABLE_DEFAULTS),
+    granularity=CompressionGranularity.PER_TENSOR,
+    observer=Observer.MINMAX,
+)
 """Settings of look-up tables where none are given; ``n_bits`` has no default."""

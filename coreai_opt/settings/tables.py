@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
 from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.enums import CompressionGranularity, DType, Observer
 from coreai_opt.settings.settings import Settings
 
 __all__ = [
@@ -45,16 +45,25 @@ class TableSettings:
         granularity: which elements share a table: all, those of an output channel, or those of
             ``group_size`` output channels.
         group_size: for PER_GROUPED_CHANNEL, else 0.
+        cluster_dim: neighbours along the output channels that share an index.
         channel_scales: whether each output channel has a scale.
         scale_block_size: input channels of an output channel that share a scale; 0 for none.
+        observer: how these scales are found; MINMAX where there are none.
     """
 
     bits: int
     lut_dtype: DType | None
     granularity: CompressionGranularity
     group_size: int
+    cluster_dim: int
     channel_scales: bool
     scale_block_size: int
+    observer: Observer
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether there are scales beside those of tables of 8-bit entries."""
+        return self.channel_scales or self.scale_block_size > 0
 
     @property
     def uses_importance(self) -> bool:
@@ -88,16 +97,48 @@ def check_tables(settings: Settings) -> TableSettings:
         )
     grouped = granularity is CompressionGranularity.PER_GROUPED_CHANNEL
     group_size = parse_int("group_size", settings.group_size, least=1)
-    return TableSettings(
+    observer = Observer.MINMAX
+    if settings.observer is not None:
+        observer = parse_member(Observer, "observer", settings.observer)
+    checked = TableSettings(
         bits=parse_index_bits(settings.n_bits),
         lut_dtype=parse_lut_dtype(settings.lut_dtype),
         granularity=granularity,
         group_size=group_size if grouped else 0,
+        cluster_dim=parse_int("cluster_dim", settings.cluster_dim, least=1),
         channel_scales=channel_scales,
         scale_block_size=(
             0 if block_size is None else parse_int("scale_block_size", block_size, least=1)
         ),
+        observer=observer,
     )
+    _check_together(checked)
+    return checked
+
+
+def _check_together(settings: TableSettings) -> None:
+    """Raise ArgumentError for settings that do not go together."""
+    if settings.cluster_dim > MOST_CLUSTER_DIM:
+        raise ArgumentError(
+            "cluster_dim",
+            f"`cluster_dim` must be at most {MOST_CLUSTER_DIM}; got {settings.cluster_dim}",
+        )
+    if settings.cluster_dim > 1 and settings.has_scales:
+        setting = "scale_block_size" if settings.scale_block_size else "enable_per_channel_scale"
+        said = "`scale_block_size`" if settings.scale_block_size else f"`{setting}=True`"
+        raise ArgumentError(setting, f"{said} is not supported with `cluster_dim` above 1")
+    searched = settings.observer is Observer.MSE
+    if searched and (not settings.has_scales or settings.lut_dtype is not None):
+        raise ArgumentError(
+            "observer",
+            Argument("observer", Value(Observer.MSE)),
+            " needs ",
+            Argument("scale_block_size"),
+            " or ",
+            Argument("enable_per_channel_scale"),
+            ", the scales that it searches for, and no ",
+            Argument("lut_dtype"),
+        )
 
 
 def parse_index_bits(n_bits: object) -> int:

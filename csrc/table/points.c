@@ -11,12 +11,13 @@
 
 #if CAQ_WITH_TABLES
 
-#define DIGITS 40         /* most binary digits of an integer */
-#define DIGITS_OF_MANY 30 /* of weights that are counted by their first digits */
-#define SUM_DIGITS 61     /* of such that a sum of two for each weight has no more than 63 */
-#define DROPPED 8         /* last bits of binary32 that are not told apart */
-#define NUMBERS 65536     /* of 16 bits */
-#define SORTED 16384      /* weights of 16 bits that are sorted faster than counted */
+#define DIGITS 40          /* most binary digits of an integer */
+#define DIGITS_OF_MANY 30  /* of weights that are counted by their first digits */
+#define SUM_DIGITS 61      /* of such that a sum of two for each weight has no more than 63 */
+#define DROPPED 8          /* last bits of binary32 that are not told apart */
+#define COUNTED_AT_ONCE 64 /* weights whose counters are found at once */
+#define NUMBERS 65536      /* of 16 bits */
+#define SORTED 16384       /* weights of 16 bits that are sorted faster than counted */
 #define RADIX_BITS 11
 #define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
 #define INFINITE 0x7F800000
@@ -246,17 +247,26 @@ static caq_status count_digits(const caq_members *of, caq_group *to, void *scrat
     double scale = power_of_two(to->shift);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
         counters[i].of.count = counters[i].of.sum = 0;
-    size_t below = digits_below(largest);
-    for (size_t r = 0; r < of->runs; r++) {
-        const uint8_t *run = run_of(of, r, 4);
-        for (size_t i = 0; i < of->run; i++) {
-            uint32_t bits = load_32(run + 4 * i);
-            int64_t x = (int64_t)integer_of(float_from_bits(bits), scale);
-            caq_point *counter = counter_of(zero, below, bits, x);
-            counter->of.count++;
-            counter->of.sum += x;
+    int32_t below = (int32_t)digits_below(largest);
+    for (size_t r = 0; r < of->runs; r++)
+        for (size_t i = 0, some; i < of->run; i += some) {
+            int32_t x[COUNTED_AT_ONCE], places[COUNTED_AT_ONCE];
+            some = smaller(COUNTED_AT_ONCE, of->run - i);
+            const uint8_t *from = run_of(of, r, 4) + 4 * i;
+            for (size_t k = 0; k < some; k++) {
+                uint32_t bits = load_32(from + 4 * k);
+                x[k] = (int32_t)integer_of(float_from_bits(bits), scale);
+                /* the place that counter_of() finds, without branches */
+                int32_t magnitude = (int32_t)((bits & 0x7FFFFFFF) >> DROPPED) - below;
+                int32_t sign = -(int32_t)(bits >> 31);
+                places[k] = x[k] ? (magnitude ^ sign) - sign : 0;
+            }
+            for (size_t k = 0; k < some; k++) {
+                caq_point *counter = zero + places[k];
+                counter->of.count++;
+                counter->of.sum += x[k];
+            }
         }
-    }
     adder all = new_adder(counters);
     for (size_t i = 0; i < 2 * MAGNITUDES + 1; i++)
         if (counters[i].of.count)

@@ -8,11 +8,12 @@
 #if CAQ_WITH_TABLES
 
 /* The constants of the reference. */
-#define SAMPLE ((size_t)1 << 18)
-#define FALL 0x1p-12
-#define GROWTH 2
+#define SAMPLE ((size_t)1 << 20)
+#define FALL 0x1p-16
+#define GROWTH 4
 #define GROWING_ROUNDS 4
-#define ROUNDS 32
+#define ROUNDS 100
+#define WHOLE_ROUNDS 20
 #define JUMPING 4
 #define JUMPS 12
 
@@ -376,7 +377,7 @@ caq_status caq_find_vectors(const caq_table_job *job, size_t which, const uint8_
         grow(&it);
         jump(&it);
         if (step > 1)
-            settle(&it, &it.kept, ROUNDS, 1);
+            settle(&it, &it.kept, WHOLE_ROUNDS, 1);
     }
     float *entry = it.tried.centers;
     for (size_t k = 0; k < entries; k++) {

@@ -49,7 +49,7 @@ def equal(ours: Any, theirs: Any) -> bool:
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
 @pytest.mark.parametrize("spec", [*SPECS, *MSE_SPECS], ids=str)
 def test_native_gives_the_bytes_of_the_reference(spec: Spec, dtype: Any) -> None:
-    """And encoding with the scales that are found gives what quantizing does."""
+    """Encoding with the scales that are found gives the codes of quantizing."""
     native, reference, parsed = parse_backend("native"), parse_backend("reference"), parse(spec)
     for layout in LAYOUTS:
         weight = random_weight(layout.shape, dtype)
@@ -101,7 +101,7 @@ def test_zero_points_may_come_from_elsewhere(backend: str) -> None:
 def test_weights_far_beyond_a_scale_from_elsewhere_are_clipped(
     spec: Spec, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where no 32-bit integer holds their codes. Rows have steps and a rest."""
+    """No 32-bit integer holds some of their codes. Rows have steps and a rest."""
     monkeypatch.setenv("COREAI_OPT_ISA", level)
     native, reference, parsed = parse_backend("native"), parse_backend("reference"), parse(spec)
     far = np.ldexp(np.float32([1, 1.5, 1.75]), np.arange(18, 128)[:, None]).astype(np.float32)

@@ -89,7 +89,7 @@ def test_examples(
 
 @pytest.mark.parametrize("spec", MSE_SPECS, ids=str)
 def test_which_scales_are_negative(spec: Spec, backend: str) -> None:
-    """Those of symmetric integers of 2 and 4 bits, whose codes have no other sign to them."""
+    """Scales of symmetric integers of 2 and 4 bits, which have one code more on one side."""
     result = spec.quantize(spread((100, 64), F32), (1, 32), backend)
     either_sign = spec.qscheme == "symmetric" and spec.dtype.endswith(("int2", "int4"))
     negative = (result.scale.astype(F32) < 0).sum()

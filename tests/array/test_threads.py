@@ -156,7 +156,7 @@ def test_a_failure_in_any_part_is_raised(failing: int) -> None:
 
 
 def test_all_parts_have_ended_when_one_fails() -> None:
-    """They write into buffers that are gone then."""
+    """A part that went on would write into buffers that are gone."""
     begun, ended = threading.Event(), []
 
     def work(first: int, end: int) -> None:

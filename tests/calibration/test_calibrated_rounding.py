@@ -169,7 +169,7 @@ def test_formats_and_observers(dtype: str, observer: str | None) -> None:
 
 
 def test_experts() -> None:
-    """Those that no row reached are rounded to nearest beside the others."""
+    """Experts that no row reached are rounded to nearest, the others with feedback."""
     shape = (1, EXPERTS, INPUTS, OUTPUTS)
     program = experts_program(random_weight(shape))
     (rows, _), (choices, kind) = EXPERT_X["x"], EXPERT_X["chosen"]

@@ -101,7 +101,11 @@ def test_laid_out_text_fits_80_columns(name, monkeypatch):
     ("arguments", "words"),
     [
         ([], "COMMAND; see coreai-opt --help"),
-        (["quantise"], "(choose from 'quantize', "),
+        (["quantise"], "must be one of quantize, "),
+        (["quantise"], "got 'quantise' (did you mean 'quantize'?); see coreai-opt --help"),
+        (["completion", "bsh"], "got 'bsh' (did you mean 'bash'?)"),
+        (["quantize", "a", "b", "--target", "gp"], "got 'gp' (did you mean 'gpu'?)"),
+        (["quantize", "a", "b", "--backend", "nativ"], "got 'nativ' (did you mean 'native'?)"),
         (["quantize"], "IN.aimodel; see coreai-opt quantize --help"),
         (["quantize", "a", "b", "--dtyp", "int4"], "unknown option --dtyp (did you mean --dtype?)"),
         (["quantize", "a", "b", "--dtyp=int4"], "unknown option --dtyp=int4 (did you mean"),

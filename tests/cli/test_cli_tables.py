@@ -54,6 +54,23 @@ def test_palettize_writes_what_palettize_weights_makes(output, tmp_path):
     assert all_stored(program_of(output)) == all_stored(expected)
 
 
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (("--cluster-dim", 2, "--n-bits", 6), {"n_bits": 6, "cluster_dim": 2}),
+        (
+            ("--scale-block-size", 4, "--observer", "mse"),
+            {"scale_block_size": 4, "observer": "mse"},
+        ),
+    ],
+)
+def test_palettize_has_vectors_and_searches(output, options, arguments):
+    assert run("palettize", MODEL, output, *options).returncode == 0
+    expected = palettize_weights(program_of(MODEL), None, **arguments)
+    assert all_stored(program_of(output)) == all_stored(expected)
+    assert find_quantized(expected)
+
+
 def test_palettize_has_the_defaults_of_palettize_weights(output):
     assert run("palettize", MODEL, output).returncode == 0
     expected = palettize_weights(program_of(MODEL), None)
@@ -150,7 +167,7 @@ def test_options_that_cannot_be_used(command, options, message, output):
             ("palettize", "--enable-per-channel-scale", "--scale-block-size", 8),
             "--scale-block-size cannot be set beside --enable-per-channel-scale",
         ),
-        (("sparsify", "--target-sparsity", "2"), "a number from 0 to 1; got '2'"),
+        (("sparsify", "--target-sparsity", "2"), "must be from 0 to 1, or 0% to 100%; got '2'"),
         (("sparsify", "--n-m-ratio", "2"), "two whole numbers such as 2:4; got '2'"),
         (("sparsify", "--n-m-ratio", "4:2"), "`n_m_ratio` requires 0 <= n <= m"),
         (("sparsify", "--n-m-ratio", "1:2", "--target-sparsity", "0.5"), "not allowed with"),

@@ -23,7 +23,7 @@ def test_arithmetic_that_rounds_or_flushes_otherwise_is_refused(name: str, tmp_p
 
 @pytest.mark.parametrize("compiler", [HOST_CC, "i686-linux-gnu-gcc"])
 def test_arithmetic_of_the_x87_does_not_compile(compiler: str, tmp_path: Path) -> None:
-    """It keeps sums in 80 bits until they are stored."""
+    """An x87 keeps sums in 80 bits until they are stored."""
     target = TARGETS["i686"]
     if compiler != HOST_CC and (reason := target.missing()):
         pytest.skip(reason)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray
+from coreai_opt import PalettizedArray, QuantizedArray, palettize_array
 from coreai_opt.evaluation import weight_error
 from coreai_opt.evaluation.weight_error import WeightError, measure_error
 from coreai_opt.settings.enums import DType
@@ -51,7 +51,9 @@ def counts(**bins: int) -> tuple[int, ...]:
     return tuple(histogram)
 
 
-def exact(weight: Array, quantized: QuantizedArray) -> tuple[Fraction, Fraction, Fraction, Any]:
+def exact(
+    weight: Array, quantized: QuantizedArray | PalettizedArray
+) -> tuple[Fraction, Fraction, Fraction, Any]:
     """The definitions in :class:`WeightError`, word for word."""
     w = [Fraction(float(x)) for x in weight.reshape(-1)]
     errors = [
@@ -116,6 +118,24 @@ def test_definitions(layout: Layout, dtype: DTypeLike, monkeypatch: pytest.Monke
         assert error.noise == pytest.approx(float(noise), rel=1e-13)
         assert error.largest == float(largest)
         assert error.histogram == histogram
+
+
+@pytest.mark.parametrize(
+    ("axis", "blocks"), [(0, None), (1, None), (0, (8, 0)), (1, (0, 6))], ids=str
+)
+@pytest.mark.parametrize("bits", [3, 8])
+def test_runs_of_vectors(
+    axis: int, blocks: tuple[int, int] | None, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weight_error, "_RUN", 40)
+    weight = np.random.default_rng(0).standard_normal((48, 18), F32)
+    palettized = palettize_array(weight, bits, block_sizes=blocks, cluster_dim=2, cluster_axis=axis)
+    assert len(list(weight_error._runs(palettized))) > 1
+    measured = measure_error(weight, palettized, num_threads=1)
+    signal, noise, largest, _ = exact(weight, palettized)
+    assert measured.signal == pytest.approx(float(signal), rel=1e-12)
+    assert measured.noise == pytest.approx(float(noise), rel=1e-12)
+    assert measured.largest == float(largest)
 
 
 def test_the_same_in_any_number_of_threads() -> None:

@@ -181,7 +181,7 @@ def test_an_asset_of_the_first_beta(tmp_path: Path) -> None:
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::UserWarning")  # numpy's, of headers
 def test_damage_to_a_file_of_arrays(tmp_path: Path, save: Any, long: bool) -> None:
-    """It is told, or the arrays may be others: not every byte is under a checksum."""
+    """Damage is an error, or other arrays come out: not every byte is under a checksum."""
     file = tmp_path / "arrays.npz"
     save(file, x=np.arange(24, dtype=np.float32).reshape(3, 8), y=np.arange(5))
     told = 0

@@ -97,6 +97,13 @@ def test_granularity_counts_tables(
     assert operands(palettized, ir.LUT_TO_DENSE)[1] == ((tables, 1, 16, 1), element)
 
 
+def test_vectors_are_entries_of_tables(program: Any, element: str) -> None:
+    palettized = palettize_weights(program, None, cluster_dim=2, weight_num_threshold=0)
+    indices, table, _ = operands(palettized, ir.LUT_TO_DENSE)
+    assert indices == ((OUTPUTS // 2, INPUTS), "ui4")
+    assert table == ((1, 1, 16, 2), element)
+
+
 @pytest.mark.parametrize("scaled", [True, False])
 def test_scales_per_channel_are_asked_for(scaled: bool, program: Any, element: str) -> None:
     palettized = palettize_weights(

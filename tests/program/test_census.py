@@ -190,7 +190,7 @@ def test_what_clones_share_is_quantized_and_stored_once(count: int, tmp_path: Pa
 
 
 def test_a_value_that_one_function_adds_is_no_weight_of_another() -> None:
-    """It is stored as long as one function has it, so that quantizing it for others adds to it."""
+    """The value is stored as long as one function adds it, so quantizing it would add bytes."""
     weight = random_weight((64, 64), seed=1)
 
     def write() -> None:

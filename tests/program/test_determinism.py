@@ -1,4 +1,4 @@
-"""The same asset, quantized twice, gives the same constants."""
+"""An asset that is quantized twice has equal constants both times."""
 
 import os
 import subprocess

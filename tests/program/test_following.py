@@ -413,7 +413,7 @@ def test_weight_normalization() -> None:
 
 
 def test_a_weight_that_a_private_graph_returns() -> None:
-    """It is followed out of the graph, to every invoke."""
+    """The weight is followed out of the graph, to every invoke."""
 
     def write() -> None:
         weight = make_graph(

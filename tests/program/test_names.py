@@ -278,7 +278,7 @@ def test_quantizing_and_saving_keep_names(arguments: dict[str, Any], tmp_path: P
 
 
 def test_names_asked_for_in_the_middle_of_quantizing_are_the_same() -> None:
-    """They are made late: where one weight after another is replaced, numbers must not move."""
+    """Names are made late: numbers must not move while one weight after another is replaced."""
     program = make_layers(*LAYERS)
     weights = find_weights(program, 0)
     quantize_weights(program, "int8", weight_num_threshold=48, in_place=True)

@@ -52,7 +52,7 @@ def test_one_of_the_threads_reads(given: int, taken: int, monkeypatch: pytest.Mo
 
 
 def test_a_small_weight_has_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is quantized in the thread that reads."""
+    """A small weight is quantized in the thread that reads."""
     threads, quantize = [], program_quantize._quantize
 
     def record(read: Any, work: Any, num_threads: int) -> Any:

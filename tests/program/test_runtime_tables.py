@@ -66,6 +66,16 @@ TABLES: dict[str, dict[str, Any]] = {
     **{f"{bits} bits, block scales": {"n_bits": bits, **BLOCK_SCALES} for bits in BITS},
     "block scales, groups": {**BLOCK_SCALES, **SHARED["groups"]},
     "uint8 entries, block scales": {"lut_dtype": "uint8", **BLOCK_SCALES},
+    "searched block scales": {"observer": "mse", **BLOCK_SCALES},
+    "searched block scales, groups": {"observer": "mse", **BLOCK_SCALES, **SHARED["groups"]},
+    "searched channel scales": {"observer": "mse", **CHANNEL_SCALES},
+    **{f"{bits} bits, vectors of 2": {"n_bits": bits, "cluster_dim": 2} for bits in BITS},
+    "vectors of 4, groups": {"cluster_dim": 4, **SHARED["groups"]},
+    "int8 entries, vectors of 2, groups": {
+        "lut_dtype": "int8",
+        "cluster_dim": 2,
+        **SHARED["groups"],
+    },
 }
 
 SPARSE: dict[str, dict[str, Any]] = {
@@ -84,6 +94,8 @@ IN_16_BITS = [
         "int8 entries, groups",
         "channel scales",
         "3 bits, block scales",
+        "searched block scales",
+        "3 bits, vectors of 2",
     )
 ] + [("sparse", name) for name in ("values", "int8 values", "uint8 values", "3 bits")]
 
@@ -92,6 +104,16 @@ CASES = [
     *(("sparse", name, np.float32) for name in SPARSE),
     *((*case, dtype) for case in IN_16_BITS for dtype in (np.float16, ml_dtypes.bfloat16)),
 ]
+
+
+def test_searched_scales_are_tried_with_both_signs() -> None:
+    name = "searched block scales"
+    compressed = compress(every_kind(weights_of(np.float32), np.float32), "table", name)
+    scales = np.concatenate(
+        [one.form.read(one.op).scale.ravel() for one in find_quantized(compressed)]
+    )
+    assert (scales < 0).any()
+    assert (scales > 0).any()
 
 
 def compress(program: Any, what: str, name: str) -> Any:

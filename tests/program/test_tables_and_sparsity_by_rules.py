@@ -1,8 +1,9 @@
 """Tables and sparse weights in the manners of ``quantize_weights``: rules, records, plans."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from coreai_opt.coreai_utils import (
 from coreai_opt.planning import measure
 from coreai_opt.program.assets import load_asset
 from coreai_opt.program.weights import find_quantized, find_weights
-from coreai_opt.settings.rules_file import load_rules
+from coreai_opt.settings.rules import make_rule
+from coreai_opt.settings.rules_file import dump_rules, load_rules
 
 from ..support.programs import all_stored, layers, random_weight, text, three_kinds
 
@@ -123,7 +125,7 @@ def test_records_tell_what_became_of_each_weight() -> None:
         assert (record.status, record.format_after, record.scales) == (
             "quantized", "lut3", "blocks of 32"
         )  # fmt: skip
-        assert (record.qscheme, record.observer, record.rounding) == ("", "", "")
+        assert (record.qscheme, record.observer, record.rounding) == ("", "minmax", "")
         assert record.nbytes_after == weight.nbytes
         assert record.name == weight.name
         assert record.error is not None
@@ -131,6 +133,34 @@ def test_records_tell_what_became_of_each_weight() -> None:
     table = report.to_markdown()
     assert "lut3, groups of 16 channels, scales blocks of 32" in table
     assert "lut3, groups of 16 channels, scales blocks of 32" in report.to_html()
+
+
+def test_rules_ask_for_vectors_and_for_searched_scales() -> None:
+    rules = [
+        {"consumer": "gather_nd", "n_bits": 4, "scale_block_size": 32, "observer": "mse"},
+        {"shape": [32, 64], "n_bits": 6, "cluster_dim": 2},
+    ]
+    found: list[WeightRecord] = []
+    after = quantize_weights(
+        three_kinds(),
+        "int4",
+        weight_num_threshold=0,
+        overrides=load_rules_of(rules),
+        progress=found.append,
+    )
+    assert formats(after) == ["lut4", "lut6x2", "int4"]
+    assert [record.observer for record in found] == ["mse", "", "minmax"]
+    assert [record.nbytes_after for record in found] == [
+        weight.nbytes for weight in find_quantized(after)
+    ]
+
+
+def load_rules_of(rules: Sequence[Any]) -> list[Rule]:
+    """Return rules after they were written to a file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.toml"
+        path.write_text(dump_rules([make_rule(rule) for rule in rules]))
+        return load_rules(path)
 
 
 def test_records_of_sparse_weights() -> None:
@@ -246,6 +276,7 @@ def test_a_plan_with_tables_uses_rungs_that_integers_do_not_have(
     plan = plan_for(program, size, ["integer", "table"])
     assert plan.sqnr_db > plan_for(program, size, ["integer"]).sqnr_db + gain
     assert any(rule.n_bits for rule in plan.rules)
+    assert all(rule.observer == "mse" for rule in plan.rules if rule.scale_block_size)
     carried_out = quantize_weights(program, None, overrides=plan.rules, weight_num_threshold=0)
     assert sum(weight.nbytes for weight in find_quantized(carried_out)) == plan.nbytes <= size
     (tmp_path / "plan.toml").write_text(plan.to_toml())

@@ -69,3 +69,26 @@ def test_a_line_has_one_sentence(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_have_words(page: Path) -> None:
     assert re.findall(r"(?<!!)\[\s*\]\([^)]*\)", page.read_text(encoding="utf-8")) == []
+
+
+LEANING = re.compile(
+    r'(?:"""|^\s*#|/\*|^ \*)\s*((?:The same|Same|Fewer|Likewise|Ditto|As above|And|Also)\b.*)', re.M
+)
+"""Openings of a comment that mean something only below another comment."""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_comment_leans_on_another(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    starts = [match for match in LEANING.finditer(text) if not _goes_on(text, match.start())]
+    assert [match[1] for match in starts] == []
+
+
+def _goes_on(text: str, start: int) -> bool:
+    """Return whether the line before belongs to the comment as well."""
+    line = text[:start].rstrip("\n").rpartition("\n")[2].strip()
+    return line.startswith(("#", "*", "/*"))

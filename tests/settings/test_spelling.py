@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from coreai_opt import Rule, quantize_array
+from coreai_opt.cli.command import make_parser
 from coreai_opt.settings import enums
 from coreai_opt.settings.enums import SHORT_NAMES, CompressionGranularity, DType, Observer, QScheme
 from coreai_opt.settings.rules import parse_rules
@@ -35,6 +36,8 @@ NAMES = {
         ("block", CompressionGranularity.PER_BLOCK),
         ("MSE", Observer.MSE),
         ("Asymmetric", QScheme.ASYMMETRIC),
+        ("asym", QScheme.ASYMMETRIC),
+        ("group", CompressionGranularity.PER_GROUPED_CHANNEL),
     ],
 )
 def test_spellings(typed, meant):
@@ -60,7 +63,7 @@ def test_short_names_mean_values():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_type_checkers_know_every_value(name):
-    """And of the short names only such as mean one."""
+    """A type has every value, and short names only where they mean one value."""
     enum, names = getattr(enums, name), get_args(NAMES[name])
     assert {member.value for member in enum} <= set(names)
     assert all(enum(spelled) in enum for spelled in names)
@@ -77,3 +80,23 @@ def test_a_rule_with_mxfp4_may_not_have_others():
         parse_rules([Rule(name="*", dtype="mxfp4", block_size=16)], DEFAULTS)
     with pytest.raises(ValueError, match="PER_BLOCK"):
         parse_rules([Rule(name="*", dtype="mxfp4", granularity="channel")], DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "meant"),
+    [
+        ("--preset", "MacOS-4bit", "macos-4bit"),
+        ("--target", "Neural_Engine", "neural-engine"),
+        ("--backend", "Native", "native"),
+        ("--granularity", "BLOCK", "per_block"),
+    ],
+)
+def test_the_command_takes_every_case(option, typed, meant):
+    options = make_parser().parse_args(["quantize", "in.aimodel", option, typed])
+    assert getattr(options, option[2:]) == meant
+
+
+@pytest.mark.parametrize("typed", ["50%", "0.5", "50.0%"])
+def test_a_sparsity_may_be_in_percent(typed):
+    options = make_parser().parse_args(["sparsify", "in.aimodel", "--target-sparsity", typed])
+    assert options.target_sparsity == 0.5

@@ -67,7 +67,7 @@ ASYMMETRIC_SPECS = tuple(Spec(dtype, "asymmetric") for dtype in INT_DTYPES)
 SPECS = SYMMETRIC_SPECS + ASYMMETRIC_SPECS + FLOAT_SCALE_SPECS + E8M0_SPECS
 """Every allowed combination, with the observer MINMAX."""
 MSE_SPECS = tuple(spec._replace(observer="mse") for spec in SPECS)
-"""The same with MSE."""
+"""Every allowed combination, with the observer MSE."""
 SEARCHED_SPECS = (*MSE_SPECS[:12:2], *MSE_SPECS[12:])
 """Of these one for each kind: the search sees signed and unsigned codes of some bits alike."""
 
@@ -126,7 +126,7 @@ LAYOUTS = (
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """Those that the native backend can use here; ``COREAI_OPT_ISA`` picks one."""
+    """Return the instruction sets that the native backend can use here."""
     assert backends._native is not None, f"the native module: {backends._why_not_native}"
     return tuple(backends._native.levels())
 

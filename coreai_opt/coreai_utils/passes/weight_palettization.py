@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.importance import check_observer
 from coreai_opt.coreai_utils.compressing import checked_among, compress_weights
-from coreai_opt.exceptions import ArgumentError
 from coreai_opt.settings.arguments import parse_int
-from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.enums import CompressionGranularity, DType, Observer
 from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.tables import check_tables
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.reports.records import WeightRecord
+    from coreai_opt.settings.enums import ObserverName
     from coreai_opt.settings.rules import Rule
     from coreai_opt.settings.targets import Target, TargetName
 
@@ -41,6 +41,7 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
     in_place: bool = False,
     *,
     scale_block_size: int | None = None,
+    observer: Observer | ObserverName = Observer.MINMAX,
     importance: Mapping[str, npt.NDArray[np.floating]] | None = None,
     overrides: Sequence[Rule | Mapping[str, Any]] | None = None,
     target: Target | TargetName | None = None,
@@ -51,11 +52,11 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
     """Replace the weights of a Core AI program by indices into look-up tables.
 
     Every weight becomes a ``coreai.lut_to_dense`` of constants, and where there are scales a
-    ``coreai.blockwise_shift_scale`` of that. Tables are the best there are: no others of so many
-    entries leave less squared error. Which constants are weights is as for
-    :func:`~coreai_opt.coreai_utils.quantize_weights`. One that cannot have such tables (a group
-    size that does not divide its output channels, a NaN or infinity) is left as it is, with one
-    warning on the logger ``coreai_opt``.
+    ``coreai.blockwise_shift_scale`` of that. Tables are the best there are, unless they are of
+    vectors: no others of so many entries leave less squared error. Which constants are weights is
+    as for :func:`~coreai_opt.coreai_utils.quantize_weights`. One that cannot have such tables (a
+    group size that does not divide its output channels, a NaN or infinity) is left as it is, with
+    one warning on the logger ``coreai_opt``.
 
     When this raises, Ctrl-C and memory that runs out included, ``coreai_program`` is as it was, or
     with ``in_place`` each of its weights is either as it was or palettized.
@@ -69,7 +70,10 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         granularity: which elements share a table: PER_TENSOR all, PER_CHANNEL those of an output
             channel, PER_GROUPED_CHANNEL those of ``group_size`` output channels.
         group_size: output channels that share a table, with PER_GROUPED_CHANNEL.
-        cluster_dim: 1. Tables of vectors are not supported yet.
+        cluster_dim: how many neighbours along the output channels share an index, 1 to 256: entries
+            of a table are vectors of so many numbers then, good ones but not the best there are. It
+            must divide the output channels that share a table, or the weight is left. Not with
+            scales.
         enable_per_channel_scale: divide each output channel by its largest magnitude before tables
             are found, and store that as a scale.
         weight_num_threshold: only constants with more elements than this are weights.
@@ -78,6 +82,9 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         in_place: change ``coreai_program`` itself instead of a copy.
         scale_block_size: input channels of an output channel that share a scale, their largest
             magnitude: so few bits reach further than with a table alone. None for no such scales.
+        observer: how the scales of channels or blocks are found: MINMAX for the largest magnitude,
+            or MSE for less squared error, which takes several times as long: scales and tables are
+            fitted to each other in turns, and scales may be negative. Not with ``lut_dtype``.
         importance: what squared errors count, as for ``quantize_weights``.
         overrides: other settings for some weights, as for ``quantize_weights``: a rule with
             ``dtype`` has codes and scales instead of tables, one with ``keep`` keeps the weight.
@@ -98,14 +105,6 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
-    vector = parse_int("cluster_dim", cluster_dim, least=1)
-    if vector > 1 and enable_per_channel_scale:
-        raise ArgumentError(
-            "enable_per_channel_scale",
-            "`enable_per_channel_scale=True` is not supported with `cluster_dim` above 1",
-        )
-    if vector > 1:
-        raise ArgumentError("cluster_dim", f"cluster_dim must be 1 for now; got {cluster_dim}")
     for argument, value in (
         ("num_kmeans_workers", num_kmeans_workers),
         ("rounding_precision", rounding_precision),
@@ -116,8 +115,10 @@ def palettize_weights(  # noqa: PLR0917  # the documented signature
         lut_dtype=lut_dtype,
         granularity=granularity,
         group_size=group_size,
+        cluster_dim=cluster_dim,
         enable_per_channel_scale=enable_per_channel_scale,
         scale_block_size=scale_block_size,
+        observer=observer,
     )
     settings = check_tables(call)
     rules = [] if overrides is None else parse_rules(overrides, call)

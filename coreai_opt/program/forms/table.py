@@ -42,16 +42,16 @@ def describe(decoder: Op) -> Stored | None:
         return None
     scale = None if _is_same(decoder, look_up) else ir.static_tensor(decoder.operands[1])
     counts = table.shape[:-2]
-    sizes = tuple(n // count for n, count in zip(indices.shape, counts, strict=True))
+    sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
     decoders = [look_up] if scale is None else [look_up, decoder]
     constants = [
         ir.operand_constant(op, operand) for op in decoders for operand in range(len(op.operands))
     ]
     return Stored(
         shape=result.shape,
-        format=_format(ir.bits_of(indices.element)),
+        format=_format(ir.bits_of(indices.element), table.shape[-1]),
         qscheme=QScheme.SYMMETRIC,
-        granularity=granularity_of(indices.shape, sizes),
+        granularity=granularity_of(result.shape, sizes),
         block_sizes=sizes,
         scale_dtype=(scale or table).format,
         num_scales=0 if scale is None else scale.size,
@@ -72,10 +72,9 @@ def read(decoder: Op) -> PalettizedArray:
     result = ir.static_tensor(decoder.result)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
-    del axis  # tells along which axis vectors lie; there are none
-    entries, of_indices = tensor_of(table), tensor_of(indices)
-    if entries.shape[-1] != 1:
-        raise UnreadableError(f"entries of its table are {entries.shape[-1]} numbers each")
+    entries, cluster_axis = tensor_of(table), None
+    if entries.shape[-1] > 1:
+        cluster_axis = int(ir.read_packed(axis).view(np.int16)[0]) % len(result.shape)
     if entries.dtype in WEIGHT_DTYPES:
         numbers = ir.read_constant(table)
     elif entries.format in _ENTRY_FORMATS:
@@ -90,23 +89,26 @@ def read(decoder: Op) -> PalettizedArray:
         scale, zero_point = ir.read_constant(of_scale), _read_offset(offset1)
     return PalettizedArray(
         packed=ir.read_packed(indices),
-        shape=of_indices.shape,
+        shape=result.shape,
         weight_dtype=result.dtype,
-        table=np.asarray(numbers).reshape(entries.shape[:-1]),
+        table=np.asarray(numbers).reshape(
+            entries.shape[:-1] if cluster_axis is None else entries.shape
+        ),
         scale=scale,
         zero_point=zero_point,
+        cluster_axis=cluster_axis,
     )
 
 
 def build(build: Builder, array: PalettizedArray) -> Value:
     """Make the ops that decode an array, of which the program keeps the memory."""
-    table = array.table
-    element = _element(array)
+    table, element = array.table, _element(array)
+    of_vectors = array.cluster_axis is not None
     decoded = build.lut_to_dense(
         Tensor(array.shape, element),
-        indices=build.constant(array.packed, array.shape, f"ui{array.n_bits}"),
-        lut=build.constant(table, (*table.shape, 1), element),
-        axis=build.splat(0, (), "si16"),
+        indices=build.constant(array.packed, array.index_shape, f"ui{array.n_bits}"),
+        lut=build.constant(table, table.shape if of_vectors else (*table.shape, 1), element),
+        axis=build.splat(array.cluster_axis or 0, (), "si16"),
     )
     if array.scale is None:
         return decoded
@@ -125,10 +127,11 @@ def saved_bytes(array: PalettizedArray, slices: int = 1, length: int = 1) -> int
 
     See :meth:`coreai_opt.program.forms.form.Form.saved_bytes`.
     """
-    elements = math.prod(array.shape) // slices * length
+    indices = math.prod(array.index_shape) // slices * length
     parts = [array.table] if array.scale is None else [array.table, array.scale]
-    nbytes = -(-elements * array.n_bits // 8)
-    for part, entries in zip(parts, (array.table.shape[-1], 1), strict=False):
+    nbytes = -(-indices * array.n_bits // 8)
+    entries_of_one = math.prod(array.table.shape[len(array.shape) :])
+    for part, entries in zip(parts, (entries_of_one, 1), strict=False):
         shared_by_all = part.size == entries
         nbytes += part.nbytes if shared_by_all else part.nbytes // slices * length
     return nbytes
@@ -137,11 +140,12 @@ def saved_bytes(array: PalettizedArray, slices: int = 1, length: int = 1) -> int
 def label(array: PalettizedArray) -> Label:
     """Return what reports call an array."""
     numbers = array.table if array.scale is None else array.scale
-    return Label(_format(array.n_bits), numbers.dtype.name)
+    return Label(_format(array.n_bits, array.cluster_dim), numbers.dtype.name)
 
 
-def _format(bits: int) -> str:
-    return f"lut{bits}"
+def _format(bits: int, cluster_dim: int) -> str:
+    """Return the name of a form: the bits of an index and, of vectors, how long they are."""
+    return f"lut{bits}" if cluster_dim == 1 else f"lut{bits}x{cluster_dim}"
 
 
 def _element(array: PalettizedArray) -> str:
@@ -163,6 +167,8 @@ def _read_offset(constant: Op) -> int:
     else:
         offsets = unpack(ir.read_packed(constant), FORMATS[tensor.format], tensor.shape)
     numbers = np.unique(np.asarray(offsets).astype(np.float32))
-    if len(numbers) != 1:
-        raise UnreadableError("its offset1, which is taken off entries, is not the same everywhere")
+    if len(numbers) != 1 or numbers[0] != np.floor(numbers[0]):
+        raise UnreadableError(
+            "its offset1, which is taken off entries, is not one whole number everywhere"
+        )
     return int(numbers[0])

@@ -20,6 +20,9 @@ _MADE_FROM = {
 }
 """Ops that decode a weight, and the ops that make what they decode, if it is no constant."""
 
+_CAST = "coreai.cast"
+"""Stands between a table of 8-bit entries and their scales where coreai-opt has made them."""
+
 
 class Use(NamedTuple):
     """A use of a value: operand number ``operand`` of ``op``."""
@@ -60,7 +63,7 @@ def operand_constant(op: Op, operand: int) -> Op | None:
 
 def table_of(op: Op) -> Op | None:
     """Return the ``coreai.lut_to_dense`` that an op is or scales the result of, None if neither."""
-    return _scaled(op, LUT_TO_DENSE)
+    return _made_by(op, LUT_TO_DENSE)
 
 
 def sparse_of(op: Op) -> Op | None:
@@ -68,7 +71,7 @@ def sparse_of(op: Op) -> Op | None:
 
     None if it does neither.
     """
-    return _scaled(op, SPARSE_TO_DENSE)
+    return _made_by(op, SPARSE_TO_DENSE)
 
 
 def made_from(op: Op) -> list[Op]:
@@ -79,20 +82,31 @@ def made_from(op: Op) -> list[Op]:
     """
     ops = [op]
     while ops[-1].name in _MADE_FROM:
-        owner = ops[-1].operands[0].owner
-        if getattr(owner, "name", None) not in _MADE_FROM[ops[-1].name]:
+        before = [ops[-1].operands[0].owner]
+        if op.name == BLOCKWISE_SHIFT_SCALE and getattr(before[0], "name", None) == _CAST:
+            before.append(before[0].operands[0].owner)
+        # A block argument is owned by a block, which has no name.
+        if getattr(before[-1], "name", None) not in _MADE_FROM[ops[-1].name]:
             break
-        ops.append(owner)
+        ops += before
     return ops
 
 
-def _scaled(op: Op, name: str) -> Op | None:
+def decoders_after(op: Op) -> list[Op]:
+    """Return the ops that decode what an op decodes further."""
+    users = [use.op for use in uses(op.result) if use.operand == 0]
+    cast = [use.op for user in users if user.name == _CAST for use in uses(user.result)]
+    return [user for user in (*users, *cast) if op in made_from(user)[1:]]
+
+
+def _made_by(op: Op, name: str) -> Op | None:
+    """Return the op of a name that an op is, or of which it scales the result."""
     if op.name == name:
         return op
     if op.name != BLOCKWISE_SHIFT_SCALE:
         return None
-    owner = op.operands[0].owner
-    return owner if getattr(owner, "name", None) == name else None
+    inner = [made for made in made_from(op)[1:] if made.name != _CAST]
+    return inner[0] if inner and inner[0].name == name else None
 
 
 def graphs(program: AIProgram) -> dict[str, Op]:

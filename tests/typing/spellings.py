@@ -1,0 +1,16 @@
+"""What mypy says of names that are typed: ``make types`` runs it on this file.
+
+An ignored line that mypy takes is an error as well (``warn_unused_ignores``).
+"""
+
+import numpy as np
+
+from coreai_opt import quantize_array
+
+WEIGHT = np.zeros((2, 64), np.float32)
+
+quantize_array(WEIGHT, "int4", granularity="block", block_size=32, qscheme="asym")
+quantize_array(WEIGHT, "mxfp4", block_sizes=(1, 32))
+quantize_array(WEIGHT, "in4", granularity="per_channel")  # type: ignore[arg-type]
+quantize_array(WEIGHT, "int4", granularity="per_chanel")  # type: ignore[arg-type]
+quantize_array(WEIGHT, "int4", granularity="channel", observer="mes")  # type: ignore[arg-type]
