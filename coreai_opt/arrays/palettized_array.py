@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from coreai_opt.arrays import memory
 from coreai_opt.arrays.backends import parse_backend
+from coreai_opt.arrays.decodable import Decodable
 from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
@@ -19,7 +20,7 @@ from coreai_opt.settings.tables import INDEX_BITS, MOST_CLUSTER_DIM
 
 
 @dataclass(frozen=True, eq=False)
-class PalettizedArray:
+class PalettizedArray(Decodable):
     """A weight that is stored as indices into look-up tables, in the bytes that Core AI stores.
 
     An element decodes to its entry, or where there are scales to ``scale * (entry - zero_point)``.
@@ -70,6 +71,13 @@ class PalettizedArray:
         """Bytes of the indices, tables and scales, which is what a stored program grows by."""
         scales = 0 if self.scale is None else self.scale.nbytes
         return self.packed.nbytes + self.table.nbytes + scales
+
+    def __repr__(self) -> str:
+        return (
+            f"PalettizedArray(indices of {self.n_bits} bits of shape {self.shape} from "
+            f"{self.weight_dtype}, {self.table.dtype} tables of shape {self.table.shape}, "
+            f"{self.nbytes:,} bytes)"
+        )
 
     def indices(self) -> npt.NDArray[np.uint8]:
         """Return the indices, unpacked: a uint8 array of ``index_shape``."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays import backends
+from coreai_opt.arrays.decodable import Decodable
 from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
@@ -17,7 +18,7 @@ from coreai_opt.settings.enums import DType
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedArray:
+class QuantizedArray(Decodable):
     """A quantized weight, in the bytes that Core AI stores.
 
     It decodes to ``scale * (code - zero_point)``, one scale and zero point per block.
@@ -52,15 +53,6 @@ class QuantizedArray:
             f"{self.scale.size:,} {self.scale.dtype} scales of blocks {blocks}, "
             f"{self.nbytes:,} bytes)"
         )
-
-    def __array__(
-        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
-    ) -> npt.NDArray[Any]:
-        """Decode, for ``numpy.asarray``; numpy asks for it wherever it takes an array."""
-        if copy is False:
-            raise ValueError("copy must not be False: a QuantizedArray is decoded to a new array")
-        decoded = self.dequantize()
-        return decoded if dtype is None else decoded.astype(dtype, copy=False)
 
     def codes(self) -> npt.NDArray[Any]:
         """Return the codes, unpacked.

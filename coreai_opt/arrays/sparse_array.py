@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreai_opt.arrays.backends import parse_backend
+from coreai_opt.arrays.decodable import Decodable
 from coreai_opt.arrays.destination import destination
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantized_array import QuantizedArray
@@ -18,7 +19,7 @@ from coreai_opt.reference.codes import decode
 
 
 @dataclass(frozen=True, eq=False)
-class SparseArray:
+class SparseArray(Decodable):
     """A weight of which only some elements are stored; all others are zero.
 
     An element that is stored decodes to its value, or where there are scales to ``scale * value``.
@@ -45,6 +46,13 @@ class SparseArray:
         """Bytes of the values, the mask and the scales, which is what a stored program grows by."""
         scales = 0 if self.scale is None else self.scale.nbytes
         return self.values.nbytes + self.mask.nbytes + scales
+
+    def __repr__(self) -> str:
+        stored = int(np.bitwise_count(self.mask).sum())
+        return (
+            f"SparseArray({stored:,} elements of shape {self.shape} from {self.weight_dtype}, "
+            f"{self.nbytes:,} bytes)"
+        )
 
     def is_stored(self) -> npt.NDArray[np.bool_]:
         """Return where elements are stored: a bool array of ``shape``."""

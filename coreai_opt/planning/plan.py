@@ -117,6 +117,12 @@ class QuantizationPlan:
         """One rule for each weight: ``quantize_weights(program, None, overrides=plan.rules)``."""
         return [choice.rule for choice in self.choices]
 
+    def __repr__(self) -> str:
+        return (
+            f"QuantizationPlan({len(self.choices)} weights, {self.nbytes:,} bytes, "
+            f"{decibels(self.sqnr_db)})"
+        )
+
     def __str__(self) -> str:
         """Return a few lines: the totals of the plan, and how many weights get which format."""
         formats = Counter(_format(choice.rule) for choice in self.choices)

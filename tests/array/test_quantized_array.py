@@ -4,7 +4,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt import QuantizedArray, quantize_array
+from coreai_opt import PalettizedArray, QuantizedArray, palettize_array, quantize_array
+from coreai_opt.arrays.sparse_array import SparseArray
+from coreai_opt.arrays.sparsify import keep_largest
 
 from ..support.same_bytes import assert_same_bytes
 
@@ -22,16 +24,42 @@ def test_repr_is_one_line_that_says_what_it_is():
     )
 
 
-def test_numpy_decodes_it():
-    want = quantized().dequantize()
-    assert np.asarray(quantized()).tobytes() == want.tobytes()
-    assert np.asarray(quantized(), np.float64).tolist() == want.astype(np.float64).tolist()
-    assert (np.abs(quantized() - WEIGHT) <= quantized().scale.max() / 2).all()
+def palettized() -> PalettizedArray:
+    return palettize_array(WEIGHT, 3)
 
 
-def test_numpy_is_not_given_what_it_must_not_copy():
-    with pytest.raises(ValueError, match="copy must not be False"):
-        np.asarray(quantized(), copy=False)
+def sparse() -> SparseArray:
+    keep = keep_largest(np.abs(WEIGHT), 0.25)
+    return SparseArray(
+        WEIGHT[keep], np.packbits(keep, bitorder="little"), WEIGHT.shape, WEIGHT.dtype
+    )
+
+
+STORED = pytest.mark.parametrize("stored", [quantized, palettized, sparse])
+
+
+def test_others_are_one_line_as_well():
+    assert repr(palettized()) == (
+        "PalettizedArray(indices of 3 bits of shape (4, 64, 3) from float32, float32 tables of "
+        "shape (1, 1, 1, 8), 320 bytes)"
+    )
+    assert repr(sparse()) == (
+        "SparseArray(576 elements of shape (4, 64, 3) from float32, 2,400 bytes)"
+    )
+
+
+@STORED
+def test_numpy_decodes_it(stored):
+    want = stored().dequantize()
+    assert np.asarray(stored()).tobytes() == want.tobytes()
+    assert np.asarray(stored(), np.float64).tolist() == want.astype(np.float64).tolist()
+    assert (stored() - WEIGHT).tobytes() == (want - WEIGHT).tobytes()
+
+
+@STORED
+def test_numpy_is_not_given_what_it_must_not_copy(stored):
+    with pytest.raises(ValueError, match=f"copy must not be False: a {type(stored()).__name__} is"):
+        np.asarray(stored(), copy=False)
 
 
 @pytest.mark.parametrize(

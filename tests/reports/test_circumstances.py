@@ -139,6 +139,7 @@ def test_a_plan_and_a_report_print_as_a_few_lines(report: QuantizationReport) ->
     first, *formats = str(plan).splitlines()
     assert first == f"7 weights, {plan.nbytes:,} bytes, {plan.sqnr_db:.1f} dB"
     assert sum(int(line.split()[0]) for line in formats) == 7
+    assert repr(plan) == f"QuantizationPlan({first})"
     lines = str(report).splitlines()
     assert lines[0] == "CREPE-tiny"
     assert lines[-1].split() == ["7", "int4", "symmetric,", "per", "channel,", "minmax"]
