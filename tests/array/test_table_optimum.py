@@ -7,6 +7,7 @@ from coreai_opt import palettize_array
 
 from ..support.corpus import WEIGHT_DTYPES, Array, DTypeLike
 from ..support.distributions import DISTRIBUTIONS
+from ..support.optimum import crepe
 
 F64 = np.float64
 
@@ -49,6 +50,18 @@ def test_no_table_leaves_less_error(name: str, dtype: DTypeLike) -> None:
         rounding = 1e-14 * float((weight.astype(F64) ** 2).sum())
         assert error_of(weight, wide) <= optimum * (1 + 1e-6) + rounding
         assert found.table.tobytes() == wide.astype(dtype).tobytes()
+
+
+def test_no_table_leaves_less_error_on_parts_of_a_real_network() -> None:
+    pytest.importorskip("coreai", reason="the network is stored as a Core AI program")
+    parts = crepe(1 << 20).reshape(-1, 512)
+    assert len(parts) > 200
+    for number, weight in enumerate(parts[::2]):
+        bits = (2, 3, 4, 6)[number % 4]
+        optimum = least_error(weight, 1 << bits)
+        table = palettize_array(weight, bits).table
+        rounding = 1e-14 * float((weight.astype(F64) ** 2).sum())
+        assert error_of(weight, table) <= optimum * (1 + 1e-6) + rounding
 
 
 @pytest.mark.parametrize("bits", [2, 4])

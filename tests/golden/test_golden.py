@@ -9,6 +9,7 @@ import pytest
 from coreai_opt import _native
 
 from ..support.targets import TARGETS
+from . import corpus_of_tables
 from .corpus import LAYOUTS, Case, Layout, cases, read_table, table
 
 THREADS = range(1, 9)
@@ -57,16 +58,29 @@ LEVELS = {
 }
 """What there is beside the portable level."""
 
+HAVE_TABLES = ("host", "aarch64", "riscv64", "s390x")
+"""For processors with registers of 32 bits the library has no look-up tables."""
+
+
+def test_the_look_up_tables_are_what_the_reference_gives() -> None:
+    assert corpus_of_tables.TABLE.read_text().splitlines() == corpus_of_tables.table(), (
+        "`python -m tests.golden.corpus_of_tables` writes the table anew"
+    )
+
 
 # What runs under sanitizers in tests/csrc is left out: it takes long to compile.
 @pytest.mark.parametrize("name", [name for name in TARGETS if name != "host, sanitized"])
 def test_the_c_library_gives_the_digests(name: str, tmp_path: Path) -> None:
     if reason := TARGETS[name].missing():
         pytest.skip(reason)
-    command = TARGETS[name].build(Path(__file__).with_name("golden.c"), tmp_path)
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    count = sum(1 for layout in LAYOUTS for _ in cases(layout))
-    assert result.stdout.splitlines() == [
-        f"{level}: {count} of {count} digests are right" for level in LEVELS.get(name, ["portable"])
-    ]
-    assert (result.returncode, result.stderr) == (0, "")
+    programs = {"golden.c": sum(1 for layout in LAYOUTS for _ in cases(layout))}
+    if name in HAVE_TABLES:
+        programs["golden_tables.c"] = sum(1 for _ in corpus_of_tables.cases())
+    for source, count in programs.items():
+        command = TARGETS[name].build(Path(__file__).with_name(source), tmp_path)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert result.stdout.splitlines() == [
+            f"{level}: {count} of {count} digests are right"
+            for level in LEVELS.get(name, ["portable"])
+        ]
+        assert (result.returncode, result.stderr) == (0, "")
