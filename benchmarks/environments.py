@@ -17,7 +17,10 @@ OURS = "ours"
 OUR_REQUIREMENTS = (f"{HERE.parent}[coreai]",)
 
 PEERS = {
-    "coreai_opt_apple": ("coreai-opt==0.4.0", "coreai-core", "coreai-torch", "torch==2.13.0"),
+    "coreai_opt_apple": (
+        *("coreai-opt==0.4.0", "coreai-core", "coreai-torch", "torch==2.13.0"),
+        "scikit-learn",
+    ),
     "torchao": ("torchao", "torch==2.13.0", "numpy"),
     "onnxruntime": ("onnxruntime", "onnx"),
     "mlx": ("mlx[cpu]", "numpy"),
@@ -32,7 +35,10 @@ CALIBRATED_PEERS = {
 }
 """Peers that round with second moments, by their function in ``calibrated_child.py``."""
 
-ALL_PEERS = {**PEERS, **CALIBRATED_PEERS}
+TABLE_PEERS = {"kmeans1d": ("kmeans1d", "numpy")}
+"""Peers that find look-up tables alone, by their function in ``palettize_child.py``."""
+
+ALL_PEERS = {**PEERS, **CALIBRATED_PEERS, **TABLE_PEERS}
 
 
 def folder_of(environment: str) -> Path:

@@ -121,7 +121,8 @@ def torchao(weight: np.ndarray) -> Iterator[Row]:
     yield "HQQ scale only, group 32", 4.5, scale_only, decode_scale_only
 
 
-def _measure(weight: np.ndarray, row: Row) -> dict[str, Any]:
+def measure(weight: np.ndarray, row: Row) -> dict[str, Any]:
+    """Return the name, bits, seconds and SQNR of a row."""
     name, bits, quantize, decode = row
     times: list[float] = []
     while len(times) < ROUNDS and sum(times) < BUDGET:
@@ -138,7 +139,7 @@ def main() -> None:
     contender, size = sys.argv[1], int(sys.argv[2])
     weight = make_weight("float32", (size, size))
     rows = {"ours": ours, "ggml": ggml, "torchao": torchao}[contender](weight)
-    print(json.dumps([_measure(weight, row) for row in rows]))
+    print(json.dumps([measure(weight, row) for row in rows]))
 
 
 if __name__ == "__main__":

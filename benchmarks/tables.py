@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def all_tables(results: dict[str, Any]) -> list[Table]:
         "arrays": _array_tables,
         "programs": _program_tables,
         "growth": _growth_tables,
-        "search": _search_tables,
+        "search": partial(_search_tables, "4 bits with searched scales"),
+        "palettize": partial(_search_tables, "Look-up tables"),
         "calibrated": _calibrated_tables,
     }
     tables = [
@@ -103,9 +105,9 @@ def _growth_tables(growth: dict[str, Any]) -> list[Table]:
     return [table, each]
 
 
-def _search_tables(search: dict[str, Any]) -> list[Table]:
+def _search_tables(title: str, search: dict[str, Any]) -> list[Table]:
     columns = ["contender", "format", "bits per weight", "SQNR, dB", "M weights/s"]
-    table = _table("4 bits with searched scales", columns, words=2)
+    table = _table(title, columns, words=2)
     for row in sorted(search["rows"], key=lambda row: (row["bits"], row["sqnr"])):
         table.add_row(
             row["contender"],

@@ -136,6 +136,7 @@ def palettize_parsed(
     if spec.observer is Observer.MSE and _may_overflow(scale, table, weight.dtype):
         plain = replace(spec, observer=Observer.MINMAX)
         return palettize_parsed(weight, plain, backend, num_threads, importance=importance)
+    del scaled, counted  # which can be as large as the weight in float32, each
     zero_point = 0
     if spec.lut_dtype is not None:
         # With scales of blocks already, all tables have one scale, which goes into these.

@@ -1,6 +1,8 @@
 """Scales of blocks for look-up tables: by hand, at every level, and the error that they leave."""
 
 import functools
+import tracemalloc
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -187,3 +189,28 @@ def test_the_largest_numbers_stay_finite(dtype: DTypeLike, backend: str) -> None
 def test_bad_arguments_are_named(arguments: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         palettize_array(np.ones((8, 8), F32), 4, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bytes_per_element"),
+    [
+        ({}, 0),
+        ({"block_sizes": (32, 0)}, 0),
+        # Quotients by scales, and what their errors count, are float32.
+        ({"scale_block_sizes": (1, 32)}, 12),
+        ({"scale_block_sizes": (1, 32), "observer": "mse"}, 12),
+    ],
+    ids=["tensor", "groups", "block scales", "searched block scales"],
+)
+def test_memory_beside_the_weight_and_the_result(
+    arguments: dict[str, Any], bytes_per_element: int
+) -> None:
+    weight = np.random.default_rng(0).standard_normal((2048, 2048), np.float32).astype(np.float16)
+    palettize_array(weight[:32], 4, **arguments)
+    tracemalloc.start()
+    try:
+        palettized = palettize_array(weight, 4, **arguments, backend="native", num_threads=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - palettized.nbytes < bytes_per_element * weight.size + (32 << 20)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.program import assets
+from coreai_opt.program import assets, digest
 from coreai_opt.program.weights import find_weights
 
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
@@ -49,6 +49,15 @@ def test_any_damage_to_the_program_or_its_digest_is_found(
         file.write_bytes(data)
         with pytest.raises(ValueError, match=rf"{asset} is damaged: main.mlirb "):
             assets.load_asset(asset)
+
+
+@pytest.mark.parametrize("size", [1, 6, 7, 8, 21, 22])
+def test_a_program_is_hashed_piece_by_piece(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "_PIECE", 7)
+    (file := tmp_path / "file").write_bytes(bytes(range(size)))
+    assert digest.digest_of(file) == hashlib.sha256(bytes(range(size))).digest()
 
 
 def test_damage_to_the_metadata_is_found_or_harmless(asset: Path, long: bool) -> None:

@@ -152,7 +152,7 @@ def label(array: SparseArray) -> Label:
         listed = _form_of(array.values).label(array.values)
         return Label(_format(listed.format), listed.scale_dtype)
     numbers = array.values if array.scale is None else array.scale
-    return Label(_format(array.values.dtype.name), numbers.dtype.name)
+    return Label(_format(_format_of(array.values)), numbers.dtype.name)
 
 
 def _form_of(values: PalettizedArray | QuantizedArray) -> Form[Any]:
@@ -175,7 +175,12 @@ def _format(values: str) -> str:
 
 def _element(values: npt.NDArray[Any]) -> str:
     """The element type of values."""
+    return ir.element_type(values.dtype if values.dtype in WEIGHT_DTYPES else _format_of(values))
+
+
+def _format_of(values: npt.NDArray[Any]) -> str:
+    """The format of values, by the name that it has in a program."""
     if values.dtype in WEIGHT_DTYPES:
-        return ir.element_type(values.dtype)
+        return values.dtype.name
     names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == values.dtype)
-    return ir.element_type(next(names))
+    return next(names)
