@@ -81,8 +81,12 @@ cdef extern from "coreai_quant.h" nogil:
                               const uint8_t *, caq_source, void *, void *)
     ctypedef struct caq_table_job:
         size_t elements, packed_size, tables, indices, length, scratch_size, index_scratch_size
-    caq_status caq_table_job_init(caq_table_job *, caq_source, unsigned, size_t, const size_t *,
-                                  const size_t *, caq_level)
+    ctypedef struct caq_table_target:
+        caq_source source
+        unsigned bits
+        caq_level level
+    caq_status caq_table_job_init(caq_table_job *, const caq_table_target *, size_t,
+                                  const size_t *, const size_t *)
     caq_status caq_table_set_vectors(caq_table_job *, size_t, size_t)
     caq_status caq_table_set_importance(caq_table_job *, const float *, size_t, size_t)
     caq_status caq_table_fit_scales(const caq_table_job *, size_t, size_t, size_t, const void *,
@@ -554,11 +558,15 @@ cdef class _TableWork:
         for axis in range(weight.ndim):
             shape[axis] = weight.shape[axis]
             sizes[axis] = block_sizes[axis]
-        status = caq_table_job_init(
-            &self.job, <caq_source><int>WEIGHT_DTYPES.index(weight.dtype), bits, weight.ndim,
-            shape, sizes, <caq_level><int>_LEVELS.index(level()))
-        if status != CAQ_OK:
+        cdef caq_table_target target
+        target.source = <caq_source><int>WEIGHT_DTYPES.index(weight.dtype)
+        target.bits = bits
+        target.level = <caq_level><int>_LEVELS.index(level())
+        status = caq_table_job_init(&self.job, &target, weight.ndim, shape, sizes)
+        if status == CAQ_BAD_BLOCK_SIZE:
             raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
+        if status != CAQ_OK:
+            raise ValueError(caq_strerror(status).decode())
         if cluster is not None:
             between = math.prod(weight.shape[cluster.axis + 1:])
             status = caq_table_set_vectors(&self.job, cluster.length, between)

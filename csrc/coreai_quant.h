@@ -454,12 +454,21 @@ CAQ_API size_t caq_scratch_size(const caq_job *job);
  * the first in the lowest bits; those of 3 and 6 bits cross bytes. reference/tables.py has the
  * rules.
  *
+ *     caq_table_target target = {.source = CAQ_F16, .bits = 4, .level = caq_best_level()};
  *     caq_table_job job;
- *     status = caq_table_job_init(&job, CAQ_F16, 4, 2, shape, block_sizes, caq_best_level());
+ *     status = caq_table_job_init(&job, &target, 2, shape, block_sizes);
  *     ... provide tables, packed and scratch ...
  *     status = caq_find_tables(&job, 0, job.tables, weight, tables, scratch);
  *     status = caq_table_encode(&job, 0, job.elements, weight, tables, packed, scratch);
  */
+/* What tables a weight has, and how the work is done. Zero is the default of every member, except
+ * that bits has none. */
+typedef struct caq_table_target {
+    caq_source source; /* of the weight; default CAQ_F32 */
+    unsigned bits;     /* of an index: 1, 2, 3, 4, 6 or 8 */
+    caq_level level;   /* one that caq_has_level() grants; default CAQ_PORTABLE */
+} caq_table_target;
+
 /* A weight's shape and tables, digested. Read the sizes; leave the rest alone. */
 typedef struct caq_table_job {
     size_t elements;           /* of the whole tensor */
@@ -484,16 +493,16 @@ typedef struct caq_table_job {
 /*
  * Prepare a job.
  *
- * bits: of an index: 1, 2, 3, 4, 6 or 8.
- * rank, shape, block_sizes, level: as for caq_job_init(). Blocks that share a table may be shorter
- *         than their axis along one axis only, and have fewer than 2^32 elements.
+ * target: what tables there are to be. It is not needed after the call.
+ * rank, shape, block_sizes: as for caq_job_init(). Blocks that share a table may be shorter than
+ *         their axis along one axis only (CAQ_BAD_BLOCK_SIZE), and have fewer than 2^32 elements
+ *         (CAQ_BAD_SHAPE).
  *
- * Returns CAQ_OK, CAQ_BAD_ARGUMENT, CAQ_BAD_LEVEL or CAQ_BAD_ARITHMETIC; job is usable only after
- * CAQ_OK.
+ * Returns CAQ_OK or any status but CAQ_BAD_COMBINATION and CAQ_NOT_FINITE. The job can be used only
+ * after CAQ_OK, and has not changed otherwise.
  */
-CAQ_API caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits,
-                                      size_t rank, const size_t *shape, const size_t *block_sizes,
-                                      caq_level level);
+CAQ_API caq_status caq_table_job_init(caq_table_job *job, const caq_table_target *target,
+                                      size_t rank, const size_t *shape, const size_t *block_sizes);
 
 /*
  * Have neighbours share an index: vectors of `length` elements, which lie `between` elements apart.

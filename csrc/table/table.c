@@ -19,41 +19,47 @@
 #define LONG_RUN 2048 /* weights of 16 bits for which a code is noted down for each number */
 #define SHORT_RUN 32  /* weights for which it takes less time to do without */
 
-caq_status caq_table_job_init(caq_table_job *job, caq_source source, unsigned bits, size_t rank,
-                              const size_t *shape, const size_t *block_sizes, caq_level level) {
-    if (!has_source(source) || rank < 1 || bits < 1 || bits > 8 || bits == 5 || bits == 7)
+static int has_bits(unsigned bits) { return bits >= 1 && bits <= 8 && bits != 5 && bits != 7; }
+
+/* Count elements, tables, and the elements in a row that share one. */
+static caq_status count_tables(caq_table_job *job, size_t rank, const size_t *shape,
+                               const size_t *block_sizes) {
+    job->elements = job->tables = job->run = 1;
+    for (size_t axis = 0; axis < rank; axis++) {
+        size_t length = shape[axis], size = block_sizes[axis] ? block_sizes[axis] : length;
+        if (length == 0 || job->elements > SIZE_MAX / 8 / length)
+            return CAQ_BAD_SHAPE;
+        if (length % size || (size < length && job->tables > 1))
+            return CAQ_BAD_BLOCK_SIZE;
+        job->elements *= length;
+        job->tables *= length / size;
+        job->run = size < length ? size : job->run * length;
+    }
+    return rank && job->elements / job->tables >> 16 <= 0xFFFF ? CAQ_OK : CAQ_BAD_SHAPE;
+}
+
+caq_status caq_table_job_init(caq_table_job *job, const caq_table_target *target, size_t rank,
+                              const size_t *shape, const size_t *block_sizes) {
+    if (!has_source(target->source) || !has_bits(target->bits))
         return CAQ_BAD_ARGUMENT;
-    if (!caq_has_level(level))
+    if (!caq_has_level(target->level))
         return CAQ_BAD_LEVEL;
     if (!caq_has_usable_arithmetic())
         return CAQ_BAD_ARITHMETIC;
     caq_table_job it;
-    it.source = source;
-    it.bits = bits;
-    it.entries = (size_t)1 << bits;
-    it.elements = it.tables = it.run = it.length = it.between = 1;
-    for (size_t axis = 0; axis < rank; axis++) {
-        size_t length = shape[axis], size = block_sizes[axis] ? block_sizes[axis] : length;
-        if (length == 0 || length % size || it.elements > SIZE_MAX / 8 / length)
-            return CAQ_BAD_ARGUMENT;
-        it.elements *= length;
-        if (size == length)
-            it.run *= length;
-        else if (it.tables > 1)
-            return CAQ_BAD_ARGUMENT;
-        else {
-            it.tables = length / size;
-            it.run = size;
-        }
-    }
+    caq_status status = count_tables(&it, rank, shape, block_sizes);
+    if (status != CAQ_OK)
+        return status;
+    size_t weights = it.elements / it.tables, points = caq_most_points(target->source, weights);
+    it.source = target->source;
+    it.bits = target->bits;
+    it.entries = (size_t)1 << it.bits;
     it.indices = it.elements;
-    it.kernels = caq_kernels_of[level] + source;
-    it.packed_size = (it.indices * bits + 7) / 8;
-    size_t weights = it.elements / it.tables, points = caq_most_points(source, weights);
-    if (weights >> 16 > 0xFFFF)
-        return CAQ_BAD_ARGUMENT;
+    it.length = it.between = 1;
+    it.kernels = caq_kernels_of[target->level] + it.source;
+    it.packed_size = (it.indices * it.bits + 7) / 8;
     it.scratch_size =
-        caq_points_scratch_size(source, weights, 0) + caq_path_scratch_size(points, it.entries);
+        caq_points_scratch_size(it.source, weights, 0) + caq_path_scratch_size(points, it.entries);
     it.importance = NULL;
     it.importances = it.repeat = 1;
     it.index_scratch_size = it.tables * bounds_of(it.entries) * sizeof(float) + NUMBERS + CHUNK;

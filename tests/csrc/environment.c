@@ -55,8 +55,9 @@ static caq_status ask_for_job(void) {
 
 #if UINTPTR_MAX > UINT32_MAX /* what needs binary64 is not in smaller builds */
 static caq_status ask_for_tables(void) {
+    const caq_table_target target = {.bits = 4};
     caq_table_job job;
-    return caq_table_job_init(&job, CAQ_F32, 4, 2, shape, shape, CAQ_PORTABLE);
+    return caq_table_job_init(&job, &target, 2, shape, shape);
 }
 
 static caq_status ask_for_sum(void) {

@@ -691,8 +691,8 @@ typedef struct table_request {
 static caq_status prepare_tables(caq_table_job *job, const request *r, const table_request *with,
                                  int level) {
     memset(job, 0xA5, sizeof *job);
-    caq_status status = caq_table_job_init(job, (caq_source)r->source, with->bits, r->rank,
-                                           r->shape, r->block_sizes, (caq_level)level);
+    const caq_table_target target = {(caq_source)r->source, with->bits, (caq_level)level};
+    caq_status status = caq_table_job_init(job, &target, r->rank, r->shape, r->block_sizes);
     if (status != CAQ_OK)
         return status;
     if (caq_table_set_vectors(job, with->length, with->between) != CAQ_OK)

@@ -51,8 +51,8 @@ static void add_numbers(sha256 *sha, const void *numbers, size_t count, size_t s
 }
 
 static int prepare(caq_table_job *job, const struct golden_table *golden, caq_level level) {
-    caq_status status = caq_table_job_init(job, golden->source, golden->bits, 2, golden->shape,
-                                           golden->block_sizes, level);
+    const caq_table_target target = {golden->source, golden->bits, level};
+    caq_status status = caq_table_job_init(job, &target, 2, golden->shape, golden->block_sizes);
     if (status == CAQ_OK && golden->length > 1)
         status = caq_table_set_vectors(job, golden->length, golden->shape[1]);
     /* the axis that weights.h and corpus.py call long: the first one here, always */
