@@ -2,7 +2,6 @@
 
 import argparse
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,8 @@ from coreai_opt.cli.console import print_frontier, stdout
 from coreai_opt.cli.parser import UsageError, choice_of, decibels, option_of
 from coreai_opt.cli.writing import check_file
 from coreai_opt.exceptions import InputError
-from coreai_opt.planning.plan import PlannedWeight, check_goal, make_plan
+from coreai_opt.planning.choose import Measured, choose_plan
+from coreai_opt.planning.plan import check_goal
 from coreai_opt.program.assets import asset_bytes, write_text
 from coreai_opt.reports.circumstances import Planned
 from coreai_opt.settings.enums import CandidateForm
@@ -45,7 +45,8 @@ def add_budget(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE.npz",
         help="an array for each input of IN, by name, or of several samples: a weight's error "
-        "counts by what it does to the outputs then; the result is run on it, as by --verify",
+        "counts by what it does to the outputs then, unless a plan by the weights' own errors "
+        "leaves these outputs nearer; the result is run on it, as by --verify",
     )
     group.add_argument(
         "--forms",
@@ -170,13 +171,11 @@ class Goal(NamedTuple):
         if self.plan_out is not None:
             check_file("--plan-out", self.plan_out, (".toml",))
 
-    def choose(
-        self, weights: Sequence[PlannedWeight], size: int, quality: str
-    ) -> tuple[list[Rule], Planned]:
+    def choose(self, measured: Measured, size: int, quality: str) -> tuple[list[Rule], Planned]:
         """Return rules that reach the goal, and what they were chosen from, which is printed.
 
         Args:
-            weights: the weights of a program and their candidates.
+            measured: the weights of a program and their candidates.
             size: bytes of the program's asset.
             quality: what the SQNR of a plan is of: ``"weights"`` or ``"outputs"``.
 
@@ -184,6 +183,7 @@ class Goal(NamedTuple):
             InputError: no plan reaches the goal.
             OSError: the file of rules cannot be written.
         """
+        weights = measured.weights
         # The file has more than weights, and some more for each that is quantized.
         rest = size - sum(weight.nbytes for weight in weights) + IR_BYTES * (len(weights) + 1)
         least = rest + sum(weight.least_nbytes for weight in weights)
@@ -192,8 +192,8 @@ class Goal(NamedTuple):
                 f"--target-size {self.target_size:,} cannot be reached: with the smallest formats "
                 f"the file takes about {least:,} bytes"
             )
-        plan = make_plan(
-            weights,
+        plan = choose_plan(
+            measured,
             target_bytes=None if self.target_size is None else self.target_size - rest,
             min_sqnr=self.min_sqnr,
         )

@@ -261,7 +261,7 @@ def _plan(
 ) -> tuple[list[Rule], Planned]:
     """Return rules that reach the goal, and what they were chosen from, which is printed."""
     with steps_bar() as progress:
-        weights = measure_weights(
+        measured = measure_weights(
             program,
             forms=goal.forms,
             inputs=on.arrays,
@@ -273,12 +273,12 @@ def _plan(
             sampled=goal.min_sqnr is None,
             progress=progress,
         )
-    if not weights:
+    if not measured.weights:
         raise InputError(
             f"there are no weights of more than {how.threshold:,} elements (--threshold) to choose "
             "formats for; coreai-opt inspect lists what there is"
         )
-    return goal.choose(weights, size, "weights" if on.arrays is None else "outputs")
+    return goal.choose(measured, size, "weights" if on.arrays is None else "outputs")
 
 
 def _quantize(

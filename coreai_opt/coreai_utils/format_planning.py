@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
-from coreai_opt.planning.plan import QuantizationPlan, check_goal, make_plan
+from coreai_opt.planning.choose import Measured, choose_plan
+from coreai_opt.planning.plan import QuantizationPlan, check_goal
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
 from coreai_opt.settings.enums import (
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from coreai_opt.planning.plan import PlannedWeight
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.settings.tables import TableSettings
 
@@ -113,8 +113,10 @@ def plan_quantization(
     A plan's noise / signal is the mean of that of its weights, in which each counts by the square
     root of its number of elements. With ``inputs`` it is an estimate for the outputs. Each weight
     in turn is quantized to INT4 and the program is run. The noise of the outputs, divided by that
-    of the weight, tells how much the weight's noise counts, and the effects of all are added.
-    Identical weights, which a saved program holds once, get one format.
+    of the weight, tells how much the weight's noise counts, and the effects of all are added. With
+    ``target_bytes`` a plan by the weights' own noise is made as well, both are carried out and run,
+    and the one whose outputs have less noise is returned. Identical weights, which a saved program
+    holds once, get one format.
 
     A plan's noise is above that of the best plan of its size by less than one weight's step to its
     next better candidate. With ``min_sqnr`` its size exceeds the smallest by less than such a step.
@@ -152,7 +154,7 @@ def plan_quantization(
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
     """
     check_goal(target_bytes, min_sqnr)
-    weights = measure_weights(
+    measured = measure_weights(
         coreai_program,
         candidates=candidates,
         forms=forms,
@@ -165,7 +167,7 @@ def plan_quantization(
         sampled=min_sqnr is None,
         progress=progress,
     )
-    return make_plan(weights, target_bytes=target_bytes, min_sqnr=min_sqnr)
+    return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr)
 
 
 def measure_weights(
@@ -181,7 +183,7 @@ def measure_weights(
     num_threads: int | None,
     sampled: bool,
     progress: Callable[[str, int, int], None] | None,
-) -> list[PlannedWeight]:
+) -> Measured:
     """Return what ``plan_quantization``, whose arguments these are, chooses from."""
     where = None if target is None else parse_member(Target, "target", target)
     ours = candidates is CANDIDATES

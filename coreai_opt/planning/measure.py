@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from coreai_opt.arrays.compressed_array import CompressedArray
 from coreai_opt.arrays.methods import nearest
 from coreai_opt.evaluation.weight_error import WeightError, measure_error, shares_of
 from coreai_opt.exceptions import InputError
-from coreai_opt.planning.plan import Candidate, PlannedWeight
+from coreai_opt.planning.choose import Measured
+from coreai_opt.planning.plan import Candidate, PlannedWeight, QuantizationPlan
 from coreai_opt.planning.sample import Sample, take_sample, whole
 from coreai_opt.program.channel_axes import (
     Blocks,
@@ -31,8 +33,8 @@ from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.enums import CompressionGranularity
-from coreai_opt.settings.rules import ParsedRule, Rule
-from coreai_opt.settings.settings import Settings
+from coreai_opt.settings.rules import ParsedRule, Rule, parse_rules
+from coreai_opt.settings.settings import DEFAULTS, Settings
 from coreai_opt.settings.tables import TableSettings
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def measure_candidates(
     sampled: bool,
     work: Work,
     progress: Callable[[str, int, int], None] | None = None,
-) -> list[PlannedWeight]:
+) -> Measured:
     """Quantize every weight of ``program`` to every format, and return sizes and errors.
 
     A format that a weight cannot have is no candidate for it.
@@ -86,14 +88,14 @@ def measure_candidates(
         weights = find_weights(program, weight_num_threshold)
         told = progress or _nothing
         items = _measure(weights, formats, work, sampled=sampled, progress=told)
+        by_weights = _describe(items, _shares(items))
         if runs is None:
-            shares = _shares(items)
-        else:
-            shares = []
-            for number, item in enumerate(items, 1):
-                shares.append(_sensitivity(runs, item, probes, work))
-                told("running", number, len(items))
-        return [_describe(item, share) for item, share in zip(items, shares, strict=True)]
+            return Measured(by_weights)
+        shares = []
+        for number, item in enumerate(items, 1):
+            shares.append(_sensitivity(runs, item, probes, work))
+            told("running", number, len(items))
+        return Measured(_describe(items, shares), by_weights, partial(_outputs_noise, runs, work))
 
 
 def _nothing(what: str, done: int, total: int) -> None:
@@ -174,7 +176,11 @@ def _compress(
     return nearest.quantize(array, settings.spec, blocks.sizes, *how, importance=None)
 
 
-def _describe(item: _Item, share: float) -> PlannedWeight:
+def _describe(items: Sequence[_Item], shares: Sequence[float]) -> list[PlannedWeight]:
+    return [_planned(item, share) for item, share in zip(items, shares, strict=True)]
+
+
+def _planned(item: _Item, share: float) -> PlannedWeight:
     weight = item.weight
     kept = Candidate(None, weight.nbytes, math.inf, 0.0)
     others = (
@@ -243,3 +249,13 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
                 )
             return noise / sum(errors)
     return 0.0  # it is exact in all of them
+
+
+def _outputs_noise(runs: _Runs, work: Work, plan: QuantizationPlan) -> float:
+    """Return noise / signal of the outputs with a plan carried out; infinity if there is none."""
+    with alone_with(runs.program):
+        planned = copy.deepcopy(runs.program)
+        rules = parse_rules(plan.rules, DEFAULTS)
+        quantize_program(planned, 0, None, rules, None, work=work, progress=None)
+        noise = runs.noise(planned)
+    return noise if math.isfinite(noise) else math.inf

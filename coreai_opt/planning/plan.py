@@ -173,7 +173,11 @@ def check_goal(target_bytes: object, min_sqnr: object) -> None:
 
 
 def make_plan(
-    weights: Sequence[PlannedWeight], *, target_bytes: int | None, min_sqnr: float | None
+    weights: Sequence[PlannedWeight],
+    *,
+    target_bytes: int | None,
+    min_sqnr: float | None,
+    costs: Sequence[PlannedWeight] | None = None,
 ) -> QuantizationPlan:
     """Choose a candidate for each weight, with the least cost in ``target_bytes`` or the other way.
 
@@ -184,11 +188,12 @@ def make_plan(
         weights: the weights.
         target_bytes: bytes that all together may take; or None.
         min_sqnr: else, the SQNR in dB that the plan must have.
+        costs: the same weights with the costs to choose by in ``target_bytes``; ``weights`` if
+            None. What the plan comes to is by ``weights``.
 
     Raises:
         ValueError: there is no such plan; the message says how far it can go.
     """
-    by_size = [[Option(c.nbytes, c.cost) for c in w.candidates] for w in weights]
     if target_bytes is not None:
         least = sum(weight.least_nbytes for weight in weights)
         if target_bytes < least:
@@ -197,12 +202,12 @@ def make_plan(
                 f"target_bytes {target_bytes:,} cannot be reached: with these candidates the "
                 f"weights take at least {least:,} bytes",
             )
-        picks = select(by_size, target_bytes).picks
+        picks = select(_by_size(costs or weights), target_bytes).picks
     else:
         assert min_sqnr is not None
         by_cost = [[Option(c.cost, c.nbytes) for c in w.candidates] for w in weights]
         picks = select(by_cost, 10 ** (-min_sqnr / 10)).picks
-    points = (_point(weights, corner) for corner in frontier(by_size))
+    points = (_point(weights, corner) for corner in frontier(_by_size(weights)))
     chosen = _point(weights, picks)
     return QuantizationPlan(
         tuple(
@@ -213,6 +218,10 @@ def make_plan(
         chosen.sqnr_db,
         tuple(points),
     )
+
+
+def _by_size(weights: Sequence[PlannedWeight]) -> list[list[Option]]:
+    return [[Option(c.nbytes, c.cost) for c in w.candidates] for w in weights]
 
 
 def _chosen(

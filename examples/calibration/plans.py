@@ -1,29 +1,38 @@
 """Compare plans by the errors of weights with plans by what these do to outputs.
 
-For each budget a plan of both kinds is carried out, to nearest and with a calibration, and the SQNR
-of the saved asset's outputs on held-out samples is printed; see ``evaluate.py``.
+For each budget a plan of both kinds is carried out, and the one that ``inputs`` of
+``plan_quantization`` chooses of the two, to nearest and with a calibration; the SQNR of the saved
+asset's outputs on held-out samples is printed, see ``evaluate.py``.
 """
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from evaluate import outputs_of, quality
+from evaluate import Array, Quality, Sample, outputs_of, quality
 from rich.console import Console
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.cli.console import print_table
 from coreai_opt.coreai_utils import calibrate, quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
-from coreai_opt.planning.plan import PlannedWeight, make_plan
+from coreai_opt.planning.choose import choose_plan
+from coreai_opt.planning.plan import make_plan
 from coreai_opt.program.assets import load_asset
 from coreai_opt.program.inputs import split_samples
-from coreai_opt.program.ir import AIProgram
+from coreai_opt.program.ir import AIModelAsset
 from coreai_opt.program.weights import find_weights
+from coreai_opt.settings.rules import Rule
 
-BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, 7)
+BITS = (3, 3.5, 4, 4.5, 5, 5.5, 6, 7)
 """Budgets: bits that a weight may take on average, with its scales."""
+
+THRESHOLD = 1024
+"""Constants of at most so many elements are no weights: the default of ``quantize_weights``."""
 
 
 def main() -> None:
@@ -44,41 +53,57 @@ def main() -> None:
     calibration = calibrate(asset.program, samples[: arguments.samples])
     chosen = samples[: arguments.plan_samples]
     inputs = {name: np.stack([one[name] for one in chosen]) for name in chosen[0]}
-    elements = sum(int(np.prod(weight.shape)) for weight in find_weights(asset.program, 1024))
-    ways = [_measured(asset.program, by) for by in (None, inputs)]
-    rows = []
-    for bits in arguments.bits:
-        found = []
-        for given in (None, calibration):
-            for weights in ways:
-                plan = make_plan(weights, target_bytes=int(elements * bits / 8), min_sqnr=None)
-                result = quantize_weights(asset, None, overrides=plan.rules, calibration=given)
-                with tempfile.TemporaryDirectory() as folder:
-                    saved = result.save_asset(Path(folder, "planned.aimodel"))
-                    found.append(quality(expected, outputs_of(saved, held_out)))
-        print(bits, *found, sep="\n    ", flush=True)
-        rows.append((f"{bits:g}", *(f"{one.sqnr_db:.2f} dB, {one.cosine:.4f}" for one in found)))
-    print_table(
-        Console(highlight=False, width=120),
-        f"{arguments.model.name}: SQNR and mean cosine of outputs on {len(held_out)} samples",
-        (">bits", ">nearest, by weights", ">by inputs", ">calibrated, by weights", ">by inputs"),
-        rows,
-    )
-
-
-def _measured(program: AIProgram, inputs: dict[str, np.ndarray] | None) -> list[PlannedWeight]:
-    """Return what ``plan_quantization`` chooses from, which is the same for all budgets."""
-    return measure_weights(
-        program,
+    elements = sum(int(np.prod(weight.shape)) for weight in find_weights(asset.program, THRESHOLD))
+    measured = measure_weights(
+        asset.program,
         inputs=inputs,
         function=None,
         target=None,
-        weight_num_threshold=1024,
+        weight_num_threshold=THRESHOLD,
         backend="auto",
         num_threads=None,
         sampled=True,
         progress=None,
     )
+    assert measured.by_weights is not None
+    rows = []
+    for bits in arguments.bits:
+        goal: dict[str, Any] = {"target_bytes": int(elements * bits / 8), "min_sqnr": None}
+        plans = (
+            make_plan(measured.by_weights, **goal),
+            make_plan(measured.weights, **goal),
+            choose_plan(measured, **goal),
+        )
+        first, second = plans[0].rules, plans[1].rules
+        distinct = [first] if first == second else [first, second]
+        found = []
+        for given in (None, calibration):
+            qualities = [carried_out(asset, rules, given, held_out, expected) for rules in distinct]
+            found += [qualities[distinct.index(plan.rules)] for plan in plans]
+        print(bits, *found, sep="\n    ", flush=True)
+        rows.append((f"{bits:g}", *(f"{one.sqnr_db:.2f} dB, {one.cosine:.4f}" for one in found)))
+    ways = (">by weights", ">by outputs", ">by --inputs")
+    print_table(
+        Console(highlight=False, width=140),
+        f"{arguments.model.name}: SQNR and mean cosine of outputs on {len(held_out)} samples, "
+        "rounded to nearest and then calibrated",
+        (">bits", *ways, *ways),
+        rows,
+    )
+
+
+def carried_out(
+    asset: AIModelAsset,
+    rules: Sequence[Rule],
+    calibration: Calibration | None,
+    held_out: Sequence[Sample],
+    expected: Sequence[Array],
+) -> Quality:
+    """Carry out a plan, save and run it, and return its quality."""
+    result = quantize_weights(asset, None, overrides=rules, calibration=calibration)
+    with tempfile.TemporaryDirectory() as folder:
+        saved = result.save_asset(Path(folder, "planned.aimodel"))
+        return quality(expected, outputs_of(saved, held_out))
 
 
 if __name__ == "__main__":
