@@ -70,13 +70,15 @@ def make_jobs(
             else job
             for job in jobs
         ]
-    return [
-        job._replace(seen=seen.get(job.weight.name))
-        if isinstance(job.settings, CheckedSettings)
-        and job.settings.rounding is not Rounding.NEAREST
-        else job
-        for job in jobs
-    ]
+    if seen:
+        jobs = [
+            job._replace(seen=seen.get(job.weight.name))
+            if isinstance(job.settings, CheckedSettings)
+            and job.settings.rounding is not Rounding.NEAREST
+            else job
+            for job in jobs
+        ]
+    return jobs
 
 
 def _apply(rules: Sequence[ParsedRule], job: Job) -> Job:

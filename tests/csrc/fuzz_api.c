@@ -5,7 +5,8 @@
  * touched, which have pages without access right before and behind them, and poisoned memory where
  * they do not fill their pages; every level, cut and order of the work gives the bytes that the
  * portable level gives in one call, of decoding and of rounding with feedback too; codes that are
- * packed and unpacked are what they were.
+ * packed and unpacked are what they were. Look-up tables, of numbers and of vectors, are the same at
+ * every level and in any cut as well.
  *
  * Build it with a small CAQ_TILE_BLOCKS, so that small weights have several tiles.
  */
@@ -13,6 +14,7 @@
 
 #include <sanitizer/asan_interface.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -660,6 +662,115 @@ static void check_any_bytes(const request *r, input *in) {
     check_packing(&job, at, in);
 }
 
+#if UINTPTR_MAX > UINT32_MAX
+/*
+ * Look-up tables: every level and any cut of the work gives what the portable level gives in one
+ * call. Buffers are of their exact size, and malloc() poisons what is around them.
+ */
+
+typedef struct table_results {
+    float *tables;
+    uint8_t *packed, *decoded;
+} table_results;
+
+static void *fresh(size_t size, uint8_t fill) {
+    void *bytes = malloc(size);
+    CHECK(bytes != NULL);
+    memset(bytes, fill, size);
+    return bytes;
+}
+
+/* How a request's tables are made. */
+typedef struct table_request {
+    unsigned bits;
+    size_t length, between; /* of vectors, if they fit */
+    caq_source target;
+    importances h; /* if they fit */
+} table_request;
+
+static caq_status prepare_tables(caq_table_job *job, const request *r, const table_request *with,
+                                 int level) {
+    memset(job, 0xA5, sizeof *job);
+    caq_status status = caq_table_job_init(job, (caq_source)r->source, with->bits, r->rank,
+                                           r->shape, r->block_sizes, (caq_level)level);
+    if (status != CAQ_OK)
+        return status;
+    if (caq_table_set_vectors(job, with->length, with->between) != CAQ_OK)
+        CHECK(job->length == 1 && job->indices == job->elements);
+    if (with->h.values)
+        (void)caq_table_set_importance(job, with->h.values, with->h.count, with->h.repeat);
+    return CAQ_OK;
+}
+
+/* Find, encode and decode, each in two calls, of which the first may have nothing to do. */
+static caq_status run_tables(const caq_table_job *job, const uint8_t *weight,
+                             const table_request *with, size_t cut, uint8_t fill,
+                             table_results *to) {
+    size_t size = (size_t)types[with->target].size, numbers = job->tables * job->entries;
+    size_t tables = cut % (job->tables + 1), indices = cut % (job->indices + 1) / 8 * 8;
+    void *scratch = fresh(job->scratch_size, fill);
+    void *index_scratch = fresh(job->index_scratch_size, fill);
+    to->tables = fresh(numbers * job->length * sizeof(float), fill);
+    to->packed = fresh(job->packed_size, fill);
+    to->decoded = fresh(job->elements * size, fill);
+    caq_status status = caq_find_tables(job, 0, tables, weight, to->tables, scratch);
+    if (status == CAQ_OK)
+        status = caq_find_tables(job, tables, job->tables - tables, weight, to->tables, scratch);
+    if (status == CAQ_OK) {
+        CHECK(caq_table_encode(job, 0, indices, weight, to->tables, to->packed, index_scratch) ==
+              CAQ_OK);
+        CHECK(caq_table_encode(job, indices, job->indices - indices, weight, to->tables, to->packed,
+                               index_scratch) == CAQ_OK);
+        uint8_t *rest = to->decoded + (job->length == 1 ? indices * size : 0);
+        CHECK(caq_table_decode(job, 0, indices, to->packed, to->tables, with->target,
+                               to->decoded) == CAQ_OK);
+        CHECK(caq_table_decode(job, indices, job->indices - indices, to->packed, to->tables,
+                               with->target, rest) == CAQ_OK);
+    }
+    free(scratch);
+    free(index_scratch);
+    return status;
+}
+
+static void check_tables(const request *r, const uint8_t *weight, int finite, importances h,
+                         input *in) {
+    static const unsigned all_bits[] = {1, 2, 3, 4, 6, 8};
+    size_t axis = take_below(in, r->rank);
+    table_request with = {.bits = all_bits[take_below(in, 6)], .between = 1, .h = h};
+    with.length = take_divisor(in, r->block_sizes[axis] ? r->block_sizes[axis] : r->shape[axis]);
+    with.target = (caq_source)(take(in, 1) % CAQ_SOURCES);
+    for (size_t later = axis + 1; later < r->rank; later++)
+        with.between *= r->shape[later];
+    caq_table_job job;
+    if (prepare_tables(&job, r, &with, CAQ_PORTABLE) != CAQ_OK)
+        return; /* blocks are short along more than one axis */
+    uint8_t fill = (uint8_t)take(in, 1);
+    table_results expected, found;
+    caq_status status = run_tables(&job, weight, &with, 0, fill, &expected);
+    CHECK(status == (finite ? CAQ_OK : CAQ_NOT_FINITE));
+    for (int level = 0; level < CAQ_LEVELS; level++) {
+        if (!caq_has_level((caq_level)level))
+            continue;
+        CHECK(prepare_tables(&job, r, &with, level) == CAQ_OK);
+        size_t cut = take_below(in, MOST_ELEMENTS);
+        CHECK(run_tables(&job, weight, &with, cut, (uint8_t)~fill, &found) == status);
+        if (status == CAQ_OK) {
+            CHECK(memcmp(found.tables, expected.tables,
+                         job.tables * job.entries * job.length * sizeof(float)) == 0);
+            CHECK(memcmp(found.packed, expected.packed, job.packed_size) == 0);
+            CHECK(memcmp(found.decoded, expected.decoded,
+                         job.elements * (size_t)types[with.target].size) == 0);
+        }
+        free(found.tables);
+        free(found.packed);
+        free(found.decoded);
+    }
+    free(expected.tables);
+    free(expected.packed);
+    free(expected.decoded);
+}
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     input in = {bytes, size};
     request r = take_request(&in);
@@ -679,5 +790,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     importances h = take_importances(&r, elements, &in);
     check_all_levels(&r, weight, is_finite(weight, elements, type), h, &in);
     check_any_bytes(&r, &in);
+#if UINTPTR_MAX > UINT32_MAX
+    if (take(&in, 1) % 16 == 15) /* they take longer than all else */
+        check_tables(&r, weight, is_finite(weight, elements, type), h, &in);
+#endif
     return 0;
 }

@@ -26,6 +26,7 @@ from coreai.authoring.constant import constant
 
 from coreai_opt.coreai_utils import quantize_weights
 from coreai_opt.program import ir
+from coreai_opt.program.names import Names
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.exported import PRIVATE, experts_program, make_graphs
@@ -292,3 +293,13 @@ def test_a_name_as_a_pattern_matches_itself_only() -> None:
     for name in every:
         assert re.fullmatch(r"[A-Za-z0-9_./@:-]+", name)
         assert fnmatch.filter(every, name) == [name]
+
+
+def test_names_are_not_made_where_nothing_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take as long as finding the weights does."""
+
+    def refuse(*_: object) -> str:
+        raise AssertionError("a name was asked for")
+
+    monkeypatch.setattr(Names, "__getitem__", refuse)
+    quantize_weights(make_layers(*LAYERS), "int4", weight_num_threshold=0, in_place=True)
