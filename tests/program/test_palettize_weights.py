@@ -92,27 +92,43 @@ def test_what_is_stored_is_what_arrays_are(dtype: Any) -> None:
     assert find_weights(program, 0) == []
 
 
-def test_a_cast_between_a_table_and_its_scales_is_read() -> None:
-    """As coreai-opt writes tables of 8-bit entries; and such tables alone are no weight."""
-    indices = np.arange(0, 256, 4, dtype=np.uint8).reshape(4, 16)
-    table = np.arange(-128, 128, dtype=np.int8)
+INDICES = np.arange(0, 256, 4, dtype=np.uint8).reshape(4, 16)
+TABLE = np.arange(-128, 128, dtype=np.int8)
+
+
+def apples_program(offset: float) -> Any:
+    """A table of 8-bit entries as coreai-opt writes it: cast, and scaled by 0.5."""
     scale = np.array([[0.5]], np.float32)
 
     def body(x: Value) -> Any:
         looked_up = lut_to_dense(
-            constant(indices),
-            constant(table.reshape(1, 1, 256, 1)),
+            constant(INDICES),
+            constant(TABLE.reshape(1, 1, 256, 1)),
             constant(np.int16(0)),
         )
         decoded = blockwise_shift_scale(
-            cast(looked_up, np.float32), constant(scale), constant(0 * scale), constant(0 * scale)
+            cast(looked_up, np.float32),
+            constant(scale),
+            constant(0 * scale + np.float32(offset)),
+            constant(0 * scale),
         )
         return (broadcasting_batch_matmul(x, decoded),)
 
-    program = make_program(body, {"x": ((3, 4), np.float32)}, {"y": ((3, 16), np.float32)})
+    return make_program(body, {"x": ((3, 4), np.float32)}, {"y": ((3, 16), np.float32)})
+
+
+def test_an_offset_that_is_no_whole_number_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    program = apples_program(0.5)
+    with caplog.at_level(logging.WARNING, "coreai_opt"):
+        assert text(dequantize_weights(program)) == text(program)
+    assert "is not one whole number everywhere" in caplog.text
+
+
+def test_a_cast_between_a_table_and_its_scales_is_read() -> None:
+    program = apples_program(0)
     (stored,) = find_quantized(program)
     assert (stored.format, stored.shape, stored.num_scales) == ("lut8", (4, 16), 1)
-    assert (stored.form.read(stored.op).dequantize() == 0.5 * table[indices]).all()
+    assert (stored.form.read(stored.op).dequantize() == 0.5 * TABLE[INDICES]).all()
     back = dequantize_weights(program)
     for op in ("lut_to_dense", "blockwise_shift_scale", "coreai.cast"):
         assert op in text(program)
