@@ -35,10 +35,7 @@ CALIBRATED_PEERS = {
 }
 """Peers that round with second moments, by their function in ``calibrated_child.py``."""
 
-TABLE_PEERS = {"kmeans1d": ("kmeans1d", "numpy")}
-"""Peers that find look-up tables alone, by their function in ``palettize_child.py``."""
-
-ALL_PEERS = {**PEERS, **CALIBRATED_PEERS, **TABLE_PEERS}
+ALL_PEERS = {**PEERS, **CALIBRATED_PEERS}
 
 
 def folder_of(environment: str) -> Path:

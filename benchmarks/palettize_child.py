@@ -43,7 +43,10 @@ def ours(weight: np.ndarray) -> Iterator[Row]:
 
 
 def coreai_opt_apple(weight: np.ndarray) -> Iterator[Row]:
-    """What ``palettize_weights`` does with a float16 weight, without packing."""
+    """What ``palettize_weights`` does with a float16 weight, without packing.
+
+    It has kmeans1d for tables of many single numbers, and scikit-learn for others and vectors.
+    """
     from coreai_opt.coreai_utils._utils.palettize_utils import _blockwise_compress
 
     columns = weight.shape[1]
@@ -71,28 +74,12 @@ def coreai_opt_apple(weight: np.ndarray) -> Iterator[Row]:
         yield name, bits / vector + extra, palettize, decode
 
 
-def kmeans1d(weight: np.ndarray) -> Iterator[Row]:
-    """The exact oracle, which has no counts of values."""
-    import kmeans1d as library
-
-    for bits in (4, 6):
-
-        def palettize(*, bits=bits) -> Any:
-            clusters, centroids = library.cluster(weight.reshape(-1).tolist(), 1 << bits)
-            return np.array(clusters), np.array(centroids)
-
-        def decode(result: Any) -> np.ndarray:
-            return result[1][result[0]].reshape(weight.shape)
-
-        yield f"{bits} bits", bits, palettize, decode
-
-
 def main() -> None:
     """Measure one contender."""
     contender, size = sys.argv[1], int(sys.argv[2])
     weight = make_weight("float16", (size, size))
-    contenders = {"ours": ours, "coreai_opt_apple": coreai_opt_apple, "kmeans1d": kmeans1d}
-    print(json.dumps([measure(weight, row) for row in contenders[contender](weight)]))
+    rows = {"ours": ours, "coreai_opt_apple": coreai_opt_apple}[contender](weight)
+    print(json.dumps([measure(weight, row) for row in rows]))
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from rich.console import Console
 from arrays import run_arrays
 from children import run_each
 from coreai_opt.arrays.threads import processors
-from environments import ALL_PEERS, CALIBRATED_PEERS, HERE, TABLE_PEERS, installed_peers
+from environments import ALL_PEERS, CALIBRATED_PEERS, HERE, installed_peers
 from growth import run_growth
 from programs import run_programs
 from tables import all_tables
 
 PARTS = ("arrays", "programs", "growth", "search", "palettize", "calibrated")
 SEARCHING_PEERS = ("ggml", "torchao")
-PALETTIZING_PEERS = ("coreai_opt_apple", *TABLE_PEERS)
+PALETTIZING_PEERS = ("coreai_opt_apple",)
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ def _search_tables(title: str, search: dict[str, Any]) -> list[Table]:
     table = _table(title, columns, words=2)
     for row in sorted(search["rows"], key=lambda row: (row["bits"], row["sqnr"])):
         table.add_row(
-            row["contender"],
+            NAMES.get(row["contender"], row["contender"]),
             row["name"],
             f"{row['bits']:.3f}",
             f"{row['sqnr']:.2f}",

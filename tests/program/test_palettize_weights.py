@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 from coreai.authoring import (
-    AIProgram,
     Value,
     blockwise_shift_scale,
     broadcasting_batch_matmul,
@@ -94,49 +93,46 @@ def test_what_is_stored_is_what_arrays_are(dtype: Any) -> None:
 
 
 INDICES = np.arange(0, 256, 4, dtype=np.uint8).reshape(4, 16)
-ENTRIES = np.arange(-128, 128, dtype=np.int8)
+TABLE = np.arange(-128, 128, dtype=np.int8)
 
 
-def apples_program(offset1: list[list[float]]) -> AIProgram:
-    """``x @ weight`` with a table of 8-bit entries, as coreai-opt 0.4.0 writes one."""
-    scale = np.full((1, len(offset1[0])), 0.5, np.float32)
+def apples_program(offset: float) -> Any:
+    """A table of 8-bit entries as coreai-opt writes it: cast, and scaled by 0.5."""
+    scale = np.array([[0.5]], np.float32)
 
     def body(x: Value) -> Any:
         looked_up = lut_to_dense(
-            constant(INDICES), constant(ENTRIES.reshape(1, 1, 256, 1)), constant(np.int16(0))
+            constant(INDICES),
+            constant(TABLE.reshape(1, 1, 256, 1)),
+            constant(np.int16(0)),
         )
-        offset = constant(np.array(offset1, np.float32))
         decoded = blockwise_shift_scale(
-            cast(looked_up, np.float32), constant(scale), offset, constant(0 * scale)
+            cast(looked_up, np.float32),
+            constant(scale),
+            constant(0 * scale + np.float32(offset)),
+            constant(0 * scale),
         )
         return (broadcasting_batch_matmul(x, decoded),)
 
     return make_program(body, {"x": ((3, 4), np.float32)}, {"y": ((3, 16), np.float32)})
 
 
-@pytest.mark.parametrize("offset", [0, 128])
-def test_a_cast_between_a_table_and_its_scales_is_read(offset: int) -> None:
-    """Such tables alone are no weight."""
-    program = apples_program([[offset]])
+def test_an_offset_that_is_no_whole_number_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    program = apples_program(0.5)
+    with caplog.at_level(logging.WARNING, "coreai_opt"):
+        assert text(dequantize_weights(program)) == text(program)
+    assert "is not one whole number everywhere" in caplog.text
+
+
+def test_a_cast_between_a_table_and_its_scales_is_read() -> None:
+    program = apples_program(0)
     (stored,) = find_quantized(program)
     assert (stored.format, stored.shape, stored.num_scales) == ("lut8", (4, 16), 1)
-    expected = 0.5 * (ENTRIES.astype(np.float32)[INDICES] - offset)
-    assert (stored.form.read(stored.op).dequantize() == expected).all()
+    assert (stored.form.read(stored.op).dequantize() == 0.5 * TABLE[INDICES]).all()
     back = dequantize_weights(program)
     for op in ("lut_to_dense", "blockwise_shift_scale", "coreai.cast"):
         assert op in text(program)
         assert op not in text(back)
-
-
-@pytest.mark.parametrize("offset1", [[[0.5]], [[0.0, 1.0]]])
-def test_offsets_that_are_not_one_whole_number_are_left(
-    offset1: list[list[float]], caplog: pytest.LogCaptureFixture
-) -> None:
-    program = apples_program(offset1)
-    with caplog.at_level(logging.WARNING):
-        assert text(dequantize_weights(program)) == text(program)
-    (record,) = caplog.records
-    assert "offset1, which is taken off entries, is not one whole number" in record.getMessage()
 
 
 def test_a_program_is_copied_unless_it_is_changed_in_place() -> None:
