@@ -58,7 +58,7 @@ static void *take(void *scratch, size_t *used, size_t bytes) {
     return taken;
 }
 
-static size_t carve(const caq_table_job *job, search *it, void *scratch) {
+static size_t carve_search(const caq_table_job *job, search *it, void *scratch) {
     size_t length = job->length, entries = job->entries, room = sample_room(job), used = 0;
     size_t numbers = entries * length;
     it->job = job;
@@ -89,7 +89,7 @@ static size_t carve(const caq_table_job *job, search *it, void *scratch) {
 
 size_t caq_vectors_scratch_size(const caq_table_job *job) {
     search unused;
-    return carve(job, &unused, NULL);
+    return carve_search(job, &unused, NULL);
 }
 
 /* Order vectors by their first number, then by the second, and so on. */
@@ -278,7 +278,7 @@ AS_WRITTEN static double joining_cost(const search *it, const fit *of, size_t a,
 }
 
 /* Join pairs of centers that are not taken, at most so many. Return how many this frees. */
-AS_WRITTEN static size_t join(search *it, const fit *from, size_t most, fit *to) {
+AS_WRITTEN static size_t join_centers(search *it, const fit *from, size_t most, fit *to) {
     size_t count = from->count, freed = 0;
     for (size_t a = 0; a < count; a++) {
         it->costs[a] = NEVER;
@@ -327,7 +327,7 @@ static void jump(search *it) {
             it->taken[k] = 0;
         for (size_t i = 0; i < jumping; i++)
             it->taken[it->worst[i]] = 1;
-        size_t freed = join(it, kept, jumping, tried);
+        size_t freed = join_centers(it, kept, jumping, tried);
         for (size_t i = 0; i < freed; i++)
             split(it, kept, it->worst[i], tried, it->freed[i]);
         settle(it, tried, ROUNDS, 0);
@@ -352,7 +352,7 @@ static void insert_entry(float *table, size_t count, const float *entry, size_t 
 caq_status caq_find_vectors(const caq_table_job *job, size_t which, const uint8_t *weight,
                             float *table, void *scratch) {
     search it;
-    carve(job, &it, scratch);
+    carve_search(job, &it, scratch);
     size_t length = job->length, entries = job->entries, some, count = 0;
     caq_vector_reader first = caq_first_vectors(job, which, weight), from = first;
     for (size_t i = 0; i < VECTORS_AT_ONCE * length; i++)

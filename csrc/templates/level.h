@@ -79,8 +79,8 @@
 #endif
 #if CAQ_WITH_TABLES
 #define TABLES_OF_SOURCE(source, has)                                                              \
-    .best_last = best_last, .best_lasts = best_lasts, .nearest_center = nearest_center,            \
-    .count_below = (has) ? count_below_##source : NULL
+    .best_last = best_last, .best_lasts = best_lasts,                                              \
+    .count_below = (has) ? count_below_##source : NULL, .nearest_center = nearest_center,
 #else
 #define TABLES_OF_SOURCE(source, has)
 #endif

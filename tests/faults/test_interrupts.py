@@ -156,6 +156,11 @@ def test_a_program_that_is_rounded_with_feedback_is_valid_wherever_it_is_interru
     assert seen.total() > 15
 
 
+# Ctrl-C between making what runs a program and running it.
+_CUT_SHORT = pytest.mark.filterwarnings("ignore:coroutine '_run' was never awaited:RuntimeWarning")
+
+
+@_CUT_SHORT
 def test_a_program_that_is_calibrated_is_never_changed(long: bool) -> None:
     """Nor is a calibration that was interrupted in the way of the next."""
     program, samples, number = two_layers(), [{"x": random_weight((3, 8))}], 1
@@ -173,6 +178,7 @@ def test_a_program_that_is_calibrated_is_never_changed(long: bool) -> None:
     assert moments() == want
 
 
+@_CUT_SHORT
 def test_a_program_that_a_plan_is_made_for_is_never_changed(long: bool) -> None:
     program, number = two_layers(), 1
     inputs = {"x": np.ones((3, 8), np.float32)}
