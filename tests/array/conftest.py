@@ -1,4 +1,4 @@
-"""The two implementations, as a fixture."""
+"""The two implementations, and the instruction sets of one, as fixtures."""
 
 import pytest
 
@@ -17,3 +17,10 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if level:
         monkeypatch.setenv(_native.LEVEL_VARIABLE, level)
     return name
+
+
+@pytest.fixture(params=instruction_sets())
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The instruction set that "native" is capped to: each that is here."""
+    monkeypatch.setenv(_native.LEVEL_VARIABLE, request.param)
+    return str(request.param)

@@ -11,7 +11,7 @@ import pytest
 from coreai_opt import PalettizedArray, _native, palettize_array
 from coreai_opt.reference import tables
 
-from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike, instruction_sets
+from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
 
@@ -20,12 +20,6 @@ def assert_same(found: PalettizedArray, expected: PalettizedArray) -> None:
     assert found.table.dtype == expected.table.dtype
     assert found.table.tobytes() == expected.table.tobytes()
     assert found.packed.tobytes() == expected.packed.tobytes()
-
-
-@pytest.fixture(params=instruction_sets())
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(_native.LEVEL_VARIABLE, request.param)
-    return str(request.param)
 
 
 Layout = tuple[tuple[int, ...], tuple[int, ...] | None]

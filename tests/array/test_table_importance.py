@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from coreai_opt import PalettizedArray, _native, palettize_array
+from coreai_opt import PalettizedArray, palettize_array
 
-from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike, instruction_sets
+from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 from ..support.distributions import DISTRIBUTIONS
 
 F64 = np.float64
@@ -81,12 +81,6 @@ LAYOUTS: tuple[Layout, ...] = (
     ((4, 6, 5, 3), (2, 0, 0, 0), (1, 6, 1, 3)),
     ((150, 200), (0, 0), (1, 200)),
 )
-
-
-@pytest.fixture(params=instruction_sets())
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(_native.LEVEL_VARIABLE, request.param)
-    return str(request.param)
 
 
 @functools.cache  # for all levels

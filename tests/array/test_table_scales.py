@@ -11,7 +11,7 @@ import pytest
 from coreai_opt import PalettizedArray, _native, palettize_array
 from coreai_opt.reference import table_scales
 
-from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike, instruction_sets
+from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
 F64 = np.float64
 
@@ -80,12 +80,6 @@ LAYOUTS: tuple[Layout, ...] = (
     ((6, 4, 10), (0, 0, 0), (2, 1, 5), (1, 4, 10)),
     ((6, 4, 10), (0, 2, 0), (3, 1, 0), (6, 1, 1)),
 )
-
-
-@pytest.fixture(params=instruction_sets())
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(_native.LEVEL_VARIABLE, request.param)
-    return str(request.param)
 
 
 @functools.cache  # for all levels

@@ -11,16 +11,10 @@ import pytest
 from coreai_opt import PalettizedArray, _native, palettize_array
 from coreai_opt.reference import table_vectors
 
-from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike, instruction_sets
+from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
 F64 = np.float64
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
-
-
-@pytest.fixture(params=instruction_sets())
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(_native.LEVEL_VARIABLE, request.param)
-    return str(request.param)
 
 
 def assert_same(found: PalettizedArray, expected: PalettizedArray) -> None:

@@ -38,13 +38,6 @@ static const struct golden_case {
 };
 enum { CASES = sizeof corpus / sizeof corpus[0] };
 
-static const char *const level_names[CAQ_LEVELS] = {
-    [CAQ_PORTABLE] = "portable",
-    [CAQ_NEON] = "neon",
-    [CAQ_AVX2] = "avx2",
-    [CAQ_AVX512] = "avx512",
-};
-
 /* No code takes more room than its element, and no weight has more scales than elements. */
 static uint8_t weight[4 * MAX_ELEMENTS], packed[MAX_ELEMENTS], scales[4 * MAX_ELEMENTS];
 static uint8_t zero_points[MAX_ELEMENTS];
@@ -150,27 +143,5 @@ static void digest_case(const struct golden_case *golden, caq_level level, char 
     sha256_finish(&sha, digest);
 }
 
-static int count_right(caq_level level) {
-    int right = 0;
-    for (int i = 0; i < CASES; i++) {
-        char digest[65];
-        digest_case(&corpus[i], level, digest);
-        if (strcmp(digest, corpus[i].digest) == 0)
-            right++;
-        else
-            printf("table.h:%d: %s gives %s\n", corpus[i].line, level_names[level], digest);
-    }
-    return right;
-}
-
-int main(void) {
-    int failed = 0;
-    for (int level = 0; level < CAQ_LEVELS; level++) {
-        if (!caq_has_level((caq_level)level))
-            continue;
-        int right = count_right((caq_level)level);
-        printf("%s: %d of %d digests are right\n", level_names[level], right, CASES);
-        failed |= right != CASES;
-    }
-    return failed;
-}
+#define TABLE "table.h"
+#include "levels.h"

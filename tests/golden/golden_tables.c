@@ -29,13 +29,6 @@ static const struct golden_table {
 };
 enum { CASES = sizeof corpus / sizeof corpus[0] };
 
-static const char *const level_names[CAQ_LEVELS] = {
-    [CAQ_PORTABLE] = "portable",
-    [CAQ_NEON] = "neon",
-    [CAQ_AVX2] = "avx2",
-    [CAQ_AVX512] = "avx512",
-};
-
 static uint8_t weight[4 * MAX_ELEMENTS], decoded[4 * MAX_ELEMENTS], packed[MAX_ELEMENTS];
 static float tables[12 * 256], importance[MAX_ELEMENTS];
 static _Alignas(8) uint8_t scratch[1 << 21];
@@ -93,27 +86,5 @@ static void digest_case(const struct golden_table *golden, caq_level level, char
     sha256_finish(&sha, digest);
 }
 
-static int count_right(caq_level level) {
-    int right = 0;
-    for (int i = 0; i < CASES; i++) {
-        char digest[65];
-        digest_case(&corpus[i], level, digest);
-        if (strcmp(digest, corpus[i].digest) == 0)
-            right++;
-        else
-            printf("lookup.h:%d: %s gives %s\n", corpus[i].line, level_names[level], digest);
-    }
-    return right;
-}
-
-int main(void) {
-    int failed = 0;
-    for (int level = 0; level < CAQ_LEVELS; level++) {
-        if (!caq_has_level((caq_level)level))
-            continue;
-        int right = count_right((caq_level)level);
-        printf("%s: %d of %d digests are right\n", level_names[level], right, CASES);
-        failed |= right != CASES;
-    }
-    return failed;
-}
+#define TABLE "lookup.h"
+#include "levels.h"
