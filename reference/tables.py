@@ -2,8 +2,9 @@
 
 The best table has the least Σ h·(w - w')², h the importance of a weight. Its entries are the means
 of clusters, and clusters are runs of the sorted weights, so what is looked for are the boundaries
-between runs: a shortest path, found by dynamic programming (Wu 1991; Grønlund et al. 2017). In the
-order of the work:
+between runs: a shortest path. With a price for each cluster the best path of any number of clusters
+takes one pass over the points (Wilber 1988), and the higher the price, the fewer clusters it has
+(Aggarwal, Schieber, Tokuyama 1994), so that a price is looked for. In the order of the work:
 
     integers   A weight w becomes x, the integer nearest to w · 2**shift. The largest |x| has DIGITS
                binary digits, or fewer, so that every sum of x fits into 63 and does not depend on
@@ -18,8 +19,9 @@ order of the work:
                sum of a point's x is then its mass times x, in binary64. In larger groups of
                float32, where a point has several x, it is the sum of each mass times x, in C order.
     path       The boundaries at which Σ (sum of x)² / mass, over the clusters, is largest, which
-               is where Σ(x - mean)² is least. If there are many points, a path is
-               first found over a grid, which is then made finer around it.
+               is where Σ(x - mean)² is least. A price is first found over a grid. If
+               there are more points than MOST_POINTS, so is the path, which is then looked for
+               around it over finer grids.
     entries    The means, rounded to float32 and then to the type of the table, to nearest even,
                ascending. Fewer points than entries have an entry each; the last is repeated.
                0 has no entry of its own unless it is a cluster of its own.
@@ -60,12 +62,12 @@ EDGES_PER_ENTRY = 8
 MOST_POINTS = (1 << 16) - 1
 FINE_EDGES_PER_ENTRY = 512
 MOST_EDGES = 1 << 15
-"""Boundaries are at first looked for among so many edges for each entry, to know what a good path
-gains; then between any two points, or where there are more than MOST_POINTS among so many edges for
-each entry, and at the most."""
+"""Boundaries are at first looked for among so many edges for each entry, to know a price; then
+between any two points, or where there are more than MOST_POINTS among so many edges for each entry,
+and at the most."""
 
-MARGIN = F64(2.0**-36)
-"""An end is left out only if it is worse by this part of Σ x²: more than rounding adds up to."""
+GUESSES = 8
+"""So many prices are guessed; later ones lie where two paths that are known cost the same."""
 
 REFINEMENT = 4
 CANDIDATES = 16
@@ -75,7 +77,8 @@ MOST_ROUNDS = 64
 """At steps of 1 the path is looked for again, around the last, until it stays or so often."""
 
 STRIDE = 8
-"""Of the best last boundaries those of every 8th edge bound those of the edges between."""
+"""Of the best last boundaries those of every 8th edge bound those of the edges between. Together at
+least so many edges are looked at."""
 
 
 def find_tables(
@@ -268,14 +271,14 @@ def _best_path(masses: Array, moments: Array, clusters: int) -> Array:
     if clusters in {1, points}:
         return np.arange(1, clusters)
     rough = _grid(masses, moments, EDGES_PER_ENTRY * clusters)
-    path, known = _path_over(masses[rough], moments[rough], clusters, F64(-np.inf))
+    path, price = _path_over(_Edges(masses[rough], moments[rough]), clusters, None)
     if len(rough) == points + 1:
         return path
     edges = np.arange(points + 1)
     if points > MOST_POINTS:
         most = min(FINE_EDGES_PER_ENTRY * clusters, MOST_EDGES)
         edges = np.union1d(_grid(masses, moments, most), rough)
-    where, _ = _path_over(masses[edges], moments[edges], clusters, known)
+    where, _ = _path_over(_Edges(masses[edges], moments[edges]), clusters, price)
     path = edges[where]
     if len(edges) == points + 1:
         return path
@@ -310,156 +313,146 @@ def _grid(masses: Array, moments: Array, most: int) -> Array:
     return np.concatenate([[0], begins, [points]])
 
 
-def _path_over(
-    masses: Array, moments: Array, clusters: int, known: np.float64
-) -> tuple[Array, np.float64]:
-    """Return the best boundaries, where they may be at any edge, and what they gain.
-
-    The first half of the clusters is looked for from the first edge on, the other half from the
-    last edge back, and the boundary between them where both halves gain most, the first of equals.
-    What all points could gain, each a cluster of its own, is what is left to gain behind an end. An
-    end from where no path can gain what is known is left out, and so are all edges behind it.
-
-    Args:
-        masses, moments: sums before each edge.
-        clusters: how many, at least 2 and fewer than there are edges.
-        known: what a path is known to gain.
-    """
-    end = len(masses) - 1
-    ends = np.arange(1, end + 1)
-    possible = np.concatenate([[0], np.cumsum(_gain(masses, moments, ends - 1, ends))])
-    known = known - possible[-1] * MARGIN
-    needed = known - (possible[-1] - possible), known - possible[::-1]
-    half, other_half = clusters // 2, clusters - clusters // 2
-    forth = _half_path(_Edges(masses, moments), half, needed[0])
-    back = _half_path(_Edges(-masses[::-1], -moments[::-1]), other_half, needed[1])
-    low = max(half, end - back.steps[-1].furthest)
-    middle = np.arange(low, min(forth.steps[-1].furthest, end - other_half) + 1)
-    gains = forth.steps[-1].gains[middle] + back.steps[-1].gains[end - middle]
-    which = np.argmax(gains)
-    first, rest = forth.trace(middle[which]), end - back.trace(end - middle[which])
-    return np.array([*first, middle[which], *rest[::-1]]), gains[which]
-
-
 class _Edges(NamedTuple):
     """Where clusters may begin and end: how many weights and what sum of x lie before each."""
 
     masses: Array
     moments: Array
 
+    @property
+    def end(self) -> int:
+        """The last edge."""
+        return len(self.masses) - 1
 
-class _Step(NamedTuple):
-    """The best paths from the first edge to others, with so many clusters.
+    def possible(self, first: int, end: int) -> Any:
+        """What the points between two edges could gain at most, each a cluster of its own.
 
-    Attributes:
-        gains: what they gain, by the edge that they end at.
-        lasts: where the last cluster begins, by the edge that it ends at.
-        furthest: the last edge that is not left out.
-    """
-
-    gains: Array
-    lasts: Array
-    furthest: int
-
-
-class _HalfPath(NamedTuple):
-    """The best paths with 1, 2, 3, … clusters."""
-
-    steps: list[_Step]
-
-    def trace(self, end: int) -> Array:
-        """Return the boundaries of the longest path to an edge, ascending."""
-        path = [end]
-        for step in reversed(self.steps[1:]):
-            path.append(step.lasts[path[-1]])
-        return np.array(path[:0:-1], int)
-
-
-def _half_path(edges: _Edges, clusters: int, needed: Array) -> _HalfPath:
-    """Return the best paths of so many clusters.
-
-    Args:
-        edges: where clusters begin and end.
-        clusters: how many, at least 1.
-        needed: what a path must gain to each end. Ends behind the first that gains less are left
-            out.
-    """
-    ends = np.arange(1, len(edges.masses))
-    gains = np.concatenate([[0], _gain(*edges, np.zeros_like(ends), ends)])
-    out = gains[2:] < needed[2:]
-    furthest = 1 + (int(np.argmax(out)) if out.any() else len(out))
-    steps = [_Step(gains, np.zeros(len(gains), np.int64), furthest)]
-    for count in range(2, clusters + 1):
-        steps.append(_one_more(edges, steps[-1], needed, count))
-    return _HalfPath(steps)
-
-
-def _one_more(edges: _Edges, before: _Step, needed: Array, count: int) -> _Step:
-    """Return the best paths of ``count`` clusters.
-
-    The last cluster begins at the first of equals. It never begins earlier than that of a cluster
-    less with the same end, nor than that of an earlier end, so that ends for which it is known
-    bound it for those between: first every 2**n-th is looked for, from the first end on, then those
-    half way, down to strides of ``STRIDE``, and then all others.
-
-    Args:
-        edges: where clusters begin and end.
-        before: the best paths of a cluster less.
-        needed: as for :func:`_half_path`.
-        count: of clusters.
-    """
-    ends = np.arange(count, len(edges.masses))
-    last = np.full(len(ends), count - 1)
-    settled = np.zeros(len(ends), bool)
-    gains = np.zeros(len(ends))
-    gains[0] = before.gains[count - 1] + _gain(*edges, count - 1, count)
-    furthest = len(ends) - 1
-
-    def settle(which: Array, low: Array, stride: int) -> int:
-        """Settle these ends, and return the furthest of all that are not left out.
-
-        Args:
-            which: places in ``ends``.
-            low: where their last clusters begin at the earliest.
-            stride: what the places of ends are multiples of between which they lie.
+        They lie between a, the first of them, and b, the last, so that Σ(x - a)(b - x) >= 0.
         """
-        above = which // stride * stride + stride
-        high = np.minimum(ends[which] - 1, before.furthest)
-        known = above < len(ends)
-        known[known] = settled[above[known]]
-        high[known] = np.minimum(high[known], last[above[known]])
+        a, b = (
+            (self.moments[i + 1] - self.moments[i]) / (self.masses[i + 1] - self.masses[i])
+            for i in (first, end - 1)
+        )
+        moment, mass = (sums[end] - sums[first] for sums in (self.moments, self.masses))
+        return (a + b) * moment - a * b * mass
+
+    def gain_along(self, path: Array) -> Any:
+        """What a path gains, given as the edges at which clusters begin and the last edge."""
+        return np.cumsum(_gain(*self, path[:-1], path[1:]))[-1]  # one after the other
+
+
+def _path_over(edges: _Edges, clusters: int, price: Any) -> tuple[Array, Any]:
+    """Return the best boundaries, where they may be at any edge, and the price of a cluster there.
+
+    Prices are looked for between that of a path with fewer clusters and that of a path with more.
+    The gain that is lost is about as 1 / clusters², by which the next price is guessed. Where that
+    does not lead on, it is the price at which both paths cost the same. If no other path is better
+    there, the path that is looked for is as good, and is spliced from both.
+
+    Args:
+        edges: where clusters begin and end.
+        clusters: how many, at least 2 and fewer than there are edges.
+        price: the first to try; None if nothing is known.
+    """
+    fewer, least = np.array([0, edges.end]), np.inf
+    more, most = np.arange(edges.end + 1), 0.0
+
+    def lost() -> Any:
+        return edges.gain_along(more) - edges.gain_along(fewer)
+
+    if price is None:
+        price = 2 * lost() / F64(clusters) ** 3
+    tried = 0
+    while True:
+        by_chord = tried >= GUESSES or not most < price < least
+        if by_chord:
+            price = lost() / F64(len(more) - len(fewer))
+        path = _priced_path(edges, price, clusters)
+        if by_chord and not len(fewer) < len(path) < len(more):
+            return _splice(fewer, more, clusters), price
+        if len(path) == clusters + 1:
+            return path[1:-1], price
+        if len(path) <= clusters:
+            fewer, least = path, price
+        else:
+            more, most = path, price
+        ratio = F64(len(path) - 1) / F64(clusters)
+        price = price * ratio * ratio * ratio
+        tried += 1
+
+
+def _splice(fewer: Array, more: Array, clusters: int) -> Array:
+    """Return the boundaries of a path of so many clusters that begins as one and ends as another.
+
+    It goes over where a cluster of the path with more lies within one of the path with fewer: the
+    path, and the one of what is left over, gain no less than the two did.
+    """
+    shift = len(more) - 1 - clusters
+    over = 1 + int(np.argmax(fewer[1:] >= more[1 + shift :][: len(fewer) - 1]))
+    return np.concatenate([fewer[1:over], more[over + shift : -1]])
+
+
+def _priced_path(edges: _Edges, price: Any, clusters: int) -> Array:
+    """Return the path that gains most if each cluster costs something, of any number of clusters.
+
+    The last cluster of an end begins at the first of equals, and never earlier than that of an
+    earlier end. So ends are settled in blocks: first the last one of a block, as if no cluster
+    began within the block. None does if what is found gains more than what is known up to the block
+    and the most that is possible within it; else the block is halved. Then follow the ends between,
+    half way first, down to strides of ``STRIDE``, and then all others.
+
+    Args:
+        edges: where clusters begin and end.
+        price: what a cluster costs, at least 0.
+        clusters: how many there will be, more or less.
+
+    Returns:
+        the edges at which clusters begin, and the last edge.
+    """
+    gains, lasts = np.zeros(edges.end + 1), np.zeros(edges.end + 1, np.int64)
+
+    def settle(ends: Array, low: Array, high: Array) -> None:
+        """Settle ends whose last clusters begin at low .. high."""
+        if not len(ends):
+            return
         sizes = high - low + 1
         offsets = np.cumsum(sizes) - sizes
         first = np.arange(sizes.sum()) + np.repeat(low - offsets, sizes)
-        found = before.gains[first] + _gain(*edges, first, np.repeat(ends[which], sizes))
-        gains[which] = np.maximum.reduceat(found, offsets)
-        is_best = np.flatnonzero(found == np.repeat(gains[which], sizes))
-        last[which] = first[is_best[np.searchsorted(is_best, offsets)]]
-        out = gains[which] < needed[ends[which]]
-        if not out.any():
-            settled[which] = True
-            return furthest
-        first_out = int(np.argmax(out))
-        settled[which[: first_out + 1]] = True
-        return int(which[first_out]) - 1
+        found = gains[first] + _gain(*edges, first, np.repeat(ends, sizes))
+        best = np.maximum.reduceat(found, offsets)
+        is_best = np.flatnonzero(found == np.repeat(best, sizes))
+        gains[ends] = best - price
+        lasts[ends] = first[is_best[np.searchsorted(is_best, offsets)]]
 
-    stride = STRIDE
-    while 2 * stride < len(ends):
-        stride *= 2
-    while stride >= STRIDE:
-        which = np.arange(stride, furthest + 1, 2 * stride)
-        low = last[which - stride]
-        known = ends[which] <= before.furthest
-        low[known] = np.maximum(low[known], before.lasts[ends[which[known]]])
-        if len(which):
-            furthest = settle(which, low, 2 * stride)
-        stride //= 2
-    which = np.arange(furthest + 1)
-    which = which[which % STRIDE > 0]
-    if len(which):
-        furthest = settle(which, last[which // STRIDE * STRIDE], STRIDE)
-    unused = np.zeros(count, np.int64)
-    return _Step(np.concatenate([unused, gains]), np.concatenate([unused, last]), furthest + count)
+    most = STRIDE
+    while 4 * most * clusters <= edges.end:
+        most *= 2
+    known, size = 0, 1
+    while known < edges.end:
+        end = min(known + size, edges.end)
+        first = np.arange(lasts[known], known + 1)
+        found = (gains[first] + _gain(*edges, first, end)).max()
+        if end > known + 1 and found < gains[known] + edges.possible(known, end):
+            size = (end - known) // 2
+            continue
+        settle(np.array([end]), lasts[[known]], np.array([known]))
+        stride = STRIDE
+        while 2 * stride < end - known:
+            stride *= 2
+        while stride >= STRIDE:
+            between = np.arange(known + stride, end, 2 * stride)
+            settle(between, lasts[between - stride], lasts[np.minimum(between + stride, end)])
+            stride //= 2
+        between = np.arange(known + 1, end)
+        before = known + (between - known) // STRIDE * STRIDE
+        rest = before < between
+        between, before = between[rest], before[rest]
+        settle(between, lasts[before], lasts[np.minimum(before + STRIDE, end)])
+        known, size = end, min(2 * (end - known), most)
+    path = [edges.end]
+    while path[-1]:
+        path.append(lasts[path[-1]])
+    return np.array(path[::-1])
 
 
 def _path_near(masses: Array, moments: Array, path: Array, steps: Array) -> Array:

@@ -111,8 +111,8 @@ typedef struct caq_kernels {
      * largest gain, which is before[begin] plus that of the cluster. Return where it begins. */
     size_t (*best_last)(const struct caq_edges *edges, const double *before, size_t low,
                         size_t high, size_t end, double *gain);
-    /* Find the best last clusters of CAQ_ENDS ends from `end` on, which is above low. None begins
-     * behind its end. Gains at ends behind the last edge are undefined. */
+    /* Find the best last clusters of CAQ_ENDS ends from `end` on, which is above high. Gains at ends
+     * behind the last edge are undefined. */
     void (*best_lasts)(const struct caq_edges *edges, const double *before, size_t low, size_t high,
                        size_t end, double gains[CAQ_ENDS], uint32_t lasts[CAQ_ENDS]);
     /* Count the bounds that lie below each weight. They are 16, ascending, the last an infinity. */

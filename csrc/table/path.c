@@ -1,7 +1,7 @@
 /*
  * path.c - the best boundaries between clusters of sorted points
  *
- * By dynamic programming, as reference/tables.py describes it step by step; names are those there.
+ * By a price for clusters, as reference/tables.py describes it step by step; names are those there.
  */
 #include "path.h"
 
@@ -10,27 +10,26 @@
 #if CAQ_WITH_TABLES
 
 #define ENTRIES 256
-#define UNSETTLED 0xFFFF
+#define STEPS_AT_ONCE 64 /* of points on the way to edges of a grid */
 #define NONE (-1.0 / 0.0)
 
 /* The search's memory, all of it scratch. Arrays of numbers have CAQ_ENDS more than `edges`. */
 typedef struct path_search {
     const caq_kernels *kernels;
-    size_t edges;                       /* room of arrays */
-    double *masses, *moments;           /* sums before each edge */
-    double *back_masses, *back_moments; /* negated, from the last edge on */
-    double *needed, *back_needed;       /* what a path must gain up to each edge */
-    double *forth[2], *back[2];         /* the most that is gained up to each edge */
-    uint16_t *lasts;                    /* where last clusters begin, by number and edge */
-    uint32_t *places, *rough;           /* edges as points */
+    size_t edges;             /* room of arrays */
+    double *masses, *moments; /* sums before each edge */
+    double *gains;            /* the most that is gained up to each edge, less what clusters cost */
+    uint32_t *lasts;          /* where the last cluster begins that ends at each edge */
+    uint32_t *places, *rough; /* edges as points */
+    uint32_t *paths[3];       /* room for the edges of a path */
 } path_search;
 
-/* The best paths from one end to each edge. */
-typedef struct half_path {
-    const double *gains;
-    size_t furthest, clusters, edges;
-    const uint16_t *lasts;
-} half_path;
+/* A path over edges, of so many clusters. */
+typedef struct edge_path {
+    uint32_t *edges; /* at which the clusters begin, and the last edge */
+    size_t clusters;
+    double price; /* of a cluster, at which the path is one of the best */
+} edge_path;
 
 static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -39,12 +38,14 @@ static size_t edges_of(size_t points, size_t clusters) {
     return points <= MOST_POINTS ? points + 1 : at_least(most, MOST_POINTS + 1);
 }
 
+/* 32-bit words of scratch. */
+static size_t words_of(size_t edges, size_t clusters) {
+    return 5 * edges + EDGES_PER_ENTRY * clusters + 1;
+}
+
 size_t caq_path_scratch_size(size_t points, size_t clusters) {
     size_t edges = edges_of(points, clusters);
-    size_t numbers = 10 * (edges + CAQ_ENDS);
-    size_t words = edges + EDGES_PER_ENTRY * clusters + 1;
-    size_t lasts = clusters > 2 ? (clusters - 2) * (edges + 1) : 0;
-    return numbers * sizeof(double) + (words + 1) / 2 * 8 + (lasts + 3) / 4 * 8;
+    return 3 * (edges + CAQ_ENDS) * sizeof(double) + (words_of(edges, clusters) + 1) / 2 * 8;
 }
 
 static path_search carve(const caq_kernels *kernels, size_t points, size_t clusters,
@@ -53,15 +54,14 @@ static path_search carve(const caq_kernels *kernels, size_t points, size_t clust
     double *next = (double *)scratch;
     it.kernels = kernels;
     it.edges = edges_of(points, clusters);
-    double **arrays[] = {&it.masses,  &it.moments,     &it.back_masses, &it.back_moments,
-                         &it.needed,  &it.back_needed, &it.forth[0],    &it.forth[1],
-                         &it.back[0], &it.back[1]};
-    for (size_t i = 0; i < 10; i++, next += it.edges + CAQ_ENDS)
-        *arrays[i] = next;
-    it.places = (uint32_t *)(void *)next;
-    it.rough = it.places + it.edges;
-    size_t words = it.edges + EDGES_PER_ENTRY * clusters + 1;
-    it.lasts = (uint16_t *)(void *)(next + (words + 1) / 2);
+    double **numbers[] = {&it.masses, &it.moments, &it.gains};
+    for (size_t i = 0; i < 3; i++, next += it.edges + CAQ_ENDS)
+        *numbers[i] = next;
+    uint32_t *word = (uint32_t *)(void *)next;
+    uint32_t **words[] = {&it.lasts, &it.places, &it.paths[0], &it.paths[1], &it.paths[2]};
+    for (size_t i = 0; i < 5; i++, word += it.edges)
+        *words[i] = word;
+    it.rough = word;
     return it;
 }
 
@@ -87,14 +87,21 @@ static size_t make_grid(const caq_point *points, size_t count, size_t most, uint
     double third = (double)most / 3.0, per_point = third / (double)count;
     double per_mass = third / points[count].before.mass, start = mean_of(points, 0);
     double per_x = third / (mean_of(points, count - 1) - start);
-    int64_t before = 0;
-    for (size_t i = 0; i < count; i++) {
-        int64_t step = (int64_t)((double)i * per_point);
-        step += (int64_t)(points[i].before.mass * per_mass);
-        step += (int64_t)((mean_of(points, i) - start) * per_x);
-        if (i > 0 && step != before)
-            edges[++end] = (uint32_t)i;
-        before = step;
+    int32_t before = 0;
+    for (size_t first = 0, some; first < count; first += some) {
+        int32_t steps[STEPS_AT_ONCE];
+        some = smaller(STEPS_AT_ONCE, count - first);
+        for (size_t k = 0; k < some; k++) {
+            const caq_point *point = points + first + k;
+            steps[k] = (int32_t)((double)(int32_t)(first + k) * per_point) +
+                       (int32_t)(point->before.mass * per_mass) +
+                       (int32_t)((mean_of(point, 0) - start) * per_x);
+        }
+        for (size_t k = 0; k < some; k++) { /* without branches */
+            edges[end + 1] = (uint32_t)(first + k);
+            end += steps[k] != before;
+            before = steps[k];
+        }
     }
     edges[++end] = (uint32_t)count;
     return end;
@@ -106,136 +113,137 @@ static void take_edges(path_search *it, const caq_point *points, const uint32_t 
         it->masses[i] = points[edges[i]].before.mass;
         it->moments[i] = points[edges[i]].before.moment;
     }
-    for (size_t i = 0; i <= end; i++) {
-        it->back_masses[i] = -it->masses[end - i];
-        it->back_moments[i] = -it->moments[end - i];
-    }
     for (size_t i = end + 1; i <= end + CAQ_ENDS; i++) /* some number, so that none is undefined */
-        it->masses[i] = it->moments[i] = it->back_masses[i] = it->back_moments[i] = 0;
+        it->masses[i] = it->moments[i] = 0;
 }
 
-/* Find the gains of `count` clusters from those of `count` - 1, which are known up to the edge
- * `reach`. Return the furthest edge that is worth going on from. */
-static size_t one_more(const path_search *it, const caq_edges *among, const double *before,
-                       size_t reach, size_t count, const double *needed_to, double *after,
-                       uint16_t *lasts) {
-    size_t ends = among->end - count + 1, furthest = ends - 1;
-    /* Indices count from the first edge at which `count` clusters can end. */
-    double *gains = after + count;
-    const double *needed = needed_to + count;
-    uint16_t *last = lasts + count;
-    const uint16_t *last_before = last - (among->end + 1); /* read for count > 2 only */
-    for (size_t u = 0; u < ends; u += CAQ_ENDS)
-        last[u] = UNSETTLED;
-    last[0] = (uint16_t)(count - 1);
-    gains[0] = before[count - 1] + caq_gain_between(among, count - 1, count);
+/* What the points between two edges gain at most, each a cluster of its own. They lie between a and
+ * b, so that (x - a) (b - x) >= 0. */
+static double possible_between(const caq_edges *among, size_t first, size_t end) {
+    const double *masses = among->masses, *moments = among->moments;
+    double a = (moments[first + 1] - moments[first]) / (masses[first + 1] - masses[first]);
+    double b = (moments[end] - moments[end - 1]) / (masses[end] - masses[end - 1]);
+    return (a + b) * (moments[end] - moments[first]) - a * b * (masses[end] - masses[first]);
+}
+
+/* Settle the ends between `known` and `known` + `ends`, both of which are settled. */
+static void settle_between(const path_search *it, const caq_edges *among, double price,
+                           size_t known, size_t ends) {
+    double *gains = it->gains + known;
+    uint32_t *lasts = it->lasts + known;
     size_t stride = CAQ_ENDS;
     while (2 * stride < ends)
         stride *= 2;
     for (; stride >= CAQ_ENDS; stride /= 2)
-        for (size_t u = stride; u <= furthest; u += 2 * stride) {
-            size_t low = last[u - stride], high = smaller(count + u - 1, reach);
-            if (count > 2 && count + u <= reach)
-                low = at_least(low, last_before[u]);
-            if (u + stride < ends && last[u + stride] != UNSETTLED)
-                high = smaller(high, last[u + stride]);
-            last[u] =
-                (uint16_t)it->kernels->best_last(among, before, low, high, count + u, &gains[u]);
-            if (gains[u] < needed[u])
-                furthest = u - 1;
+        for (size_t u = stride; u < ends; u += 2 * stride) {
+            size_t high = lasts[smaller(u + stride, ends)];
+            lasts[u] = (uint32_t)it->kernels->best_last(among, it->gains, lasts[u - stride], high,
+                                                        known + u, &gains[u]);
+            gains[u] -= price;
         }
-    for (size_t u = 0; u < furthest; u += CAQ_ENDS) {
-        size_t high = reach, above = u + CAQ_ENDS;
+    for (size_t u = 0; u + 1 < ends; u += CAQ_ENDS) {
         double found[CAQ_ENDS];
         uint32_t firsts[CAQ_ENDS];
-        if (above < ends && last[above] != UNSETTLED)
-            high = smaller(high, last[above]);
-        it->kernels->best_lasts(among, before, last[u], high, count + u + 1, found, firsts);
-        for (size_t lane = 0; lane < CAQ_ENDS - 1 && u + 1 + lane <= furthest; lane++) {
-            gains[u + 1 + lane] = found[lane];
-            last[u + 1 + lane] = (uint16_t)firsts[lane];
-            if (found[lane] < needed[u + 1 + lane])
-                furthest = u + lane;
+        size_t above = smaller(u + CAQ_ENDS, ends);
+        it->kernels->best_lasts(among, it->gains, lasts[u], lasts[above], known + u + 1, found,
+                                firsts);
+        for (size_t k = u + 1; k < above; k++) {
+            gains[k] = found[k - u - 1] - price;
+            lasts[k] = firsts[k - u - 1];
         }
     }
-    return count + furthest;
 }
 
-static half_path find_half(const path_search *it, const caq_edges *among, size_t clusters,
-                           const double *needed, double *gains[2], uint16_t *lasts) {
-    size_t end = among->end, furthest = 1;
-    double *now = gains[0], *next = gains[1];
-    now[0] = 0;
-    now[1] = caq_gain_between(among, 0, 1);
-    for (size_t j = 2; j <= end; j++) {
-        now[j] = caq_gain_between(among, 0, j);
-        if (now[j] < needed[j])
+/* Find the best path of any number of clusters, about as many as are looked for, if each costs
+ * `price`. */
+static void find_path(const path_search *it, const caq_edges *among, double price, size_t clusters,
+                      edge_path *path) {
+    double *gains = it->gains;
+    size_t most = CAQ_ENDS; /* ends of a block */
+    while (4 * most * clusters <= among->end)
+        most *= 2;
+    uint32_t *lasts = it->lasts;
+    gains[0] = 0;
+    lasts[0] = 0;
+    for (size_t known = 0, ends = 1; known < among->end;) {
+        double gain;
+        size_t end = smaller(known + ends, among->end);
+        size_t last = it->kernels->best_last(among, gains, lasts[known], known, end, &gain);
+        if (end > known + 1 && gain < gains[known] + possible_between(among, known, end)) {
+            ends = (end - known) / 2;
+            continue;
+        }
+        gains[end] = gain - price;
+        lasts[end] = (uint32_t)last;
+        settle_between(it, among, price, known, end - known);
+        known = end;
+        ends = smaller(2 * ends, most);
+    }
+    path->price = price;
+    path->clusters = 0;
+    for (size_t j = among->end; j; j = lasts[j])
+        path->clusters++;
+    path->edges[path->clusters] = (uint32_t)among->end;
+    for (size_t k = path->clusters; k > 0; k--)
+        path->edges[k - 1] = lasts[path->edges[k]];
+}
+
+static double gain_along(const caq_edges *among, const edge_path *path) {
+    double gain = 0;
+    for (size_t k = 0; k < path->clusters; k++)
+        gain += caq_gain_between(among, path->edges[k], path->edges[k + 1]);
+    return gain;
+}
+
+/* Find the boundaries of a path of so many clusters that begins as one with fewer and ends as one
+ * with more. */
+static void splice(const edge_path *fewer, const edge_path *more, size_t clusters,
+                   uint32_t *boundaries) {
+    size_t shift = more->clusters - clusters, k = 1;
+    for (; fewer->edges[k] < more->edges[k + shift]; k++)
+        boundaries[k - 1] = fewer->edges[k];
+    for (; k < clusters; k++)
+        boundaries[k - 1] = more->edges[k + shift];
+}
+
+/* Find the best boundaries over the edges that were taken, as edges. *price is what a cluster costs
+ * at first, or NONE; it becomes what clusters cost at last. */
+static void path_over(path_search *it, size_t end, size_t clusters, double *price,
+                      uint32_t *boundaries) {
+    caq_edges among = {it->masses, it->moments, end};
+    edge_path fewer = {it->paths[0], 1, -NONE}, more = {it->paths[1], end, 0};
+    edge_path found = {it->paths[2], 0, 0};
+    fewer.edges[0] = 0;
+    fewer.edges[1] = (uint32_t)end;
+    for (size_t j = 0; j <= end; j++)
+        more.edges[j] = (uint32_t)j;
+    if (*price == NONE)
+        *price = 2 * (gain_along(&among, &more) - gain_along(&among, &fewer)) /
+                 ((double)clusters * (double)clusters * (double)clusters);
+    double next = *price;
+    for (int tried = 0;; tried++) {
+        int by_chord = tried >= GUESSES || !(more.price < next && next < fewer.price);
+        if (by_chord)
+            next = (gain_along(&among, &more) - gain_along(&among, &fewer)) /
+                   (double)(more.clusters - fewer.clusters);
+        find_path(it, &among, next, clusters, &found);
+        if (by_chord && (found.clusters <= fewer.clusters || found.clusters >= more.clusters)) {
+            splice(&fewer, &more, clusters, boundaries);
             break;
-        furthest = j;
-    }
-    for (size_t count = 2; count <= clusters; count++) {
-        furthest = one_more(it, among, now, furthest, count, needed, next,
-                            lasts + (count - 2) * (end + 1));
-        double *swapped = now;
-        now = next;
-        next = swapped;
-    }
-    half_path half = {now, furthest, clusters, end + 1, lasts};
-    return half;
-}
-
-/* What paths must gain up to each edge, from either side, to gain what is known. */
-static void find_needed(const path_search *it, const caq_edges *among, double known) {
-    double possible = 0,
-           *possible_to = it->back_needed; /* seen from the last edge, as needed there */
-    size_t end = among->end;
-    for (size_t j = 0; j <= end; j++) {
-        if (j > 0)
-            possible += caq_gain_between(among, j - 1, j);
-        possible_to[end - j] = possible;
-    }
-    known -= possible * MARGIN;
-    for (size_t j = 0; j <= end; j++)
-        it->needed[j] = known - (possible - possible_to[end - j]);
-    for (size_t j = 0; j <= end; j++)
-        it->back_needed[j] = known - possible_to[j];
-}
-
-/* The last cluster of `count` that end at an edge. */
-static size_t last_of(const half_path *half, size_t count, size_t end) {
-    return half->lasts[(count - 2) * half->edges + end];
-}
-
-/* The best path over the edges that were taken, as edges, and what it gains. */
-static double path_over(path_search *it, size_t end, size_t clusters, double known,
-                        uint32_t *path) {
-    size_t first_half = clusters / 2, other_half = clusters - first_half;
-    caq_edges from_first = {it->masses, it->moments, end};
-    caq_edges from_last = {it->back_masses, it->back_moments, end};
-    find_needed(it, &from_first, known);
-    half_path forth = find_half(it, &from_first, first_half, it->needed, it->forth, it->lasts);
-    half_path back = find_half(it, &from_last, other_half, it->back_needed, it->back,
-                               it->lasts + (first_half - 1) * (end + 1));
-    double best = NONE;
-    size_t middle = 0;
-    size_t low = at_least(first_half, end - back.furthest);
-    for (size_t j = low; j <= smaller(forth.furthest, end - other_half); j++) {
-        double gain = forth.gains[j] + back.gains[end - j];
-        if (gain > best) {
-            best = gain;
-            middle = j;
         }
+        if (found.clusters == clusters) {
+            for (size_t k = 1; k < clusters; k++)
+                boundaries[k - 1] = found.edges[k];
+            break;
+        }
+        edge_path *replaced = found.clusters < clusters ? &fewer : &more;
+        edge_path swapped = *replaced;
+        *replaced = found;
+        found = swapped;
+        double ratio = (double)replaced->clusters / (double)clusters;
+        next *= ratio * ratio * ratio;
     }
-    path[first_half - 1] = (uint32_t)middle;
-    for (size_t count = first_half, j = middle; count > 1; count--) {
-        j = last_of(&forth, count, j);
-        path[count - 2] = (uint32_t)j;
-    }
-    for (size_t count = other_half, j = end - middle; count > 1; count--) {
-        j = last_of(&back, count, j);
-        path[clusters - count] = (uint32_t)(end - j);
-    }
-    return best;
+    *price = next;
 }
 
 /* Improve a path: each boundary may move by up to CANDIDATES / 2 of its own steps. Return whether
@@ -313,19 +321,20 @@ void caq_best_path(const caq_kernels *kernels, const caq_point *points, size_t c
     path_search it = carve(kernels, count, clusters, scratch);
     size_t rough_end = make_grid(points, count, EDGES_PER_ENTRY * clusters, it.rough);
     take_edges(&it, points, it.rough, rough_end);
-    double known = path_over(&it, rough_end, clusters, NONE, path);
+    double price = NONE;
+    path_over(&it, rough_end, clusters, &price, path);
     if (rough_end == count)
         return;
     size_t end = count;
     if (count > MOST_POINTS) {
         size_t most = smaller(FINE_EDGES_PER_ENTRY * clusters, MOST_EDGES);
         end = make_grid(points, count, most, it.places);
-        end = join(it.places, end, it.rough, rough_end, (uint32_t *)(void *)it.needed);
+        end = join(it.places, end, it.rough, rough_end, it.paths[0]);
     } else
         for (size_t i = 0; i <= count; i++)
             it.places[i] = (uint32_t)i;
     take_edges(&it, points, it.places, end);
-    path_over(&it, end, clusters, known, path);
+    path_over(&it, end, clusters, &price, path);
     if (end == count)
         return;
     uint32_t steps[ENTRIES];

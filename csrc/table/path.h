@@ -25,7 +25,7 @@ typedef union caq_point {
 #define FINE_EDGES_PER_ENTRY 512
 #define MOST_EDGES 32768
 #define EDGES_PER_ENTRY 8
-#define MARGIN 0x1p-36
+#define GUESSES 8
 #define REFINEMENT 4
 #define CANDIDATES 16
 #define MOST_ROUNDS 64

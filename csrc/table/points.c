@@ -18,8 +18,8 @@
 #define COUNTED_AT_ONCE 64 /* weights whose counters are found at once */
 #define NUMBERS 65536      /* of 16 bits */
 #define SORTED 16384       /* weights of 16 bits that are sorted faster than counted */
-#define RADIX_BITS 11
-#define RADIX (1u << RADIX_BITS) /* for sorting 32 bits, 11 at a time */
+#define RADIX 2048         /* for sorting 32 bits, 11 at a time */
+#define POINTS_AT_ONCE 64  /* points whose integers are found at once */
 #define INFINITE 0x7F800000
 
 /* Counters that a large group of binary32 needs for each sign, without 0: for the exponents of
@@ -161,32 +161,33 @@ static uint32_t number_of(uint32_t order, unsigned width) {
     return (order ^ (order >> 31 ? 0x80000000 : 0xFFFFFFFF)) >> (32 - width);
 }
 
-/* Sort keys[0], of so many bits, ascending by 11 bits at a time. masses[0], if there are any, move
- * with their keys. Return the index of the arrays that the result is in. */
+/* Sort keys[0], of 16 or 32 bits, ascending by 8 or 11 bits at a time. masses[0], if there are any,
+ * move with their keys. Return the index of the arrays that the result is in. */
 static unsigned sort(uint32_t *keys[2], uint32_t *masses[2], size_t count, unsigned width,
                      uint32_t *places) {
-    unsigned now = 0;
-    for (unsigned shift = 0; shift < width; shift += RADIX_BITS, now = 1 - now) {
+    unsigned now = 0, digit = width > 16 ? 11 : 8;
+    uint32_t radix = 1u << digit, mask = radix - 1;
+    for (unsigned shift = 0; shift < width; shift += digit, now = 1 - now) {
         const uint32_t *from = keys[now];
         uint32_t *to = keys[1 - now], place = 0;
-        for (size_t i = 0; i < RADIX; i++)
+        for (size_t i = 0; i < radix; i++)
             places[i] = 0;
         for (size_t i = 0; i < count; i++)
-            places[(from[i] >> shift) % RADIX]++;
-        for (size_t i = 0; i < RADIX; i++) {
+            places[from[i] >> shift & mask]++;
+        for (size_t i = 0; i < radix; i++) {
             uint32_t next = place + places[i];
             places[i] = place;
             place = next;
         }
         if (masses)
             for (size_t i = 0; i < count; i++) {
-                uint32_t here = places[(from[i] >> shift) % RADIX]++;
+                uint32_t here = places[from[i] >> shift & mask]++;
                 to[here] = from[i];
                 masses[1 - now][here] = masses[now][i];
             }
         else
             for (size_t i = 0; i < count; i++)
-                to[places[(from[i] >> shift) % RADIX]++] = from[i];
+                to[places[from[i] >> shift & mask]++] = from[i];
     }
     return now;
 }
@@ -204,7 +205,8 @@ static caq_status sort_numbers(caq_source source, const caq_members *of, caq_gro
         for (size_t i = 0; i < of->run; i++)
             keys[0][k++] = order_of(bits_at(source, run, i), width);
     }
-    const uint32_t *sorted = keys[sort(keys, NULL, weights, width, places)];
+    unsigned which = sort(keys, NULL, weights, width, places);
+    const uint32_t *sorted = keys[which];
     uint32_t lowest = float_bits(widen(source, number_of(sorted[0], width))) & 0x7FFFFFFF;
     uint32_t highest =
         float_bits(widen(source, number_of(sorted[weights - 1], width))) & 0x7FFFFFFF;
@@ -213,12 +215,24 @@ static caq_status sort_numbers(caq_source source, const caq_members *of, caq_gro
         return CAQ_NOT_FINITE;
     to->shift = digits_shift(weights, largest, DIGITS, SUM_DIGITS);
     double scale = power_of_two(to->shift);
-    for (size_t i = 0, same; i < weights; i += same) {
-        same = 1;
-        while (i + same < weights && sorted[i + same] == sorted[i])
-            same++;
-        int64_t x = (int64_t)integer_of(widen(source, number_of(sorted[i], width)), scale);
-        add_point(&all, (int64_t)same, (int64_t)same * x, x == 0);
+    uint32_t *ends = keys[1 - which];
+    size_t points = 0;
+    for (size_t i = 1; i <= weights; i++) { /* without branches */
+        ends[points] = (uint32_t)i;
+        points += i == weights || sorted[i] != sorted[i - 1];
+    }
+    for (size_t i = 0, some, end = 0; i < points; i += some) {
+        int64_t x[POINTS_AT_ONCE];
+        some = smaller(POINTS_AT_ONCE, points - i);
+        for (size_t k = 0; k < some; k++) {
+            float weight = widen(source, number_of(sorted[ends[i + k] - 1], width));
+            x[k] = (int64_t)integer_of(weight, scale);
+        }
+        for (size_t k = 0; k < some; k++) {
+            int64_t same = (int64_t)(ends[i + k] - end);
+            end = ends[i + k];
+            add_point(&all, same, same * x[k], x[k] == 0);
+        }
     }
     sum_up(&all, to);
     return CAQ_OK;

@@ -55,16 +55,15 @@ TARGET static void best_lasts(const struct caq_edges *among, const double *befor
                               size_t high, size_t end, double gains[CAQ_ENDS],
                               uint32_t lasts[CAQ_ENDS]) {
     const double *masses = among->masses, *moments = among->moments;
-    size_t shared = high < end ? high + 1 : end; /* up to here for all ends */
     vd end_mass[CAQ_ENDS / DOUBLES], end_moment[CAQ_ENDS / DOUBLES];
     vd bests[CAQ_ENDS / DOUBLES], where[CAQ_ENDS / DOUBLES];
     for (size_t k = 0; k < CAQ_ENDS / DOUBLES; k++) {
         end_mass[k] = d_load(masses + end + k * DOUBLES);
         end_moment[k] = d_load(moments + end + k * DOUBLES);
-        bests[k] = d_set(-1);
+        bests[k] = d_set(-1.0 / 0.0);
         where[k] = d_set((double)low);
     }
-    for (size_t first = low; first < shared; first++) {
+    for (size_t first = low; first <= high; first++) {
         vd so_far = d_set(before[first]), place = d_set((double)first);
         vd mass = d_set(masses[first]), moment = d_set(moments[first]);
         for (size_t k = 0; k < CAQ_ENDS / DOUBLES; k++) {
@@ -80,14 +79,6 @@ TARGET static void best_lasts(const struct caq_edges *among, const double *befor
     }
     for (size_t lane = 0; lane < CAQ_ENDS; lane++)
         lasts[lane] = (uint32_t)places[lane];
-    for (size_t first = shared; first <= high && first < end + CAQ_ENDS - 1; first++)
-        for (size_t lane = first - end + 1; lane < CAQ_ENDS && end + lane <= among->end; lane++) {
-            double found = before[first] + caq_gain_between(among, first, end + lane);
-            if (found > gains[lane]) {
-                gains[lane] = found;
-                lasts[lane] = (uint32_t)first;
-            }
-        }
 }
 
 #endif

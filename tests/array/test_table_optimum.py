@@ -64,6 +64,31 @@ def test_no_table_leaves_less_error_on_parts_of_a_real_network() -> None:
         assert error_of(weight, table) <= optimum * (1 + 1e-6) + rounding
 
 
+@pytest.mark.parametrize("count", [257, 700, 1000, 4000])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8])
+def test_equally_spaced_numbers_are_shared_out_evenly(bits: int, count: int) -> None:
+    """Runs of q and of q + 1 numbers, in any order, are best: many tables are as good.
+
+    No price has just so many clusters then, since the error falls by as much with each cluster
+    more. A run of q whole numbers has an error of q (q² - 1) / 12.
+    """
+    found = palettize_array(np.arange(count, dtype=np.float32), bits)
+    sizes = np.bincount(found.indices(), minlength=1 << bits)
+    assert set(sizes) <= {count >> bits, -(-count >> bits)}
+    error = float((sizes * (sizes**2 - 1) / 12).sum())
+    assert error_of(np.arange(count, dtype=np.float32), found.table) == error
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+def test_numbers_far_away_have_entries_of_their_own(bits: int) -> None:
+    """Between clusters far from each other there are few numbers, and steps of the search short."""
+    rng = np.random.default_rng(bits)
+    weight = (rng.standard_normal((1 << bits, 90)) * 0.01).astype(np.float32)
+    weight += 2.0 ** np.arange(1 << bits, dtype=np.float32)[:, np.newaxis]
+    found = palettize_array(weight, bits)
+    assert (found.indices().reshape(weight.shape) == np.arange(1 << bits)[:, np.newaxis]).all()
+
+
 @pytest.mark.parametrize("bits", [2, 4])
 def test_no_move_of_a_boundary_makes_a_large_table_better(bits: int) -> None:
     """More numbers than are looked at one by one: what is found is where no cluster can be better.
