@@ -497,7 +497,8 @@ def fit_scales(weight, tables, blocks, *, importance=None, size_t num_threads):
     work = _TableWork(rows.reshape(shape), entries.bit_length() - 1,
                       (0, blocks[axis] // cut[axis], 0), tables)
     if importance is not None:
-        if not np.may_share_memory(rows, weight):  # elements have been moved, and so are these
+        # Where elements have been moved, so are these.
+        if not (rows.flags.c_contiguous and np.may_share_memory(rows, weight)):
             importance = to_rows(np.broadcast_to(importance, weight.shape), blocks).reshape(shape)
             work.weigh(*_repeated(importance, shape))
         else:

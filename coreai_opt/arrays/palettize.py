@@ -1,6 +1,7 @@
 """The array API: replace the elements of one numpy array by entries of look-up tables."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference import Cluster
-from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
+from coreai_opt.reference.blocks import scale_shape, split_axes
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
 from coreai_opt.settings.arguments import parse_int, parse_member
@@ -122,7 +123,6 @@ def palettize_parsed(
 ) -> PalettizedArray:
     """Do what :func:`palettize_array` does, for arguments that have been checked."""
     scale: npt.NDArray[Any] | None = None
-    scaled, counted = weight, importance
     if spec.scale_block_sizes is not None:
         check_finite(weight)
         scale = _largest(weight, scale_shape(weight.shape, spec.scale_block_sizes))
@@ -130,13 +130,12 @@ def palettize_parsed(
             scale = _search(weight, scale, spec, importance, backend, num_threads)
         else:
             scale = np.abs(scale)
-        scaled = _divide(weight, scale)
-        counted = _scaled_importance(importance, scale, weight.shape)
-    table = backend.find_tables(scaled, spec, counted, num_threads)
+        table = _find_scaled_tables(weight, scale, spec, importance, backend, num_threads)
+    else:
+        table = backend.find_tables(weight, spec, importance, num_threads)
     if spec.observer is Observer.MSE and _may_overflow(scale, table, weight.dtype):
         plain = replace(spec, observer=Observer.MINMAX)
         return palettize_parsed(weight, plain, backend, num_threads, importance=importance)
-    del scaled, counted  # which can be as large as the weight in float32, each
     zero_point = 0
     if spec.lut_dtype is not None:
         # With scales of blocks already, all tables have one scale, which goes into these.
@@ -155,8 +154,7 @@ def palettize_parsed(
         scale = np.where(scale < 0, -rounded, rounded)
         table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
-        divided = _divide(weight, scale)
-        packed = backend.encode_table(divided, entries, spec.cluster, num_threads)
+        packed = _encode_scaled(weight, scale, entries, spec.bits, backend, num_threads)
     return PalettizedArray(
         packed=packed,
         shape=weight.shape,
@@ -183,8 +181,7 @@ def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     """Return scales that leave less error than ``scale``, the largest element of each block."""
     fitted = scale
     for _ in range(ROUNDS):
-        counted = _scaled_importance(importance, fitted, weight.shape)
-        tables = backend.find_tables(_divide(weight, fitted), spec, counted, num_threads)
+        tables = _find_scaled_tables(weight, fitted, spec, importance, backend, num_threads)
         fitted = backend.fit_scales(weight, tables, scale.shape, importance, num_threads)
     return fitted
 
@@ -255,21 +252,151 @@ def _largest(weight: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[n
     return np.where(largest == 0, np.float32(1), largest)
 
 
+AT_ONCE = 1 << 21
+"""About so many quotients of elements and scales are held at once, if tables allow."""
+
+
+def _find_scaled_tables(  # noqa: PLR0917  # the arguments of palettize_parsed
+    weight: npt.NDArray[Any],
+    scale: npt.NDArray[Any],
+    spec: PaletteSpec,
+    importance: npt.NDArray[np.float32] | None,
+    backend: Backend,
+    num_threads: int,
+) -> npt.NDArray[Any]:
+    """Find tables for a weight divided by the scales of its blocks, of dtype float32.
+
+    What shares a table is divided as a whole.
+    """
+    squares = _squares(scale)
+    blocks = scale_shape(weight.shape, spec.block_sizes)
+    found = []
+    for slab in _slabs(weight.shape, weight.shape[0] // blocks[0], _shared_rows(weight, scale)):
+        part = weight[slab]
+        own, own_squares = (_of_slab(each, slab, weight) for each in (scale, squares))
+        counted = None if importance is None else _of_slab(importance, slab, weight)
+        views = _views(part.shape, own.shape, spec.block_sizes)
+        counts = [count for count, _, _ in views]
+        pairs = [n for count, length, _ in views for n in (count, length)]
+        sizes = tuple(size for _, _, pair in views for size in pair)
+        divided = _divide(part, own).reshape(pairs)
+        weighed = _scaled_importance(counted, own_squares, counts, part.shape)
+        of_slab = backend.find_tables(
+            divided, replace(spec, block_sizes=sizes), weighed, num_threads
+        )
+        found.append(of_slab.reshape(*scale_shape(part.shape, spec.block_sizes), -1))
+    return np.concatenate(found)
+
+
+def _encode_scaled(  # noqa: PLR0917
+    weight: npt.NDArray[Any],
+    scale: npt.NDArray[Any],
+    entries: npt.NDArray[np.float32],
+    bits: int,
+    backend: Backend,
+    num_threads: int,
+) -> npt.NDArray[np.uint8]:
+    """Return the packed indices of the entries nearest to a weight divided by its scales."""
+    packed = memory.empty(-(-weight.size * bits // 8), np.uint8)
+    per_row = weight.size // len(weight)
+    whole_bytes = 8 // math.gcd(8, per_row)
+    shared = (_shared_rows(weight, each) for each in (scale, entries))
+    for slab in _slabs(weight.shape, whole_bytes, *shared):
+        own, tables = (_of_slab(each, slab, weight) for each in (scale, entries))
+        part = backend.encode_table(_divide(weight[slab], own), tables, None, num_threads)
+        start = slab.start * per_row * bits // 8
+        packed[start : start + part.size] = part
+    return packed
+
+
+def _slabs(shape: tuple[int, ...], *rows: int) -> Iterator[slice]:
+    """Cut the first axis into parts of about ``AT_ONCE`` elements.
+
+    Args:
+        shape: of the weight.
+        rows: numbers of rows that each part but the last is a multiple of.
+    """
+    together = math.lcm(*rows)
+    per_row = math.prod(shape[1:])
+    step = max(1, AT_ONCE // (together * per_row)) * together
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
+
+
+def _shared_rows(weight: npt.NDArray[Any], of_blocks: npt.NDArray[Any]) -> int:
+    """Return how many rows of the weight a part must have so as to cut no block.
+
+    1 where all rows share what blocks have, which so applies to each part.
+    """
+    return 1 if len(of_blocks) == 1 else len(weight) // len(of_blocks)
+
+
+def _of_slab(
+    of_blocks: npt.NDArray[Any], slab: slice, weight: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Return what the blocks of a part of the weight have."""
+    if len(of_blocks) == 1:
+        return of_blocks
+    rows = len(weight) // len(of_blocks)
+    return of_blocks[slab.start // rows : slab.stop // rows]
+
+
+def _views(
+    shape: tuple[int, ...], blocks: tuple[int, ...], table_sizes: tuple[int, ...]
+) -> list[tuple[int, int, tuple[int, int]]]:
+    """Say how each axis is seen as two, so that what blocks have need not be repeated.
+
+    Args:
+        shape: of a weight.
+        blocks: how many blocks of scales it has along each axis.
+        table_sizes: the block sizes of tables.
+
+    Returns:
+        the lengths of both axes, and the block sizes of tables along them. Where a table has less
+        than a block of scales along an axis with several of these, the first is the axis as it is.
+    """
+    views = []
+    for length, count, size in zip(shape, blocks, table_sizes, strict=True):
+        seen = count if count == 1 or size % (length // count) == 0 else length
+        inner = length // seen
+        views.append((seen, inner, (0, size) if seen == 1 else (size // inner, 0)))
+    return views
+
+
+def _squares(scale: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the squares of scales as parts of the largest, so that none overflows."""
+    parts = np.abs(scale.astype(np.float32))
+    return np.square(parts / parts.max())
+
+
 def _scaled_importance(
     importance: npt.NDArray[np.float32] | None,
-    scale: npt.NDArray[Any],
+    squares: npt.NDArray[np.float32],
+    counts: list[int],
     shape: tuple[int, ...],
 ) -> npt.NDArray[np.float32]:
     """Return the importance of elements that were divided by their scales.
 
     The scale multiplies the error of such an element, so its square multiplies the importance.
-    Scales are taken as parts of the largest, so that no square overflows.
+
+    Args:
+        importance: along each axis as long as ``shape`` or 1, or None.
+        squares: of scales, one for each block.
+        counts: blocks that each axis is seen as.
+        shape: of the elements.
+
+    Returns:
+        an array with two axes for each one of ``shape``, as long as these or 1.
     """
-    parts = np.abs(scale.astype(np.float32))
-    squares = np.square(parts / parts.max())
-    if any(1 < count < n for count, n in zip(scale.shape, shape, strict=True)):
-        squares = to_elements(squares, shape)
-    return np.ascontiguousarray(squares if importance is None else squares * importance)
+    for axis, (count, length) in enumerate(zip(counts, shape, strict=True)):
+        if squares.shape[axis] not in {1, count}:
+            squares = np.repeat(squares, length // squares.shape[axis], axis)
+    counted = squares.reshape([n for count in squares.shape for n in (count, 1)])
+    if importance is not None:
+        own = zip(importance.shape, counts, shape, strict=True)
+        pairs = [(1, 1) if n == 1 else (count, length // count) for n, count, length in own]
+        counted = counted * importance.reshape([n for pair in pairs for n in pair])
+    return np.ascontiguousarray(counted)
 
 
 def _divide(weight: npt.NDArray[Any], scale: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -165,13 +165,13 @@ GOLDEN = {
     "float16-3": "91133050f4c08211",
     "float16-4": "ec78757a7a1f354a",
     "float16-6": "4f888e5adeaa451d",
-    "float16-8": "40735c6a8361b43c",
+    "float16-8": "bb097ed138cdf505",
     "bfloat16-1": "1ae0584803979c5a",
     "bfloat16-2": "4fc3a4bfe3f04986",
     "bfloat16-3": "294eab46e29fbaa6",
     "bfloat16-4": "7dddd17638ee025c",
     "bfloat16-6": "a152c66989790cf7",
-    "bfloat16-8": "41a4ce14fa17f37b",
+    "bfloat16-8": "4f31ad9c060e2077",
 }
 
 

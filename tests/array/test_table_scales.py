@@ -8,8 +8,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from coreai_opt import PalettizedArray, _native, palettize_array
+from coreai_opt import Observer, PalettizedArray, _native, palettize_array
+from coreai_opt.arrays import palettize as palettize_module
 from coreai_opt.reference import table_scales
+from coreai_opt.reference.blocks import scale_shape
 
 from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
@@ -190,11 +192,12 @@ def test_bad_arguments_are_named(arguments: dict[str, object], named: str) -> No
     [
         ({}, 0),
         ({"block_sizes": (32, 0)}, 0),
-        # Quotients by scales, and what their errors count, are float32.
-        ({"scale_block_sizes": (1, 32)}, 12),
-        ({"scale_block_sizes": (1, 32), "observer": "mse"}, 12),
+        ({"block_sizes": (32, 0), "scale_block_sizes": (1, 32)}, 0),
+        # Quotients by scales are float32; those that share a table are held together.
+        ({"scale_block_sizes": (1, 32)}, 4),
+        ({"scale_block_sizes": (1, 32), "observer": "mse"}, 4),
     ],
-    ids=["tensor", "groups", "block scales", "searched block scales"],
+    ids=["tensor", "groups", "groups, block scales", "block scales", "searched block scales"],
 )
 def test_memory_beside_the_weight_and_the_result(
     arguments: dict[str, Any], bytes_per_element: int
@@ -207,4 +210,54 @@ def test_memory_beside_the_weight_and_the_result(
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak - palettized.nbytes < bytes_per_element * weight.size + (32 << 20)
+    assert peak - palettized.nbytes < bytes_per_element * weight.size + (40 << 20)
+
+
+@pytest.mark.parametrize("observer", Observer)
+@pytest.mark.parametrize("tables", [(0, 0), (4, 0), (0, 3)], ids=str)
+@pytest.mark.parametrize("scales", [(1, 0), (0, 1), (6, 2), (4, 6), (0, 0)], ids=str)
+def test_what_is_held_at_once_changes_no_byte(
+    monkeypatch: pytest.MonkeyPatch, scales: tuple[int, int], tables: tuple[int, int], observer: str
+) -> None:
+    rng = np.random.default_rng(5)
+    weight = rng.standard_normal((36, 18), np.float32) * np.exp2(rng.integers(-3, 4, (36, 1)))
+    blocks = scale_shape(weight.shape, tables), scale_shape(weight.shape, scales)
+    if observer == Observer.MSE and any(n % m for m, n in zip(*blocks, strict=True)):
+        observer = Observer.MINMAX
+    importance = rng.random((1, 18)).astype(np.float32)
+
+    def palettize() -> bytes:
+        found = palettize_array(
+            weight.astype(np.float32),
+            3,
+            block_sizes=tables,
+            scale_block_sizes=scales,
+            observer=observer,
+            importance=importance,
+            backend="validate",
+        )
+        assert found.scale is not None
+        return found.packed.tobytes() + found.table.tobytes() + found.scale.tobytes()
+
+    whole = palettize()
+    monkeypatch.setattr(palettize_module, "AT_ONCE", 1)
+    assert palettize() == whole
+
+
+def test_quotients_of_a_weight_are_not_held_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = np.random.default_rng(6).standard_normal((512, 1024)).astype(np.float16)
+    monkeypatch.setattr(palettize_module, "AT_ONCE", 1 << 14)
+    tracemalloc.start()
+    try:
+        palettize_array(
+            weight,
+            4,
+            block_sizes=(8, 0),
+            scale_block_sizes=(1, 32),
+            backend="native",
+            num_threads=1,
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < weight.size * np.dtype(np.float32).itemsize
