@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--bits", nargs="*", type=float, default=BITS)
     parser.add_argument("--samples", type=int, default=32, help="to calibrate on, the first")
     parser.add_argument("--plan-samples", type=int, default=4, help="of these, to plan with")
+    parser.add_argument("--calibrated", action="store_true", help="not rounded to nearest as well")
     arguments = parser.parse_args()
 
     asset = load_asset(arguments.model)
@@ -58,7 +59,8 @@ def main() -> None:
     chosen = samples[: arguments.plan_samples]
     inputs = {name: np.stack([one[name] for one in chosen]) for name in chosen[0]}
     elements = sum(int(np.prod(weight.shape)) for weight in find_weights(asset.program, THRESHOLD))
-    ways = [(given, measure(asset, inputs, given)) for given in (None, calibration)]
+    roundings = [calibration] if arguments.calibrated else [None, calibration]
+    ways = [(given, measure(asset, inputs, given)) for given in roundings]
     rows = []
     for bits in arguments.bits:
         goal: dict[str, Any] = {"target_bytes": int(elements * bits / 8), "min_sqnr": None}
@@ -74,12 +76,12 @@ def main() -> None:
             found += [first, second, first if chosen_first else second]
         print(bits, *found, sep="\n    ", flush=True)
         rows.append((f"{bits:g}", *(f"{one.sqnr_db:.2f} dB, {one.cosine:.4f}" for one in found)))
-    columns = (">by weights", ">by outputs", ">by --inputs")
+    columns = (">by weights", ">by outputs", ">by --inputs") * len(ways)
     print_table(
         Console(highlight=False, width=140),
         f"{arguments.model.name}: SQNR and mean cosine of outputs on {len(held_out)} samples, "
-        "rounded to nearest and then calibrated",
-        (">bits", *columns, *columns),
+        f"{'' if arguments.calibrated else 'rounded to nearest and then '}calibrated",
+        (">bits", *columns),
         rows,
     )
 
