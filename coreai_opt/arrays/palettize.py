@@ -14,6 +14,7 @@ from coreai_opt.arrays.importance import parse_importance
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize_array
+from coreai_opt.arrays.slices import slices_of
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference import Cluster
@@ -51,13 +52,14 @@ def palettize_array(
             indices and tables are unspecified then, or it raises RuntimeError.
         n_bits: bits of an index: 1, 2, 3, 4, 6 or 8. A table has ``2**n_bits`` entries.
         block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole
-            axis. Elements of one block share a table. Blocks can be shorter than the axis along one
-            axis only, e.g. ``(32, 0)`` for groups of 32 output channels. None: one table for all.
+            axis. Elements of one block share a table: with ``(32, 0)`` those of 32 output channels.
+            None: one table for all.
         lut_dtype: what entries are: None (the weight's dtype), INT8, UINT8, FP8_E4M3FN or FP8_E5M2.
         cluster_dim: how many elements share an index: entries are vectors of so many numbers, 1 to
             256. It divides ``cluster_axis``, and what ``block_sizes`` has along it.
         cluster_axis: the axis along which the elements of a vector are neighbours; that of output
-            channels.
+            channels. Where blocks are shorter than the axis along several axes, those before the
+            last two of these cannot have vectors.
         scale_block_sizes: elements of one of these blocks share a scale; tables are found for the
             elements divided by it. E.g. ``(1, 0)`` for a scale per output channel. None: no scales,
             or with ``lut_dtype`` one for each table. Not with ``cluster_dim`` above 1.
@@ -87,12 +89,6 @@ def palettize_array(
     lut = parse_lut_dtype(lut_dtype)
     whole = (0,) * weight.ndim
     sizes = whole if block_sizes is None else parse_block_sizes(block_sizes, weight.shape)
-    if sum(count > 1 for count in scale_shape(weight.shape, sizes)) > 1:
-        raise ArgumentError(
-            "block_sizes",
-            f"block_sizes must be shorter than the axis along one axis only; got {sizes} "
-            f"for shape {weight.shape}",
-        )
     scale_sizes = None
     if scale_block_sizes is not None:
         scale_sizes = parse_block_sizes(scale_block_sizes, weight.shape, "scale_block_sizes")
@@ -213,6 +209,13 @@ def _parse_cluster(
     if axis >= len(shape):
         raise ArgumentError(
             "cluster_axis", f"cluster_axis must be below the rank {len(shape)}; got {axis}"
+        )
+    slices = slices_of(shape, scale_shape(shape, block_sizes))
+    if length > 1 and slices is not None and axis < slices.axis:
+        raise ArgumentError(
+            "cluster_axis",
+            f"cluster_axis must be {slices.axis} or more with block_sizes {block_sizes}; "
+            f"got {axis}",
         )
     block = block_sizes[axis] or shape[axis]
     if length > MOST_CLUSTER_DIM or block % length:

@@ -202,6 +202,9 @@ LAYOUTS: tuple[Layout, ...] = (
     ((2, 8, 5, 30), 2, 1, (0, 0, 0, 10), None),
     ((512, 3), 256, 0, None, (512, 1)),
     ((3, 512), 256, 1, None, (1, 512)),
+    ((3, 8, 21), 2, 1, (1, 4, 0), (3, 1, 21)),
+    ((3, 7, 12), 2, 2, (1, 0, 4), (1, 7, 1)),
+    ((2, 6, 3, 10), 3, 1, (0, 3, 0, 5), None),
 )
 
 
@@ -310,6 +313,17 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str, backen
     weight = np.ones((8, 512), np.float32)
     with pytest.raises(ValueError, match=message):
         palettize_array(weight, 2, **arguments, backend=backend)
+
+
+def test_vectors_lie_along_none_but_the_last_axes_that_are_cut(backend: str) -> None:
+    weight = np.ones((4, 2, 5, 2), np.float32)
+    blocks = (0, 1, 0, 1)
+    with pytest.raises(ValueError, match="cluster_axis must be 1 or more with block_sizes"):
+        palettize_array(weight, 2, block_sizes=blocks, cluster_dim=2, backend=backend)
+    table, packed = np.ones((1, 2, 1, 2, 4, 2), np.float32), np.zeros(10, np.uint8)
+    array = PalettizedArray(packed, weight.shape, weight.dtype, table, cluster_axis=0)
+    with pytest.raises(ValueError, match="cluster_axis must be 1 or more with tables of shape"):
+        array.dequantize(backend=backend)
 
 
 @pytest.mark.parametrize(
