@@ -109,14 +109,30 @@ def test_large_groups(name: str, bits: int, dtype: DTypeLike, level: str) -> Non
     assert_same(palettize_array(weight, bits, backend="native"), expected)
 
 
+def finite_numbers(dtype: DTypeLike) -> Array:
+    """Every number of a dtype of 16 bits."""
+    patterns = np.arange(1 << 16, dtype=np.uint16).view(dtype)
+    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question for a signaling NaN
+        return patterns[np.isfinite(patterns)]
+
+
+@functools.cache  # for all levels
+def table_of_every_number(dtype: DTypeLike) -> PalettizedArray:
+    return palettize_array(finite_numbers(dtype), 3, backend="reference")
+
+
+@pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
+def test_a_table_of_every_number_of_16_bits(dtype: DTypeLike, level: str) -> None:
+    found = palettize_array(finite_numbers(dtype), 3, backend="native")
+    assert_same(found, table_of_every_number(dtype))
+
+
 @pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
 @pytest.mark.parametrize("bits", INDEX_BITS)
 def test_every_number_of_16_bits_has_the_nearest_entry(
     bits: int, dtype: DTypeLike, level: str
 ) -> None:
-    patterns = np.arange(1 << 16, dtype=np.uint16).view(dtype)
-    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question for a signaling NaN
-        finite = patterns[np.isfinite(patterns)]
+    finite = finite_numbers(dtype)
     near_one = np.abs(finite.astype(F32)) < 2**10
     near_one &= np.abs(finite.astype(F32)) > 2**-10
     rng = np.random.default_rng(bits)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from coreai_opt import PalettizedArray, _native, palettize_array
-from coreai_opt.reference import table_vectors
+from coreai_opt.reference import Cluster, table_vectors
 
-from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
+from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
 F64 = np.float64
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
@@ -272,6 +272,26 @@ def test_any_number_of_threads(
     assert_same(found, palettize_array(weight, 3, **arguments, backend="reference"))
     decoded = found.dequantize(backend="native", num_threads=threads)
     assert decoded.tobytes() == found.dequantize(backend="reference").tobytes()
+
+
+@pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
+@pytest.mark.parametrize("bits", [1, 4])
+def test_every_number_of_16_bits_has_the_nearest_center(
+    bits: int, dtype: DTypeLike, level: str
+) -> None:
+    patterns = np.arange(1 << 16, dtype=np.uint16).view(dtype)
+    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question for a signaling NaN
+        finite = patterns[np.isfinite(patterns)]
+    rng = np.random.default_rng(bits)
+    near_one = finite[(np.abs(finite.astype(F32)) < 64) & (np.abs(finite.astype(F32)) > 2**-6)]
+    for beside in (rng.permutation(finite), rng.choice(near_one, len(finite))):
+        weight = np.stack([finite, beside], axis=1)
+        far_apart = rng.choice(weight, 1 << bits, replace=False)
+        of_a_cloud = rng.choice(near_one, (1 << bits, 2))
+        for table in (far_apart, of_a_cloud):
+            found = table.astype(F32).reshape(1, 1, -1, 2)
+            packed = _native.encode_table(weight, found, cluster=Cluster(2, 1), num_threads=1)
+            assert packed.tobytes() == table_vectors.encode(weight, found, 1).tobytes()
 
 
 @pytest.mark.parametrize("weighed", [False, True])
