@@ -84,6 +84,20 @@ def coreai_opt_apple(weight: np.ndarray) -> Iterator[Row]:
     """
     from coreai_opt.coreai_utils._utils.palettize_utils import _blockwise_compress
 
+    return of_apple(weight, _blockwise_compress, lambda: np.round(weight, decimals=4))
+
+
+def coremltools(weight: np.ndarray) -> Iterator[Row]:
+    """What ``optimize.coreml.palettize_weights`` does, without packing: k-means of scikit-learn."""
+    from coremltools.optimize.coreml._quantization_passes import palettize_weights
+
+    return of_apple(weight, palettize_weights.blockwise_compress, lambda: weight)
+
+
+def of_apple(
+    weight: np.ndarray, compress: Callable[..., Any], read: Callable[[], np.ndarray]
+) -> Iterator[Row]:
+    """Return the kinds that a function of Apple's packages makes of what ``read`` returns."""
     columns = weight.shape[1]
     for name, bits, extra, block, vector in (
         ("4 bits", 4, 0, 0, 1),
@@ -94,10 +108,7 @@ def coreai_opt_apple(weight: np.ndarray) -> Iterator[Row]:
     ):
 
         def palettize(*, bits=bits, block=block, vector=vector) -> Any:
-            rounded = np.round(weight.astype(np.float16), decimals=4)
-            return _blockwise_compress(
-                rounded, "KMEANS", bits, [block, 0], cluster_dim=vector, channel_axis=0
-            )
+            return compress(read(), "KMEANS", bits, [block, 0], cluster_dim=vector, channel_axis=0)
 
         yield name, bits / vector + extra, palettize, lambda result: decode(result, weight.shape)
 
@@ -129,7 +140,11 @@ def kmeans1d(weight: np.ndarray) -> Iterator[Row]:
         )
 
 
-PEERS = {"coreai_opt_apple": coreai_opt_apple, "kmeans1d": kmeans1d}
+PEERS = {
+    "coreai_opt_apple": coreai_opt_apple,
+    "coremltools": coremltools,
+    "kmeans1d": kmeans1d,
+}
 
 
 def main() -> None:
