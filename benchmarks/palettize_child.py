@@ -70,8 +70,18 @@ def blocks(weight: np.ndarray) -> Iterator[Row]:
 
 
 def speeds(weight: np.ndarray) -> Iterator[Row]:
-    """Return the kinds of which the project says how fast they have to be."""
+    """Return the kinds of which the project says how fast they have to be, and decoding."""
+    from coreai_opt import palettize_array
+
     yield row_of(weight, "per tensor", 4, 4)
+    for bits in (4, 3):
+        found = palettize_array(weight, bits, num_threads=1)
+        yield (
+            f"decoding {bits} bits",
+            float(bits),
+            lambda found=found: found.dequantize(backend="native", num_threads=1),
+            lambda decoded: decoded,
+        )
     if weight.dtype == np.float16:
         yield row_of(weight, "groups of 32 rows", 4, 4 + 256 / GROUP / len(weight), **GROUPS)
         yield row_of(weight, "per channel", 4, 4 + 256 / len(weight), **ROWS)
@@ -123,20 +133,15 @@ def decode(result: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def kmeans1d(weight: np.ndarray) -> Iterator[Row]:
-    """The exact table by the package itself, of how often each number of 16 bits is there."""
+    """The exact table of all numbers by the package itself, with entries of float16."""
     import kmeans1d as package
-
-    def palettize(bits: int) -> Any:
-        values, places, counts = np.unique(weight, return_inverse=True, return_counts=True)
-        found = package.cluster(values, 1 << bits, weights=counts)
-        return np.array(found.centroids, np.float16), np.array(found.clusters, np.uint8)[places]
 
     for bits in (4, 6):
         yield (
             f"{bits} bits",
             float(bits),
-            lambda bits=bits: palettize(bits),
-            lambda result: result[0][result[1]].reshape(weight.shape),
+            lambda bits=bits: package.cluster(weight.reshape(-1), 1 << bits),
+            lambda result: np.float16(result.centroids)[result.clusters].reshape(weight.shape),
         )
 
 
