@@ -1,7 +1,8 @@
 /*
  * packing.c - codes are packed and unpacked without leaving their buffers, and come back
  *
- * Any part of a tensor of at most MOST elements, at any place, in buffers of exactly their sizes.
+ * Every part of every tensor that has at most one code more than a byte holds, with any codes, in
+ * buffers of exactly their sizes.
  */
 #ifndef __CPROVER__
 #define ROUNDS 100
@@ -11,8 +12,6 @@
 #include "kernels/kernels.h"
 
 #include <stdlib.h>
-
-#define MOST 5
 
 unsigned char nondet_byte(void);
 
@@ -48,7 +47,7 @@ static void pack_part(const caq_job *job, size_t first, size_t count) {
 
 int main(void) {
     size_t codes_per_byte = 8 / caq_describe_format(FORMAT).bits;
-    for (size_t elements = 1; elements <= MOST; elements++)
+    for (size_t elements = 1; elements <= codes_per_byte + 1; elements++)
         for (size_t first = 0; first <= elements; first++)
             for (size_t count = 0; count <= elements - first; count++) {
                 const caq_job job = {.elements = elements,

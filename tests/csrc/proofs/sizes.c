@@ -8,7 +8,8 @@ int main(void) {
     if (any_job(&job) != CAQ_OK)
         return 0;
     __CPROVER_assert(job.axes >= 1 && job.axes <= RANK, "axes");
-    __CPROVER_assert(job.elements >= 1 && job.elements <= SIZE_MAX / 4, "elements can be addressed");
+    __CPROVER_assert(job.elements >= 1 && job.elements <= SIZE_MAX / 4,
+                     "elements can be addressed");
     __CPROVER_assert(job.packed_size >= 1 && job.packed_size <= job.elements, "packed size");
     __CPROVER_assert(job.scale_count >= 1 && job.scale_count <= job.elements, "scales");
     __CPROVER_assert(job.units >= 1 && job.units <= job.scale_count, "units");
