@@ -126,14 +126,14 @@ exhaustive:
 	nice build/exhaustive/exhaustive $(EXHAUSTIVE)
 
 # Bounded proofs: what CBMC cannot show to be right for all numbers, it shows an example of. Sizes and
-# places are proved with a size_t of 16 bits, whose end small shapes reach too, and whose
-# multiplications can be reasoned about. tests/csrc/proofs/any_job.h says what RANK and LONGEST are.
+# places are proved with a size_t of 16 bits, in which products can be reasoned about; any_job.h there says
+# what RANK and LONGEST are.
 CBMC ?= cbmc
 PROOFS = sizes-1 sizes-2 sizes-3 places-2 places-3 packing-INT2 packing-INT4 packing-INT8
 CHECKS = --bounds-check --pointer-check --pointer-overflow-check --signed-overflow-check \
 	--div-by-zero-check --undefined-shift-check --unwinding-assertions
-PROVE = cd tests/csrc/proofs && time -p $(CBMC) -I ../../../csrc -DCAQ_TILE_BLOCKS=8 \
-	-DCAQ_PORTABLE_ONLY=1 $(CHECKS) --verbosity 4
+PROVE = cd tests/csrc/proofs && $(CBMC) -I ../../../csrc -DCAQ_TILE_BLOCKS=8 \
+	-DCAQ_PORTABLE_ONLY=1 $(CHECKS)
 PROVE_16 = $(PROVE) --16 -I bits_16 --unwind 4 --slice-formula --unsigned-overflow-check \
 	--conversion-check ../../../csrc/job.c ../../../csrc/geometry.c ../../../csrc/formats.c
 prove: $(PROOFS:%=prove-%)
