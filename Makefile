@@ -136,6 +136,11 @@ PROVE = cd tests/csrc/proofs && $(CBMC) -I ../../../csrc -DCAQ_TILE_BLOCKS=8 \
 	-DCAQ_PORTABLE_ONLY=1 $(CHECKS)
 PROVE_16 = $(PROVE) --16 -I bits_16 --unwind 4 --slice-formula --unsigned-overflow-check \
 	--conversion-check ../../../csrc/job.c ../../../csrc/geometry.c ../../../csrc/formats.c
+# Wrapping round is meant in three places, and comes right: what stands before the first axis is not
+# looked at, loops end so, and of the bits of a block only the rest modulo 8 counts.
+MEANT = unsigned - in (job->axes|axis) - |unsigned [*] in length [*] bits
+PROVED = awk '/FAILURE$$/ && !/$(MEANT)/ { print; bad = 1 } /^VERIFICATION/ { ended = 1 } \
+	END { exit bad || !ended }'
 prove: $(PROOFS:%=prove-%)
 
 prove-sizes-1: AXES = -DRANK=1
@@ -145,14 +150,14 @@ prove-places-2: AXES = -DRANK=2 -DLONGEST=7
 prove-places-3: AXES = -DRANK=3 -DLONGEST=3
 
 prove-sizes-%:
-	$(PROVE_16) sizes.c $(AXES)
+	$(PROVE_16) sizes.c $(AXES) | $(PROVED)
 
 prove-places-%:
-	$(PROVE_16) places.c $(AXES)
+	$(PROVE_16) places.c $(AXES) | $(PROVED)
 
 prove-packing-%:
 	$(PROVE) packing.c ../../../csrc/packing.c ../../../csrc/formats.c \
-		../../../csrc/kernels/portable.c --drop-unused-functions --object-bits 12 -DFORMAT=CAQ_$*
+		../../../csrc/kernels/portable.c --drop-unused-functions --object-bits 12 -DFORMAT=CAQ_$* | $(PROVED)
 
 # Arrays and settings on the oldest versions that pyproject.toml allows, the newest, and what is to come.
 COMPATIBILITY = lowest highest prerelease

@@ -13,8 +13,8 @@ caq_run caq_run_of_unit(const caq_job *job, size_t unit) {
 
 size_t caq_run_start(const caq_job *job, const caq_run *run, size_t row) {
     size_t element = run->first * run->length, stride = job->row, band = run->band;
-    for (size_t behind = job->axes - 1; behind; behind--) {
-        size_t axis = behind - 1, block = band, within = row;
+    for (size_t axis = job->axes - 1; axis-- > 0;) {
+        size_t block = band, within = row;
         if (axis) { /* the first axis takes all that is left */
             block %= job->blocks[axis];
             band /= job->blocks[axis];
@@ -30,8 +30,8 @@ size_t caq_run_start(const caq_job *job, const caq_run *run, size_t row) {
 /* The block that a row of the tensor starts in. */
 static size_t first_block_of(const caq_job *job, size_t row) {
     size_t last = job->axes - 1, block = 0, stride = job->blocks[last];
-    for (size_t behind = last; behind; behind--) {
-        size_t axis = behind - 1, extent = job->blocks[axis] * job->length[axis];
+    for (size_t axis = last; axis-- > 0;) {
+        size_t extent = job->blocks[axis] * job->length[axis];
         block += row % extent / job->length[axis] * stride;
         row /= extent;
         stride *= job->blocks[axis];

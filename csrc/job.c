@@ -50,8 +50,8 @@ static int is_combination(const caq_job *job) {
 
 /* Append an axis to the merged ones, or merge it into the last of them. */
 static caq_status add_axis(caq_job *job, size_t blocks, size_t length) {
-    if (job->axes && (blocks == 1 || job->length[job->axes - 1] == 1)) {
-        size_t last = job->axes - 1;
+    size_t last = job->axes - 1;
+    if (job->axes && (blocks == 1 || job->length[last] == 1)) {
         job->blocks[last] *= blocks;
         job->length[last] *= length;
         return CAQ_OK;
@@ -98,7 +98,7 @@ static size_t choose_tile(size_t rows, size_t blocks, size_t length, size_t bits
         tile = at_least_1(blocks / parts);
     if (tile >= 8)
         return tile / 8 * 8;
-    return length % (8 / bits) == 0 ? tile : 8;
+    return length * bits % 8 == 0 ? tile : 8;
 }
 
 /* Choose how many units have to stay together because they may share a byte of codes. */
