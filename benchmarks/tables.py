@@ -106,7 +106,7 @@ def _growth_tables(growth: dict[str, Any]) -> list[Table]:
 
 
 def _search_tables(title: str, search: dict[str, Any]) -> list[Table]:
-    columns = ["contender", "format", "bits per weight", "SQNR, dB", "M weights/s"]
+    columns = ["contender", "format", "bits per weight", "SQNR of weights, dB", "M weights/s"]
     table = _table(title, columns, words=2)
     for row in sorted(search["rows"], key=lambda row: (row["bits"], row["sqnr"])):
         table.add_row(
