@@ -155,7 +155,7 @@ def palettize_parsed(
         table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
         scale = _round(scale.astype(np.float32), np.abs(entries).max(), weight.dtype)
-        packed = _encode_scaled(weight, scale, entries, spec.bits, backend, num_threads)
+        packed = _encode_scaled(weight, scale, entries, spec, backend, num_threads)
     return PalettizedArray(
         packed=packed,
         shape=weight.shape,
@@ -327,19 +327,21 @@ def _encode_scaled(  # noqa: PLR0917
     weight: npt.NDArray[Any],
     scale: npt.NDArray[Any],
     entries: npt.NDArray[np.float32],
-    bits: int,
+    spec: PaletteSpec,
     backend: Backend,
     num_threads: int,
 ) -> npt.NDArray[np.uint8]:
     """Return the packed indices of the entries nearest to a weight divided by its scales."""
-    packed = memory.empty(-(-weight.size * bits // 8), np.uint8)
+    if spec.cluster is not None:  # vectors may reach over rows
+        return backend.encode_table(_divide(weight, scale), entries, spec.cluster, num_threads)
+    packed = memory.empty(-(-weight.size * spec.bits // 8), np.uint8)
     per_row = weight.size // len(weight)
     whole_bytes = 8 // math.gcd(8, per_row)
     shared = (_shared_rows(weight, each) for each in (scale, entries))
     for slab in _slabs(weight.shape, whole_bytes, *shared):
         own, tables = (_of_slab(each, slab, weight) for each in (scale, entries))
         part = backend.encode_table(_divide(weight[slab], own), tables, None, num_threads)
-        start = slab.start * per_row * bits // 8
+        start = slab.start * per_row * spec.bits // 8
         packed[start : start + part.size] = part
     return packed
 
