@@ -27,6 +27,7 @@ from coreai_opt.settings.spec import QuantizationSpec
 
 try:
     from coreai_opt import _native
+    from coreai_opt.arrays import native_tables
 except ImportError as error:  # not built, or built for another Python
     _native = None  # type: ignore[assignment]
     _why_not_native: ImportError | None = error
@@ -385,7 +386,7 @@ class NativeBackend:
         self, weight: Array, spec: PaletteSpec, importance: Importance, num_threads: int
     ) -> Array:
         """See :class:`Backend`."""
-        return _native.find_tables(
+        return native_tables.find_tables(
             weight,
             spec.bits,
             spec.block_sizes,
@@ -403,7 +404,7 @@ class NativeBackend:
         num_threads: int,
     ) -> Array:
         """See :class:`Backend`."""
-        return _native.fit_scales(
+        return native_tables.fit_scales(
             weight, tables, blocks, importance=importance, num_threads=num_threads
         )
 
@@ -411,7 +412,7 @@ class NativeBackend:
         self, weight: Array, tables: Array, cluster: Cluster | None, num_threads: int
     ) -> Packed:
         """See :class:`Backend`."""
-        return _native.encode_table(weight, tables, cluster=cluster, num_threads=num_threads)
+        return native_tables.encode_table(weight, tables, cluster=cluster, num_threads=num_threads)
 
     def decode_table(
         self,
@@ -422,7 +423,7 @@ class NativeBackend:
         num_threads: int,
     ) -> None:
         """See :class:`Backend`."""
-        _native.decode_table(packed, tables, out, cluster=cluster, num_threads=num_threads)
+        native_tables.decode_table(packed, tables, out, cluster=cluster, num_threads=num_threads)
 
     def sum_squares(self, numbers: Array) -> float:
         """See :class:`Backend`."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coreai_opt import QuantizationPlan, Settings
-from coreai_opt.coreai_utils import compare_programs, quantize_weights
+from coreai_opt.coreai_utils import calibrate, compare_programs, quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.choose import Measured, choose_plan
 from coreai_opt.planning.plan import Candidate, PlannedWeight
@@ -79,13 +79,18 @@ def test_with_a_floor_it_is_the_plan_by_the_outputs() -> None:
     assert better_of(choose_plan(measured, target_bytes=None, min_sqnr=floor)) == "a"
 
 
-def test_noise_of_outputs_is_that_of_the_program_with_the_plan_carried_out() -> None:
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_noise_of_outputs_is_that_of_the_program_with_the_plan_carried_out(
+    calibrated: bool,
+) -> None:
     program = layers(random_weight((32, 48)), random_weight((48, 16), seed=1))
     inputs = {"x": random_weight((3, 32), seed=2)}
+    given = calibrate(program, [inputs], weight_num_threshold=0) if calibrated else None
     measured = measure_weights(
         program,
         inputs=inputs,
         function=None,
+        calibration=given,
         target=None,
         weight_num_threshold=0,
         backend="auto",
@@ -95,7 +100,9 @@ def test_noise_of_outputs_is_that_of_the_program_with_the_plan_carried_out() -> 
     )
     plan = choose_plan(measured, target_bytes=1500, min_sqnr=None)
     assert measured.outputs_noise is not None
-    quantized = quantize_weights(program, None, overrides=plan.rules, weight_num_threshold=0)
+    quantized = quantize_weights(
+        program, None, overrides=plan.rules, weight_num_threshold=0, calibration=given
+    )
     (output,) = compare_programs(program, quantized, inputs)
     noise = measured.outputs_noise(plan)
     assert -10 * np.log10(noise) == pytest.approx(output.sqnr_db)

@@ -388,6 +388,13 @@ def test_without_candidates_everything_is_kept() -> None:
         ({"min_sqnr": 9, "num_threads": 0}, ValueError, r"num_threads must be"),
         ({"min_sqnr": 9, "backend": "gpu"}, ValueError, r"backend"),
         ({"min_sqnr": 9, "inputs": {"z": np.ones(3)}}, ValueError, r"has no input 'z'; the pro"),
+        ({"target_bytes": 9, "calibration": 1}, ValueError, r"calibration needs inputs and target"),
+        ({"min_sqnr": 9, "inputs": {}, "calibration": 1}, ValueError, r"calibration needs inputs"),
+        (
+            {"target_bytes": 9, "inputs": {}, "calibration": "m.calibration"},
+            TypeError,
+            r"calibration must be a Calibration or None; got str",
+        ),
     ],
     ids=str,
 )
