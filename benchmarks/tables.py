@@ -114,7 +114,7 @@ def _search_tables(search: dict[str, Any]) -> list[Table]:
 
 
 def _quality_table(title: str, weights: int, rows: list[dict[str, Any]]) -> Table:
-    columns = ["contender", "format", "bits per weight", "SQNR, dB", "M weights/s"]
+    columns = ["contender", "format", "bits per weight", "SQNR of weights, dB", "M weights/s"]
     table = _table(title, columns, words=2)
     for row in sorted(rows, key=lambda row: (row["bits"], row["sqnr"])):
         table.add_row(
@@ -143,7 +143,7 @@ def _palettize_tables(palettize: dict[str, Any]) -> list[Table]:
         table.add_row(name, f"{rows[0]['bits']:.1f}", *sqnr, f"{speed:.1f}")
     tables.append(table)
     weights = parts["speeds"][0]["weights"]
-    columns = ["weights", "what", "SQNR, dB", "M weights/s"]
+    columns = ["weights", "what", "SQNR of weights, dB", "M weights/s"]
     table = _table(f"Speed of look-up tables, {weights:,} weights, one thread", columns, words=2)
     for row in parts["speeds"]:
         speed = row["weights"] / row["seconds"] / 1e6

@@ -1,13 +1,14 @@
 """Compare plans by the errors of weights with plans by what these do to outputs.
 
-For each budget a plan of both kinds is carried out, to nearest and with a calibration, and the one
-of the two that ``plan_quantization`` chooses with ``inputs``, and with a calibration as well. The
-SQNR of the saved asset's outputs on held-out samples is printed, see ``evaluate.py``.
+For each budget a plan of both kinds is carried out, with a calibration or, with ``--nearest``,
+rounded to nearest. What is printed are the SQNR and mean cosine of the saved assets' outputs on
+held-out samples, see ``evaluate.py``, and again those of the plan of the two that
+``plan_quantization`` chooses with ``inputs``.
 """
 
 import argparse
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.cli.console import print_table
 from coreai_opt.coreai_utils import calibrate, quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
-from coreai_opt.planning.choose import Measured, choose_plan
+from coreai_opt.planning.choose import choose_plan
 from coreai_opt.planning.plan import make_plan
 from coreai_opt.program.assets import load_asset
 from coreai_opt.program.inputs import split_samples
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--bits", nargs="*", type=float, default=BITS)
     parser.add_argument("--samples", type=int, default=32, help="to calibrate on, the first")
     parser.add_argument("--plan-samples", type=int, default=4, help="of these, to plan with")
-    parser.add_argument("--calibrated", action="store_true", help="not rounded to nearest as well")
+    parser.add_argument("--nearest", action="store_true", help="round to nearest instead")
     arguments = parser.parse_args()
 
     asset = load_asset(arguments.model)
@@ -55,42 +56,13 @@ def main() -> None:
     held_out, _ = split_samples(asset.program, load_arrays(arguments.held_out))
     held_out = held_out[: arguments.first]
     expected = outputs_of(asset, held_out)
-    calibration = calibrate(asset.program, samples[: arguments.samples])
+    calibration = None
+    if not arguments.nearest:
+        calibration = calibrate(asset.program, samples[: arguments.samples])
     chosen = samples[: arguments.plan_samples]
     inputs = {name: np.stack([one[name] for one in chosen]) for name in chosen[0]}
     elements = sum(int(np.prod(weight.shape)) for weight in find_weights(asset.program, THRESHOLD))
-    roundings = [calibration] if arguments.calibrated else [None, calibration]
-    ways = [(given, measure(asset, inputs, given)) for given in roundings]
-    rows = []
-    for bits in arguments.bits:
-        goal: dict[str, Any] = {"target_bytes": int(elements * bits / 8), "min_sqnr": None}
-        found = []
-        for given, measured in ways:
-            assert measured.by_weights is not None
-            by_weights = make_plan(measured.by_weights, **goal).rules
-            by_outputs = make_plan(measured.weights, **goal).rules
-            first = carried_out(asset, by_weights, given, held_out, expected)
-            alike = by_outputs == by_weights
-            second = first if alike else carried_out(asset, by_outputs, given, held_out, expected)
-            chosen_first = choose_plan(measured, **goal).rules == by_weights
-            found += [first, second, first if chosen_first else second]
-        print(bits, *found, sep="\n    ", flush=True)
-        rows.append((f"{bits:g}", *(f"{one.sqnr_db:.2f} dB, {one.cosine:.4f}" for one in found)))
-    columns = (">by weights", ">by outputs", ">by --inputs") * len(ways)
-    print_table(
-        Console(highlight=False, width=140),
-        f"{arguments.model.name}: SQNR and mean cosine of outputs on {len(held_out)} samples, "
-        f"{'' if arguments.calibrated else 'rounded to nearest and then '}calibrated",
-        (">bits", *columns),
-        rows,
-    )
-
-
-def measure(
-    asset: AIModelAsset, inputs: Mapping[str, Array], calibration: Calibration | None
-) -> Measured:
-    """Measure what plans are chosen from, as ``plan_quantization`` does."""
-    return measure_weights(
+    measured = measure_weights(
         asset.program,
         inputs=inputs,
         function=None,
@@ -101,6 +73,27 @@ def measure(
         num_threads=None,
         sampled=True,
         progress=None,
+    )
+    assert measured.by_weights is not None
+    rows = []
+    for bits in arguments.bits:
+        goal: dict[str, Any] = {"target_bytes": int(elements * bits / 8), "min_sqnr": None}
+        first = make_plan(measured.by_weights, **goal).rules
+        second = make_plan(measured.weights, **goal).rules
+        distinct = [first] if first == second else [first, second]
+        qualities = [
+            carried_out(asset, rules, calibration, held_out, expected) for rules in distinct
+        ]
+        chosen_rules = choose_plan(measured, **goal).rules
+        found = [qualities[distinct.index(rules)] for rules in (first, second, chosen_rules)]
+        print(bits, *found, sep="\n    ", flush=True)
+        rows.append((f"{bits:g}", *(f"{one.sqnr_db:.2f} dB, {one.cosine:.4f}" for one in found)))
+    print_table(
+        Console(highlight=False, width=140),
+        f"{arguments.model.name}: outputs on {len(held_out)} samples, "
+        f"{'rounded to nearest' if calibration is None else 'calibrated'}",
+        (">bits", ">by weights", ">by outputs", ">by --inputs"),
+        rows,
     )
 
 
