@@ -17,19 +17,19 @@ from coreai_opt.arrays.arithmetic import check_arithmetic
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.exceptions import (
     ArgumentError,
-    ArgumentTypeError,
     BackendMismatchError,
     NotInstalledError,
 )
 from coreai_opt.reference import Cluster, Format, Part
 from coreai_opt.reference.errors import Differences
+from coreai_opt.settings.arguments import parse_choice
 from coreai_opt.settings.spec import QuantizationSpec
 
 try:
     from coreai_opt import _native
     from coreai_opt.arrays import native_tables
 except ImportError as error:  # not built, or built for another Python
-    _native = None  # type: ignore[assignment]
+    _native = None  # type: ignore[assignment]  # what follows asks for None
     _why_not_native: ImportError | None = error
 else:
     _why_not_native = None
@@ -151,9 +151,10 @@ def parse_backend(backend: object) -> Backend:
 
 def _choose(backend: object) -> str:
     """Return which of "native", "reference" and "validate" a backend's name stands for now."""
-    name = _parse_name("backend", backend)
+    name = parse_choice("backend", backend, BACKENDS)
     if name == "auto":
-        name = _parse_name(ENVIRONMENT_VARIABLE, os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
+        default = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
+        name = parse_choice(ENVIRONMENT_VARIABLE, default, BACKENDS)
     if name == "auto" and _native is None:
         _warn_native_missing()
         return "reference"
@@ -168,15 +169,6 @@ def _choose(backend: object) -> str:
     except ValueError as error:  # now, not for each weight
         raise ArgumentError(_native.LEVEL_VARIABLE, str(error)) from None
     return "native" if name == "auto" else name
-
-
-def _parse_name(argument: str, value: object) -> str:
-    message = f"{argument} must be one of {', '.join(map(repr, BACKENDS))}; got {value!r}"
-    if not isinstance(value, str):
-        raise ArgumentTypeError(argument, message)
-    if value not in BACKENDS:
-        raise ArgumentError(argument, message)
-    return value
 
 
 @cache  # once per process

@@ -22,7 +22,7 @@ from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
 from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.enums import DType, Observer, ObserverName
+from coreai_opt.settings.enums import DType, DTypeName, Observer, ObserverName
 from coreai_opt.settings.tables import MOST_CLUSTER_DIM, parse_index_bits, parse_lut_dtype
 
 
@@ -31,7 +31,7 @@ def palettize_array(
     n_bits: int,
     *,
     block_sizes: Sequence[int] | None = None,
-    lut_dtype: DType | str | None = None,
+    lut_dtype: DType | DTypeName | None = None,
     cluster_dim: int = 1,
     cluster_axis: int = 0,
     scale_block_sizes: Sequence[int] | None = None,

@@ -286,7 +286,7 @@ def _plan(
             f"there are no weights of more than {how.threshold:,} elements (--threshold) to choose "
             "formats for; coreai-opt inspect lists what there is"
         )
-    return goal.choose(measured, size, "weights" if on.arrays is None else "outputs")
+    return goal.choose(measured, size)
 
 
 def _quantize(

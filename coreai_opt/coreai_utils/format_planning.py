@@ -12,7 +12,7 @@ from coreai_opt.coreai_utils.compressing import parse_calibration
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.planning.choose import Measured, choose_plan
 from coreai_opt.planning.plan import QuantizationPlan, check_goal
-from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.arguments import did_you_mean, parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
 from coreai_opt.settings.enums import (
     CandidateForm,
@@ -131,7 +131,8 @@ def plan_quantization(
         coreai_program: the program, which is not changed.
         target_bytes: bytes that its weights may take together in a saved program. The other
             constants and the program itself come on top.
-        min_sqnr: instead, the SQNR in dB that the plan must have, >= 0.
+        min_sqnr: instead, the SQNR in dB, >= 0, that the weights together must have, or with
+            ``inputs`` the outputs, about.
         candidates: settings: :class:`~coreai_opt.Settings`, or mappings with its attributes. What
             one does not say is as ``quantize_weights`` has it by default. That a weight is kept is
             always a candidate; one that a weight cannot have, e.g. because of its block size, is
@@ -283,7 +284,8 @@ def _parse_candidate(number: int, candidate: object) -> Settings:
     unknown = [key for key in candidate if key not in SETTINGS]
     if unknown or candidate.keys().isdisjoint({"dtype", "n_bits"}):
         wrong = f"has the unknown key {unknown[0]!r}" if unknown else "has no dtype and no n_bits"
+        near = did_you_mean(unknown[0], SETTINGS) if unknown else ""
         raise ArgumentError(
-            "candidates", f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}"
+            "candidates", f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}{near}"
         )
     return Settings(**candidate)

@@ -114,7 +114,7 @@ def main() -> None:
         (
             "format",
             ">bytes",
-            ">SQNR",
+            ">SQNR of outputs",
             ">calibrated",
             ">gain",
             ">least",

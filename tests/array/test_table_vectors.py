@@ -367,9 +367,10 @@ def test_parts_that_do_not_fit_each_other_are_named(part: str, value: object, ba
         "table": np.ones((1, 1, 4, 2), np.float32),
         "cluster_axis": 0,
     }
-    assert PalettizedArray(**whole).dequantize(backend=backend).shape == (4, 4)  # type: ignore[arg-type]
+    right = PalettizedArray(**whole)  # type: ignore[arg-type]  # parts of several types
+    assert right.dequantize(backend=backend).shape == (4, 4)
     with pytest.raises(ValueError, match=f"^{part} "):
-        PalettizedArray(**{**whole, part: value}).dequantize(backend=backend)  # type: ignore[arg-type]
+        PalettizedArray(**whole | {part: value}).dequantize(backend=backend)  # type: ignore[arg-type]  # likewise
 
 
 def test_without_vectors_nothing_changes() -> None:

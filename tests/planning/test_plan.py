@@ -165,8 +165,10 @@ def test_a_plan_is_a_file_to_edit_and_replay(tmp_path: Path) -> None:
     assert load_rules(path) == found.rules
     first = found.choices[0]
     lines = found.to_toml().splitlines()
-    assert lines[0] == f"# 3 weights, {found.nbytes:,} bytes, {found.sqnr_db:.1f} dB"
-    assert f"# 32x48: {first.nbytes:,} bytes, {first.sqnr_db:.1f} dB" in lines
+    totals = f"# 3 weights, {found.nbytes:,} bytes, SQNR of the weights: {found.sqnr_db:.1f} dB"
+    assert lines[0] == totals
+    of_one = f"# 32x48: {first.nbytes:,} bytes, SQNR of the weight: {first.sqnr_db:.1f} dB"
+    assert of_one in lines
 
     edited = found.to_toml() + f'\n[[rule]]\nname = "{first.name}"\nkeep = true\n'
     path.write_text(edited, "utf-8")
