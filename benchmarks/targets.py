@@ -185,10 +185,13 @@ def _judge_growth(growth: dict[str, Any]) -> list[Target | None]:
         elements = growth["small"]["weights"]
         bytes_cost = each[max(each)] / 1e6 * elements
         if source == "float32":
-            for way in ("array_call", "program"):
-                cost = (growth["small"][way] - bytes_cost) * 1e6
-                figure = "small weights: µs each beyond the bytes"
-                targets.append(Target(figure, 50, cost, way.replace("_", " "), at_least=False))
+            small, figure = growth["small"], "small weights: µs each beyond the bytes"
+            for way, wanted, seconds in (
+                ("array call", 50, small["array_call"]),
+                ("program", 80, small["program"]["ours"]),
+            ):
+                cost = (seconds - bytes_cost) * 1e6
+                targets.append(Target(figure, wanted, cost, way, at_least=False))
     return targets
 
 

@@ -104,8 +104,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]  # it is made anew
 
 
-_this_thread = threading.local()
-"""Its ``task`` is the task that a thread was started for, if it was by :func:`start`."""
+class _ThisThread(threading.local):
+    """Attributes: ``task`` is what a thread was started for, if it was by :func:`start`."""
+
+    task: Task | None = None
+
+
+_this_thread = _ThisThread()
 
 
 def start(call: Callable[..., Any], *arguments: Any) -> Task:
@@ -122,7 +127,7 @@ def _run(task: Task) -> None:
 
 def say_busy(others: Sequence[Task] = ()) -> None:
     """Mark the task that this thread was started for as busy, once all ``others`` are, too."""
-    task: Task | None = getattr(_this_thread, "task", None)
+    task = _this_thread.task
     if task is not None:
         for other in others:
             other.wait_until_busy()

@@ -8,6 +8,7 @@ elements are followed backwards, from the layout of their result to that of what
 import math
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
+from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -59,7 +60,8 @@ APART = frozenset({Role.BATCH, Role.OUTPUT})
 """Roles of axes along which every index has scales of its own."""
 
 
-def layout_of(shape: Shape, roles: Sequence[Role]) -> Layout:
+@cache
+def layout_of(shape: Shape, roles: tuple[Role, ...]) -> Layout:
     """Return the layout of an operand of ``shape`` whose axes have one role each."""
     axes = enumerate(zip(roles, shape, strict=True))
     return tuple(_axis(Factor(role, size, axis)) for axis, (role, size) in axes)
@@ -87,6 +89,7 @@ def input_factors(layout: Layout) -> list[tuple[int, Factor]]:
     return sorted(found, key=lambda item: (item[1].axis, -item[1].stride))
 
 
+@cache  # the layouts of a program are few
 def block_meaning(layout: Layout) -> object:
     """Return a value that is equal for layouts that give equal blocks."""
     axes = []

@@ -9,6 +9,7 @@ and experts, which have matrices of their own, have blocks of their own.
 
 import logging
 import math
+from functools import cache
 from typing import NamedTuple
 
 from coreai_opt.program.axis_roles import (
@@ -69,11 +70,12 @@ def channel_layout(weight: Weight) -> Layout:
 
     Where the ops disagree, a warning is logged, and the answer is what the axes mean to the first.
     """
-    if len({block_meaning(contraction.layout) for contraction in weight.contractions}) > 1:
+    contractions = weight.contractions
+    if len({block_meaning(contraction.layout) for contraction in contractions}) > 1:
         logger.warning(
             "the users of %s disagree on its channel axes: those of the first are taken", weight
         )
-    return weight.contractions[0].layout
+    return contractions[0].layout
 
 
 def input_axes(weight: Weight) -> tuple[int, ...]:
@@ -123,12 +125,19 @@ def weight_blocks(
         IndivisibleError: ``block_size`` does not divide the input channels, and ``fit`` is not
             asked for.
     """
-    per_channel, per_block = CompressionGranularity.PER_CHANNEL, CompressionGranularity.PER_BLOCK
     if granularity is CompressionGranularity.PER_TENSOR:
         return Blocks((0,) * len(weight.shape), granularity, 0, "")
     if weight.mixed:
         raise MixedAxesError(weight.mixed)
-    layout = channel_layout(weight)
+    return _blocks(channel_layout(weight), granularity, block_size, fit)
+
+
+@cache  # the layouts of a program are few
+def _blocks(
+    layout: Layout, granularity: CompressionGranularity, block_size: int, fit: bool
+) -> Blocks:
+    """Return the blocks of a weight of this layout; see :func:`weight_blocks`."""
+    per_channel, per_block = CompressionGranularity.PER_CHANNEL, CompressionGranularity.PER_BLOCK
     inputs, reason = input_factors(layout), ""
     channels = math.prod(_size(factor) for _, factor in inputs)
     if granularity is per_block and _runs(inputs, block_size) is None:

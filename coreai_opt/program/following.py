@@ -11,7 +11,6 @@ normalization does, leaves the axes what they are. Every way ends in one of thes
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -112,8 +111,7 @@ class _Move(NamedTuple):
         return _lengths(self.use.op.operands[self.use.operand])
 
 
-@dataclass(frozen=True, eq=False)
-class _Here:
+class _Here(NamedTuple):
     """A value on the way.
 
     Attributes:
@@ -154,7 +152,7 @@ class Follower:
             place = use, here.calls, here.moves, here.computed
             if place not in seen:  # a loop leads back to itself
                 seen.add(place)
-                yield from self._through(replace(here, uses=(*here.uses, use)), use, seen)
+                yield from self._through(here._replace(uses=(*here.uses, use)), use, seen)
 
     def _through(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
         """Yield the ways that begin with one use of a value, which ``here`` ends with."""
@@ -179,21 +177,23 @@ class Follower:
         is_whole = here.is_whole and use.op.name not in _PARTIAL
         for result in use.op.results:
             moves = () if here.computed else (*here.moves, _Move(use, result))
-            yield from self._ways(replace(here, value=result, moves=moves, is_whole=is_whole), seen)
+            behind = here._replace(value=result, moves=moves, is_whole=is_whole)
+            yield from self._ways(behind, seen)
 
     def _of_constants(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
         """Yield the ways behind an op that computes something of constants alone."""
         if _scales(use):
-            scaled = replace(here, value=use.op.results[0], is_whole=False)
+            scaled = here._replace(value=use.op.results[0], is_whole=False)
             yield from self._ways(scaled, seen)
             return
         for result in use.op.results:
-            yield from self._ways(replace(here, value=result, moves=(), computed=use.op.name), seen)
+            computed = here._replace(value=result, moves=(), computed=use.op.name)
+            yield from self._ways(computed, seen)
 
     def _behind_gather(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
         """Yield the ways behind a gather, or the way to it where one of them is no contraction."""
         (result,) = use.op.results
-        rows = replace(here, value=result, moves=(*here.moves, _Move(use, result)), gather=use.op)
+        rows = here._replace(value=result, moves=(*here.moves, _Move(use, result)), gather=use.op)
         behind = list(self._ways(rows, seen))
         if behind and all(way.ending is not Ending.OTHER for way in behind):
             yield from behind
@@ -215,18 +215,18 @@ class Follower:
                 what = "positions of a rotary embedding" if graph else _NOT_CONTRACTED
                 yield Way(here.uses, Ending.OTHER, None, what)
             else:
-                inside = replace(here, value=graph.arguments[operand], calls=(*here.calls, op))
-                yield from self._ways(inside, seen)
+                argument = graph.arguments[operand]
+                yield from self._ways(here._replace(value=argument, calls=(*here.calls, op)), seen)
         elif name == ir.OUTPUT:
             yield from self._returned(here, use, seen)
         else:
             for value in _handed_to(use):
-                yield from self._ways(replace(here, value=value), seen)
+                yield from self._ways(here._replace(value=value), seen)
 
     def _returned(self, here: _Here, use: Use, seen: set[object]) -> Iterator[Way]:
         if here.calls:
             *calls, invoke = here.calls
-            outside = replace(here, value=invoke.results[use.operand], calls=tuple(calls))
+            outside = here._replace(value=invoke.results[use.operand], calls=tuple(calls))
             yield from self._ways(outside, seen)
             return
         graph = self._graphs.by_name[ir.graph_name(use.op)]
@@ -234,7 +234,7 @@ class Follower:
         if not graph.is_private and not graph.arguments:
             receivers += self._graphs.that_take(here.value.type)
         for value in receivers:
-            yield from self._ways(replace(here, value=value), seen)
+            yield from self._ways(here._replace(value=value), seen)
         if not receivers:
             yield _other(here)
 
@@ -304,18 +304,18 @@ def _contracting(use: Use) -> _Roles | None:
 def _matmul_layout(use: Use) -> Layout:
     shape = _lengths(use.op.operands[use.operand])
     last = (Role.INPUT, Role.OUTPUT) if use.operand == 1 else (Role.OUTPUT, Role.INPUT)
-    return layout_of(shape, [Role.BATCH] * (len(shape) - 2) + [*last])
+    return layout_of(shape, (*(Role.BATCH,) * (len(shape) - 2), *last))
 
 
 def _convolution_layout(use: Use) -> Layout:
     shape = _lengths(use.op.operands[use.operand])
-    roles = [Role.OUTPUT, Role.INPUT] + [Role.TAP] * (len(shape) - 2)
+    roles = Role.OUTPUT, Role.INPUT, *(Role.TAP,) * (len(shape) - 2)
     return split_axis(layout_of(shape, roles), 0, Role.BATCH, _groups(use.op, 4))
 
 
 def _transposed_convolution_layout(use: Use) -> Layout:
     shape = _lengths(use.op.operands[use.operand])
-    roles = [Role.INPUT, Role.OUTPUT] + [Role.OUTPUT_TAP] * (len(shape) - 2)
+    roles = Role.INPUT, Role.OUTPUT, *(Role.OUTPUT_TAP,) * (len(shape) - 2)
     return split_axis(layout_of(shape, roles), 0, Role.BATCH, _groups(use.op, 6))
 
 
@@ -329,7 +329,7 @@ def _table_layout(use: Use) -> Layout:
     if len(rows) == len(shape) > 1:  # single elements are looked up
         rows = {0}
     return layout_of(
-        shape, [Role.OUTPUT if axis in rows else Role.INPUT for axis in range(len(shape))]
+        shape, tuple(Role.OUTPUT if axis in rows else Role.INPUT for axis in range(len(shape)))
     )
 
 
@@ -427,7 +427,7 @@ def _moves_only(use: Use) -> bool:
     name = use.op.name
     if name not in _BEFORE or (use.operand > 0) != (name == _CONCAT):
         return False
-    return _is_float(use.op.results[0])
+    return ir.is_float(use.op.results[0])
 
 
 def _scales(use: Use) -> bool:
@@ -456,10 +456,6 @@ def _argument(op: Op, region: int, number: int) -> Value:
 def _lengths(value: Value) -> Shape:
     found: Shape = ir.lengths(value)
     return found
-
-
-def _is_float(value: Value) -> bool:
-    return ir.element_of(value) in ("f32", "f16", "bf16")
 
 
 def _integer(op: Op, operand: int) -> int:

@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import takewhile
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from coreai_opt.program import ir
 from coreai_opt.program.axis_roles import block_meaning
 from coreai_opt.program.following import Follower, Way
-from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor
+from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor, Type
 from coreai_opt.reference import WEIGHT_DTYPES
 
 DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE, ir.SPARSE_TO_DENSE})
@@ -51,14 +51,16 @@ def find_sites(program: AIProgram) -> list[Site]:
     """Find the constants of a weight's dtype, and what decodes constants."""
     graphs = Graphs(program)
     order, follower = _Order(graphs), Follower(graphs)
-    tensor_of = cache(ir.tensor_of)  # the types of a program are few
+    tensor_of = cache(_weight_tensor)  # the types of a program are few
+    taken = _taken(order)
     found: dict[object, dict[object, list[_Place]]] = {}
     for op in order.ops_named(ir.CONSTANT, *DECODERS):
         tensor = tensor_of(op.result.type)
-        if tensor is None or tensor.dtype not in WEIGHT_DTYPES or not _is_site(op):
+        if tensor is None or not _is_site(op, taken):
             continue
-        ways = sorted(follower.follow(op), key=order.of)
-        place = _Place(order.of(ways[0]) if ways else _NEVER, op, tensor, ways)
+        at = sorted(((order.of(way), way) for way in follower.follow(op)), key=_first)
+        ways = [way for _, way in at]
+        place = _Place(at[0][0] if at else _NEVER, op, tensor, ways)
         found.setdefault(_value(op), {}).setdefault(_meaning(ways), []).append(place)
     places = [sorted(same, key=_position) for one in found.values() for same in _alike(one)]
     return [
@@ -70,6 +72,18 @@ def find_sites(program: AIProgram) -> list[Site]:
         )
         for same in sorted(places, key=lambda same: same[0].position)
     ]
+
+
+def _weight_tensor(kind: Type) -> Tensor | None:
+    """Return what a type says if it is of tensors of a weight's dtype, else None."""
+    tensor = ir.tensor_of(kind)
+    return tensor if tensor is not None and tensor.dtype in WEIGHT_DTYPES else None
+
+
+def _taken(order: "_Order") -> set[Op | None]:
+    """Return the constants that decoders take, such as codes and scales."""
+    takers = order.ops_named(*_TAKERS)
+    return {ir.operand_constant(op, number) for op in takers for number in range(len(op.operands))}
 
 
 _Position = tuple[float, ...]
@@ -99,8 +113,7 @@ def _alike(places: dict[object, list[_Place]]) -> Iterable[list[_Place]]:
     return places.values()
 
 
-def _position(place: _Place) -> _Position:
-    return place.position
+_position, _first = attrgetter("position"), itemgetter(0)
 
 
 class _Order:
@@ -126,9 +139,8 @@ class _Order:
     def of(self, way: Way) -> _Position:
         """Return the position, in its own graph, at which a way uses a value."""
         # Ops that move the value there may stand far from the op that uses it.
-        within = takewhile(lambda use: use.op.name not in (ir.INVOKE, ir.OUTPUT), way.uses)
-        last = len(list(within))
-        return self._of_op(way.uses[min(last, len(way.uses) - 1)].op)
+        leaving = (use for use in way.uses if use.op.name in (ir.INVOKE, ir.OUTPUT))
+        return self._of_op(next(leaving, way.uses[-1]).op)
 
     def _of_op(self, op: Op) -> _Position:
         graph, number = self._numbers[op]
@@ -145,9 +157,9 @@ class _Order:
 _NEVER: _Position = (math.inf,)
 
 
-def _is_site(op: Op) -> bool:
-    if op.name == ir.CONSTANT:  # codes and scales belong to the site of their decoder
-        return all(use.op.name not in _TAKERS for use in ir.uses(op.result))
+def _is_site(op: Op, taken: set[Op | None]) -> bool:
+    if op.name == ir.CONSTANT:
+        return op not in taken  # which belongs to the site of its decoder
     if ir.decoders_after(op):  # the last one returns the weight
         return False
     return ir.operand_constant(ir.made_from(op)[-1], 0) is not None

@@ -51,13 +51,13 @@ class Weight:
         """Its shape and element type."""
         return self.site.tensor
 
-    @cached_property
+    @property
     def contractions(self) -> tuple[Contraction, ...]:
         """The contractions of it; none where :attr:`mixed` says why its channels are not known."""
         found = [way.contraction for way in self.site.ways]
         return () if self.mixed else tuple(one for one in found if one is not None)
 
-    @cached_property
+    @property
     def mixed(self) -> str:
         """Why its axes are no channels to an op that contracts it; empty if they are to all ops."""
         mixed = [way.reason for way in self.site.ways if way.ending is Ending.MIXED]

@@ -258,8 +258,8 @@ def test_a_constant_that_is_stored_as_one_element_is_no_weight() -> None:
 def test_unused_constants_are_no_weights() -> None:
     program = matmul_program(WEIGHT)
     (used,) = find_weights(program, 0)
-    with ir.Builder(used.op) as build:
-        build.constant(random_weight((64, 48), seed=5), (64, 48), "f32")
+    build = ir.Builder(used.op)
+    build.constant(random_weight((64, 48), seed=5), (64, 48), "f32")
     assert weight_shapes(program) == [(64, 48)]
 
 

@@ -395,8 +395,8 @@ def test_a_permutation_may_be_stored_as_a_resource() -> None:
     program = program_of(permuted(0, 1), (4, 8), (8, 6), (4, 6))
     (op,) = ir.operations(program, ir.TRANSPOSE)
     permutation = ir.operand_constant(op, 1)
-    with ir.Builder(permutation) as build:
-        order = build.constant(np.array([0, 1], np.uint32), (2,), "ui32")
+    build = ir.Builder(permutation)
+    order = build.constant(np.array([0, 1], np.uint32), (2,), "ui32")
     ir.replace(permutation, order)
     assert axes_of(program) == "I8 O6"
 

@@ -409,16 +409,16 @@ def test_symmetric_are_the_neutral_zero_points(
     (weight,) = find_weights(program, 0)
     zeros = np.array([zero_points], format.code_dtype)
     element = ir.element_type(dtype)
-    with ir.Builder(weight.op) as build:
-        decoded = build.blockwise_shift_scale(
-            ir.Tensor((2, 2), "f32"),
-            data=build.splat(1, (2, 2), element),
-            scale=build.splat(1, (1, 2), "f32"),
-            offset1=build.splat(zero_points[0], (1, 2), element)
-            if as_splat
-            else build.constant(pack(zeros, format), (1, 2), element),
-            offset2=build.splat(0, (1, 2), "f32"),
-        )
+    build = ir.Builder(weight.op)
+    decoded = build.blockwise_shift_scale(
+        ir.Tensor((2, 2), "f32"),
+        data=build.splat(1, (2, 2), element),
+        scale=build.splat(1, (1, 2), "f32"),
+        offset1=build.splat(zero_points[0], (1, 2), element)
+        if as_splat
+        else build.constant(pack(zeros, format), (1, 2), element),
+        offset2=build.splat(0, (1, 2), "f32"),
+    )
     ir.replace(weight.op, decoded)
     (quantized,) = find_quantized(program)
     assert quantized.qscheme == QScheme(qscheme)

@@ -80,7 +80,7 @@ def ways(program: AIProgram, shape: Shape) -> list[Way]:
     (found,) = (
         op
         for op in ir.operations(program, ir.CONSTANT)
-        if ir.lengths(op.result) == shape and ir.element_of(op.result) in ("f32", "f16")
+        if ir.lengths(op.result) == shape and ir.is_float(op.result)
     )
     return Follower(ir.Graphs(program)).follow(found)
 

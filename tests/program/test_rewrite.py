@@ -144,8 +144,8 @@ def test_constants_share_the_memory_they_are_made_from_and_protect_it() -> None:
     program = two_layers()
     (first, _) = find_weights(program, 0)
     array = np.arange(16, dtype=np.int8)
-    with ir.Builder(first.op) as build:
-        made = build.constant(array, (16,), "si8").owner
+    build = ir.Builder(first.op)
+    made = build.constant(array, (16,), "si8").owner
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
     assert stored(made) == ((16,), "si8", array.tobytes())
@@ -202,8 +202,8 @@ def test_what_is_made_once_for_a_program_is_told_apart() -> None:
         for element in ("f32", "f16", "bf16")
     ]
     (first, _) = find_weights(program, 0)
-    with ir.Builder(first.op, parts) as build:
-        made = [build.splat(*each).owner for each in wanted * 2]
+    build = ir.Builder(first.op, parts)
+    made = [build.splat(*each).owner for each in wanted * 2]
     for (number, shape, element), op in zip(wanted * 2, made, strict=True):
         tensor = ir.Tensor(shape, element)
         assert stored(op) == (*tensor, np.full(shape, number, tensor.dtype).tobytes())

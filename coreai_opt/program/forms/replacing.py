@@ -1,7 +1,6 @@
 """Constants replaced by what decodes a compressed array, and the way back."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import numpy.typing as npt
@@ -41,9 +40,14 @@ def replace_decoders(decoders: Sequence[Op], array: npt.NDArray[Any]) -> None:
 
 def _replace(ops: Sequence[Op], make: Callable[[Builder], Value], parts: Parts | None) -> None:
     """Replace each of ``ops`` by what ``make`` makes, at its place and with its location."""
-    with ExitStack() as stack:
-        first, *others = [stack.enter_context(Builder(op, parts)) for op in ops]
+    builders = [Builder(op, parts) for op in ops]
+    first, *others = builders
+    try:
         value = make(first)
         values = [value, *(build.copy(value.owner) for build in others)]
+    except BaseException:  # Ctrl-C as well
+        for build in builders:
+            build.erase()
+        raise
     for op, value in zip(ops, values, strict=True):
         ir.replace(op, value)

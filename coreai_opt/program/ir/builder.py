@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import count
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ Making them takes longer than making an op. They keep the program's context aliv
 
 
 class Builder:
-    """Makes ops just before ``op``, with its location; if a ``with`` block raises, takes them back.
+    """Makes ops just before ``op``, with its location.
 
     Context, place and location go with every call: Core AI can also take them from ``with``
     statements, but one that Ctrl-C keeps from being left would hold for all that comes after.
@@ -52,13 +52,6 @@ class Builder:
         self._parts = {} if parts is None else parts
         self._context, self._location = op.context, op.location
         self._place = mlir.InsertionPoint(op)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is not None:
-            self.erase()
 
     def constant(self, array: npt.NDArray[Any], shape: tuple[int, ...], element: str) -> Value:
         """Make a constant that shares the memory of ``array``.
@@ -86,11 +79,12 @@ class Builder:
 
     def splat(self, number: float, shape: tuple[int, ...], element: str) -> Value:
         """Make a constant of which every element is ``number``."""
-        kind = self._type(Tensor(shape, element))
-        key = kind, float(number).hex()  # which tells -0.0 from 0.0
-        if key not in self._parts:
-            self._parts[key] = self._splat(kind, number)
-        return self._constant(kind, self._parts[key])
+        tensor = Tensor(shape, element)
+        kind, key = self._type(tensor), (tensor, float(number).hex())  # which tells -0.0 from 0.0
+        value = self._parts.get(key)
+        if value is None:
+            value = self._parts[key] = self._splat(kind, number)
+        return self._constant(kind, value)
 
     def blockwise_shift_scale(
         self, result: Tensor, *, data: Value, scale: Value, offset1: Value, offset2: Value
@@ -148,11 +142,12 @@ class Builder:
             made.erase()
 
     def _type(self, tensor: Tensor) -> Type:
-        if tensor not in self._parts:
+        kind = self._parts.get(tensor)
+        if kind is None:
             element = mlir.Type.parse(tensor.element, self._context)
             kind = mlir.RankedTensorType.get(tensor.shape, element, loc=self._location)
             self._parts[tensor] = kind
-        return self._parts[tensor]
+        return kind
 
     def _splat(self, kind: Type, number: float) -> Any:
         if isinstance(kind.element_type, mlir.IntegerType):
@@ -185,6 +180,7 @@ def replace(op: Op, value: Value) -> None:
             if constant is not None and constant not in constants:
                 constants.append(constant)
     op.result.replace_all_uses_with(value)
-    for made in (*ops, *constants):
+    op.erase()
+    for made in (*ops[1:], *constants):
         if not uses(made.result):
             made.erase()

@@ -112,12 +112,17 @@ def tensor_of(kind: Type) -> Tensor | None:
 def lengths(value: Value) -> tuple[int | None, ...]:
     """Return the lengths of the axes of ``value``, a tensor; None stands for one not fixed."""
     kind = value.type
+    if kind.has_static_shape:
+        return tuple(kind.shape)
     return tuple(
         None if kind.is_dynamic_dim(axis) else size for axis, size in enumerate(kind.shape)
     )
 
 
-def element_of(value: Value) -> str:
-    """Return the element type of ``value``; empty when it is no tensor."""
+def is_float(value: Value) -> bool:
+    """Return whether ``value`` is a tensor of elements that weights can have."""
     kind = value.type
-    return str(kind.element_type) if isinstance(kind, mlir.RankedTensorType) else ""
+    return isinstance(kind, mlir.RankedTensorType) and isinstance(kind.element_type, _FLOATS)
+
+
+_FLOATS = (mlir.F32Type, mlir.F16Type, mlir.BF16Type)  # to tell types by their text takes 3 us
