@@ -30,10 +30,8 @@ def test_the_tests_that_have_to_notice_exist() -> None:
 
 
 def test_the_tests_that_noticed_exist() -> None:
-    """``make mutants`` wrote down which test noticed each mutant, and there still is that test."""
-    killers = remembered()
-    assert [mutant.name for mutant in MUTANTS if mutant.name not in killers] == []
-    noticed = {test.partition("[")[0] for test in killers.values()}
+    """``make mutants`` writes down which test noticed a mutant, and there still is that test."""
+    noticed = {test.partition("[")[0] for test in remembered().values()}
     gone = [test for test in sorted(noticed) if not re.search(_definition(test), _source(test))]
     assert gone == []
 
