@@ -15,7 +15,7 @@ PACKAGE = pyproject.toml setup.py MANIFEST.in README.md $(C_SOURCES) $(C_HEADERS
 	$(shell find coreai_opt reference -name '*.py' -o -name '*.pyi' -o -name '*.pyx')
 
 .PHONY: help dev amalgamate bench demo example-sentences docs pages test compatibility fuzz fuzz-c sanitize sanitize-threads \
-	exhaustive mutants coverage quality third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
+	exhaustive prove valgrind mutants coverage quality third-opinion check format lint types c-format c-warnings size wheel sdist release-notes clean
 
 help:
 	@echo "make demo    quantize a real network with the command line, run it, print what changed"
@@ -28,6 +28,8 @@ help:
 	@echo "make sanitize  every test with the extension built under ASan and UBSan; needs gcc"
 	@echo "make sanitize-threads  what runs in threads, with the extension built under TSan; needs gcc"
 	@echo "make exhaustive  every float32 weight through every encoder, beside exact integers"
+	@echo "make prove   sizes, places and packing of the C library for all that is small, by CBMC"
+	@echo "make valgrind  arrays at the portable level and AVX2, with the extension watched by valgrind"
 	@echo "make mutants   break rules one at a time, see that a test fails each time (MUTANTS=NAME)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
 	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
@@ -106,12 +108,56 @@ sanitize-threads: .venv-sanitize-threads/installed
 		LD_PRELOAD="$(shell gcc -print-file-name=libtsan.so)" \
 		setarch --addr-no-randomize .venv-sanitize-threads/bin/pytest $(RACY)
 
+# What is read before it was written, or outside of what was allocated, at the levels that valgrind
+# knows. Python's allocations go through malloc, which valgrind watches. Errors count if the extension
+# has a part in them: Python and numpy have some of their own.
+WATCHED = tests/array/test_packing.py tests/array/test_contract_tables.py
+valgrind: .venv-test/installed
+	mkdir -p build
+	PYTHONMALLOC=malloc valgrind --log-file=build/valgrind.txt \
+		.venv-test/bin/python -P -m pytest -p no:cacheprovider $(WATCHED)
+	! grep _native build/valgrind.txt
+
 # Every binary32 weight through every encoder, beside exact integers: some 20 minutes of a core. EXHAUSTIVE
 # picks proofs: refuse, encode, quantize, decode.
 exhaustive:
 	mkdir -p build/exhaustive
 	$(CC) $(C_WARNINGS) -O3 $(C_SOURCES) tests/csrc/exhaustive.c -o build/exhaustive/exhaustive
 	nice build/exhaustive/exhaustive $(EXHAUSTIVE)
+
+# Bounded proofs: what CBMC cannot show to be right for all numbers, it shows an example of. Sizes and
+# places are proved with a size_t of 16 bits, in which products can be reasoned about; any_job.h there says
+# what RANK and LONGEST are.
+CBMC ?= cbmc
+PROOFS = sizes-1 sizes-2 sizes-3 places-2 places-3 packing-INT2 packing-INT4 packing-INT8
+CHECKS = --bounds-check --pointer-check --pointer-overflow-check --signed-overflow-check \
+	--div-by-zero-check --undefined-shift-check --unwinding-assertions
+PROVE = cd tests/csrc/proofs && $(CBMC) -I ../../../csrc -DCAQ_TILE_BLOCKS=8 \
+	-DCAQ_PORTABLE_ONLY=1 $(CHECKS)
+PROVE_16 = $(PROVE) --16 -I bits_16 --unwind 4 --slice-formula --unsigned-overflow-check \
+	--conversion-check ../../../csrc/job.c ../../../csrc/geometry.c ../../../csrc/formats.c
+# Wrapping round is meant in three places, and comes right: what stands before the first axis is not
+# looked at, loops end so, and of the bits of a block only the rest modulo 8 counts.
+MEANT = unsigned - in (job->axes|axis) - |unsigned [*] in length [*] bits
+PROVED = awk '/FAILURE$$/ && !/$(MEANT)/ { print; bad = 1 } /^VERIFICATION/ { ended = 1 } \
+	END { exit bad || !ended }'
+prove: $(PROOFS:%=prove-%)
+
+prove-sizes-1: AXES = -DRANK=1
+prove-sizes-2: AXES = -DRANK=2 -DLONGEST=31
+prove-sizes-3: AXES = -DRANK=3 -DLONGEST=7
+prove-places-2: AXES = -DRANK=2 -DLONGEST=7
+prove-places-3: AXES = -DRANK=3 -DLONGEST=3
+
+prove-sizes-%:
+	$(PROVE_16) sizes.c $(AXES) | $(PROVED)
+
+prove-places-%:
+	$(PROVE_16) places.c $(AXES) | $(PROVED)
+
+prove-packing-%:
+	$(PROVE) packing.c ../../../csrc/packing.c ../../../csrc/formats.c \
+		../../../csrc/kernels/portable.c --drop-unused-functions --object-bits 12 -DFORMAT=CAQ_$* | $(PROVED)
 
 # Arrays and settings on the oldest versions that pyproject.toml allows, the newest, and what is to come.
 COMPATIBILITY = lowest highest prerelease

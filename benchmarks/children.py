@@ -32,14 +32,20 @@ def run_child(script: str, contender: str, *arguments: object, log: Path) -> Any
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_each(script: str, peers: Iterable[str], size: int, *, log: Path) -> dict[str, Any]:
-    """Run a script for ourselves and each peer that is installed, on a weight of size x size.
+def run_each(script: str, peers: Iterable[str], *sizes: int, log: Path) -> dict[str, Any]:
+    """Run a script for ourselves and each peer that is installed.
+
+    Args:
+        script: its name.
+        peers: who else there is.
+        sizes: its arguments; weights are as long and as wide as the first.
+        log: as for :func:`run_child`.
 
     Returns:
         ``weights``: how many elements; ``rows``: the script's rows, with the contender.
     """
     rows = []
     for contender in (OURS, *(peer for peer in peers if peer in installed_peers())):
-        found = run_child(script, contender, contender, size, log=log)
+        found = run_child(script, contender, contender, *sizes, log=log)
         rows += [{"contender": contender, **row} for row in found]
-    return {"weights": size * size, "rows": rows}
+    return {"weights": sizes[0] ** 2, "rows": rows}

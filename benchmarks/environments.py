@@ -35,7 +35,13 @@ CALIBRATED_PEERS = {
 }
 """Peers that round with second moments, by their function in ``calibrated_child.py``."""
 
-ALL_PEERS = {**PEERS, **CALIBRATED_PEERS}
+TABLE_PEERS = {"kmeans1d": ("kmeans1d", "numpy")}
+"""Peers that have look-up tables alone, by their function in ``palettize_child.py``."""
+
+PALETTIZING_PEERS = ("coreai_opt_apple", "coremltools", *TABLE_PEERS)
+"""All that have functions there."""
+
+ALL_PEERS = {**PEERS, **CALIBRATED_PEERS, **TABLE_PEERS}
 
 
 def folder_of(environment: str) -> Path:

@@ -37,8 +37,11 @@ COMMANDS = {
 }
 
 
-def build(path: Path, layers: int) -> None:
-    """Save a program of ``layers`` layers, each with four square weights and three of an MLP."""
+def build(path: Path, layers: int, rows: int = 1) -> None:
+    """Save a program of ``layers`` layers, each with four square weights and three of an MLP.
+
+    It takes ``rows`` rows at a time.
+    """
     import numpy as np
     from coreai.authoring import AIProgram, Module, TensorType, Value, graph, mul, transpose
     from coreai.authoring import broadcasting_batch_matmul as matmul
@@ -53,8 +56,8 @@ def build(path: Path, layers: int) -> None:
         return matmul(x, transpose(constant(weight.astype(half)), swapped))
 
     def main(
-        x: Annotated[Value, TensorType((1, WIDTH), half)],
-    ) -> Annotated[Value, TensorType((1, WIDTH), half, name="y")]:
+        x: Annotated[Value, TensorType((rows, WIDTH), half)],
+    ) -> Annotated[Value, TensorType((rows, WIDTH), half, name="y")]:
         for _ in range(layers):
             for _ in range(4):
                 x = linear(x, WIDTH, WIDTH)

@@ -17,14 +17,13 @@ from rich.console import Console
 from arrays import run_arrays
 from children import run_each
 from coreai_opt.arrays.threads import processors
-from environments import ALL_PEERS, CALIBRATED_PEERS, HERE, installed_peers
+from environments import ALL_PEERS, CALIBRATED_PEERS, HERE, PALETTIZING_PEERS, installed_peers
 from growth import run_growth
 from programs import run_programs
 from tables import all_tables
 
 PARTS = ("arrays", "programs", "growth", "search", "palettize", "calibrated")
 SEARCHING_PEERS = ("ggml", "torchao")
-PALETTIZING_PEERS = ("coreai_opt_apple",)
 
 
 def main() -> None:
@@ -59,7 +58,8 @@ def _run(part: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     if part == "search":
         return run_each("search_child.py", SEARCHING_PEERS, 512 if quick else 2048, log=log)
     if part == "palettize":
-        return run_each("palettize_child.py", PALETTIZING_PEERS, 256 if quick else 2048, log=log)
+        sizes = (256, 512) if quick else (1024, 4096)
+        return run_each("palettize_child.py", PALETTIZING_PEERS, *sizes, log=log)
     if part == "calibrated":
         return run_each("calibrated_child.py", CALIBRATED_PEERS, 256 if quick else 2048, log=log)
     largest, rounds, small = (4, 2, 100) if quick else (400, 5, 10_000)

@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ def all_tables(results: dict[str, Any]) -> list[Table]:
         "arrays": _array_tables,
         "programs": _program_tables,
         "growth": _growth_tables,
-        "search": partial(_search_tables, "4 bits with searched scales"),
-        "palettize": partial(_search_tables, "Look-up tables"),
+        "search": _search_tables,
+        "palettize": _palettize_tables,
         "calibrated": _calibrated_tables,
     }
     tables = [
@@ -105,18 +104,46 @@ def _growth_tables(growth: dict[str, Any]) -> list[Table]:
     return [table, each]
 
 
-def _search_tables(title: str, search: dict[str, Any]) -> list[Table]:
-    columns = ["contender", "format", "bits per weight", "SQNR, dB", "M weights/s"]
+def _search_tables(search: dict[str, Any]) -> list[Table]:
+    return [_quality_table("4 bits with searched scales", search["weights"], search["rows"])]
+
+
+def _quality_table(title: str, weights: int, rows: list[dict[str, Any]]) -> Table:
+    columns = ["contender", "format", "bits per weight", "SQNR of weights, dB", "M weights/s"]
     table = _table(title, columns, words=2)
-    for row in sorted(search["rows"], key=lambda row: (row["bits"], row["sqnr"])):
+    for row in sorted(rows, key=lambda row: (row["bits"], row["sqnr"])):
         table.add_row(
             NAMES.get(row["contender"], row["contender"]),
             row["name"],
             f"{row['bits']:.3f}",
             f"{row['sqnr']:.2f}",
-            f"{search['weights'] / row['seconds'] / 1e6:.1f}",
+            f"{weights / row['seconds'] / 1e6:.1f}",
         )
-    return [table]
+    return table
+
+
+def _palettize_tables(palettize: dict[str, Any]) -> list[Table]:
+    parts: dict[str, list[dict[str, Any]]] = {"kinds": [], "blocks": [], "speeds": []}
+    for row in palettize["rows"]:
+        parts[row["part"]].append(row)
+    title = f"Look-up tables, {palettize['weights']:,} float16 weights"
+    tables = [_quality_table(title, palettize["weights"], parts["kinds"])]
+    draws = list(dict.fromkeys(row["draw"] for row in parts["blocks"]))
+    columns = ["format", "bits per weight", *(f"{draw}, dB" for draw in draws), "M weights/s"]
+    table = _table("One table and a scale for each block of 32, float16", columns)
+    for name in dict.fromkeys(row["name"] for row in parts["blocks"]):
+        rows = [row for row in parts["blocks"] if row["name"] == name]
+        sqnr = (f"{row['sqnr']:.2f}" for row in rows)
+        speed = min(row["weights"] / row["seconds"] for row in rows) / 1e6
+        table.add_row(name, f"{rows[0]['bits']:.1f}", *sqnr, f"{speed:.1f}")
+    tables.append(table)
+    weights = parts["speeds"][0]["weights"]
+    columns = ["weights", "what", "SQNR of weights, dB", "M weights/s"]
+    table = _table(f"Speed of look-up tables, {weights:,} weights, one thread", columns, words=2)
+    for row in parts["speeds"]:
+        speed = row["weights"] / row["seconds"] / 1e6
+        table.add_row(row["dtype"], row["name"], f"{row['sqnr']:.2f}", f"{speed:.0f}")
+    return [*tables, table]
 
 
 def _calibrated_tables(calibrated: dict[str, Any]) -> list[Table]:

@@ -56,6 +56,8 @@ def judge(results: dict[str, Any]) -> list[Target]:
         targets += _judge_growth(results["growth"])
     if "search" in results:
         targets += _judge_search(results["search"]["rows"])
+    if "palettize" in results:
+        targets += _judge_palettize(results["palettize"]["rows"])
     if "calibrated" in results:
         targets += _judge_calibrated(results["calibrated"]["rows"])
     return [target for target in targets if target is not None]
@@ -190,7 +192,7 @@ def _judge_growth(growth: dict[str, Any]) -> list[Target | None]:
     return targets
 
 
-def _judge_search(rows: list[Row]) -> list[Target | None]:
+def _judge_search(rows: list[Row]) -> list[Target]:
     """Our searched scales beside each peer's search that takes as many bits."""
     ours = {row["bits"]: row for row in rows if row["name"].endswith(", mse")}
     pairs = [
@@ -198,40 +200,57 @@ def _judge_search(rows: list[Row]) -> list[Target | None]:
         for row in rows
         if row["name"].endswith(", imatrix") or row["name"].startswith("HQQ")
     ]
+    return _beside_peers("searched 4 bits", pairs)
+
+
+def _judge_palettize(rows: list[Row]) -> list[Target]:
+    """Our look-up tables: how fast they are, how good, and beside each peer's of the same kind."""
+    targets = []
+    for dtype, name, wanted in (
+        ("float16", "per tensor", 1000),
+        ("float16", "groups of 32 rows", 100),
+        ("float16", "per channel", 30),
+        ("float32", "per tensor", 100),
+    ):
+        for row in rows:
+            if (row["part"], row["dtype"], row["name"]) == ("speeds", dtype, name):
+                speed = row["weights"] / row["seconds"] / 1e6
+                targets.append(Target("tables: M weights/s", wanted, speed, f"{dtype}, {name}"))
+    for draw, wanted in (("normal", 22.3), ("Student's t", 21.4), ("Laplace", 21.5)):
+        for row in rows:
+            if (row["draw"], row["name"]) == (draw, "4 bits, scales of blocks of 32, searched"):
+                figure = "4-bit table, scales of blocks of 32: dB"
+                targets.append(Target(figure, wanted, row["sqnr"], draw))
+    kinds = [row for row in rows if row["part"] == "kinds"]
+    ours = {row["name"]: row for row in kinds if row["contender"] == "ours"}
+    pairs = [(ours[row["name"]], row) for row in kinds if row["contender"] != "ours"]
+    return [*targets, *_beside_peers("tables", pairs)]
+
+
+def _judge_calibrated(rows: list[Row]) -> list[Target]:
+    """Our rounding with second moments beside each peer's, at no more bits than it takes."""
+    ours = [row for row in rows if row["contender"] == "ours"]
+    pairs = [
+        (max((us for us in ours if us["bits"] <= it["bits"]), key=lambda us: us["sqnr"]), it)
+        for it in rows
+        if it["contender"] != "ours"
+    ]
+    return _beside_peers("GPTQ", pairs)
+
+
+def _beside_peers(what: str, pairs: list[tuple[Row, Row]]) -> list[Target]:
+    """Return how far rows of ours are ahead of those of peers, in dB and in speed."""
     if not pairs:
         return []
 
     def worst(figure: str, wanted: float, measure: Callable[[Row, Row], float]) -> Target:
-        measured = [(measure(*pair), pair[1]["name"]) for pair in pairs]
+        measured = [(measure(*pair), f"{pair[1]['contender']} {pair[1]['name']}") for pair in pairs]
         value, where = min(measured)
         good = sum(one >= wanted for one, _ in measured)
         return Target(figure, wanted, value, where, share=f"{good}/{len(pairs)}")
 
+    # Without the last digits, by which two sums of the same errors differ.
     return [
-        worst("searched 4 bits: dB ahead of peers", 0, lambda us, it: us["sqnr"] - it["sqnr"]),
-        worst("the same: times their speed", 1, lambda us, it: it["seconds"] / us["seconds"]),
-    ]
-
-
-def _judge_calibrated(rows: list[Row]) -> list[Target | None]:
-    """Our rounding with second moments beside each peer's, at no more bits than it takes."""
-    ours = [row for row in rows if row["contender"] == "ours"]
-    peers = [row for row in rows if row["contender"] != "ours"]
-    if not peers:
-        return []
-
-    def worst(figure: str, wanted: float, measure: Callable[[Row, Row], float]) -> Target:
-        measured = []
-        for peer in peers:
-            best = max(
-                (row for row in ours if row["bits"] <= peer["bits"]), key=lambda row: row["sqnr"]
-            )
-            measured.append((measure(best, peer), f"{peer['contender']} {peer['name']}"))
-        value, where = min(measured)
-        good = sum(one >= wanted for one, _ in measured)
-        return Target(figure, wanted, value, where, share=f"{good}/{len(peers)}")
-
-    return [
-        worst("GPTQ: dB ahead of peers", 0, lambda us, it: us["sqnr"] - it["sqnr"]),
+        worst(f"{what}: dB ahead of peers", 0, lambda us, it: round(us["sqnr"] - it["sqnr"], 6)),
         worst("the same: times their speed", 1, lambda us, it: it["seconds"] / us["seconds"]),
     ]

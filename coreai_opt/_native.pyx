@@ -456,7 +456,8 @@ def find_tables(weight, unsigned bits, block_sizes, *, cluster=None, importance=
         weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
         bits: of an index: 1, 2, 3, 4, 6 or 8.
         block_sizes: a block's length along each axis; 0 stands for the whole axis. Blocks are
-            shorter than the axis along one axis at the most.
+            shorter than the axis along one axis at the most, or along some that follow each other
+            if they have one index along all but the last of these.
         cluster: as the reference has it, or None.
         importance: as the reference has it, C-contiguous, or None.
         num_threads: threads to use at the most; small arrays take fewer.
@@ -482,20 +483,17 @@ def fit_scales(weight, tables, blocks, *, importance=None, size_t num_threads):
 
     Args:
         weight: as for :func:`find_tables`, finite.
-        tables: float32, cut along one axis at the most.
+        tables: float32, for such blocks as :func:`find_tables` has.
         blocks: how many blocks share a scale along each axis, of which each lies within a table's.
         importance: as for :func:`find_tables`.
         num_threads: threads to use at the most; small arrays take fewer.
     """
-    cdef size_t count = math.prod(blocks)
-    *cut, entries = tables.shape
     rows = to_rows(weight, blocks)
-    # Blocks in C order as an array of three axes, the middle one of which tables are cut along.
-    axis = int(np.argmax(cut))
-    shape = (math.prod(blocks[:axis]), blocks[axis], math.prod(blocks[axis + 1:]) * rows.shape[1])
-    scales = np.empty(count, np.float32)
-    work = _TableWork(rows.reshape(shape), entries.bit_length() - 1,
-                      (0, blocks[axis] // cut[axis], 0), tables)
+    # Blocks in C order as an array in which each is a row along the last axis.
+    *outer, _ = blocks
+    shape = (*outer, weight.size // math.prod(outer))
+    scales = np.empty(math.prod(blocks), np.float32)
+    work = _table_work(rows.reshape(shape), tables, None)
     if importance is not None:
         if not np.may_share_memory(rows, weight):  # elements have been moved, and so are these
             importance = to_rows(np.broadcast_to(importance, weight.shape), blocks).reshape(shape)
@@ -554,15 +552,21 @@ cdef class _TableWork:
     def __init__(self, weight, unsigned bits, block_sizes, tables, cluster=None):
         cdef size_t[MAX_RANK] shape
         cdef size_t[MAX_RANK] sizes
-        cdef Py_ssize_t axis
-        for axis in range(weight.ndim):
-            shape[axis] = weight.shape[axis]
-            sizes[axis] = block_sizes[axis]
+        cdef size_t length, size, rank = 0
+        for length, size in zip(weight.shape, block_sizes, strict=True):
+            # An axis with a block for each index, and a cut one behind it, are one.
+            if rank and sizes[rank - 1] == 1 < shape[rank - 1] and 0 < size < length:
+                shape[rank - 1] *= length
+                sizes[rank - 1] = size
+            elif length > 1 or rank == 0:
+                shape[rank] = length
+                sizes[rank] = size
+                rank += 1
         cdef caq_table_target target
         target.source = <caq_source><int>WEIGHT_DTYPES.index(weight.dtype)
         target.bits = bits
         target.level = <caq_level><int>_LEVELS.index(level())
-        status = caq_table_job_init(&self.job, &target, weight.ndim, shape, sizes)
+        status = caq_table_job_init(&self.job, &target, rank, shape, sizes)
         if status == CAQ_BAD_BLOCK_SIZE:
             raise ValueError(f"block_sizes {block_sizes} do not fit the shape {weight.shape}")
         if status != CAQ_OK:

@@ -17,18 +17,19 @@ from coreai_opt.arrays.arithmetic import check_arithmetic
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.exceptions import (
     ArgumentError,
-    ArgumentTypeError,
     BackendMismatchError,
     NotInstalledError,
 )
 from coreai_opt.reference import Cluster, Format, Part
 from coreai_opt.reference.errors import Differences
+from coreai_opt.settings.arguments import parse_choice
 from coreai_opt.settings.spec import QuantizationSpec
 
 try:
     from coreai_opt import _native
+    from coreai_opt.arrays import native_tables
 except ImportError as error:  # not built, or built for another Python
-    _native = None  # type: ignore[assignment]
+    _native = None  # type: ignore[assignment]  # what follows asks for None
     _why_not_native: ImportError | None = error
 else:
     _why_not_native = None
@@ -150,9 +151,10 @@ def parse_backend(backend: object) -> Backend:
 
 def _choose(backend: object) -> str:
     """Return which of "native", "reference" and "validate" a backend's name stands for now."""
-    name = _parse_name("backend", backend)
+    name = parse_choice("backend", backend, BACKENDS)
     if name == "auto":
-        name = _parse_name(ENVIRONMENT_VARIABLE, os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
+        default = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
+        name = parse_choice(ENVIRONMENT_VARIABLE, default, BACKENDS)
     if name == "auto" and _native is None:
         _warn_native_missing()
         return "reference"
@@ -167,15 +169,6 @@ def _choose(backend: object) -> str:
     except ValueError as error:  # now, not for each weight
         raise ArgumentError(_native.LEVEL_VARIABLE, str(error)) from None
     return "native" if name == "auto" else name
-
-
-def _parse_name(argument: str, value: object) -> str:
-    message = f"{argument} must be one of {', '.join(map(repr, BACKENDS))}; got {value!r}"
-    if not isinstance(value, str):
-        raise ArgumentTypeError(argument, message)
-    if value not in BACKENDS:
-        raise ArgumentError(argument, message)
-    return value
 
 
 @cache  # once per process
@@ -385,7 +378,7 @@ class NativeBackend:
         self, weight: Array, spec: PaletteSpec, importance: Importance, num_threads: int
     ) -> Array:
         """See :class:`Backend`."""
-        return _native.find_tables(
+        return native_tables.find_tables(
             weight,
             spec.bits,
             spec.block_sizes,
@@ -403,7 +396,7 @@ class NativeBackend:
         num_threads: int,
     ) -> Array:
         """See :class:`Backend`."""
-        return _native.fit_scales(
+        return native_tables.fit_scales(
             weight, tables, blocks, importance=importance, num_threads=num_threads
         )
 
@@ -411,7 +404,7 @@ class NativeBackend:
         self, weight: Array, tables: Array, cluster: Cluster | None, num_threads: int
     ) -> Packed:
         """See :class:`Backend`."""
-        return _native.encode_table(weight, tables, cluster=cluster, num_threads=num_threads)
+        return native_tables.encode_table(weight, tables, cluster=cluster, num_threads=num_threads)
 
     def decode_table(
         self,
@@ -422,7 +415,7 @@ class NativeBackend:
         num_threads: int,
     ) -> None:
         """See :class:`Backend`."""
-        _native.decode_table(packed, tables, out, cluster=cluster, num_threads=num_threads)
+        native_tables.decode_table(packed, tables, out, cluster=cluster, num_threads=num_threads)
 
     def sum_squares(self, numbers: Array) -> float:
         """See :class:`Backend`."""

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from coreai_opt.arrays import memory
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
 from coreai_opt.reference import WEIGHT_DTYPES
+from coreai_opt.settings.arguments import did_you_mean
+from coreai_opt.settings.enums import find_spelled
 
 
 def destination(
@@ -38,13 +40,18 @@ def _parse_target(dtype: npt.DTypeLike | None, weight_dtype: np.dtype[Any]) -> n
     """Return the dtype to decode to."""
     if dtype is None:
         return weight_dtype
+    names = [str(allowed) for allowed in WEIGHT_DTYPES]
+    if isinstance(dtype, str):
+        dtype = find_spelled(dtype, names) or dtype
     try:
         target = np.dtype(dtype)
     except TypeError:
         target = None
     if target not in WEIGHT_DTYPES:
-        allowed = ", ".join(str(allowed) for allowed in WEIGHT_DTYPES)
-        raise ArgumentTypeError("dtype", f"dtype must be one of {allowed}; got {dtype!r}")
+        raise ArgumentTypeError(
+            "dtype",
+            f"dtype must be one of {', '.join(names)}; got {dtype!r}{did_you_mean(dtype, names)}",
+        )
     return target
 
 

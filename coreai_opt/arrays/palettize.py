@@ -14,14 +14,15 @@ from coreai_opt.arrays.importance import parse_importance
 from coreai_opt.arrays.palette_spec import PaletteSpec
 from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize_array
+from coreai_opt.arrays.slices import slices_of
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
-from coreai_opt.reference import Cluster
+from coreai_opt.reference import FORMATS, Cluster
 from coreai_opt.reference.blocks import scale_shape, split_axes, to_elements
 from coreai_opt.reference.minmax import round_scales
 from coreai_opt.reference.quantize import check_finite
 from coreai_opt.settings.arguments import parse_int, parse_member
-from coreai_opt.settings.enums import DType, Observer, ObserverName
+from coreai_opt.settings.enums import DType, DTypeName, Observer, ObserverName
 from coreai_opt.settings.tables import MOST_CLUSTER_DIM, parse_index_bits, parse_lut_dtype
 
 
@@ -30,7 +31,7 @@ def palettize_array(
     n_bits: int,
     *,
     block_sizes: Sequence[int] | None = None,
-    lut_dtype: DType | str | None = None,
+    lut_dtype: DType | DTypeName | None = None,
     cluster_dim: int = 1,
     cluster_axis: int = 0,
     scale_block_sizes: Sequence[int] | None = None,
@@ -51,20 +52,23 @@ def palettize_array(
             indices and tables are unspecified then, or it raises RuntimeError.
         n_bits: bits of an index: 1, 2, 3, 4, 6 or 8. A table has ``2**n_bits`` entries.
         block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole
-            axis. Elements of one block share a table. Blocks can be shorter than the axis along one
-            axis only, e.g. ``(32, 0)`` for groups of 32 output channels. None: one table for all.
+            axis. Elements of one block share a table: with ``(32, 0)`` those of 32 output channels.
+            None: one table for all.
         lut_dtype: what entries are: None (the weight's dtype), INT8, UINT8, FP8_E4M3FN or FP8_E5M2.
         cluster_dim: how many elements share an index: entries are vectors of so many numbers, 1 to
             256. It divides ``cluster_axis``, and what ``block_sizes`` has along it.
         cluster_axis: the axis along which the elements of a vector are neighbours; that of output
-            channels.
+            channels. Where blocks are shorter than the axis along several axes, those before the
+            last two of these cannot have vectors.
         scale_block_sizes: elements of one of these blocks share a scale; tables are found for the
             elements divided by it. E.g. ``(1, 0)`` for a scale per output channel. None: no scales,
-            or with ``lut_dtype`` one for each table. Not with ``cluster_dim`` above 1.
+            or with ``lut_dtype`` one for each table, which is also what there is where weights are
+            too small for scales of blocks. Not with ``cluster_dim`` above 1.
         observer: how these scales are found: MINMAX for the largest magnitude of a block, or MSE
             for less squared error: scales and tables are fitted to each other in turns, and scales
-            may be negative (see ``reference/table_scales.py``). Where entries times scales could be
-            infinite in the weight's dtype, scales are those of MINMAX. MSE needs blocks that lie
+            may be negative (see ``reference/table_scales.py``). Where a scale would be too small to
+            be stored, or an entry times a scale could be infinite in the weight's dtype, scales are
+            those of MINMAX. MSE needs blocks that lie
             within those that share a table, and no ``lut_dtype``.
         importance: what the squared error of each element counts, such as the second moment of the
             activation it is multiplied by: a floating-point array of the weight's rank, along each
@@ -87,12 +91,6 @@ def palettize_array(
     lut = parse_lut_dtype(lut_dtype)
     whole = (0,) * weight.ndim
     sizes = whole if block_sizes is None else parse_block_sizes(block_sizes, weight.shape)
-    if sum(count > 1 for count in scale_shape(weight.shape, sizes)) > 1:
-        raise ArgumentError(
-            "block_sizes",
-            f"block_sizes must be shorter than the axis along one axis only; got {sizes} "
-            f"for shape {weight.shape}",
-        )
     scale_sizes = None
     if scale_block_sizes is not None:
         scale_sizes = parse_block_sizes(scale_block_sizes, weight.shape, "scale_block_sizes")
@@ -129,11 +127,12 @@ def palettize_parsed(
         if spec.observer is Observer.MSE:
             scale = _search(weight, scale, spec, importance, backend, num_threads)
         else:
-            scale = np.abs(scale)
+            least = _least_scale(spec.lut_dtype, weight.dtype)
+            scale = np.maximum(np.abs(scale), least)
         scaled = _divide(weight, scale)
         counted = _scaled_importance(importance, scale, weight.shape)
     table = backend.find_tables(scaled, spec, counted, num_threads)
-    if spec.observer is Observer.MSE and _may_overflow(scale, table, weight.dtype):
+    if spec.observer is Observer.MSE and _is_at_an_end(scale, table, weight.dtype):
         plain = replace(spec, observer=Observer.MINMAX)
         return palettize_parsed(weight, plain, backend, num_threads, importance=importance)
     del scaled, counted  # which can be as large as the weight in float32, each
@@ -146,15 +145,17 @@ def palettize_parsed(
             table, spec.lut_dtype, block_sizes=(*shared, *whole), backend="reference", num_threads=1
         )
         own = quantized.scale.reshape(quantized.scale.shape[: weight.ndim])
+        if scale is not None and (scale * own).min() < 0.75 * _least_scale(None, weight.dtype):
+            one = replace(spec, scale_block_sizes=None)
+            return palettize_parsed(weight, one, backend, num_threads, importance=importance)
         table, zero_point = quantized.codes(), int(quantized.zero_point.flat[0])
         scale = own if scale is None else scale * own
     if scale is None:
         packed = backend.encode_table(weight, table, spec.cluster, num_threads)
     else:
-        rounded = round_scales(np.abs(scale.astype(np.float32)), weight.dtype)
-        scale = np.where(scale < 0, -rounded, rounded)
         table = table if spec.lut_dtype is not None else table.astype(weight.dtype)
         entries = table.astype(np.float32) - np.float32(zero_point)
+        scale = _round(scale.astype(np.float32), np.abs(entries).max(), weight.dtype)
         divided = _divide(weight, scale)
         packed = backend.encode_table(divided, entries, spec.cluster, num_threads)
     return PalettizedArray(
@@ -189,13 +190,40 @@ def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     return fitted
 
 
-def _may_overflow(
+def _is_at_an_end(
     scale: npt.NDArray[Any] | None, table: npt.NDArray[Any], dtype: np.dtype[Any]
 ) -> bool:
-    """Whether an entry times a scale may be infinite: where weights are at their dtype's top."""
+    """Whether a scale is too small to be stored, or an entry times a scale may be infinite."""
     assert scale is not None
-    largest = np.abs(scale).max().astype(np.float64) * np.abs(table).max().astype(np.float64)
-    return bool(largest > float(ml_dtypes.finfo(dtype).max))
+    magnitudes = np.abs(scale).astype(np.float64)
+    largest = magnitudes.max() * np.abs(table).max().astype(np.float64)
+    too_small = magnitudes.min() < _least_scale(None, dtype)
+    return bool(too_small or largest > float(ml_dtypes.finfo(dtype).max))
+
+
+def _round(
+    scale: npt.NDArray[np.float32], largest: np.float32, dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
+    """Round scales to a dtype, down where the largest entry times one would be infinite."""
+    rounded = round_scales(np.abs(scale), dtype)
+    with np.errstate(over="ignore"):
+        is_infinite = np.isinf((rounded.astype(np.float32) * largest).astype(dtype))
+    rounded = np.where(is_infinite, np.nextafter(rounded, dtype.type(0)), rounded)
+    return np.where(scale < 0, -rounded, rounded)
+
+
+def _least_scale(lut_dtype: DType | None, dtype: np.dtype[Any]) -> np.float32:
+    """Return the least number that blocks are divided by, so that their scales can be stored.
+
+    With ``lut_dtype`` what is stored is as many times smaller as the largest code is large, or a
+    few times as often, where the largest entry is the mean of smaller numbers.
+    """
+    smallest = np.float32(round_scales(np.zeros((), np.float32), dtype))
+    if lut_dtype is None:
+        return smallest
+    format = FORMATS[lut_dtype]
+    largest_code = format.symmetric_max if format.is_int else format.float_max
+    return np.float32(4 * smallest * largest_code)
 
 
 def _parse_cluster(
@@ -213,6 +241,13 @@ def _parse_cluster(
     if axis >= len(shape):
         raise ArgumentError(
             "cluster_axis", f"cluster_axis must be below the rank {len(shape)}; got {axis}"
+        )
+    slices = slices_of(shape, scale_shape(shape, block_sizes))
+    if length > 1 and slices is not None and axis < slices.axis:
+        raise ArgumentError(
+            "cluster_axis",
+            f"cluster_axis must be {slices.axis} or more with block_sizes {block_sizes}; "
+            f"got {axis}",
         )
     block = block_sizes[axis] or shape[axis]
     if length > MOST_CLUSTER_DIM or block % length:

@@ -11,6 +11,7 @@ from coreai_opt.arrays import memory
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.decodable import Decodable
 from coreai_opt.arrays.destination import destination
+from coreai_opt.arrays.slices import slices_of
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.reference import Cluster, tables
@@ -144,6 +145,13 @@ class PalettizedArray(Decodable):
         if self.cluster_axis is not None:
             self._check_cluster(self.cluster_axis, self.cluster_dim)
         _check_blocks("table", blocks, self.index_shape)
+        slices = slices_of(self.shape, blocks)
+        if slices is not None and self.cluster_axis is not None and self.cluster_axis < slices.axis:
+            raise ArgumentError(
+                "cluster_axis",
+                f"cluster_axis must be {slices.axis} or more with tables of shape "
+                f"{self.table.shape}; got {self.cluster_axis}",
+            )
         if self.scale is not None:
             _check_blocks("scale", self.scale.shape, self.shape)
         size = (-(-math.prod(self.index_shape) * self.n_bits // 8),)

@@ -29,6 +29,7 @@ from coreai_opt.program.functions import Sizes, find_function
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.runtime import run_each
 from coreai_opt.program.weights import Weight, find_weights
+from coreai_opt.settings.arguments import did_you_mean
 
 Array = npt.NDArray[Any]
 Sample = Mapping[str, Array]
@@ -116,7 +117,10 @@ def calibrate_program(
     inputs = [port.name for port in signature.inputs]
     if mask is not None and mask not in inputs:
         allowed = ", ".join(map(repr, inputs))
-        raise ArgumentError("mask", f"mask must be one of the inputs {allowed}; got {mask!r}")
+        raise ArgumentError(
+            "mask",
+            f"mask must be one of the inputs {allowed}; got {mask!r}{did_you_mean(mask, inputs)}",
+        )
     if isinstance(samples, Mapping):
         samples, found = split_samples(program, samples, function=name)
         states = {**found, **(states or {})}

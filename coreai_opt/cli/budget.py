@@ -171,13 +171,12 @@ class Goal(NamedTuple):
         if self.plan_out is not None:
             check_file("--plan-out", self.plan_out, (".toml",))
 
-    def choose(self, measured: Measured, size: int, quality: str) -> tuple[list[Rule], Planned]:
+    def choose(self, measured: Measured, size: int) -> tuple[list[Rule], Planned]:
         """Return rules that reach the goal, and what they were chosen from, which is printed.
 
         Args:
             measured: the weights of a program and their candidates.
             size: bytes of the program's asset.
-            quality: what the SQNR of a plan is of: ``"weights"`` or ``"outputs"``.
 
         Raises:
             InputError: no plan reaches the goal.
@@ -199,9 +198,6 @@ class Goal(NamedTuple):
         )
         if self.plan_out is not None:
             write_text(self.plan_out, plan.to_toml())
-        print_frontier(stdout(), plan, rest, f"SQNR of the {quality}{_ABOUT[quality]}")
+        print_frontier(stdout(), plan, rest)
         points = tuple((rest + point.nbytes, point.sqnr_db) for point in plan.frontier)
-        return plan.rules, Planned(points, (rest + plan.nbytes, plan.sqnr_db), quality)
-
-
-_ABOUT = {"weights": "", "outputs": ", about"}
+        return plan.rules, Planned(points, (rest + plan.nbytes, plan.sqnr_db), plan.sqnr_of)

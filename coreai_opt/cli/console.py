@@ -196,14 +196,13 @@ _FRONTIER_POINTS = 12
 """About so many are printed."""
 
 
-def print_frontier(console: Console, plan: QuantizationPlan, rest: int, quality: str) -> None:
+def print_frontier(console: Console, plan: QuantizationPlan, rest: int) -> None:
     """Print what a plan could be chosen from.
 
     Args:
         console: where to.
         plan: the plan.
         rest: bytes that the file takes beside the weights.
-        quality: what the plan's SQNR is of.
     """
     chosen = FrontierPoint(plan.nbytes, plan.sqnr_db)
     every = max(1, len(plan.frontier) // _FRONTIER_POINTS)
@@ -211,7 +210,7 @@ def print_frontier(console: Console, plan: QuantizationPlan, rest: int, quality:
     print_table(
         console,
         "What the weights can be",
-        (">bytes of the file, at most", f">{quality}", "plan"),
+        (">bytes of the file, at most", f">{plan.sqnr_words}", "plan"),
         ((rest + p.nbytes, decibels(p.sqnr_db), "chosen" if p == chosen else "") for p in points),
     )
 

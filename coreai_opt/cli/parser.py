@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from coreai_opt.exceptions import InputError
 from coreai_opt.settings.arguments import did_you_mean
-from coreai_opt.settings.enums import meant_by
+from coreai_opt.settings.enums import find_spelled
 
 __all__ = [
     "EXIT_ERROR",
@@ -151,11 +151,10 @@ def choice_of(choices: Sequence[str]) -> Callable[[str], str]:
     """Return a function that finds the choice which a text spells, in any case or in short."""
 
     def parse(text: str) -> str:
-        meant = meant_by(text)
-        for choice in choices:
-            if meant_by(choice) == meant:
-                return choice
-        raise argparse.ArgumentTypeError(_one_of(choices, text))
+        choice = find_spelled(text, choices)
+        if choice is None:
+            raise argparse.ArgumentTypeError(_one_of(choices, text))
+        return choice
 
     return parse
 

@@ -240,10 +240,6 @@ def quantize(source: Path, output: Path | None, options: argparse.Namespace) -> 
     with doing(f"reading {source}"):
         asset = load_asset(source)
     program = asset.program
-    if goal.option:
-        rules, plan = _plan(program, asset_bytes(source), goal, how, writing.run_on)
-        how = replace(how, rules=rules)
-        writing = replace(writing, target_size=goal.target_size, plan=plan)
     if options.calibrate is not None:
         calibrated = calibrate_here(
             program,
@@ -253,11 +249,22 @@ def quantize(source: Path, output: Path | None, options: argparse.Namespace) -> 
             mask=options.mask,
             threshold=options.threshold,
         )
+    if goal.option:
+        size, run_on = asset_bytes(source), writing.run_on
+        rules, plan = _plan(program, size, goal, how, run_on, calibrated=calibrated)
+        how = replace(how, rules=rules)
+        writing = replace(writing, target_size=goal.target_size, plan=plan)
     write_compressed(writing, asset, program, partial(_quantize, asset, calibrated, how), started)
 
 
 def _plan(
-    program: "AIProgram", size: int, goal: Goal, how: _How, on: RunOn
+    program: "AIProgram",
+    size: int,
+    goal: Goal,
+    how: _How,
+    on: RunOn,
+    *,
+    calibrated: Calibrated | None,
 ) -> tuple[list[Rule], Planned]:
     """Return rules that reach the goal, and what they were chosen from, which is printed."""
     with steps_bar() as progress:
@@ -266,6 +273,7 @@ def _plan(
             forms=goal.forms,
             inputs=on.arrays,
             function=on.function,
+            calibration=None if calibrated is None else calibrated.calibration,
             target=how.target,
             weight_num_threshold=how.threshold,
             backend=how.backend,
@@ -278,7 +286,7 @@ def _plan(
             f"there are no weights of more than {how.threshold:,} elements (--threshold) to choose "
             "formats for; coreai-opt inspect lists what there is"
         )
-    return goal.choose(measured, size, "weights" if on.arrays is None else "outputs")
+    return goal.choose(measured, size)
 
 
 def _quantize(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.calibration.calibration import Calibration
+from coreai_opt.exceptions import ArgumentTypeError
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.targets import Target, check_target
 
@@ -66,6 +69,24 @@ def compress_weights(
         progress=progress,
     )
     return program
+
+
+def parse_calibration(calibration: object) -> LookUp | None:
+    """Return what looks weights up in the argument ``calibration``; None if there is none.
+
+    Raises:
+        ArgumentTypeError: it is something else.
+    """
+    if calibration is None:
+        return None
+    if not isinstance(calibration, Calibration):
+        raise ArgumentTypeError(
+            "calibration",
+            f"calibration must be a Calibration or None; got {type(calibration).__name__}",
+        )
+    from coreai_opt.calibration.seen import seen_weights  # noqa: PLC0415  # imports Core AI
+
+    return partial(seen_weights, calibration)
 
 
 def checked_among(settings: AnySettings | None, rules: Sequence[ParsedRule]) -> list[AnySettings]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
+from coreai_opt.coreai_utils.compressing import parse_calibration
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.planning.choose import Measured, choose_plan
 from coreai_opt.planning.plan import QuantizationPlan, check_goal
-from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.arguments import did_you_mean, parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
 from coreai_opt.settings.enums import (
     CandidateForm,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from coreai_opt.calibration.calibration import Calibration
     from coreai_opt.program.ir import AIProgram
     from coreai_opt.settings.tables import TableSettings
 
@@ -98,6 +100,7 @@ def plan_quantization(
     forms: Sequence[CandidateForm | CandidateFormName] | None = None,
     inputs: Mapping[str, npt.NDArray[Any]] | None = None,
     function: str | None = None,
+    calibration: Calibration | None = None,
     target: Target | TargetName | None = None,
     weight_num_threshold: int = 1024,
     backend: str = "auto",
@@ -128,7 +131,8 @@ def plan_quantization(
         coreai_program: the program, which is not changed.
         target_bytes: bytes that its weights may take together in a saved program. The other
             constants and the program itself come on top.
-        min_sqnr: instead, the SQNR in dB that the plan must have, >= 0.
+        min_sqnr: instead, the SQNR in dB, >= 0, that the weights together must have, or with
+            ``inputs`` the outputs, about.
         candidates: settings: :class:`~coreai_opt.Settings`, or mappings with its attributes. What
             one does not say is as ``quantize_weights`` has it by default. That a weight is kept is
             always a candidate; one that a weight cannot have, e.g. because of its block size, is
@@ -140,6 +144,9 @@ def plan_quantization(
             more than the inputs hold one sample per index of the first. States may be given as
             well; those that are not start as zeros.
         function: the name of the function to run; None for the only one there is.
+        calibration: what the plan will be rounded with, see :func:`calibrate`: of the two plans
+            with ``inputs`` and ``target_bytes``, the one is returned whose outputs have less noise
+            when it is rounded so. Without both it has no effect, and cannot be given.
         target: what the program will run on: "gpu", "neural-engine" or "cpu". What is reported not
             to work there is no candidate, and an error if it was given as one.
         weight_num_threshold: only constants with more elements than this are planned.
@@ -150,16 +157,20 @@ def plan_quantization(
     Raises:
         ValueError, TypeError: a bad argument, named; or ``target_bytes`` is less than the weights
             take at least; or outputs that are not finite, on which no sensitivity can be measured.
+        CalibrationError: the calibration is of another program.
         RuntimeError: another thread is at work on ``coreai_program``.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
     """
     check_goal(target_bytes, min_sqnr)
+    if calibration is not None and (inputs is None or target_bytes is None):
+        raise ArgumentError("calibration", "calibration needs inputs and target_bytes")
     measured = measure_weights(
         coreai_program,
         candidates=candidates,
         forms=forms,
         inputs=inputs,
         function=function,
+        calibration=calibration,
         target=target,
         weight_num_threshold=weight_num_threshold,
         backend=backend,
@@ -177,6 +188,7 @@ def measure_weights(
     forms: Sequence[CandidateForm | CandidateFormName] | None = None,
     inputs: Mapping[str, npt.NDArray[Any]] | None,
     function: str | None,
+    calibration: Calibration | None,
     target: Target | TargetName | None,
     weight_num_threshold: int,
     backend: str,
@@ -195,6 +207,7 @@ def measure_weights(
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
     probes = [check_settings(replace(DEFAULTS, dtype=dtype)) for dtype in _PROBES]
+    look_up = parse_calibration(calibration)
 
     from coreai_opt.planning import measure  # noqa: PLC0415  # imports Core AI
     from coreai_opt.program import ir, quantize  # noqa: PLC0415  # imports Core AI
@@ -208,6 +221,7 @@ def measure_weights(
         inputs,
         probes,
         function=function,
+        look_up=look_up,
         sampled=sampled,
         work=work,
         progress=progress,
@@ -270,7 +284,8 @@ def _parse_candidate(number: int, candidate: object) -> Settings:
     unknown = [key for key in candidate if key not in SETTINGS]
     if unknown or candidate.keys().isdisjoint({"dtype", "n_bits"}):
         wrong = f"has the unknown key {unknown[0]!r}" if unknown else "has no dtype and no n_bits"
+        near = did_you_mean(unknown[0], SETTINGS) if unknown else ""
         raise ArgumentError(
-            "candidates", f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}"
+            "candidates", f"candidate {number} {wrong}; keys are {', '.join(SETTINGS)}{near}"
         )
     return Settings(**candidate)

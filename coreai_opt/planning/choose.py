@@ -1,7 +1,7 @@
 """Choose a plan: with inputs, the one of two that leaves the outputs nearer."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from coreai_opt.planning.plan import PlannedWeight, QuantizationPlan, make_plan
 
@@ -23,6 +23,11 @@ class Measured(NamedTuple):
     by_weights: list[PlannedWeight] | None = None
     outputs_noise: Callable[[QuantizationPlan], float] | None = None
 
+    @property
+    def costs_of(self) -> Literal["weights", "outputs"]:
+        """What the costs of ``weights`` are the noise / signal of."""
+        return "weights" if self.by_weights is None else "outputs"
+
 
 def choose_plan(
     measured: Measured, *, target_bytes: int | None, min_sqnr: float | None
@@ -40,13 +45,19 @@ def choose_plan(
     Raises:
         ValueError: there is no such plan; the message says how far it can go.
     """
-    plan = make_plan(measured.weights, target_bytes=target_bytes, min_sqnr=min_sqnr)
+    plan = make_plan(
+        measured.weights,
+        target_bytes=target_bytes,
+        min_sqnr=min_sqnr,
+        sqnr_of=measured.costs_of,
+    )
     if measured.outputs_noise is None or target_bytes is None:
         return plan
     other = make_plan(
         measured.weights,
         target_bytes=target_bytes,
         min_sqnr=None,
+        sqnr_of=measured.costs_of,
         costs=measured.by_weights,
     )
     if other.rules == plan.rules:

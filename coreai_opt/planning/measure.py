@@ -27,7 +27,7 @@ from coreai_opt.program.exclusive import alone_with
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
-from coreai_opt.program.quantize import Work, quantize_program
+from coreai_opt.program.quantize import LookUp, Work, quantize_program
 from coreai_opt.program.runtime import run_samples
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
@@ -60,6 +60,7 @@ def measure_candidates(
     probes: Sequence[CheckedSettings],
     *,
     function: str | None,
+    look_up: LookUp | None,
     sampled: bool,
     work: Work,
     progress: Callable[[str, int, int], None] | None = None,
@@ -75,6 +76,8 @@ def measure_candidates(
         inputs: what to run the program on to see how much each weight matters; None for all alike.
         probes: formats that a weight is quantized to for that: the first that leaves an error.
         function: the function to run; None for the only one there is.
+        look_up: what a calibration has seen of the weights, with which a plan is carried out when
+            it is run on ``inputs``; None if there is none.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
         progress: called after each weight with what is done, how many are done, and of how many.
@@ -95,7 +98,8 @@ def measure_candidates(
         for number, item in enumerate(items, 1):
             shares.append(_sensitivity(runs, item, probes, work))
             told("running", number, len(items))
-        return Measured(_describe(items, shares), by_weights, partial(_outputs_noise, runs, work))
+        noise = partial(_outputs_noise, runs, look_up, work)
+        return Measured(_describe(items, shares), by_weights, noise)
 
 
 def _nothing(what: str, done: int, total: int) -> None:
@@ -251,11 +255,13 @@ def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], wo
     return 0.0  # it is exact in all of them
 
 
-def _outputs_noise(runs: _Runs, work: Work, plan: QuantizationPlan) -> float:
+def _outputs_noise(
+    runs: _Runs, look_up: LookUp | None, work: Work, plan: QuantizationPlan
+) -> float:
     """Return noise / signal of the outputs with a plan carried out; infinity if there is none."""
     with alone_with(runs.program):
         planned = copy.deepcopy(runs.program)
         rules = parse_rules(plan.rules, DEFAULTS)
-        quantize_program(planned, 0, None, rules, None, work=work, progress=None)
+        quantize_program(planned, 0, None, rules, None, look_up=look_up, work=work, progress=None)
         noise = runs.noise(planned)
     return noise if math.isfinite(noise) else math.inf

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
@@ -104,13 +104,20 @@ class QuantizationPlan:
             follows the first.
         nbytes: bytes that the weights together take then in a saved program, identical ones once.
         sqnr_db: of the plan, in dB, see ``plan_quantization``; infinity if all are kept.
+        sqnr_of: what that is the SQNR of: ``"weights"``, or ``"outputs"``, estimated.
         frontier: the best plans of every size, from the smallest on.
     """
 
     choices: tuple[Choice, ...]
     nbytes: int
     sqnr_db: float
+    sqnr_of: Literal["weights", "outputs"]
     frontier: tuple[FrontierPoint, ...]
+
+    @property
+    def sqnr_words(self) -> str:
+        """What ``sqnr_db`` is, in words."""
+        return f"SQNR of the {self.sqnr_of}{', about' if self.sqnr_of == 'outputs' else ''}"
 
     @property
     def rules(self) -> list[Rule]:
@@ -118,15 +125,12 @@ class QuantizationPlan:
         return [choice.rule for choice in self.choices]
 
     def __repr__(self) -> str:
-        return (
-            f"QuantizationPlan({len(self.choices)} weights, {self.nbytes:,} bytes, "
-            f"{decibels(self.sqnr_db)})"
-        )
+        return f"QuantizationPlan({self._totals()})"
 
     def __str__(self) -> str:
         """Return a few lines: the totals of the plan, and how many weights get which format."""
         formats = Counter(_format(choice.rule) for choice in self.choices)
-        lines = [f"{len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"]
+        lines = [self._totals()]
         lines += [f"  {count:>4} {name}" for name, count in formats.most_common(_SHOWN)]
         more = len(formats) - _SHOWN
         return "\n".join(lines + [f"  and {more} other formats"] * (more > 0))
@@ -136,22 +140,27 @@ class QuantizationPlan:
 
         It can be edited. The comments have bytes and errors, and are ignored when it is read.
         """
-        total = f"# {len(self.choices)} weights, {self.nbytes:,} bytes, {decibels(self.sqnr_db)}"
         rules = (f"# {_describe(choice)}\n{dump_rules([choice.rule])}" for choice in self.choices)
-        return "\n".join([f"{total}\n", *rules])
+        return "\n".join([f"# {self._totals()}\n", *rules])
+
+    def _totals(self) -> str:
+        quality = f"{self.sqnr_words}: {decibels(self.sqnr_db)}"
+        return f"{len(self.choices)} weights, {self.nbytes:,} bytes, {quality}"
 
 
 def _format(rule: Rule) -> str:
     """Return what a rule asks for, in a few words."""
     if rule.keep:
         return "kept"
-    blocks = "" if rule.block_size is None else f" of {rule.block_size}"
-    return f"{rule.dtype} {rule.granularity}{blocks}"
+    size = rule.group_size if rule.block_size is None else rule.block_size
+    what = rule.dtype if rule.n_bits is None else f"tables of {rule.n_bits} bits"
+    scales = "" if rule.scale_block_size is None else f", scales of {rule.scale_block_size}"
+    return f"{what} {rule.granularity}{'' if size is None else f' of {size}'}{scales}"
 
 
 def _describe(choice: Choice) -> str:
     shape = "x".join(map(str, choice.shape))
-    return f"{shape}: {choice.nbytes:,} bytes, {decibels(choice.sqnr_db)}"
+    return f"{shape}: {choice.nbytes:,} bytes, SQNR of the weight: {decibels(choice.sqnr_db)}"
 
 
 def check_goal(target_bytes: object, min_sqnr: object) -> None:
@@ -177,6 +186,7 @@ def make_plan(
     *,
     target_bytes: int | None,
     min_sqnr: float | None,
+    sqnr_of: Literal["weights", "outputs"] = "weights",
     costs: Sequence[PlannedWeight] | None = None,
 ) -> QuantizationPlan:
     """Choose a candidate for each weight, with the least cost in ``target_bytes`` or the other way.
@@ -188,6 +198,7 @@ def make_plan(
         weights: the weights.
         target_bytes: bytes that all together may take; or None.
         min_sqnr: else, the SQNR in dB that the plan must have.
+        sqnr_of: what the costs of ``weights`` are the noise / signal of.
         costs: the same weights with the costs to choose by in ``target_bytes``; ``weights`` if
             None. What the plan comes to is by ``weights``.
 
@@ -216,6 +227,7 @@ def make_plan(
         ),
         chosen.nbytes,
         chosen.sqnr_db,
+        sqnr_of,
         tuple(points),
     )
 

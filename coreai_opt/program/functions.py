@@ -1,6 +1,5 @@
 """The functions of a program: which one is meant, what it takes, and how long it is."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, InputError
 from coreai_opt.program import ir
 from coreai_opt.program.ir import AIProgram, Port, Signature
+from coreai_opt.settings.arguments import did_you_mean
 
 __all__ = ["DEFAULT_SIZE", "Sizes", "check_same_signature", "find_function", "fixed_shape"]
 
@@ -49,10 +49,10 @@ def find_function(program: AIProgram, function: str | None) -> tuple[str, Signat
             Argument("function"),
             f" must be given, because the program has several: {names}",
         )
-    near = difflib.get_close_matches(function, found, n=1)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
     raise ArgumentError(
-        "function", Argument("function"), f" must be one of {names}{meant}; got {function!r}"
+        "function",
+        Argument("function"),
+        f" must be one of {names}; got {function!r}{did_you_mean(function, found)}",
     )
 
 

@@ -1,6 +1,7 @@
 """Look-up tables for a weight of a program: which of its elements share a table and a scale."""
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from coreai_opt.program.channel_axes import (
 )
 from coreai_opt.program.weights import Weight
 from coreai_opt.reference import Cluster
+from coreai_opt.reference.blocks import scale_shape
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.tables import TableSettings
 
@@ -88,17 +90,36 @@ def _tables(weight: Weight, settings: TableSettings) -> Blocks:
     if granularity is CompressionGranularity.PER_TENSOR:
         return Blocks((0,) * len(weight.shape), granularity, 0, "")
     sizes = weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0).sizes
-    cut = [axis for axis, size in enumerate(sizes) if size and weight.shape[axis] > size]
-    if len(cut) > 1:
-        raise UnfitError(f"its output channels are on more than one axis, {cut}")
-    if not cut or granularity is CompressionGranularity.PER_CHANNEL:
+    channels = scale_shape(weight.shape, sizes)
+    if granularity is CompressionGranularity.PER_CHANNEL or math.prod(channels) == 1:
         return Blocks(sizes, granularity, 0, "")
-    axis, size = cut[0], settings.group_size
-    if weight.shape[axis] % size:
-        raise UnfitError(
-            f"group_size {size} does not divide axis {axis}: {weight.shape[axis]} output channels"
-        )
-    return Blocks((*sizes[:axis], size, *sizes[axis + 1 :]), granularity, size, "")
+    group = _group(channels, settings.group_size)
+    grouped = tuple(map(operator.mul, sizes, group))
+    return Blocks(grouped, granularity, settings.group_size, "")
+
+
+def _group(channels: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """Return how far a group of output channels reaches along each axis.
+
+    Args:
+        channels: how many there are along each axis, the last axis counting the fastest.
+        size: how many are a group.
+
+    Raises:
+        UnfitError: no such groups.
+    """
+    group, left = [1] * len(channels), size
+    for axis in reversed(range(len(channels))):
+        group[axis] = math.gcd(channels[axis], left)
+        if group[axis] not in (channels[axis], left):
+            break
+        left //= group[axis]
+    if math.prod(group) == size:
+        return tuple(group)
+    axes = [axis for axis, count in enumerate(channels) if count > 1]
+    where = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
+    counts = " x ".join(str(channels[axis]) for axis in axes)
+    raise UnfitError(f"group_size {size} does not divide {where}: {counts} output channels")
 
 
 def _cluster(
@@ -108,11 +129,9 @@ def _cluster(
     if length == 1:
         return None
     axes = output_axes(weight)
-    if len(axes) != 1:
-        raise UnfitError(
-            f"its output channels are not on one axis, along which vectors could lie: {axes}"
-        )
-    (axis,) = axes
+    if not axes:
+        raise UnfitError("it has no output channels beside each other, as vectors could have")
+    axis = axes[-1]
     # Vectors reach neither over the groups of a convolution nor over those that share a table.
     channels = run_of_outputs(weight, axis)
     together = math.gcd(channels, table_sizes[axis] or weight.shape[axis])

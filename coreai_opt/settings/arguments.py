@@ -9,8 +9,10 @@ from typing import TypeVar
 import numpy as np
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
+from coreai_opt.settings.enums import find_spelled
 
 _Member = TypeVar("_Member", bound=StrEnum)
+_Choice = TypeVar("_Choice", bound=str)
 
 
 def parse_member(
@@ -37,6 +39,7 @@ def parse_member(
         except ValueError:
             pass
     allowed = ", ".join(repr(member.value) for member in enum)
+    article = "an" if enum.__name__.startswith(("I", "O")) else "a"
     error = ArgumentError if isinstance(value, str) else ArgumentTypeError
     raise error(
         argument,
@@ -44,7 +47,38 @@ def parse_member(
         Value(value),
         ". ",
         Argument(argument),
-        f" must be a {enum.__name__} or one of the strings {allowed}{did_you_mean(value, enum)}.",
+        f" must be {article} {enum.__name__} or one of the strings {allowed}"
+        f"{did_you_mean(value, enum)}.",
+    )
+
+
+def parse_choice(
+    argument: str, value: object, choices: Iterable[_Choice], complaint: str | None = None
+) -> _Choice:
+    """Return the choice that ``value`` spells.
+
+    Args:
+        argument: the name of the user's argument, for the message.
+        value: a ``str`` that spells a choice.
+        choices: strings, or members of an enum of the settings.
+        complaint: what the message has before the choices; ``<argument> must be one of`` unless
+            told.
+
+    Raises:
+        ArgumentError: a string that spells none.
+        ArgumentTypeError: anything else.
+    """
+    allowed = list(choices)
+    found = find_spelled(value, allowed) if isinstance(value, str) else None
+    if found is not None:
+        return found
+    listed = ", ".join(repr(str(choice)) for choice in allowed)
+    got = str(value) if isinstance(value, StrEnum) else value
+    error = ArgumentError if isinstance(value, str) else ArgumentTypeError
+    raise error(
+        argument,
+        f"{complaint or f'{argument} must be one of'} {listed}; "
+        f"got {got!r}{did_you_mean(value, allowed)}",
     )
 
 

@@ -6,8 +6,9 @@ package's own. Wherever a member is expected, a string that spells its value doe
 "INT4", "per-block", or one of the short names below.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias, TypeVar
 
 __all__ = [
     "CandidateForm",
@@ -24,6 +25,9 @@ __all__ = [
     "QSchemeName",
     "Rounding",
     "RoundingName",
+    "Spelled",
+    "find_spelled",
+    "meant_by",
 ]
 
 # For type checkers, which refuse other strings. tests/settings/ sees that they are the values.
@@ -80,18 +84,24 @@ def meant_by(typed: str) -> str:
     return SHORT_NAMES.get(spelled, spelled)
 
 
-class _Spelled(StrEnum):
+_Value = TypeVar("_Value", bound=str)
+
+
+def find_spelled(typed: str, values: Iterable[_Value]) -> _Value | None:
+    """Return the value that a text spells, in any case or in short; None if it spells none."""
+    meant = meant_by(typed.strip())
+    return next((value for value in values if meant_by(value) == meant), None)
+
+
+class Spelled(StrEnum):
     """An enum whose members are found by what people type for them."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, str):
-            return None
-        meant = meant_by(value.strip())
-        return next((member for member in cls if member.value == meant), None)
+        return find_spelled(value, cls) if isinstance(value, str) else None
 
 
-class DType(_Spelled):
+class DType(Spelled):
     """Element types of quantized weights, and E8M0 as a type of scales.
 
     The formats themselves (ranges, bits, packing) are described in ``reference/formats.py``.
@@ -114,7 +124,7 @@ class DType(_Spelled):
         return self.value.startswith(("int", "uint"))
 
 
-class QScheme(_Spelled):
+class QScheme(Spelled):
     """How the zero point is chosen."""
 
     SYMMETRIC = "symmetric"
@@ -123,7 +133,7 @@ class QScheme(_Spelled):
     """Ranges run from min(0, minimum) to max(0, maximum); integer formats only."""
 
 
-class Observer(_Spelled):
+class Observer(Spelled):
     """How a scale is found."""
 
     MINMAX = "minmax"
@@ -137,7 +147,7 @@ class Observer(_Spelled):
         return self is Observer.MSE
 
 
-class Rounding(_Spelled):
+class Rounding(Spelled):
     """How a code is chosen once there is a scale."""
 
     NEAREST = "nearest"
@@ -146,7 +156,7 @@ class Rounding(_Spelled):
     """With feedback from a calibration: input channels make up for each other's errors."""
 
 
-class CompressionGranularity(_Spelled):
+class CompressionGranularity(Spelled):
     """Which elements of a weight share one scale."""
 
     PER_TENSOR = "per_tensor"
@@ -159,7 +169,7 @@ class CompressionGranularity(_Spelled):
     """Known to Core AI for palettization; quantization refuses it."""
 
 
-class Indivisible(_Spelled):
+class Indivisible(Spelled):
     """Treatment of a weight whose input channels ``block_size`` does not divide."""
 
     SKIP = "skip"
@@ -169,7 +179,7 @@ class Indivisible(_Spelled):
     per channel. MXFP4 has blocks of 32 and no others, so those are skipped."""
 
 
-class CandidateForm(_Spelled):
+class CandidateForm(Spelled):
     """Forms that a plan can choose among."""
 
     INTEGER = "integer"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coreai_opt.exceptions import ArgumentError
+from coreai_opt.settings.arguments import parse_choice
 from coreai_opt.settings.enums import CompressionGranularity, DType, Indivisible, Observer
 from coreai_opt.settings.settings import Settings
 
@@ -67,13 +67,10 @@ def presets_of(*, tables: bool) -> tuple[Preset, ...]:
 
 
 def find_preset(name: str) -> Preset:
-    """Return the preset of this name.
+    """Return the preset that a name spells.
 
     Raises:
         ArgumentError: there is none.
     """
-    for preset in PRESETS:
-        if preset.name == name:
-            return preset
-    names = ", ".join(repr(preset.name) for preset in PRESETS)
-    raise ArgumentError("preset", f"preset must be one of {names}; got {name!r}")
+    by_name = {preset.name: preset for preset in PRESETS}
+    return by_name[parse_choice("preset", name, by_name)]

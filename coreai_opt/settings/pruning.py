@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.arguments import parse_choice, parse_int
 from coreai_opt.settings.enums import DType
 from coreai_opt.settings.tables import INDEX_BITS
 
@@ -114,11 +114,5 @@ def _parse_bits(palettize_nbits: object) -> int:
 
 
 def _parse_dtype(quantize_dtype: object) -> DType:
-    dtype = parse_member(DType, "quantize_dtype", quantize_dtype)
-    if dtype not in VALUE_DTYPES:
-        allowed = ", ".join(repr(member.value) for member in VALUE_DTYPES)
-        raise ArgumentError(
-            "quantize_dtype",
-            f"Invalid quantize_dtype {dtype.value!r}. quantize_dtype must be one of {allowed}",
-        )
-    return dtype
+    complaint = "Invalid quantize_dtype: it must be one of"
+    return parse_choice("quantize_dtype", quantize_dtype, VALUE_DTYPES, complaint)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
+from coreai_opt.settings.arguments import did_you_mean
 from coreai_opt.settings.checked import AnySettings, check_any, check_kind
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.settings import (
@@ -140,7 +141,9 @@ def make_rule(table: object) -> Rule:
     unknown = [key for key in table if key not in KEYS]
     if unknown:
         raise ArgumentError(
-            "rule", f"has the unknown key {unknown[0]!r}; keys are {', '.join(KEYS)}"
+            "rule",
+            f"has the unknown key {unknown[0]!r}; keys are {', '.join(KEYS)}"
+            f"{did_you_mean(unknown[0], KEYS)}",
         )
     rule = Rule(**table)
     return replace(rule, shape=tuple(rule.shape)) if isinstance(rule.shape, list) else rule

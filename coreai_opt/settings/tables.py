@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
-from coreai_opt.settings.arguments import parse_int, parse_member
+from coreai_opt.settings.arguments import parse_choice, parse_int, parse_member
 from coreai_opt.settings.enums import CompressionGranularity, DType, Observer
 from coreai_opt.settings.settings import Settings
 
@@ -162,19 +162,10 @@ def parse_lut_dtype(lut_dtype: object) -> DType | None:
     """
     if lut_dtype is None:
         return None
-    dtype = parse_member(DType, "lut_dtype", lut_dtype, "`lut_dtype` must be one of")
-    if dtype not in TABLE_DTYPES:
-        allowed = ", ".join(repr(member.value) for member in TABLE_DTYPES)
-        raise ArgumentError(
-            "lut_dtype", f"`lut_dtype` must be one of None, {allowed}; got {dtype.value!r}"
-        )
-    return dtype
+    complaint = "`lut_dtype` must be one of None,"
+    return parse_choice("lut_dtype", lut_dtype, TABLE_DTYPES, complaint)
 
 
 def _parse_granularity(granularity: object) -> CompressionGranularity:
     complaint = "`granularity` must be one of"
-    member = parse_member(CompressionGranularity, "granularity", granularity, complaint)
-    if member not in GRANULARITIES:
-        allowed = ", ".join(repr(one.value) for one in GRANULARITIES)
-        raise ArgumentError("granularity", f"{complaint} {allowed}; got {member.value!r}")
-    return member
+    return parse_choice("granularity", granularity, GRANULARITIES, complaint)

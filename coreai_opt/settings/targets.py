@@ -7,12 +7,11 @@ target is named.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal, TypeAlias, TypeGuard
 
 from coreai_opt.exceptions import Argument, ArgumentError, Value
 from coreai_opt.settings.checked import AnySettings, CheckedSettings
-from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.enums import CompressionGranularity, DType, Spelled
 from coreai_opt.settings.rules import ParsedRule
 from coreai_opt.settings.settings import Settings
 from coreai_opt.settings.tables import TableSettings
@@ -28,7 +27,7 @@ __all__ = [
 ]
 
 
-class Target(StrEnum):
+class Target(Spelled):
     """What a program will run on."""
 
     GPU = "gpu"

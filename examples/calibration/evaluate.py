@@ -67,12 +67,16 @@ def main() -> None:
     parser.add_argument("--formats", nargs="*", default=[*FORMATS], choices=FORMATS)
     parser.add_argument("--samples", type=int, help="to calibrate on; two thirds if not given")
     parser.add_argument("--seeds", type=int, default=3, help="draws (default: %(default)s)")
+    parser.add_argument(
+        "--first", type=int, help="held-out samples to measure on; all if not given"
+    )
     parser.add_argument("--fit", action="store_true", help='indivisible="fit"')
     arguments = parser.parse_args()
 
     asset = load_asset(arguments.model)
     pool, _ = split_samples(asset.program, load_arrays(arguments.calibration))
     held_out, _ = split_samples(asset.program, load_arrays(arguments.held_out))
+    held_out = held_out[: arguments.first]
     expected = outputs_of(asset, held_out)
     count = arguments.samples or 2 * len(pool) // 3
     calibrations = []
@@ -110,7 +114,7 @@ def main() -> None:
         (
             "format",
             ">bytes",
-            ">SQNR",
+            ">SQNR of outputs",
             ">calibrated",
             ">gain",
             ">least",

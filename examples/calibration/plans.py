@@ -1,8 +1,9 @@
 """Compare plans by the errors of weights with plans by what these do to outputs.
 
-For each budget a plan of both kinds is carried out, and the one that ``inputs`` of
-``plan_quantization`` chooses of the two, to nearest and with a calibration; the SQNR of the saved
-asset's outputs on held-out samples is printed, see ``evaluate.py``.
+For each budget a plan of both kinds is carried out, with a calibration or, with ``--nearest``,
+rounded to nearest. What is printed are the SQNR and mean cosine of the saved assets' outputs on
+held-out samples, see ``evaluate.py``, and again those of the plan of the two that
+``plan_quantization`` chooses with ``inputs``.
 """
 
 import argparse
@@ -41,16 +42,23 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="asset with float weights (.aimodel)")
     parser.add_argument("calibration", type=Path, help="samples to calibrate and plan on (.npz)")
     parser.add_argument("held_out", type=Path, help="samples to measure on (.npz)")
+    parser.add_argument(
+        "--first", type=int, help="held-out samples to measure on; all if not given"
+    )
     parser.add_argument("--bits", nargs="*", type=float, default=BITS)
     parser.add_argument("--samples", type=int, default=32, help="to calibrate on, the first")
     parser.add_argument("--plan-samples", type=int, default=4, help="of these, to plan with")
+    parser.add_argument("--nearest", action="store_true", help="round to nearest instead")
     arguments = parser.parse_args()
 
     asset = load_asset(arguments.model)
     samples, _ = split_samples(asset.program, load_arrays(arguments.calibration))
     held_out, _ = split_samples(asset.program, load_arrays(arguments.held_out))
+    held_out = held_out[: arguments.first]
     expected = outputs_of(asset, held_out)
-    calibration = calibrate(asset.program, samples[: arguments.samples])
+    calibration = None
+    if not arguments.nearest:
+        calibration = calibrate(asset.program, samples[: arguments.samples])
     chosen = samples[: arguments.plan_samples]
     inputs = {name: np.stack([one[name] for one in chosen]) for name in chosen[0]}
     elements = sum(int(np.prod(weight.shape)) for weight in find_weights(asset.program, THRESHOLD))
@@ -58,6 +66,7 @@ def main() -> None:
         asset.program,
         inputs=inputs,
         function=None,
+        calibration=calibration,
         target=None,
         weight_num_threshold=THRESHOLD,
         backend="auto",
@@ -69,25 +78,21 @@ def main() -> None:
     rows = []
     for bits in arguments.bits:
         goal: dict[str, Any] = {"target_bytes": int(elements * bits / 8), "min_sqnr": None}
-        plans = (
-            make_plan(measured.by_weights, **goal),
-            make_plan(measured.weights, **goal),
-            choose_plan(measured, **goal),
-        )
-        first, second = plans[0].rules, plans[1].rules
+        first = make_plan(measured.by_weights, **goal).rules
+        second = make_plan(measured.weights, **goal).rules
         distinct = [first] if first == second else [first, second]
-        found = []
-        for given in (None, calibration):
-            qualities = [carried_out(asset, rules, given, held_out, expected) for rules in distinct]
-            found += [qualities[distinct.index(plan.rules)] for plan in plans]
+        qualities = [
+            carried_out(asset, rules, calibration, held_out, expected) for rules in distinct
+        ]
+        chosen_rules = choose_plan(measured, **goal).rules
+        found = [qualities[distinct.index(rules)] for rules in (first, second, chosen_rules)]
         print(bits, *found, sep="\n    ", flush=True)
         rows.append((f"{bits:g}", *(f"{one.sqnr_db:.2f} dB, {one.cosine:.4f}" for one in found)))
-    ways = (">by weights", ">by outputs", ">by --inputs")
     print_table(
         Console(highlight=False, width=140),
-        f"{arguments.model.name}: SQNR and mean cosine of outputs on {len(held_out)} samples, "
-        "rounded to nearest and then calibrated",
-        (">bits", *ways, *ways),
+        f"{arguments.model.name}: outputs on {len(held_out)} samples, "
+        f"{'rounded to nearest' if calibration is None else 'calibrated'}",
+        (">bits", ">by weights", ">by outputs", ">by --inputs"),
         rows,
     )
 

@@ -126,13 +126,13 @@ def main() -> None:
         made = {
             "held_out": lambda: sounds(random, 16),
             "calibration": lambda: sounds(random, 96),
-            "other": lambda: noise(random, 32),
+            "other": lambda: noise(random, 96),
         }
     elif arguments.kind == "lines":
         made = {
             "held_out": lambda: lines(random, 24),
             "calibration": lambda: lines(random, 192),
-            "other": lambda: lines(random, 64, bright=True),
+            "other": lambda: lines(random, 96, bright=True),
         }
     else:
         tokenizer, texts = Tokenizer.from_file(arguments.tokenizer), sentences(random)
@@ -140,7 +140,7 @@ def main() -> None:
         made = {
             "held_out": lambda: tokenized(tokenizer, texts[:100]),
             "calibration": lambda: tokenized(tokenizer, texts[100:1060]),
-            "other": lambda: tokenized(tokenizer, code[:320]),
+            "other": lambda: tokenized(tokenizer, code[:960]),
         }
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for name, make in made.items():

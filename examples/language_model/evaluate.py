@@ -55,12 +55,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path, help="where convert.py wrote")
     parser.add_argument("formats", nargs="*", default=[], help=f"of {', '.join(FORMATS)}")
-    parser.add_argument("--windows", type=int, default=None, help="at most so many to calibrate on")
+    parser.add_argument("--windows", type=int, help="to calibrate on, the first; all if not given")
+    parser.add_argument("--first", type=int, help="to measure on, likewise")
     arguments = parser.parse_args()
 
     asset = load_asset(arguments.folder / "smollm2.aimodel")
     with np.load(arguments.folder / "held_out.npz") as arrays:
-        held_out = [{"input_ids": tokens} for tokens in arrays["input_ids"]]
+        held_out = [{"input_ids": tokens} for tokens in arrays["input_ids"][: arguments.first]]
     with np.load(arguments.folder / "calibration.npz") as arrays:
         samples = {"input_ids": arrays["input_ids"][: arguments.windows]}
     perplexity, words = measure(asset, held_out)

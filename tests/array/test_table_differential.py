@@ -35,6 +35,16 @@ LAYOUTS: tuple[Layout, ...] = (
     ((4, 6, 5, 3), (0, 3, 0, 0)),
     ((2, 1000), (1, 0)),
     ((16, 9, 1, 1), (4, 0, 0, 0)),
+    # Cut along several axes: as along one, ...
+    ((4, 6, 21), (1, 1, 0)),
+    ((4, 6, 1, 21), (1, 3, 0, 0)),
+    ((5, 3, 14), (1, 1, 7)),
+    # ... and otherwise, in slices that end between bytes and where they do.
+    ((3, 5, 7), (1, 0, 1)),
+    ((2, 24, 8), (1, 0, 4)),
+    ((6, 35), (3, 5)),
+    ((3, 2, 5, 6), (0, 1, 0, 2)),
+    ((4, 3, 2, 3, 2), (2, 0, 1, 0, 1)),
 )
 
 
@@ -99,14 +109,30 @@ def test_large_groups(name: str, bits: int, dtype: DTypeLike, level: str) -> Non
     assert_same(palettize_array(weight, bits, backend="native"), expected)
 
 
+def finite_numbers(dtype: DTypeLike) -> Array:
+    """Every number of a dtype of 16 bits."""
+    patterns = np.arange(1 << 16, dtype=np.uint16).view(dtype)
+    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question for a signaling NaN
+        return patterns[np.isfinite(patterns)]
+
+
+@functools.cache  # for all levels
+def table_of_every_number(dtype: DTypeLike) -> PalettizedArray:
+    return palettize_array(finite_numbers(dtype), 3, backend="reference")
+
+
+@pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
+def test_a_table_of_every_number_of_16_bits(dtype: DTypeLike, level: str) -> None:
+    found = palettize_array(finite_numbers(dtype), 3, backend="native")
+    assert_same(found, table_of_every_number(dtype))
+
+
 @pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
 @pytest.mark.parametrize("bits", INDEX_BITS)
 def test_every_number_of_16_bits_has_the_nearest_entry(
     bits: int, dtype: DTypeLike, level: str
 ) -> None:
-    patterns = np.arange(1 << 16, dtype=np.uint16).view(dtype)
-    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question for a signaling NaN
-        finite = patterns[np.isfinite(patterns)]
+    finite = finite_numbers(dtype)
     near_one = np.abs(finite.astype(F32)) < 2**10
     near_one &= np.abs(finite.astype(F32)) > 2**-10
     rng = np.random.default_rng(bits)

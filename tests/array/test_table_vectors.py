@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from coreai_opt import PalettizedArray, _native, palettize_array
-from coreai_opt.reference import table_vectors
+from coreai_opt.reference import Cluster, table_vectors
 
-from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
+from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
 F64 = np.float64
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
@@ -202,6 +202,9 @@ LAYOUTS: tuple[Layout, ...] = (
     ((2, 8, 5, 30), 2, 1, (0, 0, 0, 10), None),
     ((512, 3), 256, 0, None, (512, 1)),
     ((3, 512), 256, 1, None, (1, 512)),
+    ((3, 8, 21), 2, 1, (1, 4, 0), (3, 1, 21)),
+    ((3, 7, 12), 2, 2, (1, 0, 4), (1, 7, 1)),
+    ((2, 6, 3, 10), 3, 1, (0, 3, 0, 5), None),
 )
 
 
@@ -271,6 +274,26 @@ def test_any_number_of_threads(
     assert decoded.tobytes() == found.dequantize(backend="reference").tobytes()
 
 
+@pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
+@pytest.mark.parametrize("bits", [1, 4])
+def test_every_number_of_16_bits_has_the_nearest_center(
+    bits: int, dtype: DTypeLike, level: str
+) -> None:
+    patterns = np.arange(1 << 16, dtype=np.uint16).view(dtype)
+    with np.errstate(invalid="ignore"):  # ml_dtypes flags the question for a signaling NaN
+        finite = patterns[np.isfinite(patterns)]
+    rng = np.random.default_rng(bits)
+    near_one = finite[(np.abs(finite.astype(F32)) < 64) & (np.abs(finite.astype(F32)) > 2**-6)]
+    for beside in (rng.permutation(finite), rng.choice(near_one, len(finite))):
+        weight = np.stack([finite, beside], axis=1)
+        far_apart = rng.choice(weight, 1 << bits, replace=False)
+        of_a_cloud = rng.choice(near_one, (1 << bits, 2))
+        for table in (far_apart, of_a_cloud):
+            found = table.astype(F32).reshape(1, 1, -1, 2)
+            packed = _native.encode_table(weight, found, cluster=Cluster(2, 1), num_threads=1)
+            assert packed.tobytes() == table_vectors.encode(weight, found, 1).tobytes()
+
+
 @pytest.mark.parametrize("weighed", [False, True])
 def test_more_vectors_than_are_looked_at_one_by_one(weighed: bool) -> None:
     rng = np.random.default_rng(0)
@@ -312,6 +335,17 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str, backen
         palettize_array(weight, 2, **arguments, backend=backend)
 
 
+def test_vectors_lie_along_none_but_the_last_axes_that_are_cut(backend: str) -> None:
+    weight = np.ones((4, 2, 5, 2), np.float32)
+    blocks = (0, 1, 0, 1)
+    with pytest.raises(ValueError, match="cluster_axis must be 1 or more with block_sizes"):
+        palettize_array(weight, 2, block_sizes=blocks, cluster_dim=2, backend=backend)
+    table, packed = np.ones((1, 2, 1, 2, 4, 2), np.float32), np.zeros(10, np.uint8)
+    array = PalettizedArray(packed, weight.shape, weight.dtype, table, cluster_axis=0)
+    with pytest.raises(ValueError, match="cluster_axis must be 1 or more with tables of shape"):
+        array.dequantize(backend=backend)
+
+
 @pytest.mark.parametrize(
     ("part", "value"),
     [
@@ -333,9 +367,10 @@ def test_parts_that_do_not_fit_each_other_are_named(part: str, value: object, ba
         "table": np.ones((1, 1, 4, 2), np.float32),
         "cluster_axis": 0,
     }
-    assert PalettizedArray(**whole).dequantize(backend=backend).shape == (4, 4)  # type: ignore[arg-type]
+    right = PalettizedArray(**whole)  # type: ignore[arg-type]  # parts of several types
+    assert right.dequantize(backend=backend).shape == (4, 4)
     with pytest.raises(ValueError, match=f"^{part} "):
-        PalettizedArray(**{**whole, part: value}).dequantize(backend=backend)  # type: ignore[arg-type]
+        PalettizedArray(**whole | {part: value}).dequantize(backend=backend)  # type: ignore[arg-type]  # likewise
 
 
 def test_without_vectors_nothing_changes() -> None:

@@ -10,11 +10,14 @@ from coreai.authoring import AIProgram, Value, broadcasting_add
 from coreai.authoring.constant import constant
 
 from coreai_opt import cli
+from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.cli import calibrated as module
 from coreai_opt.cli import quantize as command
 from coreai_opt.cli.calibrated import Calibrated, Judged, calibrate_here, judge
 from coreai_opt.cli.running import Compared
 from coreai_opt.coreai_utils import calibrate, compare_programs, quantize_weights
+from coreai_opt.coreai_utils.format_planning import measure_weights
+from coreai_opt.planning.choose import Measured
 from coreai_opt.program.assets import load_asset
 
 from ..support.command import failed, quantize, run
@@ -184,6 +187,26 @@ def test_a_plan_is_rounded_with_feedback(model: Path, tmp_path: Path) -> None:
     stored, nearest = (all_stored(program_of(path)) for path in (out, tmp_path / "plain.aimodel"))
     assert [part[:2] for part in stored] == [part[:2] for part in nearest]
     assert stored != nearest
+
+
+@pytest.mark.parametrize("where", ["--calibration", "--calibrate"])
+def test_plans_are_run_as_they_will_be_rounded(
+    where: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Calibration] = []
+
+    def measure(*arguments: Any, calibration: Calibration, **more: Any) -> Measured:
+        given.append(calibration)
+        return measure_weights(*arguments, calibration=calibration, **more)
+
+    monkeypatch.setattr(command, "measure_weights", measure)
+    calibration_on(model, inputs_of()).save(tmp_path / "m.calibration")
+    file = tmp_path / {"--calibration": "m.calibration", "--calibrate": "x.npz"}[where]
+    plan = ("--target-size", "9KB", "--threshold", "0", "--inputs", str(tmp_path / "x.npz"))
+    out = tmp_path / "out.aimodel"
+    assert cli.main(["quantize", str(model), str(out), *plan, where, str(file)]) == 0
+    (one,) = given
+    assert one.samples == COUNT - (2 if where == "--calibrate" else 0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 from coreai.authoring import AIProgram
 from programs import random_weight, text, two_layers, weight_values
 
-from coreai_opt import Feedback, _native, quantize_array
+from coreai_opt import Feedback, _native, palettize_array, quantize_array
 from coreai_opt.coreai_utils import (
     calibrate,
     dequantize_weights,
@@ -98,6 +98,25 @@ def arrays() -> None:
             f"decoded, {num_threads} threads",
             lambda: stored.dequantize(num_threads=num_threads).tobytes(),
         )
+
+
+# None with scales: numpy divides by these, and ends the process where it gets no buffers for that.
+TABLES: dict[str, dict[str, Any]] = {
+    "tables": {"block_sizes": (8, 0)},
+    "tables on two axes": {"block_sizes": (48, 64)},
+    "weighed tables": {"importance": IMPORTANCE},
+    "tables of vectors": {"cluster_dim": 2},
+}
+
+
+def tables() -> None:
+    for name, arguments in TABLES.items():
+
+        def palettized() -> bytes:
+            found = palettize_array(WEIGHT, 2, num_threads=2, **arguments)
+            return found.packed.tobytes() + found.table.tobytes() + found.dequantize().tobytes()
+
+        fail_repeatable(name, palettized)
 
 
 def moments() -> None:
@@ -208,6 +227,7 @@ def plans() -> None:
 
 
 arrays()
+tables()
 moments()
 programs()
 calibrated_programs()

@@ -18,8 +18,10 @@ import coreai_opt
 from coreai_opt.coreai_utils import (
     calibrate,
     dequantize_weights,
+    palettize_weights,
     plan_quantization,
     quantize_weights,
+    sparsify_weights,
 )
 from coreai_opt.program import quantize as program_quantize
 
@@ -94,6 +96,40 @@ def test_a_program_is_valid_wherever_it_is_interrupted(num_threads: int, long: b
         assert weight_values(quantize(program, num_threads)) == quantized
     assert seen.keys() == {0, 1, 2}
     assert seen.total() > 100
+
+
+def palettize(program: AIProgram) -> AIProgram:
+    arguments = {"scale_block_size": 2, "observer": "mse", "weight_num_threshold": 0}
+    return palettize_weights(program, None, 1, **arguments, in_place=True, num_threads=2)
+
+
+def palettize_sparse(program: AIProgram) -> AIProgram:
+    arguments = {"palettize_nbits": 1, "weight_num_threshold": 0}
+    return sparsify_weights(program, **arguments, in_place=True, num_threads=2)
+
+
+@pytest.mark.parametrize("compress", [palettize, palettize_sparse])
+def test_a_program_has_whole_tables_wherever_it_is_interrupted(
+    compress: Callable[[AIProgram], AIProgram], long: bool
+) -> None:
+    """In place: each weight is what it was, or all of its tables, scales and zeros are there."""
+
+    def floats(program: AIProgram) -> list[Any]:
+        return weight_values(dequantize_weights(program))
+
+    original, compressed = floats(two_layers()), floats(compress(two_layers()))
+    states = [original, [compressed[0], original[1]], compressed]
+    seen = Counter[int]()
+    for number in range(1, 1_000_000, 1 if long else 149):
+        program = two_layers()
+        if not interrupted_at(number, lambda: compress(program)):
+            break
+        program._module.verify()
+        assert ir.Context.current is None
+        seen[states.index(floats(program))] += 1
+        assert floats(compress(program)) == compressed
+    assert seen.keys() == {0, 1, 2}
+    assert seen.total() > 15
 
 
 def test_a_copy_that_is_interrupted_leaves_the_program_as_it_was(long: bool) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coreai_opt import _native, quantize_array
+from coreai_opt import _native, palettize_array, quantize_array
 from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import FORMATS
 
@@ -27,6 +27,10 @@ NOT_FINITE = np.full((96, 128), np.nan, np.float32)
 def quantize(**options: object) -> Callable[[], None]:
     arguments = {"dtype": "int4", "block_sizes": (1, 32)} | options
     return lambda: quantize_array(WEIGHT, **arguments).dequantize()  # type: ignore[arg-type, func-returns-value]  # from a table
+
+
+def tables(**options: object) -> Callable[[], None]:
+    return lambda: palettize_array(WEIGHT, 2, **options).dequantize()  # type: ignore[arg-type, func-returns-value]  # from a table
 
 
 def refused(**options: object) -> Callable[[], None]:
@@ -44,6 +48,11 @@ CALLS = {
     "native, one scale in threads": quantize(block_sizes=(0, 0), num_threads=4),
     "reference": quantize(backend="reference"),
     "validate": quantize(backend="validate"),
+    "tables": tables(),
+    "tables, threads": tables(block_sizes=(8, 0), num_threads=4),
+    "tables of heads": tables(block_sizes=(8, 16)),
+    "tables with searched scales": tables(scale_block_sizes=(1, 32), observer="mse"),
+    "tables of vectors": tables(cluster_dim=2),
     "not contiguous": lambda: quantize_array(WEIGHT.T, "int8", block_sizes=(1, 0)) and None,
     "not finite": refused(weight=NOT_FINITE),
     "bad blocks": refused(weight=WEIGHT, block_sizes=(5, 0)),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import _native, quantize_array
+from coreai_opt import _native, palettize_array, quantize_array
 from coreai_opt.arrays import threads
 from coreai_opt.coreai_utils import calibrate, plan_quantization, quantize_weights
 from coreai_opt.planning import measure as program_plan
@@ -173,41 +173,66 @@ def test_a_program_can_be_quantized_again_after_a_failure() -> None:
     assert result is program
 
 
+def disturb(
+    compress: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch, *, rounds: int
+) -> None:
+    """Compress an array that another thread writes numbers of all kinds to, NaNs among them."""
+    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1 << 15)
+    weight = np.ones((512, 256), np.float32)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for value in (np.nan, 3e38, -1e-45, np.inf, 1):
+                weight[:] = value
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = False
+    done, deadline = 0, time.monotonic() + 120
+    try:
+        # At least until the writer, whose turn it may not be for a while, has been noticed.
+        while done < rounds or not found:
+            assert time.monotonic() < deadline
+            done += 1
+            try:
+                result = compress(weight)
+            except ValueError:
+                found = True
+            except RuntimeError as error:
+                assert "by another thread" in str(error)
+            else:
+                assert result.dequantize().shape == weight.shape
+    finally:
+        stop.set()
+        writer.join()
+
+
 @pytest.mark.parametrize("block_sizes", [(1, 32), (32, 1), (0, 0)], ids=str)
 @pytest.mark.parametrize("dtype", ["int4", "uint8", "fp8_e4m3fn", "fp4_e2m1fn"])
 def test_an_array_that_changes_meanwhile(
     dtype: str, block_sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, long: bool
 ) -> None:
     """No memory but the result's is touched; a NaN that comes and goes is found or not."""
-    monkeypatch.setattr(_native, "SMALLEST_SHARE", 1 << 15)
-    weight = np.ones((512, 256), np.float32)
-    stop = threading.Event()
 
-    def disturb() -> None:
-        while not stop.is_set():
-            for value in (np.nan, 3e38, -1e-45, np.inf, 1):
-                weight[:] = value
+    def quantize_it(weight: Any) -> Any:
+        return quantize_array(weight, dtype, block_sizes=block_sizes, num_threads=2)
 
-    disturber = threading.Thread(target=disturb)
-    disturber.start()
-    found = False
-    rounds, deadline = 0, time.monotonic() + 120
-    try:
-        # At least until the disturber, whose turn it may not be for a while, has been noticed.
-        while rounds < (2000 if long else 100) or not found:
-            assert time.monotonic() < deadline
-            rounds += 1
-            try:
-                result = quantize_array(weight, dtype, block_sizes=block_sizes, num_threads=2)
-            except ValueError:
-                found = True
-            except RuntimeError as error:
-                assert "by another thread" in str(error)
-            else:
-                assert result.codes().shape == weight.shape
-    finally:
-        stop.set()
-        disturber.join()
+    disturb(quantize_it, monkeypatch, rounds=2000 if long else 100)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"block_sizes": (32, 0)}, {"scale_block_sizes": (1, 32)}, {"cluster_dim": 2}],
+    ids=["tensor", "groups", "scales", "vectors"],
+)
+def test_an_array_that_changes_while_tables_are_found(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
+    def palettize_it(weight: Any) -> Any:
+        return palettize_array(weight, 4, **arguments, num_threads=2)
+
+    disturb(palettize_it, monkeypatch, rounds=500 if long else 20)
 
 
 def test_a_nan_that_is_gone_when_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ def test_each_allocation_that_fails_is_a_memory_error(tmp_path: Path) -> None:
     assert failed["decoded, 2 threads"] == 3
     assert failed["array int4 feedback, 1 threads"] > 3
     assert failed["moments factored"] > 5
-    assert len(failed) == 24
+    # Bounds of a table, codes and scratch; then what is decoded.
+    assert all(number > 3 for what, number in failed.items() if "tables" in what)
+    assert len(failed) == 28
     assert all(number > 5 for what, number in failed.items() if "program" in what)
     assert failed["plan"] > 50

@@ -36,10 +36,7 @@ def random_arguments(
     rng: np.random.Generator, shape: tuple[int, ...]
 ) -> tuple[int, dict[str, Any]]:
     """Bits of an index, and other arguments of ``palettize_array``."""
-    blocks = [0] * len(shape)
-    cut = int(rng.integers(len(shape)))
-    if rng.random() < 0.6:
-        blocks[cut] = divisor(rng, shape[cut])
+    blocks = [divisor(rng, n) if rng.random() < 0.4 else 0 for n in shape]
     arguments: dict[str, Any] = {"block_sizes": tuple(blocks)}
     if rng.random() < 0.5:
         axis = int(rng.integers(len(shape)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coreai_opt import QuantizationPlan, Settings
-from coreai_opt.coreai_utils import compare_programs, quantize_weights
+from coreai_opt.coreai_utils import calibrate, compare_programs, quantize_weights
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.choose import Measured, choose_plan
 from coreai_opt.planning.plan import Candidate, PlannedWeight
@@ -60,6 +60,7 @@ def test_of_two_plans_that_with_less_noise_of_the_outputs_is_chosen(best: str) -
     # What the plan comes to is told by the outputs, whichever it is.
     cost = {"a": 1.03, "b": 3.01}[best]
     assert plan.sqnr_db == pytest.approx(-10 * np.log10(cost))
+    assert "SQNR of the outputs, about: -" in str(plan)
 
 
 def test_a_plan_that_both_ways_lead_to_is_not_run() -> None:
@@ -70,22 +71,47 @@ def test_a_plan_that_both_ways_lead_to_is_not_run() -> None:
 
 
 def test_without_inputs_it_is_the_plan_by_the_weights() -> None:
-    assert better_of(choose_plan(Measured(BY_WEIGHTS), target_bytes=30, min_sqnr=None)) == "b"
+    plan = choose_plan(Measured(BY_WEIGHTS), target_bytes=30, min_sqnr=None)
+    assert better_of(plan) == "b"
+    assert "SQNR of the weights: -" in str(plan)
 
 
 def test_with_a_floor_it_is_the_plan_by_the_outputs() -> None:
     measured = Measured(BY_OUTPUTS, BY_WEIGHTS, noise_of({}, []))
     floor = -10 * np.log10(1.5)
-    assert better_of(choose_plan(measured, target_bytes=None, min_sqnr=floor)) == "a"
+    plan = choose_plan(measured, target_bytes=None, min_sqnr=floor)
+    assert better_of(plan) == "a"
+    assert plan.sqnr_of == "outputs"
 
 
-def test_noise_of_outputs_is_that_of_the_program_with_the_plan_carried_out() -> None:
+def test_a_plan_says_which_tables_there_are() -> None:
+    tables = (
+        Settings(n_bits=4, granularity="per_grouped_channel", group_size=32),
+        Settings(n_bits=3, granularity="per_tensor", scale_block_size=64),
+    )
+    weights = [
+        PlannedWeight(name, (2,), (Candidate(settings, 10, 20.0, 0.1),))
+        for name, settings in zip("ab", tables, strict=True)
+    ]
+    plan = choose_plan(Measured(weights), target_bytes=30, min_sqnr=None)
+    assert str(plan).splitlines()[1:] == [
+        "     1 tables of 4 bits per_grouped_channel of 32",
+        "     1 tables of 3 bits per_tensor, scales of 64",
+    ]
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_noise_of_outputs_is_that_of_the_program_with_the_plan_carried_out(
+    calibrated: bool,
+) -> None:
     program = layers(random_weight((32, 48)), random_weight((48, 16), seed=1))
     inputs = {"x": random_weight((3, 32), seed=2)}
+    given = calibrate(program, [inputs], weight_num_threshold=0) if calibrated else None
     measured = measure_weights(
         program,
         inputs=inputs,
         function=None,
+        calibration=given,
         target=None,
         weight_num_threshold=0,
         backend="auto",
@@ -95,7 +121,9 @@ def test_noise_of_outputs_is_that_of_the_program_with_the_plan_carried_out() -> 
     )
     plan = choose_plan(measured, target_bytes=1500, min_sqnr=None)
     assert measured.outputs_noise is not None
-    quantized = quantize_weights(program, None, overrides=plan.rules, weight_num_threshold=0)
+    quantized = quantize_weights(
+        program, None, overrides=plan.rules, weight_num_threshold=0, calibration=given
+    )
     (output,) = compare_programs(program, quantized, inputs)
     noise = measured.outputs_noise(plan)
     assert -10 * np.log10(noise) == pytest.approx(output.sqnr_db)

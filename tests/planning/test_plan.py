@@ -165,8 +165,10 @@ def test_a_plan_is_a_file_to_edit_and_replay(tmp_path: Path) -> None:
     assert load_rules(path) == found.rules
     first = found.choices[0]
     lines = found.to_toml().splitlines()
-    assert lines[0] == f"# 3 weights, {found.nbytes:,} bytes, {found.sqnr_db:.1f} dB"
-    assert f"# 32x48: {first.nbytes:,} bytes, {first.sqnr_db:.1f} dB" in lines
+    totals = f"# 3 weights, {found.nbytes:,} bytes, SQNR of the weights: {found.sqnr_db:.1f} dB"
+    assert lines[0] == totals
+    of_one = f"# 32x48: {first.nbytes:,} bytes, SQNR of the weight: {first.sqnr_db:.1f} dB"
+    assert of_one in lines
 
     edited = found.to_toml() + f'\n[[rule]]\nname = "{first.name}"\nkeep = true\n'
     path.write_text(edited, "utf-8")
@@ -388,6 +390,13 @@ def test_without_candidates_everything_is_kept() -> None:
         ({"min_sqnr": 9, "num_threads": 0}, ValueError, r"num_threads must be"),
         ({"min_sqnr": 9, "backend": "gpu"}, ValueError, r"backend"),
         ({"min_sqnr": 9, "inputs": {"z": np.ones(3)}}, ValueError, r"has no input 'z'; the pro"),
+        ({"target_bytes": 9, "calibration": 1}, ValueError, r"calibration needs inputs and target"),
+        ({"min_sqnr": 9, "inputs": {}, "calibration": 1}, ValueError, r"calibration needs inputs"),
+        (
+            {"target_bytes": 9, "inputs": {}, "calibration": "m.calibration"},
+            TypeError,
+            r"calibration must be a Calibration or None; got str",
+        ),
     ],
     ids=str,
 )

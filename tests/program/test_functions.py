@@ -114,7 +114,7 @@ def test_one_of_several_functions_is_asked_for_by_name() -> None:
     several = "function must be given, because the program has several: 'narrow', 'wide'"
     with pytest.raises(ValueError, match=re.escape(several)):
         run_program(program, {"x": X})
-    unknown = "function must be one of 'narrow', 'wide' (did you mean 'narrow'?); got 'narow'"
+    unknown = "function must be one of 'narrow', 'wide'; got 'narow' (did you mean 'narrow'?)"
     with pytest.raises(ValueError, match=re.escape(unknown)):
         compare_programs(program, program, function="narow")
     with pytest.raises(TypeError, match="function must be the name of a function; got 1"):

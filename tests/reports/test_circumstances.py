@@ -137,7 +137,8 @@ def test_progress_counts_what_is_measured_and_run() -> None:
 def test_a_plan_and_a_report_print_as_a_few_lines(report: QuantizationReport) -> None:
     plan = plan_quantization(load_asset(MODEL).program, target_bytes=300_000)
     first, *formats = str(plan).splitlines()
-    assert first == f"7 weights, {plan.nbytes:,} bytes, {plan.sqnr_db:.1f} dB"
+    quality = f"SQNR of the weights: {plan.sqnr_db:.1f} dB"
+    assert first == f"7 weights, {plan.nbytes:,} bytes, {quality}"
     assert sum(int(line.split()[0]) for line in formats) == 7
     assert repr(plan) == f"QuantizationPlan({first})"
     lines = str(report).splitlines()

@@ -1,16 +1,33 @@
 """What people type for a format, a granularity and so on, and what they are told if it is wrong."""
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 
 from coreai_opt import Rule, quantize_array
+from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.cli.command import make_parser
+from coreai_opt.coreai_utils import plan_quantization
 from coreai_opt.settings import enums
-from coreai_opt.settings.enums import SHORT_NAMES, CompressionGranularity, DType, Observer, QScheme
-from coreai_opt.settings.rules import parse_rules
-from coreai_opt.settings.settings import DEFAULTS
+from coreai_opt.settings.arguments import parse_member
+from coreai_opt.settings.enums import (
+    SHORT_NAMES,
+    CandidateForm,
+    CompressionGranularity,
+    DType,
+    Indivisible,
+    Observer,
+    QScheme,
+    Rounding,
+)
+from coreai_opt.settings.presets import find_preset
+from coreai_opt.settings.pruning import check_pruning
+from coreai_opt.settings.rules import make_rule, parse_rules
+from coreai_opt.settings.settings import DEFAULTS, TABLE_DEFAULTS
+from coreai_opt.settings.tables import check_tables
+from coreai_opt.settings.targets import Target
 
 WEIGHT = np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32)
 NAMES = {
@@ -94,6 +111,69 @@ def test_a_rule_with_mxfp4_may_not_have_others():
 def test_the_command_takes_every_case(option, typed, meant):
     options = make_parser().parse_args(["quantize", "in.aimodel", option, typed])
     assert getattr(options, option[2:]) == meant
+
+
+@pytest.mark.parametrize(
+    ("spelled", "value"),
+    [
+        ("Neural_Engine", Target.NEURAL_ENGINE),
+        (" GPU", Target.GPU),
+        ("TABLE", CandidateForm.TABLE),
+        ("Fit", Indivisible.FIT),
+        ("GPTQ", Rounding.GPTQ),
+    ],
+)
+def test_python_takes_what_the_command_takes(spelled, value):
+    assert parse_member(type(value), "argument", spelled) is value
+
+
+def test_names_that_are_no_enum_in_any_case():
+    quantized = quantize_array(WEIGHT, "INT4", granularity="CHANNEL", backend="Reference")
+    assert quantized.dequantize("Float16", backend="NATIVE").dtype == np.float16
+    assert find_preset("INT8") is find_preset("int8")
+
+
+def test_the_backend_of_the_environment_in_any_case(monkeypatch):
+    monkeypatch.setenv("COREAI_OPT_BACKEND", "Reference")
+    assert parse_backend("auto") is parse_backend("reference")
+
+
+def test_tables_and_sparse_values_in_any_case():
+    tables = replace(TABLE_DEFAULTS, n_bits=4, lut_dtype="INT8", granularity="Tensor")
+    checked = check_tables(tables)
+    assert checked.lut_dtype is DType.INT8
+    assert checked.granularity is CompressionGranularity.PER_TENSOR
+    assert check_pruning(0.5, None, None, "FP8", None).dtype is DType.FP8_E4M3FN
+
+
+QUANTIZED = quantize_array(WEIGHT, "int4", granularity="per_channel")
+
+
+@pytest.mark.parametrize(
+    ("call", "near"),
+    [
+        (lambda: parse_member(Target, "target", "gp"), "gpu"),
+        (lambda: parse_member(CandidateForm, "forms", "tabel"), "table"),
+        (lambda: parse_backend("natve"), "native"),
+        (lambda: QUANTIZED.dequantize("flot16"), "float16"),
+        (lambda: find_preset("int-8"), "int8"),
+        (lambda: check_pruning(0.5, None, None, "in8", None), "int8"),
+        (lambda: check_tables(replace(TABLE_DEFAULTS, n_bits=4, lut_dtype="uit8")), "uint8"),
+        (lambda: check_tables(replace(TABLE_DEFAULTS, granularity="chanel")), "per_channel"),
+        (lambda: make_rule({"name": "*", "dtyp": "int4"}), "dtype"),
+        (lambda: plan_quantization(None, min_sqnr=9, candidates=[{"dtyp": "int4"}]), "dtype"),
+    ],
+)
+def test_errors_name_a_near_one(call, near):
+    with pytest.raises((ValueError, TypeError), match=rf"\(did you mean '{near}'\?\)"):
+        call()
+
+
+def test_tables_say_what_they_can_have():
+    """Formats that entries cannot have are not named, whether the text is a format or none."""
+    for wrong in ("int4", "in4"):
+        with pytest.raises(ValueError, match=r"None, 'int8', 'uint8', 'fp8_e4m3fn', 'fp8_e5m2'; "):
+            check_tables(replace(TABLE_DEFAULTS, n_bits=4, lut_dtype=wrong))
 
 
 @pytest.mark.parametrize("typed", ["50%", "0.5", "50.0%"])

@@ -5,7 +5,7 @@ An ignored line that mypy takes is an error as well (``warn_unused_ignores``).
 
 import numpy as np
 
-from coreai_opt import quantize_array
+from coreai_opt import palettize_array, quantize_array
 
 WEIGHT = np.zeros((2, 64), np.float32)
 
@@ -14,3 +14,5 @@ quantize_array(WEIGHT, "mxfp4", block_sizes=(1, 32))
 quantize_array(WEIGHT, "in4", granularity="per_channel")  # type: ignore[arg-type]
 quantize_array(WEIGHT, "int4", granularity="per_chanel")  # type: ignore[arg-type]
 quantize_array(WEIGHT, "int4", granularity="channel", observer="mes")  # type: ignore[arg-type]
+palettize_array(WEIGHT, 4, lut_dtype="int8")
+palettize_array(WEIGHT, 4, lut_dtype="in8")  # type: ignore[arg-type]

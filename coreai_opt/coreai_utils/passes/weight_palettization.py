@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.reports.records import WeightRecord
-    from coreai_opt.settings.enums import ObserverName
+    from coreai_opt.settings.enums import DTypeName, GranularityName, ObserverName
     from coreai_opt.settings.rules import Rule
     from coreai_opt.settings.targets import Target, TargetName
 
 
 def palettize_weights(  # noqa: PLR0917  # the documented signature
     coreai_program: AIProgram | AIModelAsset,
-    lut_dtype: DType | str | None,
+    lut_dtype: DType | DTypeName | None,
     n_bits: int = 4,
-    granularity: CompressionGranularity | str = CompressionGranularity.PER_TENSOR,
+    granularity: CompressionGranularity | GranularityName = CompressionGranularity.PER_TENSOR,
     group_size: int = 32,
     cluster_dim: int = 1,
     enable_per_channel_scale: bool = False,

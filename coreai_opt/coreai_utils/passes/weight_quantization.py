@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from coreai_opt.arrays.importance import check_observer
-from coreai_opt.calibration.calibration import Calibration
-from coreai_opt.coreai_utils.compressing import checked_among, compress_weights
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
+from coreai_opt.coreai_utils.compressing import (
+    checked_among,
+    compress_weights,
+    parse_calibration,
+)
+from coreai_opt.exceptions import ArgumentError
 from coreai_opt.settings.checked import AnySettings, CheckedSettings, check_settings
 from coreai_opt.settings.enums import (
     CompressionGranularity,
@@ -34,9 +36,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from coreai_opt.program.calibrated import Seen
+    from coreai_opt.calibration.calibration import Calibration
     from coreai_opt.program.ir import AIModelAsset, AIProgram
-    from coreai_opt.program.weights import Weight
     from coreai_opt.reports.records import WeightRecord
     from coreai_opt.settings.rules import Rule
     from coreai_opt.settings.targets import Target, TargetName
@@ -156,7 +157,9 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
     settings = None if dtype is None and overrides is not None else check_settings(call)
     rules = [] if overrides is None else parse_rules(overrides, call)
     checked = checked_among(settings, rules)
-    _check_rounding(calibration, checked)
+    look_up = parse_calibration(calibration)
+    if look_up is None:
+        _check_rounding(checked)
     check_observer(importance, is_used=any(one.uses_importance for one in checked))
     return compress_weights(
         coreai_program,
@@ -166,29 +169,15 @@ def quantize_weights(  # noqa: PLR0917  # the documented signature
         in_place=in_place,
         target=target,
         importance=importance,
-        look_up=None if calibration is None else _looking_up(calibration),
+        look_up=look_up,
         backend=backend,
         num_threads=num_threads,
         progress=progress,
     )
 
 
-def _check_rounding(calibration: object, settings: Sequence[AnySettings]) -> None:
-    """Raise an error if ``calibration`` is none, or is missing where GPTQ is asked for."""
-    if calibration is None:
-        codes = (one for one in settings if isinstance(one, CheckedSettings))
-        if any(one.rounding is Rounding.GPTQ for one in codes):
-            raise ArgumentError("rounding", 'rounding "gptq" needs a calibration')
-    elif not isinstance(calibration, Calibration):
-        raise ArgumentTypeError(
-            "calibration",
-            f"calibration must be a Calibration or None; got {type(calibration).__name__}",
-        )
-
-
-def _looking_up(
-    calibration: Calibration,
-) -> Callable[[AIProgram, Sequence[Weight]], dict[str, Seen]]:
-    from coreai_opt.calibration.seen import seen_weights  # noqa: PLC0415  # imports Core AI
-
-    return partial(seen_weights, calibration)
+def _check_rounding(settings: Sequence[AnySettings]) -> None:
+    """Raise an error where GPTQ is asked for, which needs a calibration."""
+    codes = (one for one in settings if isinstance(one, CheckedSettings))
+    if any(one.rounding is Rounding.GPTQ for one in codes):
+        raise ArgumentError("rounding", 'rounding "gptq" needs a calibration')

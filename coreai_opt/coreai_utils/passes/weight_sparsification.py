@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.reports.records import WeightRecord
-    from coreai_opt.settings.enums import DType
+    from coreai_opt.settings.enums import DType, DTypeName
     from coreai_opt.settings.rules import Rule
     from coreai_opt.settings.targets import Target, TargetName
 
@@ -25,7 +25,7 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
     target_sparsity: float | None = 0.5,
     block_size: int | None = None,
     n_m_ratio: tuple[int, int] | None = None,
-    quantize_dtype: DType | str | None = None,
+    quantize_dtype: DType | DTypeName | None = None,
     palettize_nbits: int | None = None,
     weight_num_threshold: int = 1024,
     in_place: bool = False,
