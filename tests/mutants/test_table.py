@@ -37,7 +37,7 @@ def test_the_tests_that_noticed_exist() -> None:
 
 
 def _definition(test: str) -> str:
-    return rf"^ *def {test.rpartition('::')[2]}\("
+    return rf"(?m)^def {test.rpartition('::')[2]}\("
 
 
 def _source(test: str) -> str:
