@@ -1,13 +1,13 @@
 """Break one rule at a time and see that a test fails each time: ``make mutants``.
 
 Each mutant is put into a copy of the project, only the objects that it touches are compiled again,
-and its area's tests run until the first one fails: those that share words with the mutant before
-the others. Which test failed is remembered in ``build/``, and that test runs first the next time.
+and its area's tests run until the first one fails: a few cases of each before all of them. Which
+test failed is remembered in ``killers.txt``. That test runs first the next time, then those that
+noticed others of the area.
 Last, all of these tests have to pass without a mutant. The exit code is 0 if no mutant survives.
 """
 
 import argparse
-import json
 import os
 import platform
 import re
@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -25,13 +25,17 @@ from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from .definitions import ROOT
-from .likely import likely_tests
 from .record import VARIABLE
 from .table import MUTANTS, Mutant
 
-KILLERS = ROOT / "build" / "mutants.json"
-"""The file that remembers which test noticed which mutant."""
+KILLERS = Path(__file__).parent / "killers.txt"
+"""The file that remembers which test noticed which mutant: a name, a space and the test a line."""
+
+NEIGHBOURS = 12
+"""How many tests that noticed others of an area are run: those that did so most often."""
 
 PARTS = (
     *("benchmarks", "coreai_opt", "csrc", "docs", "examples", "reference", "tests"),
@@ -85,12 +89,12 @@ class Tree:
         self._objects = {source: self._compile(source) for source in (*sources, EXTENSION)}
         self._link(self._objects)
 
-    def killer(self, mutant: Mutant, remembered: str | None) -> str:
+    def killer(self, mutant: Mutant, hints: Iterable[Sequence[str]]) -> str:
         """Apply a mutant and return the first test that fails, or nothing.
 
         Args:
             mutant: what to break.
-            remembered: the test that noticed it the last time, to run before all others.
+            hints: groups of tests to run before all others, one group after the other.
         """
         file = mutant.place().file
         path = self.folder / file
@@ -99,14 +103,12 @@ class Tree:
             path.write_text(mutant.apply(text))
             touched = [source for source in self._objects if file in self._depends(source)]
             self._link(self._objects | {s: self._compile(s, "mutant") for s in touched})
-            if remembered:
-                with suppress(RuntimeError):  # it may have another name by now
-                    if killer := self.first_failure([remembered]):
+            for hint in filter(None, hints):
+                with suppress(RuntimeError):  # a test may have another name by now
+                    if killer := self.first_failure(hint):
                         return killer
-            likely = likely_tests(mutant)
-            if likely and (killer := self.first_failure(likely)):
-                return killer
-            return self.first_failure(mutant.tests)
+            few = self.first_failure(mutant.tests, "tests.mutants.few_cases")
+            return few or self.first_failure(mutant.tests)
         finally:
             path.write_text(text)
 
@@ -114,8 +116,8 @@ class Tree:
         """Leave the project as it is without a mutant."""
         self._link(self._objects)
 
-    def first_failure(self, tests: Sequence[str]) -> str:
-        """Run tests and return the first that fails, or nothing.
+    def first_failure(self, tests: Sequence[str], *plugins: str) -> str:
+        """Run tests, with plugins of pytest, and return the first that fails, or nothing.
 
         Raises:
             RuntimeError: pytest could not run them.
@@ -128,8 +130,8 @@ class Tree:
             "PYTHONDONTWRITEBYTECODE": "1",  # a mutant may have the size and the second of another
             VARIABLE: str(record),
         }
-        plugins = ("-p", "tests.mutants.record", "-p", "no:cacheprovider")
-        command = (sys.executable, "-m", "pytest", "-xq", "--tb=no", *plugins, *tests)
+        named = [f"-p{name}" for name in ("tests.mutants.record", "no:cacheprovider", *plugins)]
+        command = (sys.executable, "-m", "pytest", "-xq", "--tb=no", *named, *tests)
         try:
             done = subprocess.run(
                 command,
@@ -141,11 +143,12 @@ class Tree:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return record.read_text()
-        if done.returncode == 0:
+            running = record.read_text()  # it hangs, or the tests before it took all of the time
+            return running if [running] == list(tests) else self.first_failure([running])
+        if done.returncode in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             return ""
-        failed = done.returncode == 1 or done.returncode < 0  # a test, or the process died
-        if failed and record.read_text():
+        died = done.returncode < 0
+        if (died or done.returncode == pytest.ExitCode.TESTS_FAILED) and record.read_text():
             return record.read_text()
         raise RuntimeError(done.stdout + done.stderr)
 
@@ -194,7 +197,7 @@ class Run:
         self._trees: SimpleQueue[Tree] = SimpleQueue()
         for tree in self._pool.map(Tree, [folder / str(number) for number in range(at_once)]):
             self._trees.put(tree)
-        self._killers = json.loads(KILLERS.read_text()) if KILLERS.exists() else {}
+        self._killers = remembered()
         self._started = time.monotonic()
 
     def outcomes(self, mutants: Iterable[Mutant]) -> dict[str, str]:
@@ -213,16 +216,24 @@ class Run:
     def _try(self, mutant: Mutant) -> str:
         with self._tree() as tree:
             try:
-                killer = tree.killer(mutant, self._killers.get(mutant.name))
+                killer = tree.killer(mutant, self._hints(mutant))
             except (RuntimeError, subprocess.CalledProcessError) as error:
                 print(f"{mutant.name} cannot be tried: {error}", flush=True)
                 killer = ""
         seconds = time.monotonic() - self._started
         print(f"{seconds:5.0f} s  {mutant.name}: {killer or 'SURVIVES'}", flush=True)
         self._killers[mutant.name] = killer
-        KILLERS.parent.mkdir(exist_ok=True)
-        KILLERS.write_text(json.dumps(self._killers, indent=1, sort_keys=True))
+        remember(dict(self._killers))
         return killer
+
+    def _hints(self, mutant: Mutant) -> Iterator[Sequence[str]]:
+        """Yield groups of tests that may notice a mutant, the likeliest first."""
+        area = {other.name for other in MUTANTS if other.area == mutant.area}
+        killers = dict(self._killers)
+        own = killers.pop(mutant.name, "")
+        often = Counter(test for name, test in killers.items() if test and name in area)
+        yield [own] if own else []
+        yield [test for test, _ in often.most_common(NEIGHBOURS)]
 
     @contextmanager
     def _tree(self) -> Iterator[Tree]:
@@ -231,6 +242,19 @@ class Run:
             yield tree
         finally:
             self._trees.put(tree)
+
+
+def remembered() -> dict[str, str]:
+    """Return which test noticed which mutant, of those that there still are."""
+    lines = KILLERS.read_text().splitlines() if KILLERS.exists() else []
+    known = {mutant.name for mutant in MUTANTS}
+    return {name: test for name, test in (line.split(" ", 1) for line in lines) if name in known}
+
+
+def remember(killers: Mapping[str, str]) -> None:
+    """Write down which test noticed which mutant."""
+    lines = [f"{name} {test}\n" for name, test in sorted(killers.items()) if test]
+    KILLERS.write_text("".join(lines))
 
 
 def main() -> int:

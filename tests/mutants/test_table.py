@@ -1,9 +1,12 @@
 """The table of mutants does not rot: each still finds its place. ``make mutants`` runs them."""
 
+import re
+
 import pytest
 
 from . import table
 from .definitions import ROOT, Definition, in_c, in_python
+from .run import remembered
 from .table import MUTANTS, Mutant, pattern
 
 
@@ -24,6 +27,21 @@ def test_names_are_unique() -> None:
 def test_the_tests_that_have_to_notice_exist() -> None:
     named = {test for mutant in MUTANTS for test in mutant.tests if test.startswith("tests/")}
     assert [test for test in named if not (ROOT / test.partition("::")[0]).exists()] == []
+
+
+def test_the_tests_that_noticed_exist() -> None:
+    """``make mutants`` writes down which test noticed a mutant, and there still is that test."""
+    noticed = {test.partition("[")[0] for test in remembered().values()}
+    gone = [test for test in sorted(noticed) if not re.search(_definition(test), _source(test))]
+    assert gone == []
+
+
+def _definition(test: str) -> str:
+    return rf"(?m)^def {test.rpartition('::')[2]}\("
+
+
+def _source(test: str) -> str:
+    return (ROOT / test.partition("::")[0]).read_text()
 
 
 def test_definitions_of_c() -> None:

@@ -39,6 +39,7 @@ from ..support.programs import (
     make_graph,
     make_program,
     matmul_program,
+    new_builder,
     random_weight,
     text,
     transposed_convolution,
@@ -223,12 +224,6 @@ def test_indices_and_permutations_are_no_weights() -> None:
 
     program = make_program(body, X, {"y": X["x"], "z": ((64, 4), F32)})
     assert weight_shapes(program) == []
-
-
-def new_builder() -> ir.Builder:
-    """What makes ops in the graph that is being written."""
-    here = constant(np.zeros(1, np.float32))._to_mlir().owner
-    return ir.Builder(here)
 
 
 def splat_program(shape: tuple[int, ...]) -> AIProgram:

@@ -35,7 +35,15 @@ from coreai_opt.program.runtime import run_program
 from coreai_opt.program.weights import find_quantized
 
 from ..support.exported import PRIVATE, ROWS, make_graphs, s32
-from ..support.programs import F32, convolution, make_graph, make_program, random_weight, u32
+from ..support.programs import (
+    F32,
+    convolution,
+    make_graph,
+    make_program,
+    new_builder,
+    random_weight,
+    u32,
+)
 
 
 def index_select() -> AIProgram:
@@ -173,6 +181,17 @@ def with_state() -> AIProgram:
     return AIProgram._from_mlir_module(mlir.Module.parse(text, Context()._mlir_context))
 
 
+def beside_a_splat() -> AIProgram:
+    """A weight behind a matrix of one repeated value, which is stored as one element."""
+
+    def main(x: Value) -> Any:
+        splat = new_builder().splat(0.5, (8, 6), "f32")
+        hidden = broadcasting_batch_matmul(x, Value._from_mlir(splat))
+        return (broadcasting_batch_matmul(hidden, constant(random_weight((6, 3)))),)
+
+    return make_program(main, {"x": ((4, 8), F32)}, {"y": ((4, 3), F32)})
+
+
 class Case(NamedTuple):
     """A program, how many weights it has, and what it is run on.
 
@@ -202,6 +221,7 @@ CASES = {
     ),
     "no main": Case(functions, 1, {"x": random_weight((4, 8))}, "extend_4"),
     "any length": Case(any_length, 2, {"rows": SELECTED, "x": random_weight((5, 8))}),
+    "a splat": Case(beside_a_splat, 1, {"x": random_weight((4, 8))}),
     "states": Case(with_state, 1, {"x": random_weight((2, 3))}, None, {"total": np.ones((2, 3))}),
 }
 

@@ -78,6 +78,12 @@ def u32(*numbers: int) -> Array:
     return np.array(numbers, np.uint32)
 
 
+def new_builder() -> ir.Builder:
+    """What makes ops in the graph that is being written."""
+    here = constant(np.zeros(1, np.float32))._to_mlir().owner
+    return ir.Builder(here)
+
+
 # The five kinds of weights, each an expression of an input and a weight.
 
 
