@@ -67,7 +67,7 @@ BAD_ARGUMENTS: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("scale_dtype", DType.INT8, ValueError, ["scale_dtype must be None for integer dtype", "INT8"]),
     *(
         ("backend", name, ValueError, ["backend", repr(name), "'auto'", "'native'", "'validate'"])
-        for name in ("fast", "", "Native", "auto ")
+        for name in ("fast", "", "nativ", "auto-")
     ),
     ("backend", None, TypeError, ["backend", "None", "'auto'", "'reference'"]),
     ("backend", 1, TypeError, ["backend", "1", "'auto'", "'reference'"]),
