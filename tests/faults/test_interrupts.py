@@ -56,28 +56,28 @@ class CtrlC:
         return self
 
 
-def interrupted_at(number: int, call: Callable[[], Any]) -> bool:
-    """Whether ``call``, interrupted at an instruction, got that far."""
+def traced(trace: CtrlC, call: Callable[[], Any]) -> None:
     before = sys.gettrace()  # of a coverage tool
-    sys.settrace(CtrlC(number))
+    sys.settrace(trace)
     try:
         call()
-    except KeyboardInterrupt:
-        return True
     finally:
         sys.settrace(before)
+
+
+def interrupted_at(number: int, call: Callable[[], Any]) -> bool:
+    """Whether ``call``, interrupted at an instruction, got that far."""
+    try:
+        traced(CtrlC(number), call)
+    except KeyboardInterrupt:
+        return True
     return False
 
 
 def points(call: Callable[[], Any], step: int) -> list[int]:
     """Every ``step``-th instruction of ``call``, and one near its end, where all has been done."""
     counting = CtrlC(0)
-    before = sys.gettrace()
-    sys.settrace(counting)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
+    traced(counting, call)
     instructions = -counting.left
     return [*range(1, instructions, step), instructions - 5]
 
