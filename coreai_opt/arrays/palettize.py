@@ -323,7 +323,7 @@ def _find_scaled_tables(  # noqa: PLR0917  # the arguments of palettize_parsed
     return np.concatenate(found)
 
 
-def _encode_scaled(  # noqa: PLR0917
+def _encode_scaled(  # noqa: PLR0917  # the arguments of palettize_parsed, and what it found
     weight: npt.NDArray[Any],
     scale: npt.NDArray[Any],
     entries: npt.NDArray[np.float32],
