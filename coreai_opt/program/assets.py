@@ -17,11 +17,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from coreai_opt.exceptions import CoreAIError, InputError
 from coreai_opt.program.digest import digest_of
+from coreai_opt.program.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from coreai_opt.program.ir import AIModelAsset, AIProgram
@@ -171,22 +171,22 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
         OSError: it cannot be moved there; without ``force`` also where there is an asset by now.
         InputError: by now there are other files in what would be replaced.
     """
-    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
-        new = Path(staging, path.name)
+    with temporary_folder(path.parent, f".{path.stem}-") as staging:
+        new = staging / path.name
         yield new
         with _alone_in(path.parent):
             if force:
                 _check_holds_nothing_else(path)
                 # Outside ``staging``, which is emptied whatever happens.
-                _swap(path, new, Path(f"{staging}.old"), Path(staging, "old"))
+                _swap(path, new, Path(f"{staging}.old"), staging / "old")
             else:
                 os.rename(new, path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file in one step: what is there stays until the new one is complete."""
-    with TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
-        new = Path(staging, path.name)
+    with temporary_folder(path.parent, f".{path.stem}-") as staging:
+        new = staging / path.name
         new.write_text(text, "utf-8")
         os.replace(new, path)
 
@@ -207,13 +207,21 @@ def _swap(path: Path, new: Path, aside: Path, discarded: Path) -> None:
 
     A folder cannot be renamed over another.
     """
+
+    def settle() -> None:
+        if os.path.lexists(aside):
+            os.rename(aside, discarded if os.path.lexists(path) else path)
+
     try:
         if os.path.lexists(path):
             os.rename(path, aside)
         os.rename(new, path)
     finally:
-        if os.path.lexists(aside):
-            os.rename(aside, discarded if os.path.lexists(path) else path)
+        try:
+            settle()
+        except KeyboardInterrupt:  # it may have come before the rename
+            settle()
+            raise
 
 
 _ANEW = "copy it, or convert the model, once more"

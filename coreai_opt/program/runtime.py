@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from coreai_opt.exceptions import CoreAIError, InputError
 from coreai_opt.program import ir
 from coreai_opt.program.functions import Sizes, check_sizes, find_function, fixed_shape
 from coreai_opt.program.ir import AIModelAsset, AIProgram, NDArray, Port, Signature
+from coreai_opt.program.temporary import temporary_folder
 from coreai_opt.reference import WEIGHT_DTYPES
 
 __all__ = ["program_of", "run_each", "run_program", "run_samples"]
@@ -141,8 +142,8 @@ def _saved(program: AIProgram | AIModelAsset) -> Iterator[AIModelAsset]:
     if isinstance(program, AIModelAsset):
         yield program
         return
-    with TemporaryDirectory() as folder:
-        yield ir.save(program, Path(folder, "program.aimodel"))
+    with temporary_folder(Path(gettempdir()), "coreai-opt-") as folder:
+        yield ir.save(program, folder / "program.aimodel")
 
 
 @cache

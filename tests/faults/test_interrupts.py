@@ -3,8 +3,9 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -74,12 +75,21 @@ def interrupted_at(number: int, call: Callable[[], Any]) -> bool:
     return False
 
 
-def points(call: Callable[[], Any], step: int) -> list[int]:
-    """Every ``step``-th instruction of ``call``, and one near its end, where all has been done."""
-    counting = CtrlC(0)
-    traced(counting, call)
-    instructions = -counting.left
-    return [*range(1, instructions, step), instructions - 5]
+def wherever_interrupted(
+    compress: Callable[[AIProgram], AIProgram], step: int
+) -> Iterator[AIProgram]:
+    """Yield programs whose compression ended at every ``step``-th instruction; last, a whole one.
+
+    How many instructions there are is not the same each time: one thread waits for another or not.
+    """
+    for number in count(1, step):
+        program = two_layers()
+        interrupted = interrupted_at(number, lambda: compress(program))
+        program._module.verify()
+        assert ir.Context.current is None  # or every later program would be made in it
+        yield program
+        if not interrupted:
+            return
 
 
 def quantize(program: AIProgram, num_threads: int, *, in_place: bool = True) -> AIProgram:
@@ -99,12 +109,9 @@ def test_a_program_is_valid_wherever_it_is_interrupted(num_threads: int, long: b
     original, quantized = weight_values(two_layers()), weight_values(quantize(two_layers(), 1))
     states = [original, [quantized[0], original[1]], quantized]
     seen = Counter[int]()
-    for number in range(1, 1_000_000, 1 if long else 13):
-        program = two_layers()
-        if not interrupted_at(number, lambda: quantize(program, num_threads)):
-            break
-        program._module.verify()
-        assert ir.Context.current is None  # or every later program would be made in it
+    for program in wherever_interrupted(
+        lambda program: quantize(program, num_threads), 1 if long else 13
+    ):
         seen[states.index(weight_values(program))] += 1
         assert weight_values(quantize(program, num_threads)) == quantized
     assert seen.keys() == {0, 1, 2}
@@ -133,11 +140,7 @@ def test_a_program_has_whole_tables_wherever_it_is_interrupted(
     original, compressed = floats(two_layers()), floats(compress(two_layers()))
     states = [original, [compressed[0], original[1]], compressed]
     seen = Counter[int]()
-    for number in points(lambda: compress(two_layers()), 1 if long else 149):
-        program = two_layers()
-        assert interrupted_at(number, lambda: compress(program))
-        program._module.verify()
-        assert ir.Context.current is None
+    for program in wherever_interrupted(compress, 1 if long else 149):
         seen[states.index(floats(program))] += 1
         assert floats(compress(program)) == compressed
     assert seen.keys() == {0, 1, 2}
@@ -193,11 +196,7 @@ def test_a_program_that_is_rounded_with_feedback_is_valid_wherever_it_is_interru
     original, rounded = weight_values(two_layers()), weight_values(round_it(two_layers()))
     states = [original, [rounded[0], original[1]], rounded]
     seen = Counter[int]()
-    for number in points(lambda: round_it(two_layers()), 1 if long else 211):
-        program = two_layers()
-        assert interrupted_at(number, lambda: round_it(program))
-        program._module.verify()
-        assert ir.Context.current is None
+    for program in wherever_interrupted(round_it, 1 if long else 211):
         seen[states.index(weight_values(program))] += 1
     assert seen.keys() == {0, 1, 2}
     assert seen.total() > 15
