@@ -371,6 +371,22 @@ def test_full_disk_is_one_line_and_touches_nothing(existing, monkeypatch, capfd)
     assert contents(existing) == before
 
 
+@pytest.mark.parametrize("command", ["quantize", "dequantize"])
+def test_a_disk_must_have_room_for_all_of_an_asset(output, tmp_path, monkeypatch, command):
+    """Not for its weights alone."""
+    source, options = MODEL, ["--dtype", "int4"]
+    if command == "dequantize":
+        source, options = tmp_path / "quantized.aimodel", []
+        assert quantize(MODEL, source, "--dtype", "int4").returncode == 0
+    arguments = [command, str(source), str(output), *options]
+    assert cli.main(arguments) == 0
+    free = assets.asset_bytes(output) - 1000
+    shutil.rmtree(output)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, free))
+    assert cli.main(arguments) == 2
+    assert not output.exists()
+
+
 def test_failing_write_keeps_the_old_output(tmp_path):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
