@@ -33,7 +33,7 @@ help:
 	@echo "make mutants   break rules one at a time, see that a test fails each time (MUTANTS=NAME)"
 	@echo "make coverage  lines of Python, Cython and C that the tests run"
 	@echo "make quality   how close searched scales come to the best there are (docs/numerics.md)"
-	@echo "make third-opinion  compare with Apple's coreai-opt 0.4.0"
+	@echo "make third-opinion  compare with Apple's coreai-opt 0.4.0, and with kmeans1d"
 	@echo "make check   linters, type checker, C formatting and warnings"
 	@echo "make format  lay out Python and C as make check wants it"
 	@echo "make pages   renew what docs/*.md quote from the package: help and names"
@@ -205,7 +205,7 @@ quality: .venv-test/installed
 
 # In the same environment as the benchmark's; without it, these tests are skipped in `make test`.
 third-opinion: .venv-test/installed
-	$(PYTHON) benchmarks/environments.py --peers-only --peers coreai_opt_apple
+	$(PYTHON) benchmarks/environments.py --peers-only --peers coreai_opt_apple kmeans1d
 	PYTHONSAFEPATH=1 .venv-test/bin/pytest -rP tests/third_opinion
 
 # What the pages quote from the package: the command's help, and names of the Python API.

@@ -5,6 +5,7 @@ import pytest
 
 from coreai_opt import palettize_array
 
+from ..support.clusters import error_of
 from ..support.corpus import WEIGHT_DTYPES, Array, DTypeLike
 from ..support.distributions import DISTRIBUTIONS
 from ..support.optimum import crepe
@@ -29,12 +30,6 @@ def least_error(weight: Array, entries: int) -> float:
     for _ in range(1, min(entries, count)):
         least = np.minimum(least, (least[:-1, np.newaxis] + cost[1:]).min(axis=0))
     return max(float(least[-1]), 0.0)  # differences of sums may be a little below
-
-
-def error_of(weight: Array, table: Array) -> float:
-    """Return the sum of squared errors that a table leaves."""
-    distances = np.abs(weight.astype(F64)[:, np.newaxis] - table.astype(F64))
-    return float((distances.min(axis=1) ** 2).sum())
 
 
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
@@ -62,6 +57,14 @@ def test_no_table_leaves_less_error_on_parts_of_a_real_network() -> None:
         table = palettize_array(weight, bits).table
         rounding = 1e-14 * float((weight.astype(F64) ** 2).sum())
         assert error_of(weight, table) <= optimum * (1 + 1e-6) + rounding
+
+
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)
+def test_small_weights_have_as_good_a_table_as_large_ones(dtype: DTypeLike) -> None:
+    """Rounded to four decimals before they are clustered, these would have less than 25 dB."""
+    weight = (0.0005 * np.random.default_rng(0).standard_normal(1 << 16)).astype(dtype)
+    error = error_of(weight, palettize_array(weight, 6).table)
+    assert 10 * np.log10(np.square(weight.astype(F64)).sum() / error) > 31.0  # dB
 
 
 @pytest.mark.parametrize("count", [257, 700, 1000, 4000])

@@ -24,6 +24,15 @@ def test_names_are_unique() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
 
 
+def test_no_two_break_one_rule_alike() -> None:
+    names: dict[tuple[str, str], list[str]] = {}
+    for mutant in MUTANTS:
+        file = mutant.place().file
+        key = file, mutant.apply((ROOT / file).read_text())
+        names.setdefault(key, []).append(mutant.name)
+    assert [alike for alike in names.values() if len(alike) > 1] == []
+
+
 def test_the_tests_that_have_to_notice_exist() -> None:
     named = {test for mutant in MUTANTS for test in mutant.tests if test.startswith("tests/")}
     assert [test for test in named if not (ROOT / test.partition("::")[0]).exists()] == []
