@@ -28,6 +28,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from .definitions import ROOT
+from .few_cases import BUILDS
 from .record import VARIABLE
 from .table import MUTANTS, Mutant
 
@@ -231,7 +232,11 @@ class Run:
         area = {other.name for other in MUTANTS if other.area == mutant.area}
         killers = dict(self._killers)
         own = killers.pop(mutant.name, "")
-        often = Counter(test for name, test in killers.items() if test and name in area)
+        often = Counter(
+            test
+            for name, test in killers.items()
+            if test and name in area and not test.startswith(BUILDS)
+        )
         yield [own] if own else []
         yield [test for test, _ in often.most_common(NEIGHBOURS)]
 
