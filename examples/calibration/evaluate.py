@@ -2,7 +2,7 @@
 
 Everything is measured on saved assets, run on Core AI's runtime, on samples that the calibration
 has not seen. Which samples calibrate is drawn anew for each seed; figures are means over seeds.
-``samples.py`` makes samples for three networks, docs/calibration.md has what came out.
+``samples.py`` makes samples for four networks, docs/calibration.md has what came out.
 """
 
 import argparse
@@ -37,6 +37,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "mxfp4": {"dtype": "fp4_e2m1fn", **BLOCKS},
     "int2-32": {"dtype": "int2", **BLOCKS},
     "int8": {"dtype": "int8"},
+    "fp8": {"dtype": "fp8_e4m3fn"},
 }
 """Blocks are of the number after the dash; without one there is a scale for each channel."""
 

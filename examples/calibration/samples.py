@@ -1,4 +1,4 @@
-"""Make samples for three networks: sounds, sentences, or pictures of lines of text.
+"""Make samples for networks: sounds, sentences, pictures of a line or of some lines of text.
 
 Three files: ``calibration.npz`` to calibrate on, ``held_out.npz`` to measure on, and ``other.npz``
 with samples of another kind, to see what calibrating on the wrong ones does. Text is the reference
@@ -8,6 +8,7 @@ prose that Python's own ``help()`` shows. ``evaluate.py`` reads the files::
     python examples/calibration/samples.py sounds build/crepe
     python examples/calibration/samples.py sentences build/minilm --tokenizer tokenizer.json
     python examples/calibration/samples.py lines build/reader
+    python examples/calibration/samples.py pages build/pages
 """
 
 import argparse
@@ -15,7 +16,7 @@ import inspect
 import pydoc_data.topics
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ FRAMES, SAMPLING_RATE = 4, 16000
 """Frames of 1024 values of a sample of sound, and how many values are a second."""
 WIDTH, HEIGHT = 320, 48
 """Of a picture of a line, in pixels."""
+LINES, SPACING = 4, 40
+"""Of a page: how many lines it has, and how many pixels each is high."""
 
 
 def prose() -> str:
@@ -96,27 +99,50 @@ def lines(random: np.random.Generator, count: int, *, bright: bool = False) -> d
         count: how many.
         bright: bright digits on a dark ground instead of dark words on a bright one.
     """
-    words, pictures = prose().split(), []
+    pictures = [picture(random, HEIGHT, [0], bright=bright) for _ in range(count)]
+    return {"x": np.stack(pictures).astype(np.float32)}
+
+
+def pages(random: np.random.Generator, count: int, *, bright: bool = False) -> dict[str, Array]:
+    """Return pictures of some lines, ``x`` ``[count, 1, 3, LINES * SPACING, WIDTH]``, float16.
+
+    Args:
+        random: where chance comes from.
+        count: how many.
+        bright: bright digits on a dark ground instead of dark words on a bright one.
+    """
+    pictures = []
     for _ in range(count):
+        written = random.permutation(LINES)[: random.integers(1, LINES + 1)] * SPACING
+        pictures.append(picture(random, LINES * SPACING, written, bright=bright))
+    return {"x": np.stack(pictures).astype(np.float16)}
+
+
+def picture(
+    random: np.random.Generator, height: int, written: Sequence[int], *, bright: bool
+) -> Array:
+    """Return a picture, ``[1, 3, height, WIDTH]``, with a line of text at some heights."""
+    words, texts = prose().split(), []
+    for _ in written:
         at = random.integers(len(words) - 8)
-        text = " ".join(words[at : at + random.integers(2, 5)])[:28]
-        ground, ink = int(random.integers(170, 256)), int(random.integers(0, 90))
-        if bright:
-            text, ground, ink = str(random.integers(10**12)), ink, ground
-        picture = Image.new("RGB", (WIDTH, HEIGHT), (ground,) * 3)
-        place = (int(random.integers(2, 12)), int(random.integers(2, 10)))
+        texts.append(" ".join(words[at : at + random.integers(2, 5)])[:28])
+    ground, ink = int(random.integers(170, 256)), int(random.integers(0, 90))
+    if bright:
+        texts, ground, ink = [str(random.integers(10**12)) for _ in written], ink, ground
+    image = Image.new("RGB", (WIDTH, height), (ground,) * 3)
+    for top, text in zip(written, texts, strict=True):
+        place = (int(random.integers(2, 12)), int(top + random.integers(2, 10)))
         font = ImageFont.load_default(int(random.integers(24, 36)))
-        ImageDraw.Draw(picture).text(place, text, font=font, fill=(ink,) * 3)
-        grain = random.normal(0, random.uniform(0, 12), (HEIGHT, WIDTH, 3))
-        values = (np.asarray(picture, np.float32) + grain) / 127.5 - 1
-        pictures.append(values.clip(-1, 1).astype(np.float32).transpose(2, 0, 1)[np.newaxis])
-    return {"x": np.stack(pictures)}
+        ImageDraw.Draw(image).text(place, text, font=font, fill=(ink,) * 3)
+    grain = random.normal(0, random.uniform(0, 12), (height, WIDTH, 3))
+    values = (np.asarray(image, np.float32) + grain) / 127.5 - 1
+    return values.clip(-1, 1).transpose(2, 0, 1)[np.newaxis]
 
 
 def main() -> None:
     """Write the three files."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("kind", choices=("sounds", "sentences", "lines"))
+    parser.add_argument("kind", choices=("sounds", "sentences", "lines", "pages"))
     parser.add_argument("folder", type=Path, help="where to write them")
     parser.add_argument("--tokenizer", help="of sentences: a tokenizer.json")
     arguments = parser.parse_args()
@@ -133,6 +159,12 @@ def main() -> None:
             "held_out": lambda: lines(random, 24),
             "calibration": lambda: lines(random, 192),
             "other": lambda: lines(random, 96, bright=True),
+        }
+    elif arguments.kind == "pages":
+        made = {
+            "held_out": lambda: pages(random, 24),
+            "calibration": lambda: pages(random, 96),
+            "other": lambda: pages(random, 96, bright=True),
         }
     else:
         tokenizer, texts = Tokenizer.from_file(arguments.tokenizer), sentences(random)
