@@ -31,8 +31,8 @@ def weights() -> dict[str, Array]:
         name = list(DISTRIBUTIONS)[number % len(DISTRIBUTIONS)]
         drawn = DISTRIBUTIONS[name](np.random.default_rng(number), 400 + 50 * number)
         found[f"{1 << BITS[number % 6]} {name} {number}"] = drawn.astype(np.float32)
-    parts = crepe(1 << 20).astype(np.float32).reshape(-1, 2048)
-    for number, part in enumerate(parts[:: len(parts) // 100]):
+    parts = crepe(1 << 20).astype(np.float32).reshape(-1, 1024)
+    for number, part in enumerate(parts[:90]):
         found[f"{1 << BITS[number % 6]} crepe {number}"] = part
     return found
 
