@@ -33,7 +33,7 @@ def test_it_is_listed_and_its_outputs_are_compared(
     assert [one["format"] for one in listed["quantized"]] == [listed_as(what, name, dtype)] * 6
     assert {tuple(one["shape"]) for one in listed["quantized"]} == set(shapes.values())
     assert {one["name"] for one in compared["outputs"]} == set(shapes)
-    assert all(0 < one["sqnr_db"] < 60 for one in compared["outputs"])
+    assert all(0 < one["sqnr_db"] < 80 for one in compared["outputs"])  # infinite for equal ones
 
 
 def listed_as(what: str, name: str, dtype: Any) -> str:
