@@ -46,8 +46,7 @@ PARTS = (
 EXTENSION = "coreai_opt/_native.pyx"
 COMPILER = os.environ.get("CC", "cc")
 COMPILE = (COMPILER, "-std=c11", "-fPIC", "-ffp-contract=off", "-Icsrc")
-# A mutant is compiled for one run, and what it leaves as it is for all runs. The bytes may not depend
-# on how.
+# A mutant is compiled for one run, all else for all of them. The bytes may not depend on how.
 LEVEL = {"mutant": "-O0", "object": "-O2"}
 
 # Seconds for the tests of an area, of which a mutant that hangs needs more.
