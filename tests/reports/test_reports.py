@@ -72,7 +72,7 @@ class Page(HTMLParser):
         self.elements.append(tag)
         for name, value in attrs:
             self.attributes.setdefault(name, []).append(value or "")
-        if tag not in {"meta", "img"}:
+        if tag not in {"meta", "img", "wbr"}:
             self._open.append([tag, ""])
             self.texts.append(self._open[-1])
 
