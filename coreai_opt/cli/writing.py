@@ -534,7 +534,9 @@ def _print_formats(console: "Console", quantized: Iterable["QuantizedWeight"]) -
     """Print which formats weights have, how many, and their bytes."""
     sizes: dict[str, list[int]] = {}
     for weight in quantized:
-        name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
+        # Tables and what is left of sparse weights have no zero points, so no scheme.
+        scheme = None if weight.format.startswith(("lut", "sparse")) else weight.qscheme
+        name = " ".join(filter(None, [weight.format, scheme, weight.granularity]))
         sizes.setdefault(name, []).append(weight.nbytes)
     for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
         count = f"{len(nbytes)} weight{'s' * (len(nbytes) > 1)}"
