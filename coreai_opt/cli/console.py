@@ -165,22 +165,23 @@ def print_fitting(console: Console, table: FittingTable) -> None:
     console.print(table, crop=False)
 
 
-def print_fact(console: Console, head: str, text: str) -> None:
+_HEAD = 9
+"""Columns of the head of a line of a summary, with a space after it."""
+
+
+def print_fact(console: Console, head: str, text: str, *, indent: int = _HEAD) -> None:
     """Print a line of a summary; on a narrow terminal it goes on below its text.
 
     Args:
         console: where to.
         head: a word for what the text is about; may be empty.
         text: what is said; it is broken at spaces alone, so that names stay whole.
+        indent: the column that it begins at.
     """
-    width = max(console.width - _HEAD, 1)
+    width = max(console.width - indent, 1)
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     for before, line in zip([head, *[""] * len(lines)], lines, strict=False):
-        console.print(f"{before:{_HEAD}}{line}", soft_wrap=True)
-
-
-_HEAD = 9
-"""Columns of the head of a line, with a space after it."""
+        console.print(f"{before:{indent}}{line}", soft_wrap=True)
 
 
 def print_comparisons(
