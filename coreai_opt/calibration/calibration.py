@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.calibration.moments import Moments
 from coreai_opt.exceptions import CalibrationError
+from coreai_opt.program.temporary import replacing_file
 
 Array = npt.NDArray[Any]
 
@@ -137,13 +137,8 @@ class Calibration:
             arrays[f"{_ROWS}.{i}"] = moments.rows
             for j, chunk in enumerate(moments.matrices):
                 arrays[f"{_COLUMNS}.{i}.{j}"] = _packed(chunk)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing_file(path) as new, new.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

@@ -18,6 +18,6 @@ Read it in the order of the work:
     quantize            all of it together, for every weight of a program
     dequantize          the way back
     assets              programs on disk
-    temporary           folders that are gone when their work is over
+    temporary           what is written beside where it belongs, and then moved there
     inputs, runtime     programs run on Core AI's runtime
 """

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from coreai_opt.exceptions import CoreAIError, InputError
 from coreai_opt.program.digest import digest_of
-from coreai_opt.program.temporary import temporary_folder
+from coreai_opt.program.temporary import replacing_file, temporary_folder
 
 if TYPE_CHECKING:
     from coreai_opt.program.ir import AIModelAsset, AIProgram
@@ -185,10 +185,8 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file in one step: what is there stays until the new one is complete."""
-    with temporary_folder(path.parent, f".{path.stem}-") as staging:
-        new = staging / path.name
+    with replacing_file(path) as new:
         new.write_text(text, "utf-8")
-        os.replace(new, path)
 
 
 @contextmanager

@@ -195,9 +195,9 @@ def _told_by_core_ai() -> Iterator[None]:
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
     own = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
     try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
         os.dup2(own, 2)

@@ -1,5 +1,6 @@
-"""Folders that are gone when their work is over."""
+"""Folders and files that are made beside where they belong, and gone when work ends early."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -36,3 +37,20 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
             # An OSError is what rmtree may make of Ctrl-C; those of the system are ignored.
             shutil.rmtree(folder, ignore_errors=True)
             raise KeyboardInterrupt from error
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Write a file in one step: what is at ``path`` stays until the new one is complete.
+
+    Yields:
+        a path to write the file to. It is moved to ``path`` when the block ends, and removed when
+        the block raises.
+
+    Raises:
+        OSError: it cannot be moved there.
+    """
+    with temporary_folder(path.parent, f".{path.stem}-") as folder:
+        new = folder / path.name
+        yield new
+        os.replace(new, path)

@@ -94,6 +94,16 @@ def test_asymmetric_range_that_overflows_float32(backend: str) -> None:
     assert result.codes().tolist() == [-8, 7]
 
 
+def test_a_zero_point_is_a_code_where_the_scale_was_rounded_down(backend: str) -> None:
+    # In units of 2^-24, the smallest float16: 21 / 15 = 1.4 -> 1, and 21 / 1 is clipped to 15.
+    unit = np.float16(2.0**-24)
+    weight = np.array([-21, -8, 0], np.float16) * unit
+    result = Spec("uint4", "asymmetric").quantize(weight, [0], backend)
+    assert result.scale.tolist() == [unit]
+    assert result.zero_point.tolist() == [15]
+    assert result.codes().tolist() == [0, 7, 15]
+
+
 # The exponent of each format's largest number.
 EMAX = {"fp4_e2m1fn": 2, "fp8_e4m3fn": 8, "fp8_e5m2": 15}
 

@@ -45,8 +45,9 @@ PARTS = (
 
 EXTENSION = "coreai_opt/_native.pyx"
 COMPILER = os.environ.get("CC", "cc")
-# A fraction of the time of -O3, and the bytes may not depend on it.
-COMPILE = (COMPILER, "-std=c11", "-O0", "-fPIC", "-ffp-contract=off", "-Icsrc")
+COMPILE = (COMPILER, "-std=c11", "-fPIC", "-ffp-contract=off", "-Icsrc")
+# A mutant is compiled for one run, all else for all of them. The bytes may not depend on how.
+LEVEL = {"mutant": "-O0", "object": "-O2"}
 
 # Seconds for the tests of an area, of which a mutant that hangs needs more.
 LONGEST = 900
@@ -159,7 +160,7 @@ class Tree:
         if source == EXTENSION:
             self._run(sys.executable, "-m", "cython", "-3", source, "-o", f"{kind}.c")
             source, flags = f"{kind}.c", ("-I", sysconfig.get_path("include"))
-        self._run(*COMPILE, *flags, "-c", source, "-o", result)
+        self._run(*COMPILE, LEVEL[kind], *flags, "-c", source, "-o", result)
         return result
 
     def _link(self, objects: dict[str, str]) -> None:
