@@ -105,9 +105,9 @@ def test_inputs_are_run_on_with_progress_from_the_beginning(output: Path, tmp_pa
     assert not any(bar[:1] == ["0/?"] for bar in bars)
 
 
-def test_a_dry_run_has_sizes_and_sqnr_at_80_columns(output: Path) -> None:
+def test_a_dry_run_has_the_sqnr_at_80_columns(output: Path) -> None:
     text = shown(80, "quantize", MODEL, "--dry-run", *IN_BLOCKS)
     for weight in find_weights(load_asset(MODEL).program, 1024):
         (line,) = (line for line in text.splitlines() if line.startswith(f" {weight.name} "))
-        assert re.search(r"(int4 .* [\d,]+ .* [\d.]+ dB|skipped .* [\d,]+) *$", line)
+        assert re.search(r" (int4 .*\d dB|skipped) *$", line)
         assert len(line) <= 80
