@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from coreai_opt.cli.console import print_frontier, stdout
+from coreai_opt.cli.console import print_frontier, stdout, steps_bar
 from coreai_opt.cli.parser import UsageError, choice_of, decibels, option_of
 from coreai_opt.cli.writing import check_file
 from coreai_opt.exceptions import InputError
@@ -191,11 +191,13 @@ class Goal(NamedTuple):
                 f"--target-size {self.target_size:,} cannot be reached: with the smallest formats "
                 f"the file takes about {least:,} bytes"
             )
-        plan = choose_plan(
-            measured,
-            target_bytes=None if self.target_size is None else self.target_size - rest,
-            min_sqnr=self.min_sqnr,
-        )
+        with steps_bar("choosing") as progress:
+            plan = choose_plan(
+                measured,
+                target_bytes=None if self.target_size is None else self.target_size - rest,
+                min_sqnr=self.min_sqnr,
+                progress=progress,
+            )
         if self.plan_out is not None:
             write_text(self.plan_out, plan.to_toml())
         print_frontier(stdout(), plan, rest)

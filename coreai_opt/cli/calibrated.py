@@ -150,7 +150,7 @@ def _run(
 ) -> list[dict[str, Array]]:
     """Return what each program computes from the samples that were kept back, with progress."""
     done = count(1)
-    with steps_bar() as progress:
+    with steps_bar("running") as progress:
 
         def tell() -> None:
             if progress is not None:

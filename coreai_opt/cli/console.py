@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -161,12 +162,26 @@ def print_table(
 
 def print_fitting(console: Console, table: FittingTable) -> None:
     """Print a table; where the terminal is narrower than its names, it wraps lines itself."""
-    width = console.width
-    console.width = max(width, table.least_width(console))
-    try:
-        console.print(table, crop=False)
-    finally:
-        console.width = width
+    console.print(table, crop=False)
+
+
+_HEAD = 9
+"""Columns of the head of a line of a summary, with a space after it."""
+
+
+def print_fact(console: Console, head: str, text: str, *, indent: int = _HEAD) -> None:
+    """Print a line of a summary; on a narrow terminal it goes on below its text.
+
+    Args:
+        console: where to.
+        head: a word for what the text is about; may be empty.
+        text: what is said; it is broken at spaces alone, so that names stay whole.
+        indent: the column that it begins at.
+    """
+    width = max(console.width - indent, 1)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    for before, line in zip([head, *[""] * len(lines)], lines, strict=False):
+        console.print(f"{before:{indent}}{line}", soft_wrap=True)
 
 
 def print_comparisons(
@@ -209,8 +224,8 @@ def print_frontier(console: Console, plan: QuantizationPlan, rest: int) -> None:
     points = sorted({*plan.frontier[::every], *plan.frontier[-1:], chosen})
     print_table(
         console,
-        "What the weights can be",
-        (">bytes of the file, at most", f">{plan.sqnr_words}", "plan"),
+        "What the file can be",
+        (">bytes at most", f">{plan.sqnr_words}", "plan"),
         ((rest + p.nbytes, decibels(p.sqnr_db), "chosen" if p == chosen else "") for p in points),
     )
 
@@ -235,7 +250,7 @@ def weight_bar(total: int) -> Iterator[Callable[[WeightRecord], None] | None]:
     Yields:
         the function to call after each weight, or None.
     """
-    with _bar(total) as show:
+    with _bar(total, "weights") as show:
         yield None if show is None else lambda record: show(record.name)
 
 
@@ -249,13 +264,16 @@ def sample_bar(total: int) -> Iterator[Callable[[int], None] | None]:
     Yields:
         the function to call after each sample, or None.
     """
-    with _bar(total) as show:
+    with _bar(total, "samples") as show:
         yield None if show is None else lambda _: show("samples")
 
 
 @contextmanager
-def steps_bar() -> Iterator[Callable[[str, int, int], None] | None]:
+def steps_bar(first: str) -> Iterator[Callable[[str, int, int], None] | None]:
     """Show a progress bar for several kinds of steps while the block runs, see :func:`_bar`.
+
+    Args:
+        first: what is done before the function that is yielded is first called.
 
     Yields:
         the function to call with what is done, how much of it, and of how much; or None.
@@ -264,12 +282,12 @@ def steps_bar() -> Iterator[Callable[[str, int, int], None] | None]:
         if bar is None:
             yield None
             return
-        task, last = bar.add_task("", total=None), ""
+        task, last = bar.add_task(first, total=None, short=first), ""
 
         def show(what: str, done: int, total: int) -> None:
             nonlocal last
             if what != last:
-                bar.reset(task, total=total, description=what)
+                bar.reset(task, total=total, description=what, short=what)
                 last = what
             bar.update(task, completed=done)
 
@@ -278,16 +296,24 @@ def steps_bar() -> Iterator[Callable[[str, int, int], None] | None]:
 
 @contextmanager
 def doing(what: str) -> Iterator[None]:
-    """Show on stderr what is done while the block runs, of which nothing tells how far it is."""
+    """Show on stderr what is done while the block runs, of which nothing tells how far it is.
+
+    Args:
+        what: a verb, and what it is done to, which a narrow terminal does without.
+    """
     with _progress() as bar:
         if bar is not None:
-            bar.add_task(what, total=None)
+            bar.add_task(what, total=None, short=what.partition(" ")[0])
         yield
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
+def _bar(total: int, of_what: str) -> Iterator[Callable[[str], None] | None]:
     """Show a progress bar on stderr while the block runs, or nothing where stderr is no terminal.
+
+    Args:
+        total: how many steps there are.
+        of_what: what is counted.
 
     Yields:
         the function to call after each step with what was done, or None.
@@ -296,7 +322,7 @@ def _bar(total: int) -> Iterator[Callable[[str], None] | None]:
         if bar is None:
             yield None
             return
-        task = bar.add_task("", total=total)
+        task = bar.add_task(of_what, total=total, short=of_what)
         yield lambda done: bar.update(task, advance=1, description=done)
 
 
@@ -307,17 +333,8 @@ def _progress() -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console  # noqa: PLC0415  # slow: see the top
-    from rich.progress import (  # noqa: PLC0415  # slow: see the top
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.table import Column  # noqa: PLC0415  # slow: see the top
 
-    one_line = Column(no_wrap=True, overflow="ellipsis")
-    description = TextColumn("{task.description}", markup=False, table_column=one_line)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), description)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    from coreai_opt.cli.progress import progress_on  # noqa: PLC0415  # imports rich
+
+    with progress_on(Console(stderr=True)) as bar:
         yield bar

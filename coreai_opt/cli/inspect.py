@@ -98,6 +98,7 @@ def _print_functions(console: Console, contents: Contents) -> None:
             for kind, ports in zip(("input", "state", "output"), signature, strict=True)
             for port in ports
         ),
+        least=("function",) if len(found) == 1 else ("dtype",),
     )
     console.print()
 

@@ -68,9 +68,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False, formatter_class=_Formatter)
+        self._typed: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
-        """Print one line, and exit."""
+        """Print one line, and exit; say of a misspelled option, not of what it leaves missing."""
+        if message.startswith("the following arguments are required"):
+            message = next(filter(None, map(self._like_another, self._typed)), message)
         say("error", f"{message}; see {self.prog} --help")
         raise SystemExit(EXIT_ERROR)
 
@@ -78,6 +81,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """Parse, and report unknown options with those of the subcommand that are like them."""
+        self._typed = sys.argv[1:] if args is None else args
         options, unknown = super().parse_known_args(args, namespace)
         if hasattr(options, LATE_WORDS) and not any(word.startswith("-") for word in unknown):
             words = [*getattr(options, LATE_WORDS), *map(Path, unknown)]
@@ -93,13 +97,19 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, _one_of(map(str, action.choices), str(value)))
 
     def _not_known(self, word: str) -> str:
-        import difflib  # noqa: PLC0415  # only here
-
         if not word.startswith("-"):
             return f"there is one argument too many: {word}"
+        return self._like_another(word) or f"unknown option {word}"
+
+    def _like_another(self, word: str) -> str:
+        """Return which option is meant by one that there is not; empty if none is like it."""
+        import difflib  # noqa: PLC0415  # only here
+
         known, option = list(self._option_string_actions), word.partition("=")[0]
+        if not word.startswith("--") or option in known:
+            return ""
         near = difflib.get_close_matches(option, known, n=1)
-        return f"unknown option {word}{''.join(f' (did you mean {option}?)' for option in near)}"
+        return "".join(f"unknown option {word} (did you mean {option}?)" for option in near)
 
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"

@@ -1,12 +1,20 @@
 """``coreai-opt presets``: settings that go by a name, and what is reported of targets."""
 
-import argparse
+from __future__ import annotations
 
-from coreai_opt.cli.console import print_table, stdout
+from typing import TYPE_CHECKING
+
+from coreai_opt.cli.console import print_fact, stdout
 from coreai_opt.cli.parser import Subcommands, option_of
 from coreai_opt.settings.presets import PRESETS
-from coreai_opt.settings.settings import Settings
-from coreai_opt.settings.targets import REPORTS, in_words
+from coreai_opt.settings.targets import REPORTS, Target, in_words
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import Console
+
+    from coreai_opt.settings.settings import Settings
 
 _EXAMPLES = """\
 examples:
@@ -35,28 +43,33 @@ def add_parser(commands: Subcommands) -> None:
 def _run(options: argparse.Namespace) -> None:
     del options
     console = stdout()
-    print_table(
-        console,
-        f"{len(PRESETS)} presets",
-        ("preset", "of", ">bits per weight", "options", "what it is"),
-        (
-            (
-                preset.name,
-                "palettize" if preset.of_tables else "quantize",
-                preset.bits,
-                _options(preset.settings),
-                preset.what,
-            )
-            for preset in PRESETS
-        ),
-    )
+    console.print(f"{len(PRESETS)} presets", style="bold")
+    for preset in PRESETS:
+        command = "palettize" if preset.of_tables else "quantize"
+        _print_entry(
+            console,
+            f"{preset.name}",
+            f"of {command}, {preset.bits} bits per weight: {preset.what}",
+            _options(preset.settings),
+        )
     console.print()
-    print_table(
-        console,
-        "Reported not to work",
-        ("target", "what", "what happens", "instead", "source", "date"),
-        ((r.target, r.what, r.happens, in_words(r.instead), r.source, r.date) for r in REPORTS),
-    )
+    console.print("Reported not to work", style="bold")
+    for report in REPORTS:
+        _print_entry(
+            console,
+            f"{report.target}",
+            f"{report.what}: {report.happens} ({report.source}, {report.date})",
+            f"instead: {in_words(report.instead)}",
+        )
+
+
+def _print_entry(console: Console, head: str, *texts: str) -> None:
+    """Print what is said of a preset or a target, each text on lines of its own."""
+    for before, text in zip([head, *[""] * len(texts)], texts, strict=False):
+        print_fact(console, f" {before}", text, indent=_INDENT)
+
+
+_INDENT = 3 + max(len(name) for name in (*(preset.name for preset in PRESETS), *Target))
 
 
 def _options(settings: Settings) -> str:

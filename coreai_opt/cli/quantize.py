@@ -267,7 +267,7 @@ def _plan(
     calibrated: Calibrated | None,
 ) -> tuple[list[Rule], Planned]:
     """Return rules that reach the goal, and what they were chosen from, which is printed."""
-    with steps_bar() as progress:
+    with steps_bar("measuring" if on.arrays is None else "running") as progress:
         measured = measure_weights(
             program,
             forms=goal.forms,

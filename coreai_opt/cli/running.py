@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coreai_opt.cli.console import print_comparisons, stdout, steps_bar
 from coreai_opt.coreai_utils import compare_programs
+from coreai_opt.reports.circumstances import ON_RANDOM, RANDOM_INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ class Compared(NamedTuple):
 
 def compare_on(reference: AIModelAsset, other: AIModelAsset | AIProgram, on: RunOn) -> Compared:
     """Run two programs, the one to compare with and the one to judge, and compare their outputs."""
-    with steps_bar() as progress:
+    with steps_bar("running") as progress:
         comparisons = compare_programs(
             reference,
             other,
@@ -95,8 +96,11 @@ def compare_on(reference: AIModelAsset, other: AIModelAsset | AIProgram, on: Run
 
 
 def print_compared(compared: Compared) -> None:
-    """Print how far outputs are apart."""
-    print_comparisons(stdout(), f"Outputs on {compared.on}", compared.outputs)
+    """Print how far outputs are apart, and what random inputs say of that."""
+    console = stdout()
+    print_comparisons(console, f"Outputs on {compared.on}", compared.outputs)
+    if compared.on.startswith(ON_RANDOM):
+        console.print(RANDOM_INPUTS)
 
 
 def _random(asset: AIModelAsset, function: str | None, sizes: Sizes) -> str:
@@ -109,4 +113,4 @@ def _random(asset: AIModelAsset, function: str | None, sizes: Sizes) -> str:
         for port in signature.inputs
         if None in port.shape
     ]
-    return " of ".join(["random inputs", *filter(None, [", ".join(shapes)])])
+    return " of ".join([ON_RANDOM, *filter(None, [", ".join(shapes)])])

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from coreai_opt._version import __version__
 from coreai_opt.arrays.backends import BACKENDS
 from coreai_opt.arrays.npz import load_arrays
-from coreai_opt.cli.console import change, doing, print_fitting, stdout, told_of, weight_bar
+from coreai_opt.cli.console import (
+    change,
+    doing,
+    print_fact,
+    print_fitting,
+    stdout,
+    told_of,
+    weight_bar,
+)
 from coreai_opt.cli.each_asset import add_folder, each_asset
 from coreai_opt.cli.parser import (
     PROGRAM,
@@ -58,6 +66,8 @@ from coreai_opt.settings.settings import SETTINGS
 from coreai_opt.settings.targets import Target
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from coreai_opt.program.inventory import Counts
     from coreai_opt.program.ir import AIModelAsset, AIProgram
     from coreai_opt.program.weights import QuantizedWeight
@@ -324,14 +334,15 @@ def write_compressed(
         _print_summary(before, after, records, with_table=writing.dry_run)
         _print_end(inventory.quantized, size, written, destination, time.perf_counter() - started)
         if compared is None and writing.plan is not None and writing.plan.quality == "weights":
-            stdout().print(_NOT_VERIFIED)
+            print_fact(stdout(), "verify", _NOT_VERIFIED)
     if writing.fail_on_skip:
         _check_none_left(records)
 
 
-_NOT_VERIFIED = """\
-verify   The SQNR above is of the weights; that of the outputs can be much less. --verify runs both
-         and tells; --inputs plans by the outputs."""
+_NOT_VERIFIED = (
+    "The SQNR above is of the weights; that of the outputs can be much less. --verify runs both "
+    "and tells; --inputs plans by the outputs."
+)
 
 
 def _write(  # noqa: PLR0917  # called once, with a name for each
@@ -510,25 +521,26 @@ def _print_end(
     seconds: float,
 ) -> None:
     """Print how large the file is and was, the formats in it, and where it is."""
+    console = stdout()
     if after is not None:
-        stdout().print(f"file     {change(before, after)}")
-    stdout().print(f"time     {seconds:.2f} s")
-    _print_formats(quantized)
+        print_fact(console, "file", change(before, after))
+    print_fact(console, "time", f"{seconds:.2f} s")
+    _print_formats(console, quantized)
     if destination is not None:
-        stdout().print(f"wrote    {destination}")
+        print_fact(console, "wrote", f"{destination}")
 
 
-def _print_formats(quantized: Iterable["QuantizedWeight"]) -> None:
+def _print_formats(console: "Console", quantized: Iterable["QuantizedWeight"]) -> None:
     """Print which formats weights have, how many, and their bytes."""
     sizes: dict[str, list[int]] = {}
     for weight in quantized:
-        name = " ".join(filter(None, [weight.format, weight.qscheme, weight.granularity]))
+        # Tables and what is left of sparse weights have no zero points, so no scheme.
+        scheme = None if weight.format.startswith(("lut", "sparse")) else weight.qscheme
+        name = " ".join(filter(None, [weight.format, scheme, weight.granularity]))
         sizes.setdefault(name, []).append(weight.nbytes)
     for head, (name, nbytes) in zip(["formats", *[""] * len(sizes)], sizes.items(), strict=False):
-        stdout().print(
-            f"{head:<8} {name}: {len(nbytes)} weight{'s' * (len(nbytes) > 1)}, "
-            f"{sum(nbytes):,} bytes"
-        )
+        count = f"{len(nbytes)} weight{'s' * (len(nbytes) > 1)}"
+        print_fact(console, head, f"{name}: {count}, {sum(nbytes):,} bytes")
 
 
 def _print_summary(
@@ -538,16 +550,16 @@ def _print_summary(
     assert census is not None
     if with_table:
         print_fitting(console, records.to_table())
-    console.print(
-        f"weights  {after.quantized - before.quantized} quantized, {after.weights} left as they are"
-    )
-    console.print(f"         {change(before.nbytes, after.nbytes)}")
+    quantized = after.quantized - before.quantized
+    print_fact(console, "weights", f"{quantized} quantized, {after.weights} left as they are")
+    print_fact(console, "", change(before.nbytes, after.nbytes))
     if census.others:
         largest = census.others[0]
-        console.print(
-            f"others   {len(census.others)} float constants of {census.other_nbytes:,} bytes are "
-            f"no weights, the largest {largest.name}: {largest.reason}"
+        print_fact(
+            console,
+            "others",
+            f"{len(census.others)} float constants of {census.other_nbytes:,} bytes are no "
+            f"weights, the largest {largest.name}: {largest.reason}",
         )
-    console.print(
-        f"bits     {census.bits_per_weight:.2f} per weight, of all float constants together"
-    )
+    bits = f"{census.bits_per_weight:.2f} per weight, of all float constants together"
+    print_fact(console, "bits", bits)

@@ -151,8 +151,9 @@ def plan_quantization(
             to work there is no candidate, and an error if it was given as one.
         weight_num_threshold: only constants with more elements than this are planned.
         backend, num_threads: as for ``quantize_weights``.
-        progress: called with what is done ("measuring", and with ``inputs`` "running"), for how
-            many weights it is done, and how many there are. What it raises ends the call.
+        progress: called with what is done ("measuring", and with ``inputs`` "running" and
+            "comparing plans"), for how many weights or plans it is done, and how many there are.
+            What it raises ends the call.
 
     Raises:
         ValueError, TypeError: a bad argument, named; or ``target_bytes`` is less than the weights
@@ -178,7 +179,7 @@ def plan_quantization(
         sampled=min_sqnr is None,
         progress=progress,
     )
-    return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr)
+    return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr, progress=progress)
 
 
 def measure_weights(

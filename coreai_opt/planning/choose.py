@@ -30,7 +30,11 @@ class Measured(NamedTuple):
 
 
 def choose_plan(
-    measured: Measured, *, target_bytes: int | None, min_sqnr: float | None
+    measured: Measured,
+    *,
+    target_bytes: int | None,
+    min_sqnr: float | None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> QuantizationPlan:
     """Choose a candidate for each weight, see ``make_plan``.
 
@@ -41,6 +45,8 @@ def choose_plan(
     Args:
         measured: what there is to choose from.
         target_bytes, min_sqnr: the goal.
+        progress: called before and after each plan that is run with what is done, how many were
+            run, and of how many.
 
     Raises:
         ValueError: there is no such plan; the message says how far it can go.
@@ -62,4 +68,14 @@ def choose_plan(
     )
     if other.rules == plan.rules:
         return plan
-    return min(plan, other, key=measured.outputs_noise)
+    plans, noises = (plan, other), []
+    for done, one in enumerate(plans):
+        _tell(progress, done, len(plans))
+        noises.append(measured.outputs_noise(one))
+    _tell(progress, len(plans), len(plans))
+    return plans[noises.index(min(noises))]
+
+
+def _tell(progress: Callable[[str, int, int], None] | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress("comparing plans", done, total)

@@ -80,7 +80,8 @@ def measure_candidates(
             it is run on ``inputs``; None if there is none.
         sampled: whether the errors of large weights are measured on samples of them.
         work: how to do it.
-        progress: called after each weight with what is done, how many are done, and of how many.
+        progress: called after each weight, and before the first that is run, with what is done,
+            how many are done, and of how many.
 
     Raises:
         InputError: ``inputs`` are not the program's, or its outputs on them are not finite.
@@ -95,6 +96,7 @@ def measure_candidates(
         if runs is None:
             return Measured(by_weights)
         shares = []
+        told("running", 0, len(items))
         for number, item in enumerate(items, 1):
             shares.append(_sensitivity(runs, item, probes, work))
             told("running", number, len(items))

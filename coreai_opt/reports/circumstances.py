@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 from coreai_opt.evaluation.output_comparison import OutputComparison
 
-__all__ = ["Circumstances", "Planned"]
+__all__ = ["ON_RANDOM", "RANDOM_INPUTS", "Circumstances", "Planned"]
+
+ON_RANDOM = "random inputs"
+"""How the words begin that say that programs were run on made-up inputs."""
+
+RANDOM_INPUTS = (
+    "Random inputs are unlike those that a model is made for: give recorded ones (--inputs) to see "
+    "how good it is."
+)
+"""What is said of outputs on random inputs."""
 
 
 class Planned(NamedTuple):
@@ -45,3 +54,8 @@ class Circumstances:
     command: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     date: str = ""
+
+    @property
+    def on_random_inputs(self) -> bool:
+        """Whether the outputs are those on made-up inputs."""
+        return self.outputs_on.startswith(ON_RANDOM)

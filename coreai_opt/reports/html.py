@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING
 
 from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.reports import charts, frontier_chart, interactive
 from coreai_opt.reports.charts import Bar, bars
+from coreai_opt.reports.circumstances import RANDOM_INPUTS
 from coreai_opt.reports.records import Status
 from coreai_opt.reports.rows import (
     FORMAT_COLUMNS,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from coreai_opt.evaluation.weight_error import WeightError
-    from coreai_opt.reports.circumstances import Planned
+    from coreai_opt.reports.circumstances import Circumstances, Planned
     from coreai_opt.reports.records import WeightRecord
     from coreai_opt.reports.summary import Summary
 
@@ -47,6 +49,9 @@ th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px so
 th.number, td.number { text-align: right; white-space: nowrap; }
 """
 
+_PART_OF_NAME = re.compile(r"[/_:](?=\w)|\w(?=@)")
+"""Ends where a name that has no room on one line is broken."""
+
 _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{interactive.DIGEST}'"
 """The browser fetches nothing, and runs nothing but the one script, whatever is in the page."""
 
@@ -62,7 +67,7 @@ def to_html(summary: Summary) -> str:
         _files(summary),
         _section(
             "Outputs",
-            f"How far they are from those of the original, on {escape(told.outputs_on)}.",
+            _about_outputs(told),
             _table(OUTPUT_COLUMNS, told.outputs),
         ),
         _section(
@@ -132,10 +137,16 @@ def _files(summary: Summary) -> str:
         return ""
     left = 100 * told.nbytes_after / told.nbytes_before
     sizes = [
-        Bar("file before", told.nbytes_before, f"{told.nbytes_before:,}"),
-        Bar("file after", told.nbytes_after, f"{told.nbytes_after:,} ({left:.1f} %)"),
+        Bar("file before, bytes", told.nbytes_before, f"{told.nbytes_before:,}"),
+        Bar("file after, bytes", told.nbytes_after, f"{told.nbytes_after:,} ({left:.1f} %)"),
     ]
     return bars(sizes, "bytes of the files")
+
+
+def _about_outputs(told: Circumstances) -> str:
+    """Return what the outputs were compared on, and whether that says how good the model is."""
+    warned = f" {RANDOM_INPUTS}" if told.on_random_inputs else ""
+    return f"How far they are from those of the original, on {escape(told.outputs_on)}.{warned}"
 
 
 def _about(plan: Planned | None) -> str:
@@ -197,5 +208,7 @@ def _table(columns: Sequence[Column[Row]], rows: Sequence[Row], kind: str = "") 
 
 def _row(tag: str, columns: Sequence[Column[Row]], texts: Sequence[str]) -> str:
     kinds = (' class="number"' if column.is_number else "" for column in columns)
-    made = (f"<{tag}{k}>{escape(t)}</{tag}>" for k, t in zip(kinds, texts, strict=True))
+    first, *others = map(escape, texts)
+    shown = [_PART_OF_NAME.sub(r"\g<0><wbr>", first), *others]
+    made = (f"<{tag}{k}>{t}</{tag}>" for k, t in zip(kinds, shown, strict=True))
     return f"<tr>{''.join(made)}</tr>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from coreai_opt.reports.circumstances import RANDOM_INPUTS
 from coreai_opt.reports.rows import (
     FORMAT_COLUMNS,
     OTHER_COLUMNS,
@@ -33,6 +34,7 @@ def to_markdown(summary: Summary) -> str:
     if told.outputs:
         lines += ["", f"## Outputs on {_escape(told.outputs_on)}", ""]
         lines += _table(OUTPUT_COLUMNS, told.outputs)
+        lines += ["", RANDOM_INPUTS] if told.on_random_inputs else []
     lines += ["", "## Formats", "", *_table(FORMAT_COLUMNS, summary.formats)]
     lines += ["", "## Weights", "", *_table(columns_of(summary.records), summary.records)]
     if summary.census is not None and summary.census.others:

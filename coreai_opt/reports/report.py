@@ -44,6 +44,10 @@ class QuantizationReport(Summary):
         """Take the next record."""
         self.records.append(record)
 
+    def __repr__(self) -> str:
+        """Return one line; ``print`` shows a few."""
+        return f"QuantizationReport({self.title!r}, {len(self.records):,} weights)"
+
     def __str__(self) -> str:
         """Return a few lines: the title, the totals, and how many weights have which format."""
         formats = [(f"{total.weights:,}", total.format) for total in self.formats[:_SHOWN]]

@@ -14,10 +14,16 @@ from coreai_opt.reference.formats import FORMATS
 from coreai_opt.settings.enums import (
     CompressionGranularity,
     DType,
+    DTypeName,
+    GranularityName,
     Indivisible,
+    IndivisibleName,
     Observer,
+    ObserverName,
     QScheme,
+    QSchemeName,
     Rounding,
+    RoundingName,
 )
 
 __all__ = [
@@ -87,7 +93,7 @@ class Settings:
     used.
     """
 
-    dtype: DType | str | None = field(
+    dtype: DType | DTypeName | None = field(
         default=None,
         metadata=_description(
             None,
@@ -96,7 +102,7 @@ class Settings:
             "%(choices)s; with --rules it may be left out: weights that no rule matches are kept",
         ),
     )
-    qscheme: QScheme | str | None = field(
+    qscheme: QScheme | QSchemeName | None = field(
         default=None,
         metadata=_description(
             QScheme.SYMMETRIC,
@@ -105,7 +111,7 @@ class Settings:
             "%(choices)s (default: {default}); floating-point formats are symmetric",
         ),
     )
-    granularity: CompressionGranularity | str | None = field(
+    granularity: CompressionGranularity | GranularityName | None = field(
         default=None,
         metadata=_description(
             CompressionGranularity.PER_CHANNEL,
@@ -120,7 +126,7 @@ class Settings:
             32, (), "N", "input channels that share a scale with per_block (default: {default})"
         ),
     )
-    scale_dtype: DType | str | None = field(
+    scale_dtype: DType | DTypeName | None = field(
         default=None,
         metadata=_description(
             None,
@@ -129,7 +135,7 @@ class Settings:
             "%(choices)s: scales of FP8 are powers of two (default: the weight's dtype)",
         ),
     )
-    observer: Observer | str | None = field(
+    observer: Observer | ObserverName | None = field(
         default=None,
         metadata=_description(
             None,
@@ -140,7 +146,7 @@ class Settings:
             "calibration)",
         ),
     )
-    rounding: Rounding | str | None = field(
+    rounding: Rounding | RoundingName | None = field(
         default=None,
         metadata=_description(
             None,
@@ -151,7 +157,7 @@ class Settings:
             "calibration has seen, else nearest)",
         ),
     )
-    indivisible: Indivisible | str | None = field(
+    indivisible: Indivisible | IndivisibleName | None = field(
         default=None,
         metadata=_description(
             Indivisible.SKIP,
@@ -167,7 +173,7 @@ class Settings:
             None, (), "N", "bits of an index into a look-up table: 1, 2, 3, 4, 6 or 8"
         ),
     )
-    lut_dtype: DType | str | None = field(
+    lut_dtype: DType | DTypeName | None = field(
         default=None,
         metadata=_description(
             None,

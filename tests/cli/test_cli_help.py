@@ -108,6 +108,8 @@ def test_laid_out_text_fits_80_columns(name, monkeypatch):
         (["quantize", "a", "b", "--backend", "nativ"], "got 'nativ' (did you mean 'native'?)"),
         (["quantize"], "IN.aimodel; see coreai-opt quantize --help"),
         (["quantize", "a", "b", "--dtyp", "int4"], "unknown option --dtyp (did you mean --dtype?)"),
+        (["quantize", "--dtyp", "int4"], "unknown option --dtyp (did you mean --dtype?)"),
+        (["--verson"], "unknown option --verson (did you mean --version?); see coreai-opt --help"),
         (["quantize", "a", "b", "--dtyp=int4"], "unknown option --dtyp=int4 (did you mean"),
         (
             ["quantize", "a", "b", "--xyzzy"],

@@ -1,8 +1,10 @@
 """What the command says of weights that it leaves, how loud it is, and what it says at the end."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coreai_opt.program.assets import load_asset
@@ -83,3 +85,29 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(output: Path) -> None:
     assert "running" in text
     assert "measuring" not in shown(100, "quantize", MODEL, output, *options, "-q")
     assert quantize(MODEL, output, *options).stderr == ""
+
+
+def test_a_narrow_terminal_shows_the_whole_count_and_no_part_of_a_name(output: Path) -> None:
+    text = shown(40, "quantize", MODEL, output, "--dtype", "int8")
+    bars = [part for part in re.split(r"[\r\n]+", text) if part.startswith("━" * 10)]
+    assert any(re.fullmatch(r"━+ reading", bar.rstrip()) for bar in bars), "0/? says nothing"
+    assert any(re.fullmatch(r"━+ 7/7 0:00:00 weights", bar.rstrip()) for bar in bars), bars
+
+
+def test_inputs_are_run_on_with_progress_from_the_beginning(output: Path, tmp_path: Path) -> None:
+    """Running the program as it is comes first, and comparing two plans last."""
+    inputs = tmp_path / "x.npz"
+    np.savez(inputs, x=np.random.default_rng(0).standard_normal((4, 1024), dtype=np.float32))
+    text = shown(80, "quantize", MODEL, output, "--target-size", "33%", "--inputs", inputs)
+    bars = [re.sub("[━╸╺]+", "", part).split() for part in re.split(r"[\r\n]+", text)]
+    assert ["running"] in bars
+    assert ["comparing", "plans"] in [bar[-2:] for bar in bars]
+    assert not any(bar[:1] == ["0/?"] for bar in bars)
+
+
+def test_a_dry_run_has_the_sqnr_at_80_columns(output: Path) -> None:
+    text = shown(80, "quantize", MODEL, "--dry-run", *IN_BLOCKS)
+    for weight in find_weights(load_asset(MODEL).program, 1024):
+        (line,) = (line for line in text.splitlines() if line.startswith(f" {weight.name} "))
+        assert re.search(r" (int4 .*\d dB|skipped) *$", line)
+        assert len(line) <= 80

@@ -63,6 +63,14 @@ def test_of_two_plans_that_with_less_noise_of_the_outputs_is_chosen(best: str) -
     assert "SQNR of the outputs, about: -" in str(plan)
 
 
+def test_progress_tells_of_each_plan_that_is_run() -> None:
+    told: list[tuple[str, int, int]] = []
+    measured = Measured(BY_OUTPUTS, BY_WEIGHTS, noise_of({"a": 2.0, "b": 1.0}, []))
+    tell = lambda what, done, total: told.append((what, done, total))  # noqa: E731  # a line
+    choose_plan(measured, target_bytes=30, min_sqnr=None, progress=tell)
+    assert told == [("comparing plans", done, 2) for done in range(3)]
+
+
 def test_a_plan_that_both_ways_lead_to_is_not_run() -> None:
     asked: list[str] = []
     measured = Measured(BY_OUTPUTS, BY_OUTPUTS, noise_of({}, asked))

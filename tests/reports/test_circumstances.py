@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from coreai_opt.coreai_utils import compare_programs, plan_quantization, quantiz
 from coreai_opt.evaluation.output_comparison import compare_outputs
 from coreai_opt.program.assets import load_asset
 from coreai_opt.reports import QuantizationReport
-from coreai_opt.reports.circumstances import Circumstances, Planned
+from coreai_opt.reports.circumstances import RANDOM_INPUTS, Circumstances, Planned
 from coreai_opt.reports.frontier_chart import frontier_chart
 
 from ..support.command import MODEL, quantize
@@ -64,6 +65,21 @@ def test_all_of_it_is_in_json(report: QuantizationReport) -> None:
     assert (found["weights"], found["nbytes"]) == (7, report.nbytes_after)
     elements = sum(math.prod(record.shape) for record in report.records)
     assert found["bits_per_weight"] == 8 * report.nbytes_after / elements
+
+
+def test_random_inputs_are_said_to_tell_little(report: QuantizationReport) -> None:
+    assert RANDOM_INPUTS in report.to_html()
+    assert RANDOM_INPUTS in report.to_markdown()
+    report.circumstances = replace(report.circumstances, outputs_on="inputs x.npz")
+    assert RANDOM_INPUTS not in report.to_html()
+    assert RANDOM_INPUTS not in report.to_markdown()
+
+
+def test_a_name_without_room_is_broken_between_its_parts(report: QuantizationReport) -> None:
+    name = "main/broadcasting_batch_matmul:1/4096x256@138"
+    report.records = [replace(record, name=name) for record in report.records]
+    broken = "main/<wbr>broadcasting_<wbr>batch_<wbr>matmul:<wbr>1/<wbr>4096x256<wbr>@138"
+    assert f"<td>{broken}</td>" in report.to_html()
 
 
 def test_the_chart_has_a_dot_for_each_plan_and_one_for_the_chosen() -> None:
@@ -141,6 +157,7 @@ def test_a_plan_and_a_report_print_as_a_few_lines(report: QuantizationReport) ->
     assert first == f"7 weights, {plan.nbytes:,} bytes, {quality}"
     assert sum(int(line.split()[0]) for line in formats) == 7
     assert repr(plan) == f"QuantizationPlan({first})"
+    assert repr(report) == "QuantizationReport('CREPE-tiny', 7 weights)"
     lines = str(report).splitlines()
     assert lines[0] == "CREPE-tiny"
     assert lines[-1].split() == ["7", "int4", "symmetric,", "per", "channel,", "minmax"]

@@ -24,6 +24,7 @@ from coreai_opt.settings.targets import REPORTS, report_against
 
 from ..support.command import MODEL, contents, failed, quantize, run
 from ..support.programs import matmul_program, random_weight
+from ..support.terminal import shown
 
 WEIGHT = random_weight((128, 64))
 PER_CHANNEL, PER_BLOCK = {"granularity": "per_channel"}, {"granularity": "per_block"}
@@ -181,6 +182,16 @@ def test_presets_are_listed() -> None:
     for report in REPORTS:
         assert report.source in listed.stdout
         assert report.date in listed.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_presets_fit_a_terminal(columns: int) -> None:
+    lines = shown(columns, "presets").splitlines()
+    assert max(map(len, lines)) <= columns
+    words = " ".join(line.strip() for line in lines)
+    for preset in PRESETS:
+        assert f"{preset.name} " in words
+        assert preset.what in words
 
 
 def test_a_target_refuses_in_the_words_of_the_command(tmp_path: Path) -> None:

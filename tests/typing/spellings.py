@@ -5,7 +5,7 @@ An ignored line that mypy takes is an error as well (``warn_unused_ignores``).
 
 import numpy as np
 
-from coreai_opt import palettize_array, quantize_array
+from coreai_opt import Rule, Settings, palettize_array, quantize_array
 
 WEIGHT = np.zeros((2, 64), np.float32)
 
@@ -16,3 +16,6 @@ quantize_array(WEIGHT, "int4", granularity="per_chanel")  # type: ignore[arg-typ
 quantize_array(WEIGHT, "int4", granularity="channel", observer="mes")  # type: ignore[arg-type]
 palettize_array(WEIGHT, 4, lut_dtype="int8")
 palettize_array(WEIGHT, 4, lut_dtype="in8")  # type: ignore[arg-type]
+Rule(name="*", dtype="int4", granularity="block", observer="mse")
+Rule(name="*", dtype="in4")  # type: ignore[arg-type]
+Settings(dtype="int8", indivisible="fits")  # type: ignore[arg-type]
