@@ -27,6 +27,18 @@ def test_a_name_that_is_too_long_costs_no_other_row_its_line() -> None:
     assert printed(table, 80)[0].split() == ["constant", "shape", "bytes"]
 
 
+def test_no_more_columns_are_left_out_than_must_be() -> None:
+    rows = [("main/a@1", "(2,)", "8", "net.py:31:7")]
+    table = FittingTable(
+        ("constant", "shape", ">bytes", "location"), rows, least=("location", "shape")
+    )
+    assert [printed(table, width)[0].split() for width in (80, 36, 20)] == [
+        ["constant", "shape", "bytes", "location"],
+        ["constant", "shape", "bytes"],
+        ["constant", "bytes"],
+    ]
+
+
 def test_a_fact_goes_on_below_its_text_and_breaks_no_name() -> None:
     console = Console(file=StringIO(), width=30)
     print_fact(console, "others", f"2 constants, the largest {LONG}: too small")
