@@ -50,7 +50,8 @@ class Quality(NamedTuple):
 
     Attributes:
         sqnr_db: SQNR of all outputs together.
-        cosine: mean cosine similarity of vectors along the last axis with the original's.
+        cosine: mean cosine similarity of vectors along the last axis with the original's, of
+            those that are no zeros there.
         spearman: rank correlation of the similarities of all pairs of vectors with the original's.
     """
 
@@ -156,9 +157,15 @@ def quality(expected: Sequence[Array], found: Sequence[Array]) -> Quality:
     pairs = list(zip(expected, found, strict=True))
     return Quality(
         sqnr_db(*(np.concatenate([one.ravel() for one in side]) for side in (expected, found))),
-        float(np.mean([np.mean(np.sum(_unit(r) * _unit(y), axis=-1)) for r, y in pairs])),
+        float(np.mean([_cosine(r, y) for r, y in pairs])),
         float(np.mean([_spearman(r, y) for r, y in pairs])),
     )
+
+
+def _cosine(expected: Array, found: Array) -> float:
+    """Return the mean cosine similarity of vectors, without those that are to be zeros."""
+    chosen = expected.any(axis=-1)
+    return float(np.mean(np.sum(_unit(expected[chosen]) * _unit(found[chosen]), axis=-1)))
 
 
 def _spearman(expected: Array, found: Array) -> float:
@@ -172,7 +179,9 @@ def _spearman(expected: Array, found: Array) -> float:
 
 
 def _unit(vectors: Array) -> Array:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    """Return vectors of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths == 0, 1, lengths)
 
 
 if __name__ == "__main__":
