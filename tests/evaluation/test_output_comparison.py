@@ -93,7 +93,7 @@ def test_integers_and_booleans_are_compared_as_numbers() -> None:
 )
 def test_other_names_and_shapes_are_errors(outputs: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
-        compare_outputs({"y": np.zeros(2)}, outputs)  # type: ignore[arg-type]
+        compare_outputs({"y": np.zeros(2)}, outputs)  # type: ignore[arg-type]  # any object
 
 
 def test_too_little_quality_is_an_error_that_names_the_outputs() -> None:

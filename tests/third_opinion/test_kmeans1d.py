@@ -56,5 +56,6 @@ def test_no_table_leaves_more_error(weights: dict[str, Array], theirs: Path) -> 
         weight = weights[name]
         found = palettize_array(weight, int(name.split()[0]).bit_length() - 1).table
         ours, least = error_of(weight, found), error_of(weight, table)
+        # Sums of reals in float64, of which both have some error; an exact table's may be zero.
         rounding = 1e-14 * float(np.square(weight, dtype=np.float64).sum())
         assert ours <= least * (1 + 1e-6) + rounding, name
