@@ -9,6 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from coreai_opt.arrays import memory
+from coreai_opt.exceptions import WeightChangedError
 from coreai_opt.reference import E8M0, WEIGHT_DTYPES, check_finite
 from coreai_opt.reference.blocks import scale_shape, to_rows
 from coreai_opt.arrays.threads import in_parallel, say_busy
@@ -183,7 +184,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
 
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
-        RuntimeError: there was a NaN or infinity in the weight, but there is no more.
+        WeightChangedError: there was a NaN or infinity in the weight, but there is no more.
     """
     shape = scale_shape(weight.shape, block_sizes)
     cdef caq_job job
@@ -206,7 +207,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
     status = work.run(threads)
     if status == CAQ_NOT_FINITE:
         check_finite(weight)
-        raise RuntimeError("weight was changed, by another thread, while it was quantized")
+        raise WeightChangedError()
     assert status == CAQ_OK, status
     scale_dtype = E8M0 if e8m0_scale else weight.dtype
     return (
@@ -464,7 +465,7 @@ def find_tables(weight, unsigned bits, block_sizes, *, cluster=None, importance=
 
     Raises:
         ValueError: block sizes that do not fit the shape, or a NaN or infinity in the weight.
-        RuntimeError: there was a NaN or infinity in the weight, but there is no more.
+        WeightChangedError: there was a NaN or infinity in the weight, but there is no more.
     """
     shape = scale_shape(weight.shape, block_sizes)
     vector = () if cluster is None else (cluster.length,)
@@ -474,7 +475,7 @@ def find_tables(weight, unsigned bits, block_sizes, *, cluster=None, importance=
         work.weigh(*_repeated(importance, weight.shape))
     if work.find(num_threads) == CAQ_NOT_FINITE:
         check_finite(weight)
-        raise RuntimeError("weight was changed, by another thread, while it was palettized")
+        raise WeightChangedError()
     return tables.astype(weight.dtype)
 
 

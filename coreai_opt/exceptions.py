@@ -22,6 +22,7 @@ __all__ = [
     "UnreadableError",
     "UnusableArithmeticError",
     "Value",
+    "WeightChangedError",
 ]
 
 
@@ -144,3 +145,10 @@ class UnreadableError(ValueError):
 
 class UnusableArithmeticError(FloatingPointError):
     """The calling thread computes in a way that would change the bytes of results."""
+
+
+class WeightChangedError(RuntimeError):
+    """Another thread wrote to an array while this was compressed; what it was before is unknown."""
+
+    def __init__(self) -> None:
+        super().__init__("weight was changed, by another thread, while it was compressed")

@@ -17,7 +17,7 @@ from coreai_opt.arrays.palettized_array import PalettizedArray
 from coreai_opt.arrays.quantize import parse_block_sizes, parse_weight, quantize_array
 from coreai_opt.arrays.slices import slices_of
 from coreai_opt.arrays.threads import parse_num_threads
-from coreai_opt.exceptions import ArgumentError
+from coreai_opt.exceptions import ArgumentError, WeightChangedError
 from coreai_opt.reference import FORMATS, Cluster
 from coreai_opt.reference.blocks import scale_shape, split_axes
 from coreai_opt.reference.minmax import round_scales
@@ -50,7 +50,7 @@ def palettize_array(
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16; it need not be
             contiguous. Every element must be finite, and none may change before this returns:
-            indices and tables are unspecified then, or it raises RuntimeError.
+            indices and tables are unspecified then, or it raises WeightChangedError.
         n_bits: bits of an index: 1, 2, 3, 4, 6 or 8. A table has ``2**n_bits`` entries.
         block_sizes: a block's length along each axis, which must divide it; 0 stands for the whole
             axis. Elements of one block share a table: with ``(32, 0)`` those of 32 output channels.
@@ -302,7 +302,12 @@ def _find_scaled_tables(  # noqa: PLR0917  # the arguments of palettize_parsed
     """Find tables for a weight divided by the scales of its blocks, of dtype float32.
 
     What shares a table is divided as a whole.
+
+    Raises:
+        WeightChangedError: the weight that the scales were found for is not finite any more.
     """
+    if not np.isfinite(scale).all():
+        raise WeightChangedError
     squares = _squares(scale)
     blocks = scale_shape(weight.shape, spec.block_sizes)
     found = []
@@ -440,10 +445,11 @@ def _divide(weight: npt.NDArray[Any], scale: npt.NDArray[Any]) -> npt.NDArray[np
     """Return the weight divided by the scales of its blocks, in float32."""
     per_block = [n for count in scale.shape for n in (count, 1)]
     out = memory.empty(weight.shape, np.float32)
-    np.divide(
-        split_axes(weight, scale.shape),
-        scale.astype(np.float32).reshape(per_block),
-        out=split_axes(out, scale.shape),
-        dtype=np.float32,
-    )
+    with np.errstate(over="ignore"):  # what was scaled may have been changed by another thread
+        np.divide(
+            split_axes(weight, scale.shape),
+            scale.astype(np.float32).reshape(per_block),
+            out=split_axes(out, scale.shape),
+            dtype=np.float32,
+        )
     return out

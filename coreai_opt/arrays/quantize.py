@@ -52,7 +52,7 @@ def quantize_array(
     Args:
         weight: array of rank >= 1, not empty, of dtype float32, float16 or bfloat16; it need not be
             contiguous. Every element must be finite, and none may change before this returns: codes
-            and scales are unspecified then, or it raises RuntimeError.
+            and scales are unspecified then, or it raises WeightChangedError.
         dtype: format of the codes; every ``DType`` but FP8_E8M0FNU.
         qscheme: SYMMETRIC or ASYMMETRIC; floating-point formats are symmetric.
         granularity: which elements share a scale, of a weight ``[out, in, …]`` as linear layers and

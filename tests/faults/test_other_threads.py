@@ -1,5 +1,6 @@
 """Other threads at the same program, or writing to the array that is being quantized."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -8,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreai_opt import _native, palettize_array, quantize_array
+from coreai_opt import Feedback, _native, palettize_array, quantize_array
 from coreai_opt.arrays import threads
 from coreai_opt.coreai_utils import calibrate, plan_quantization, quantize_weights
+from coreai_opt.exceptions import WeightChangedError
 from coreai_opt.planning import measure as program_plan
 from coreai_opt.program import quantize as program_quantize
 from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_weights
+from coreai_opt.reference.quantize import NotFiniteError
 from coreai_opt.reports.records import WeightRecord
 
 from ..support.programs import random_weight, text, two_layers, weight_values
@@ -199,8 +202,8 @@ def disturb(
                 result = compress(weight)
             except ValueError:
                 found = True
-            except RuntimeError as error:
-                assert "by another thread" in str(error)
+            except WeightChangedError:
+                pass
             else:
                 assert result.dequantize().shape == weight.shape
     finally:
@@ -235,9 +238,69 @@ def test_an_array_that_changes_while_tables_are_found(
     disturb(palettize_it, monkeypatch, rounds=500 if long else 20)
 
 
+def changed_at(step: int, weight: Any, value: float, compress: Callable[[Any], Any]) -> bool:
+    """Fill a weight with a value at one of the steps of compressing it.
+
+    Steps are the calls and returns of the functions in ``coreai_opt.arrays``, and the returns of
+    what they call in numpy.
+
+    Returns:
+        whether there are so many steps.
+    """
+    steps = 0
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        nonlocal steps
+        if event in {"call", "return", "c_return"} and "/arrays/" in frame.f_code.co_filename:
+            steps += 1
+            if steps == step:
+                weight[...] = value
+
+    sys.setprofile(count)
+    try:
+        result = compress(weight)
+    except (NotFiniteError, WeightChangedError):
+        assert steps >= step
+    else:
+        assert result.dequantize().shape == weight.shape
+    finally:
+        sys.setprofile(None)
+    return steps >= step
+
+
+FEEDBACK = Feedback.from_moments(np.eye(16, dtype=np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38], ids=str)
+@pytest.mark.parametrize(
+    "compress",
+    [
+        lambda weight: quantize_array(weight, "int4", block_sizes=(1, 8), observer="mse"),
+        lambda weight: quantize_array(weight, "int8", block_sizes=(1, 0), backend="reference"),
+        lambda weight: quantize_array(weight, "int4", block_sizes=(1, 8), feedback=FEEDBACK),
+        lambda weight: palettize_array(weight, 2),
+        lambda weight: palettize_array(weight, 2, cluster_dim=2),
+        lambda weight: palettize_array(weight, 2, lut_dtype="fp8_e4m3fn"),
+        lambda weight: palettize_array(weight, 2, scale_block_sizes=(1, 8)),
+        lambda weight: palettize_array(weight, 2, scale_block_sizes=(1, 8), observer="mse"),
+        lambda weight: palettize_array(weight, 2, scale_block_sizes=(1, 0), lut_dtype="int8"),
+    ],
+    ids=["codes", "reference", "feedback", "table", "vectors", "fp8_table", "scales", "searched_scales", "int8_table"],
+)
+def test_an_array_that_changes_at_any_step(
+    compress: Callable[[Any], Any], value: float
+) -> None:
+    """No warning, and no error but those that say so."""
+    weight = random_weight((4, 16))
+    step = 1
+    while changed_at(step, weight.copy(), value, compress):
+        step += 1
+    assert step > 10
+
+
 def test_a_nan_that_is_gone_when_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = np.ones((4, 4), np.float32)
     weight[1, 2] = np.nan
     monkeypatch.setattr(_native, "check_finite", lambda _: None)
-    with pytest.raises(RuntimeError, match="weight was changed, by another thread"):
+    with pytest.raises(WeightChangedError, match="weight was changed, by another thread"):
         quantize_array(weight, "int8", block_sizes=(1, 0), backend="native")
