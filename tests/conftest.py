@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from .support.targets import TARGETS, BuildProgram
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,6 +60,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether to take the time that every point takes; a test covers some of them without."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def build_for(tmp_path_factory: pytest.TempPathFactory) -> BuildProgram:
+    """Builds the program of a source for a target, and returns the command that runs it.
+
+    The library is compiled once for each target, whichever tests and processes of a run need it.
+    A test of a target that is not there is skipped.
+    """
+    temporary = tmp_path_factory.getbasetemp()
+    shared = temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary
+
+    def build(name: str, source: Path) -> list[str]:
+        if reason := TARGETS[name].missing():
+            pytest.skip(reason)
+        folder = shared / "targets" / re.sub(r"\W+", "_", name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return TARGETS[name].build(source, folder)
+
+    return build
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

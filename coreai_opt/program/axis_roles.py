@@ -8,7 +8,7 @@ elements are followed backwards, from the layout of their result to that of what
 import math
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
-from functools import cache
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ APART = frozenset({Role.BATCH, Role.OUTPUT})
 """Roles of axes along which every index has scales of its own."""
 
 
-@cache
+@lru_cache(1024)
 def layout_of(shape: Shape, roles: tuple[Role, ...]) -> Layout:
     """Return the layout of an operand of ``shape`` whose axes have one role each."""
     axes = enumerate(zip(roles, shape, strict=True))
@@ -89,7 +89,7 @@ def input_factors(layout: Layout) -> list[tuple[int, Factor]]:
     return sorted(found, key=lambda item: (item[1].axis, -item[1].stride))
 
 
-@cache  # the layouts of a program are few
+@lru_cache(1024)  # a program has fewer layouts
 def block_meaning(layout: Layout) -> object:
     """Return a value that is equal for layouts that give equal blocks."""
     axes = []

@@ -9,7 +9,7 @@ and experts, which have matrices of their own, have blocks of their own.
 
 import logging
 import math
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from coreai_opt.program.axis_roles import (
@@ -132,7 +132,7 @@ def weight_blocks(
     return _blocks(channel_layout(weight), granularity, block_size, fit)
 
 
-@cache  # the layouts of a program are few
+@lru_cache(1024)  # a program has fewer layouts
 def _blocks(
     layout: Layout, granularity: CompressionGranularity, block_size: int, fit: bool
 ) -> Blocks:

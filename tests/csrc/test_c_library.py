@@ -4,7 +4,6 @@ Every build must give the reference's bytes. Builds for this machine run under A
 buffers allocated at their exact sizes.
 """
 
-import functools
 import itertools
 import platform
 import subprocess
@@ -32,7 +31,7 @@ from ..support.c_jobs import (
     targets,
     weights,
 )
-from ..support.targets import TARGETS
+from ..support.targets import BuildProgram
 
 # Which target, and the level to run at.
 BUILDS = {
@@ -47,23 +46,12 @@ BUILDS = {
 Run = Callable[["Job"], "subprocess.CompletedProcess[bytes]"]
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """Builds run_job for a target, once, and returns the command that runs it."""
-    source = Path(__file__).with_name("run_job.c")
-    return functools.cache(
-        lambda name: TARGETS[name].build(source, tmp_path_factory.mktemp("csrc"))
-    )
-
-
 @pytest.fixture(scope="module", params=BUILDS)
-def run(request: pytest.FixtureRequest, build: Callable[[str], list[str]]) -> Run:
+def run(request: pytest.FixtureRequest, build_for: BuildProgram) -> Run:
     name, level = BUILDS[request.param]
-    if reason := TARGETS[name].missing():
-        pytest.skip(reason)
     if X86_LEVELS.get(level, "portable") not in _native.levels():
         pytest.skip(f"this processor ({platform.machine()}) lacks {X86_LEVELS[level]}")
-    command = build(name)
+    command = build_for(name, Path(__file__).with_name("run_job.c"))
 
     def run_job(job: Job) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(
@@ -114,10 +102,8 @@ def test_not_finite_weights_are_refused(run: Run, value: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["host", "i686", "cortex-m4f"])
-def test_long_integers_become_floats(name: str, tmp_path: Path) -> None:
-    if reason := TARGETS[name].missing():
-        pytest.skip(reason)
-    command = TARGETS[name].build(Path(__file__).with_name("float_bits.c"), tmp_path)
+def test_long_integers_become_floats(name: str, build_for: BuildProgram) -> None:
+    command = build_for(name, Path(__file__).with_name("float_bits.c"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "69920 compared, 0 wrong\n")
 

@@ -23,7 +23,7 @@ from ..support.c_jobs import (
     weights,
 )
 from ..support.c_jobs import targets as quantization_targets
-from ..support.targets import TARGETS
+from ..support.targets import BuildProgram
 
 HERE = Path(__file__).parent
 PROGRAMS = ("decode_job", "stream_rows")
@@ -35,12 +35,9 @@ Commands = dict[str, list[list[str]]]
 
 
 @pytest.fixture(scope="module", params=LEVELS)
-def commands(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    target, levels = TARGETS[request.param], LEVELS[request.param]
-    if reason := target.missing():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("csrc")
-    built = {name: target.build(HERE / f"{name}.c", folder) for name in PROGRAMS}
+def commands(request: pytest.FixtureRequest, build_for: BuildProgram) -> Commands:
+    target, levels = request.param, LEVELS[request.param]
+    built = {name: build_for(target, HERE / f"{name}.c") for name in PROGRAMS}
     return {name: [[*run, str(level)] for level in levels] for name, run in built.items()}
 
 

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from ..support.targets import CSRC, HOST_CC, TARGETS, WARNINGS
+from ..support.targets import CSRC, HOST_CC, TARGETS, WARNINGS, BuildProgram
 
 MODES = {"host": 5, "i686": 5, "aarch64": 4, "cortex-m4f": 4, "cortex-m55": 4}
 """How many ways to compute otherwise each processor has."""
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_arithmetic_that_rounds_or_flushes_otherwise_is_refused(name: str, tmp_path: Path) -> None:
-    target = TARGETS[name]
-    if reason := target.missing():
-        pytest.skip(reason)
-    program = target.build(Path(__file__).with_name("environment.c"), tmp_path)
+def test_arithmetic_that_rounds_or_flushes_otherwise_is_refused(
+    name: str, build_for: BuildProgram
+) -> None:
+    program = build_for(name, Path(__file__).with_name("environment.c"))
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == (f"refused in {MODES[name]} modes\n", 0)
 

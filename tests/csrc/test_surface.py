@@ -12,7 +12,7 @@ import pytest
 import coreai_opt
 from coreai_opt import _native
 
-from ..support.targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS, declared_functions
+from ..support.targets import CSRC, HOST_CC, ROOT, WARNINGS, BuildProgram, declared_functions
 
 FAST_MATH = ["-ffast-math", "-Ofast", "-ffinite-math-only"]
 PARTS_OF_FAST_MATH = ["-funsafe-math-optimizations", "-freciprocal-math", "-fno-signed-zeros"]
@@ -115,8 +115,7 @@ def test_each_file_is_on_the_map() -> None:
             assert f"`{path.name}{'/' if path.is_dir() else ''}`" in text
 
 
-def test_statuses_are_told_apart(tmp_path: Path) -> None:
+def test_statuses_are_told_apart(build_for: BuildProgram) -> None:
     """Each wrong job has the status that says what is wrong with it."""
-    target = TARGETS["host"]
-    program = target.build(Path(__file__).with_name("statuses.c"), tmp_path)
+    program = build_for("host", Path(__file__).with_name("statuses.c"))
     assert run(*program) == "all statuses are right\n"

@@ -5,9 +5,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from itertools import count
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ import pytest
 from coreai._compiler import ir
 from coreai.authoring import AIProgram
 
-import coreai_opt
 from coreai_opt.coreai_utils import (
     calibrate,
     dequantize_weights,
@@ -26,53 +24,13 @@ from coreai_opt.coreai_utils import (
 )
 from coreai_opt.program import quantize as program_quantize
 
+from ..support.interrupts import interrupted_at_instruction
 from ..support.programs import random_weight, text, two_layers, weight_values
-
-PACKAGE = str(Path(coreai_opt.__file__).parent)
 
 
 @pytest.fixture(autouse=True)
 def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program_quantize, "WORTH_A_THREAD", 1)
-
-
-class CtrlC:
-    """A trace function: KeyboardInterrupt at the ``number``-th instruction of the package.
-
-    Python raises it between two of its instructions, so these are all the points there are, but for
-    the compiled module.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-
-    def __call__(self, frame: FrameType, event: str, argument: Any) -> "CtrlC | None":
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self
-
-
-def traced(trace: CtrlC, call: Callable[[], Any]) -> None:
-    before = sys.gettrace()  # of a coverage tool
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-
-
-def interrupted_at(number: int, call: Callable[[], Any]) -> bool:
-    """Whether ``call``, interrupted at an instruction, got that far."""
-    try:
-        traced(CtrlC(number), call)
-    except KeyboardInterrupt:
-        return True
-    return False
 
 
 def wherever_interrupted(
@@ -84,7 +42,7 @@ def wherever_interrupted(
     """
     for number in count(1, step):
         program = two_layers()
-        interrupted = interrupted_at(number, lambda: compress(program))
+        interrupted = interrupted_at_instruction(number, lambda: compress(program))
         program._module.verify()
         assert ir.Context.current is None  # or every later program would be made in it
         yield program
@@ -150,7 +108,7 @@ def test_a_program_has_whole_tables_wherever_it_is_interrupted(
 def test_a_copy_that_is_interrupted_leaves_the_program_as_it_was(long: bool) -> None:
     program = two_layers()
     before, number = text(program), 1
-    while interrupted_at(number, lambda: quantize(program, 2, in_place=False)):
+    while interrupted_at_instruction(number, lambda: quantize(program, 2, in_place=False)):
         assert text(program) == before
         number += 1 if long else 31
     assert number > 1000
@@ -166,7 +124,8 @@ def test_a_program_that_is_decoded_is_valid_wherever_it_is_interrupted(long: boo
     seen = Counter[int]()
     for number in range(1, 1_000_000, 1 if long else 13):
         program = deepcopy(quantized)
-        if not interrupted_at(number, lambda: dequantize_weights(program, in_place=True)):
+        decode = partial(dequantize_weights, program, in_place=True)
+        if not interrupted_at_instruction(number, decode):
             break
         program._module.verify()
         assert ir.Context.current is None
@@ -216,7 +175,7 @@ def test_a_program_that_is_calibrated_is_never_changed(long: bool) -> None:
         return [one.matrices[0].tobytes() for one in found.moments.values()]
 
     before, want = text(program), moments()
-    while interrupted_at(number, moments):
+    while interrupted_at_instruction(number, moments):
         assert text(program) == before
         assert ir.Context.current is None
         number += 97 if long else 499
@@ -235,7 +194,7 @@ def test_a_program_that_a_plan_is_made_for_is_never_changed(long: bool) -> None:
         ).to_toml()
 
     before, want = text(program), plan()
-    while interrupted_at(number, plan):
+    while interrupted_at_instruction(number, plan):
         assert text(program) == before
         number += 97 if long else 997
     assert number > 5000

@@ -12,16 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from coreai_opt.program import assets
 from coreai_opt.program.weights import find_quantized
 from coreai_opt.settings.rules_file import load_rules
+
+from ..support.interrupts import interrupted_at_call
 
 COMMAND = Path(sys.executable).with_name("coreai-opt")
 MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
@@ -101,34 +101,6 @@ def test_interrupted_at_any_moment(output: Path, long: bool) -> None:
     assert interrupted  # how many depends on what else the machine does
 
 
-class CtrlC:
-    """A profile function: KeyboardInterrupt at the ``number``-th call or return.
-
-    These are the points, but for the ends of loops, where CPython looks for signals.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-
-    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
-        self.left -= event in {"call", "c_return"}
-        if self.left == 0:
-            sys.setprofile(None)
-            raise KeyboardInterrupt
-
-
-def interrupted_at(number: int, call: Callable[[], object]) -> bool:
-    """Whether ``call``, interrupted at a call or return, got that far."""
-    try:
-        sys.setprofile(CtrlC(number))
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.setprofile(None)
-    return False
-
-
 # Python's own functions leave files to be closed with the objects when they are interrupted.
 _LEFT_OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -142,7 +114,7 @@ def test_one_asset_and_nothing_beside_it_wherever_replacing_is_interrupted(outpu
 
     old = contents(output)
     for number in count(1):
-        interrupted = interrupted_at(number, replace)
+        interrupted = interrupted_at_call(number, replace)
         assert list(output.parent.iterdir()) == [output]
         assert contents(output) in (old, {"main.mlirb": b"new"})
         if not interrupted:
@@ -155,7 +127,7 @@ def test_one_file_and_nothing_beside_it_wherever_its_writing_is_interrupted(tmp_
     file = tmp_path / "plan.toml"
     file.write_text("old")
     for number in count(1):
-        interrupted = interrupted_at(number, lambda: assets.write_text(file, "new"))
+        interrupted = interrupted_at_call(number, lambda: assets.write_text(file, "new"))
         assert list(tmp_path.iterdir()) == [file]
         assert file.read_text() in {"old", "new"}
         if not interrupted:

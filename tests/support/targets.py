@@ -8,8 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+BuildProgram = Callable[[str, Path], list[str]]
+"""Builds the program of a source for a target, and returns the command that runs it."""
 
 ROOT = Path(__file__).parents[2]
 CSRC = ROOT / "csrc"
@@ -59,16 +63,21 @@ class Target:
     def build(self, source: Path, folder: Path) -> list[str]:
         """Build a program of one source with the library, and return the command that runs it.
 
-        The library is built once in a folder, for all programs there.
+        The library is built once in a folder, for all programs there, and so is each program.
         """
         compiler, *flags = self.compiler
-        if not any(folder.glob("*.o")):
+        objects = folder / "objects"
+        if not objects.exists():
+            partial = folder / "partial"
+            partial.mkdir()
             sources = sorted(CSRC.rglob("*.c"))
-            subprocess.run([compiler, *WARNINGS, *flags, "-c", *sources], cwd=folder, check=True)
-        linker, *flags = self.linker or self.compiler
-        inputs = [source, *self.startup, *sorted(folder.glob("*.o"))]
+            subprocess.run([compiler, *WARNINGS, *flags, "-c", *sources], cwd=partial, check=True)
+            partial.rename(objects)
         program = folder / source.stem
-        subprocess.run([linker, *WARNINGS, *flags, *inputs, "-o", program], check=True)
+        if not program.exists():
+            linker, *flags = self.linker or self.compiler
+            inputs = [source, *self.startup, *sorted(objects.glob("*.o"))]
+            subprocess.run([linker, *WARNINGS, *flags, *inputs, "-o", program], check=True)
         return [*self.emulator, str(program)]
 
 
