@@ -24,7 +24,7 @@ from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
 from coreai_opt.settings.enums import QScheme
 
-VALUE_FORMATS = ("int8", "fp8_e4m3fn", "fp8_e5m2")
+_VALUE_FORMATS = ("int8", "fp8_e4m3fn", "fp8_e5m2")
 """Formats of values with scales: those of which 0 is the bits 0, which elements have that are not
 stored."""
 
@@ -96,7 +96,7 @@ def read(decoder: Op) -> SparseArray:
     scale = None
     if decoder == dense:
         numbers = ir.read_constant(values)
-    elif of_values.format in VALUE_FORMATS:
+    elif of_values.format in _VALUE_FORMATS:
         numbers = unpack(ir.read_packed(values), FORMATS[of_values.format], of_values.shape)
         scale = ir.read_constant(constant_operand(decoder, 1))
         if any(ir.read_packed(constant_operand(decoder, number)).any() for number in (2, 3)):
@@ -182,5 +182,5 @@ def _format_of(values: npt.NDArray[Any]) -> str:
     """The format of values, by the name that it has in a program."""
     if values.dtype in WEIGHT_DTYPES:
         return values.dtype.name
-    names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == values.dtype)
+    names = (name for name in _VALUE_FORMATS if FORMATS[name].code_dtype == values.dtype)
     return next(names)

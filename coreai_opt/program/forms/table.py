@@ -17,9 +17,7 @@ from coreai_opt.program.forms.form import Label, Stored
 from coreai_opt.program.forms.operands import constant_operand, tensor_of
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
-from coreai_opt.settings.enums import QScheme
-
-_ENTRY_FORMATS = ("int8", "uint8", "fp8_e4m3fn", "fp8_e5m2")
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, QScheme
 
 
 def stores(array: object) -> bool:
@@ -77,7 +75,7 @@ def read(decoder: Op) -> PalettizedArray:
         cluster_axis = int(ir.read_packed(axis).view(np.int16)[0]) % len(result.shape)
     if entries.dtype in WEIGHT_DTYPES:
         numbers = ir.read_constant(table)
-    elif entries.format in _ENTRY_FORMATS:
+    elif entries.format in EIGHT_BIT_DTYPES:
         numbers = unpack(ir.read_packed(table), FORMATS[entries.format], entries.shape)
     else:
         raise UnreadableError(f"entries of its table are {entries.format}")
@@ -152,7 +150,7 @@ def _element(array: PalettizedArray) -> str:
     """The element type of a table's entries."""
     if array.table.dtype in WEIGHT_DTYPES:
         return ir.element_type(array.table.dtype)
-    names = (name for name in _ENTRY_FORMATS if FORMATS[name].code_dtype == array.table.dtype)
+    names = (name for name in EIGHT_BIT_DTYPES if FORMATS[name].code_dtype == array.table.dtype)
     return ir.element_type(next(names))
 
 
