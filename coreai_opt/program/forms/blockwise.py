@@ -38,7 +38,6 @@ def describe(decoder: Op) -> Stored | None:
     assert data is not None
     if scale is None or len(data.shape) != len(scale.shape):
         return None
-    constants = filter(None, (ir.operand_constant(decoder, operand) for operand in range(4)))
     sizes = tuple(n // blocks for n, blocks in zip(data.shape, scale.shape, strict=True))
     return Stored(
         shape=data.shape,
@@ -48,7 +47,7 @@ def describe(decoder: Op) -> Stored | None:
         block_sizes=sizes,
         scale_dtype=scale.format,
         num_scales=scale.size,
-        nbytes=sum(map(ir.stored_bytes, constants)),
+        nbytes=sum(map(ir.stored_bytes, ir.constants_of(decoder))),
     )
 
 

@@ -56,9 +56,7 @@ def describe(decoder: Op) -> Stored | None:
     counts = (1,) * len(result.shape) if scale is None else scale.shape
     sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
     ops = [built] if scale is None else [built, decoder]
-    constants = [
-        ir.operand_constant(op, number) for op in ops for number in range(len(op.operands))
-    ]
+    constants = [constant for op in ops for constant in ir.constants_of(op)]
     return Stored(
         shape=result.shape,
         format=_format(values.format if listed is None else listed.format),
@@ -67,8 +65,7 @@ def describe(decoder: Op) -> Stored | None:
         block_sizes=sizes,
         scale_dtype=(scale or values).format,
         num_scales=0 if scale is None else scale.size,
-        nbytes=sum(map(ir.stored_bytes, filter(None, constants)))
-        + (0 if listed is None else listed.nbytes),
+        nbytes=sum(map(ir.stored_bytes, constants)) + (0 if listed is None else listed.nbytes),
     )
 
 

@@ -42,9 +42,7 @@ def describe(decoder: Op) -> Stored | None:
     counts = table.shape[:-2]
     sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
     decoders = [look_up] if scale is None else [look_up, decoder]
-    constants = [
-        ir.operand_constant(op, operand) for op in decoders for operand in range(len(op.operands))
-    ]
+    constants = [constant for op in decoders for constant in ir.constants_of(op)]
     return Stored(
         shape=result.shape,
         format=_format(ir.bits_of(indices.element), table.shape[-1]),
@@ -53,7 +51,7 @@ def describe(decoder: Op) -> Stored | None:
         block_sizes=sizes,
         scale_dtype=(scale or table).format,
         num_scales=0 if scale is None else scale.size,
-        nbytes=sum(map(ir.stored_bytes, filter(None, constants))),
+        nbytes=sum(map(ir.stored_bytes, constants)),
     )
 
 
