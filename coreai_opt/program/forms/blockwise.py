@@ -14,7 +14,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.form import Label, Stored
-from coreai_opt.program.forms.operands import tensor_of
+from coreai_opt.program.forms.operands import constant_tensor
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format, pack, unpack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
@@ -59,7 +59,7 @@ def read(decoder: Op) -> QuantizedArray:
             message says what.
     """
     data, scale, zero_point, offset2 = (_constant(decoder, number) for number in range(4))
-    result, codes = ir.static_tensor(decoder.result), tensor_of(data)
+    result, codes = ir.static_tensor(decoder.result), constant_tensor(data)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
     if codes.format not in FORMATS:
@@ -125,11 +125,11 @@ def _constant(decoder: Op, number: int) -> Op:
 
 def _read_codes(constant: Op) -> npt.NDArray[Any]:
     packed: npt.NDArray[np.uint8] = ir.read_packed(constant)
-    return unpack(packed, _format_of_zero_points(constant), tensor_of(constant).shape)
+    return unpack(packed, _format_of_zero_points(constant), constant_tensor(constant).shape)
 
 
 def _format_of_zero_points(constant: Op) -> Format:
-    name = tensor_of(constant).format
+    name = constant_tensor(constant).format
     if name not in FORMATS:
         raise UnreadableError(f"its zero points are {name}")
     return FORMATS[name]

@@ -14,7 +14,7 @@ from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.blockwise import granularity_of
 from coreai_opt.program.forms.form import Label, Stored
-from coreai_opt.program.forms.operands import constant_operand, tensor_of
+from coreai_opt.program.forms.operands import constant_operand, constant_tensor
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
 from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, QScheme
@@ -68,7 +68,7 @@ def read(decoder: Op) -> PalettizedArray:
     result = ir.static_tensor(decoder.result)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
-    entries, cluster_axis = tensor_of(table), None
+    entries, cluster_axis = constant_tensor(table), None
     if entries.shape[-1] > 1:
         cluster_axis = int(ir.read_packed(axis).view(np.int16)[0]) % len(result.shape)
     if entries.dtype in WEIGHT_DTYPES:
@@ -157,7 +157,7 @@ def _is_same(op: Op, other: Op) -> bool:
 
 
 def _read_offset(constant: Op) -> int:
-    tensor = tensor_of(constant)
+    tensor = constant_tensor(constant)
     if tensor.dtype in WEIGHT_DTYPES:
         offsets = ir.read_constant(constant)
     else:
