@@ -172,6 +172,29 @@ def test_the_largest_numbers_stay_finite(dtype: DTypeLike, backend: str) -> None
         assert np.isfinite(decoded.astype(F32)).all()
 
 
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("dtype", WEIGHT_DTYPES)
+def test_numbers_that_do_not_count_may_be_far_larger_than_their_scale(
+    dtype: DTypeLike, backend: str
+) -> None:
+    """A scale of so small numbers as count would make quotients of the others infinite."""
+    info = ml_dtypes.finfo(dtype)
+    smallest, largest = float(info.smallest_normal), float(info.max)
+    weight = np.full((4, 32), largest).astype(dtype)
+    weight[:, ::8] = smallest
+    importance = np.zeros((1, 32), np.float32)
+    importance[:, ::8] = 1
+    result = palettize_array(
+        weight,
+        2,
+        scale_block_sizes=(1, 8),
+        observer="mse",
+        importance=importance,
+        backend=backend,
+    )
+    assert np.isfinite(result.dequantize().astype(np.float32)).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
