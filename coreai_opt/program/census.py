@@ -61,4 +61,5 @@ def _stored_bytes(op: Op) -> int:
     """Return the bytes that a value takes in a saved program, with all that it is decoded from."""
     if op.name == ir.CONSTANT:
         return ir.stored_bytes(op)
-    return sum(map(ir.stored_bytes, ir.constants_of(op)))
+    constants = (constant for made in ir.made_from(op) for constant in ir.constants_of(made))
+    return sum(map(ir.stored_bytes, constants))

@@ -1,11 +1,9 @@
 """``PruningSettings``: which elements of a weight become zero, and how the others are stored."""
 
-import math
 from dataclasses import dataclass
-from numbers import Real
 
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import parse_choice, parse_int
+from coreai_opt.exceptions import ArgumentError
+from coreai_opt.settings.arguments import parse_choice, parse_int, parse_real, plain_int
 from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, DType
 from coreai_opt.settings.tables import INDEX_BITS
 
@@ -77,21 +75,15 @@ def _parse_amount(
         raise ArgumentError(
             "target_sparsity", "One of `target_sparsity` or `n_m_ratio` must be set"
         )
-    message = f"target_sparsity must be a number from 0 to 1; got {target_sparsity!r}"
-    if isinstance(target_sparsity, bool) or not isinstance(target_sparsity, Real):
-        raise ArgumentTypeError("target_sparsity", message)
-    sparsity = float(target_sparsity)
-    if math.isnan(sparsity) or not 0 <= sparsity <= 1:
-        raise ArgumentError("target_sparsity", message)
-    return sparsity, None
+    return parse_real("target_sparsity", target_sparsity, "a number from 0 to 1", most=1), None
 
 
 def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
     if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
         raise ArgumentError("n_m_ratio", "`n_m_ratio` must be a tuple of length 2")
-    if any(isinstance(number, bool) or not isinstance(number, int) for number in n_m_ratio):
+    zeros, of = map(plain_int, n_m_ratio)
+    if not (type(zeros) is type(of) is int):  # a bool is none
         raise ArgumentError("n_m_ratio", "`n_m_ratio` must contain integers")
-    zeros, of = n_m_ratio
     if of <= 0:
         raise ArgumentError("n_m_ratio", "`n_m_ratio` requires m > 0")
     if not 0 <= zeros <= of:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from coreai_opt.reference.formats import FORMATS
+from coreai_opt.settings.arguments import plain_int
 from coreai_opt.settings.enums import (
     EIGHT_BIT_DTYPES,
     CompressionGranularity,
@@ -219,6 +220,11 @@ class Settings:
             "scale (default: there is none)",
         ),
     )
+
+    def __post_init__(self) -> None:
+        """Turn whole numbers of numpy into those of Python, which can be written to files."""
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain_int(value))
 
     @classmethod
     def among(cls, attributes: object) -> "Settings":
