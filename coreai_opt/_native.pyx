@@ -190,7 +190,7 @@ def quantize(weight, format, *, bint symmetric, block_sizes, bint e8m0_scale,
     cdef caq_job job
     cdef caq_observer found_by = <caq_observer><int>_OBSERVERS.index(observer)
     cdef size_t work_size = weight.size * (MSE_COST if found_by == CAQ_MSE else 1)
-    cdef size_t threads = max(1, min(num_threads, work_size // <size_t>SMALLEST_SHARE))
+    cdef size_t threads = _shares(work_size, num_threads)
     _prepare(&job, weight.shape, weight.dtype, format, symmetric, block_sizes, e8m0_scale, observer,
              threads)
     # One piece of memory for what is kept: large pieces come in large pages, which costs less.
@@ -248,10 +248,7 @@ def encode(weight, scale, zero_point, format, *, bint symmetric, observer, size_
              observer, 1)
     packed = memory.empty(work.job.packed_size, np.uint8)
     work.packed = packed
-    cdef size_t threads = max(1, min(num_threads, <size_t>weight.size // <size_t>SMALLEST_SHARE))
-    # Parts begin at bytes of their own.
-    bounds = [work.job.elements * i // threads // 8 * 8 for i in range(threads)]
-    in_parallel(work.encode, [*bounds, work.job.elements])
+    in_parallel(work.encode, _bounds(work.job.elements, num_threads))
     return packed
 
 
@@ -294,8 +291,7 @@ def dequantize(packed, scale, zero_point, format, out, *, size_t num_threads):
     _prepare(&work.job, out.shape, out.dtype if e8m0_scale else scale.dtype, format, True, sizes,
              e8m0_scale, "minmax", 1)
     work.target = <caq_source><int>WEIGHT_DTYPES.index(out.dtype)
-    cdef size_t i, threads = max(1, min(num_threads, <size_t>out.size // <size_t>SMALLEST_SHARE))
-    in_parallel(work.decode, [work.job.elements * i // threads for i in range(threads + 1)])
+    in_parallel(work.decode, _bounds(work.job.elements, num_threads))
 
 
 cdef class _Decoding:
@@ -703,14 +699,14 @@ cdef size_t _shares(size_t work, size_t num_threads):
 
 
 cdef list _bounds(size_t elements, size_t num_threads):
-    """Where the parts of an array begin, at multiples of 8, and its end."""
+    """Where the parts of an array begin, each at a byte of its own whatever its bits, and its end."""
     cdef size_t i, threads = _shares(elements, num_threads)
     return [elements * i // threads // 8 * 8 for i in range(threads)] + [elements]
 
 
 def encode_with_feedback(weight, scale, zero_point, format, *, bint symmetric, observer, parts,
                          size_t num_threads):
-    """Round with feedback as ``reference.round_with_feedback`` does, in C, and pack the codes.
+    """Round with feedback as ``reference.encode_with_feedback`` does, in C, and pack the codes.
 
     Args:
         weight: C-contiguous array in native byte order, not empty, float32, float16 or bfloat16.
