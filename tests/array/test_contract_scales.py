@@ -8,6 +8,7 @@ from ..support.corpus import (
     BF16,
     E4M3_E8M0,
     E5M2_E8M0,
+    EMAX,
     F16,
     F32,
     WEIGHT_DTYPES,
@@ -102,10 +103,6 @@ def test_a_zero_point_is_a_code_where_the_scale_was_rounded_down(backend: str) -
     assert result.scale.tolist() == [unit]
     assert result.zero_point.tolist() == [15]
     assert result.codes().tolist() == [0, 7, 15]
-
-
-# The exponent of each format's largest number.
-EMAX = {"fp4_e2m1fn": 2, "fp8_e4m3fn": 8, "fp8_e5m2": 15}
 
 
 @pytest.mark.parametrize("dtype", WEIGHT_DTYPES, ids=str)

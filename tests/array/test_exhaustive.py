@@ -18,6 +18,7 @@ from coreai_opt.settings.enums import DType
 from ..support.corpus import (
     BF16,
     E8M0_SPECS,
+    EMAX,
     F16,
     F32,
     FLOAT_SCALE_SPECS,
@@ -155,7 +156,6 @@ def test_every_nan_and_infinity_is_refused(spec: Spec, dtype: DTypeLike, backend
 # How far an E8M0 exponent goes: to where the format's largest number is still a float32, and one
 # more, where E4M3 and E5M2 reach 1.875·2^127 and 1.75·2^127 with a smaller code. E2M1 does not.
 HIGHEST_EXPONENT = {"fp4_e2m1fn": 125, "fp8_e4m3fn": 120, "fp8_e5m2": 113}
-EMAX = {"fp4_e2m1fn": 2, "fp8_e4m3fn": 8, "fp8_e5m2": 15}
 
 
 def boundaries(name: str) -> Array:

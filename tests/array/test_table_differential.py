@@ -12,14 +12,9 @@ from coreai_opt import PalettizedArray, _native, palettize_array
 from coreai_opt.reference import tables
 
 from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
+from ..support.same_bytes import assert_same_tables
 
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
-
-
-def assert_same(found: PalettizedArray, expected: PalettizedArray) -> None:
-    assert found.table.dtype == expected.table.dtype
-    assert found.table.tobytes() == expected.table.tobytes()
-    assert found.packed.tobytes() == expected.packed.tobytes()
 
 
 Layout = tuple[tuple[int, ...], tuple[int, ...] | None]
@@ -80,7 +75,7 @@ def test_tables_and_indices(layout: Layout, dtype: DTypeLike, level: str) -> Non
     for bits in INDEX_BITS:
         weight, expected = by_reference(layout, dtype, bits)
         found = palettize_array(weight, bits, block_sizes=block_sizes, backend="native")
-        assert_same(found, expected)
+        assert_same_tables(found, expected)
         for target in WEIGHT_DTYPES:
             outs = [np.empty(shape, target) for _ in range(2)]
             found.dequantize(out=outs[0], backend="native", num_threads=1)
@@ -106,7 +101,7 @@ def large_by_reference(name: str, dtype: DTypeLike, bits: int) -> tuple[Array, P
 @pytest.mark.parametrize("bits", [1, 3, 4])
 def test_large_groups(name: str, bits: int, dtype: DTypeLike, level: str) -> None:
     weight, expected = large_by_reference(name, dtype, bits)
-    assert_same(palettize_array(weight, bits, backend="native"), expected)
+    assert_same_tables(palettize_array(weight, bits, backend="native"), expected)
 
 
 def finite_numbers(dtype: DTypeLike) -> Array:
@@ -124,7 +119,7 @@ def table_of_every_number(dtype: DTypeLike) -> PalettizedArray:
 @pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
 def test_a_table_of_every_number_of_16_bits(dtype: DTypeLike, level: str) -> None:
     found = palettize_array(finite_numbers(dtype), 3, backend="native")
-    assert_same(found, table_of_every_number(dtype))
+    assert_same_tables(found, table_of_every_number(dtype))
 
 
 @pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
@@ -157,7 +152,7 @@ def test_any_number_of_threads(
     weight = np.random.default_rng(0).standard_normal((44, 51), np.float32)
     arguments = {"block_sizes": block_sizes}
     found = palettize_array(weight, bits, **arguments, backend="native", num_threads=threads)
-    assert_same(found, palettize_array(weight, bits, **arguments, backend="reference"))
+    assert_same_tables(found, palettize_array(weight, bits, **arguments, backend="reference"))
     decoded = found.dequantize(backend="native", num_threads=threads)
     assert decoded.tobytes() == found.dequantize(backend="reference").tobytes()
 
@@ -168,7 +163,7 @@ def test_elements_at_any_address() -> None:
     weight[:] = np.random.default_rng(0).standard_normal(333)
     assert weight.ctypes.data % 4
     found = palettize_array(weight, 4, backend="native")
-    assert_same(found, palettize_array(weight.copy(), 4, backend="reference"))
+    assert_same_tables(found, palettize_array(weight.copy(), 4, backend="reference"))
 
 
 @pytest.mark.parametrize("bits", [2, 3])

@@ -12,15 +12,10 @@ from coreai_opt import PalettizedArray, _native, palettize_array
 from coreai_opt.reference import Cluster, table_vectors
 
 from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
+from ..support.same_bytes import assert_same_tables
 
 F64 = np.float64
 INDEX_BITS = (1, 2, 3, 4, 6, 8)
-
-
-def assert_same(found: PalettizedArray, expected: PalettizedArray) -> None:
-    assert (found.table.dtype, found.table.shape) == (expected.table.dtype, expected.table.shape)
-    assert found.table.tobytes() == expected.table.tobytes()
-    assert found.packed.tobytes() == expected.packed.tobytes()
 
 
 # By hand.
@@ -182,7 +177,7 @@ def test_importances_that_are_all_0_count_alike(backend: str) -> None:
     zeros = palettize_array(
         weight, 2, cluster_dim=3, importance=np.zeros((1, 40), F32), backend=backend
     )
-    assert_same(zeros, palettize_array(weight, 2, cluster_dim=3, backend=backend))
+    assert_same_tables(zeros, palettize_array(weight, 2, cluster_dim=3, backend=backend))
 
 
 # Native and reference.
@@ -252,7 +247,7 @@ def test_every_level_gives_the_references_bytes(
     for bits in INDEX_BITS:
         weight, arguments, expected = by_reference(layout, dtype, bits)
         found = palettize_array(weight, bits, **arguments, backend="native")
-        assert_same(found, expected)
+        assert_same_tables(found, expected)
         for target in WEIGHT_DTYPES:
             outs = [np.empty(weight.shape, target) for _ in range(2)]
             found.dequantize(out=outs[0], backend="native", num_threads=1)
@@ -269,7 +264,7 @@ def test_any_number_of_threads(
     weight = np.random.default_rng(0).standard_normal((44, 51), np.float32)
     arguments: dict[str, Any] = {"block_sizes": block_sizes, "cluster_dim": 4}
     found = palettize_array(weight, 3, **arguments, backend="native", num_threads=threads)
-    assert_same(found, palettize_array(weight, 3, **arguments, backend="reference"))
+    assert_same_tables(found, palettize_array(weight, 3, **arguments, backend="reference"))
     decoded = found.dequantize(backend="native", num_threads=threads)
     assert decoded.tobytes() == found.dequantize(backend="reference").tobytes()
 
@@ -308,9 +303,9 @@ def test_weights_in_any_memory(backend: str) -> None:
     weight[...] = np.random.default_rng(0).standard_normal(weight.shape)
     assert weight.ctypes.data % 4
     expected = palettize_array(weight.copy(), 3, cluster_dim=2, backend=backend)
-    assert_same(palettize_array(weight, 3, cluster_dim=2, backend=backend), expected)
+    assert_same_tables(palettize_array(weight, 3, cluster_dim=2, backend=backend), expected)
     strided = np.asfortranarray(weight)
-    assert_same(palettize_array(strided, 3, cluster_dim=2, backend=backend), expected)
+    assert_same_tables(palettize_array(strided, 3, cluster_dim=2, backend=backend), expected)
 
 
 # Arguments.
@@ -375,7 +370,7 @@ def test_parts_that_do_not_fit_each_other_are_named(part: str, value: object, ba
 
 def test_without_vectors_nothing_changes() -> None:
     weight = np.random.default_rng(0).standard_normal((8, 64)).astype(F16)
-    assert_same(palettize_array(weight, 4, cluster_dim=1), palettize_array(weight, 4))
+    assert_same_tables(palettize_array(weight, 4, cluster_dim=1), palettize_array(weight, 4))
     assert palettize_array(weight, 4, cluster_axis=1).cluster_axis is None
 
 

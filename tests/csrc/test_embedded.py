@@ -21,6 +21,7 @@ from coreai_opt.reference import FORMATS
 
 from ..support.c_jobs import PORTABLE, Job, targets, weights
 from ..support.targets import CSRC, HOST_CC, ROOT, TARGETS, WARNINGS, declared_functions, statuses
+from ..support.tools import need
 
 EXAMPLES = ROOT / "examples" / "embedded"
 HARD_FLOAT = ["-mthumb", "-mfloat-abi=hard"]
@@ -43,12 +44,6 @@ def load(path: Path) -> ModuleType:
 sizes = load(CSRC / "tools" / "sizes.py")
 CORTEX_M = [name for name, processor in sizes.PROCESSORS.items() if processor.board]
 DOCS = (ROOT / "docs" / "embedded.md").read_text()
-
-
-def need(*tools: str) -> None:
-    for tool in tools:
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
 
 
 def need_processor(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 import ctypes
 import re
-import shutil
 import subprocess
 from collections import defaultdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import coreai_opt
 from coreai_opt import _native
 
 from ..support.targets import CSRC, HOST_CC, ROOT, WARNINGS, BuildProgram, declared_functions
+from ..support.tools import need
 
 FAST_MATH = ["-ffast-math", "-Ofast", "-ffinite-math-only"]
 PARTS_OF_FAST_MATH = ["-funsafe-math-optimizations", "-freciprocal-math", "-fno-signed-zeros"]
@@ -21,12 +21,6 @@ REFUSED = [
     *((compiler, flag) for compiler in (HOST_CC, "clang") for flag in FAST_MATH),
     *(("arm-none-eabi-gcc", flag) for flag in FAST_MATH + PARTS_OF_FAST_MATH),
 ]
-
-
-def need(*tools: str) -> None:
-    for tool in tools:
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
 
 
 def run(*command: object, folder: Path | None = None) -> str:

@@ -8,7 +8,6 @@ import hashlib
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from coreai_opt.arrays.npz import load_arrays
 from coreai_opt.program import assets, digest
 from coreai_opt.program.weights import find_weights
 
-MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
-COMMAND = Path(sys.executable).with_name("coreai-opt")
+from ..support.command import COMMAND, MODEL, contents
 
 
 @pytest.fixture
@@ -193,7 +191,3 @@ def test_damage_to_a_file_of_arrays(tmp_path: Path, save: Any, long: bool) -> No
             told += 1
             assert str(error).startswith(f"{file} is no .npz file of arrays (")
     assert told > 500
-
-
-def contents(asset: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in asset.iterdir()}

@@ -22,15 +22,9 @@ from coreai_opt.coreai_utils import (
     quantize_weights,
     sparsify_weights,
 )
-from coreai_opt.program import quantize as program_quantize
 
 from ..support.interrupts import interrupted_at_instruction
 from ..support.programs import random_weight, text, two_layers, weight_values
-
-
-@pytest.fixture(autouse=True)
-def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program_quantize, "WORTH_A_THREAD", 1)
 
 
 def wherever_interrupted(

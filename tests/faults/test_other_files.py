@@ -2,15 +2,13 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from coreai_opt.program import assets
 
-MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
-COMMAND = Path(sys.executable).with_name("coreai-opt")
+from ..support.command import COMMAND, MODEL
 
 
 def tree(folder: Path) -> dict[str, bytes]:

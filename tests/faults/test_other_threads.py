@@ -15,18 +15,12 @@ from coreai_opt.arrays import threads
 from coreai_opt.coreai_utils import calibrate, plan_quantization, quantize_weights
 from coreai_opt.exceptions import WeightChangedError
 from coreai_opt.planning import measure as program_plan
-from coreai_opt.program import quantize as program_quantize
 from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_weights
 from coreai_opt.reference.quantize import NotFiniteError
 from coreai_opt.reports.records import WeightRecord
 
 from ..support.programs import random_weight, text, two_layers, weight_values
-
-
-@pytest.fixture(autouse=True)
-def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program_quantize, "WORTH_A_THREAD", 1)
 
 
 def in_threads(*calls: Callable[[], Any]) -> list[Any]:

@@ -21,18 +21,12 @@ from coreai_opt.program import assets
 from coreai_opt.program.weights import find_quantized
 from coreai_opt.settings.rules_file import load_rules
 
+from ..support.command import COMMAND, MODEL, contents
 from ..support.interrupts import interrupted_at_call
-
-COMMAND = Path(sys.executable).with_name("coreai-opt")
-MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
 
 def quantize(output: Path, *options: str) -> list[str]:
     return [str(COMMAND), "quantize", str(MODEL), str(output), "--dtype", "int8", *options]
-
-
-def contents(asset: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in asset.iterdir()}
 
 
 def is_whole(asset: Path) -> bool:

@@ -14,8 +14,8 @@ import pytest
 from coreai_opt.program import assets
 from coreai_opt.program.weights import find_quantized
 
-MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
-COMMAND = Path(sys.executable).with_name("coreai-opt")
+from ..support.command import COMMAND, MODEL
+
 NOT_UTF8 = os.fsdecode(b"n\xff")
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from coreai.authoring import AIModelAsset
 
+from ..support.command import MODEL
 from ..support.programs import all_stored
-
-MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
 # In a process of its own, in which no weight is too small for threads.
 QUANTIZE = """

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,10 @@ from coreai_opt.program.ir import function_inputs, functions
 from coreai_opt.program.ir.ops import graphs
 from coreai_opt.program.runtime import run_program, run_samples
 
+from ..support.command import COMMAND
 from ..support.programs import F32, make_graph, make_program, matmul_program, random_weight, u32
 
 EXPORTED = Path(__file__).parents[3] / "shared" / "assets" / "exported"
-COMMAND = Path(sys.executable).with_name("coreai-opt")
 WEIGHTS = {"narrow": random_weight((64, 3)), "wide": random_weight((64, 70), seed=1)}
 X = random_weight((2, 64), seed=2)
 

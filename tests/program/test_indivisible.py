@@ -1,7 +1,6 @@
 """Weights whose input channels the block size does not divide: skipped, or blocks that fit."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from coreai_opt.program.channel_axes import weight_blocks
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reports.records import WeightRecord
 
+from ..support.command import MODEL
 from ..support.programs import (
     F32,
     make_program,
@@ -22,8 +22,6 @@ from ..support.programs import (
     transposed_convolution,
     weight_values,
 )
-
-CREPE = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
 
 
 def grouped(channels: int, groups: int) -> AIProgram:
@@ -158,8 +156,8 @@ def test_a_rule_can_say_it() -> None:
 
 
 def test_a_trained_network() -> None:
-    """Four of CREPE-tiny's seven weights have 1 or 16 input channels."""
-    program = load_asset(CREPE).program
+    """Four of MODEL-tiny's seven weights have 1 or 16 input channels."""
+    program = load_asset(MODEL).program
     counts = {
         choice: len(
             find_quantized(

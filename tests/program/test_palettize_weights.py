@@ -23,7 +23,7 @@ from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.programs import (
     convolution,
-    linear,
+    linear_program,
     make_program,
     matmul_program,
     random_weight,
@@ -53,15 +53,6 @@ def test_the_signature_is_apple_s() -> None:
         ("rounding_precision", 4),
         ("in_place", False),
     ]
-
-
-def linear_program(weight: np.ndarray) -> Any:
-    rows, columns = weight.shape
-    return make_program(
-        lambda x: linear(x, weight),
-        {"x": ((3, columns), np.float32)},
-        {"y": ((3, rows), np.float32)},
-    )
 
 
 # Of the energy of normal numbers 1 bit leaves 36 %, 2 bits 12 % and 3 bits 3.5 %.

@@ -12,11 +12,6 @@ from coreai_opt.program import quantize as program_quantize
 from ..support.programs import three_kinds, two_layers, weight_values
 
 
-@pytest.fixture(autouse=True)
-def all_weights_are_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program_quantize, "WORTH_A_THREAD", 1)
-
-
 def test_the_next_weight_is_read_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     reads, read_all = [0], threading.Event()
     read, quantize = program_quantize.read_constant, program_quantize._quantize

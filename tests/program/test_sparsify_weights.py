@@ -20,6 +20,7 @@ from coreai_opt.program.weights import find_quantized, find_weights
 from ..support.programs import (
     all_stored,
     linear,
+    linear_program,
     make_program,
     matmul_program,
     random_weight,
@@ -106,15 +107,6 @@ WAYS: dict[str, dict[str, Any]] = {
         "quantize_dtype": "fp8_e5m2",
     },
 }
-
-
-def linear_program(weight: np.ndarray) -> Any:
-    rows, columns = weight.shape
-    return make_program(
-        lambda x: linear(x, weight),
-        {"x": ((3, columns), np.float32)},
-        {"y": ((3, rows), np.float32)},
-    )
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -26,7 +26,7 @@ from coreai_opt.program.assets import load_asset
 from coreai_opt.reports import html
 from coreai_opt.reports.circumstances import Circumstances
 
-MODEL = Path(__file__).parents[2] / "examples" / "crepe_tiny_f16.aimodel"
+from ..support.command import MODEL
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(

@@ -61,6 +61,8 @@ INT_DTYPES = ("int2", "uint2", "int4", "uint4", "int8", "uint8")
 E4M3_E8M0 = Spec("fp8_e4m3fn", scale_dtype="fp8_e8m0fnu")
 E5M2_E8M0 = Spec("fp8_e5m2", scale_dtype="fp8_e8m0fnu")
 E8M0_SPECS = (Spec("fp4_e2m1fn"), E4M3_E8M0, E5M2_E8M0)
+EMAX = {"fp4_e2m1fn": 2, "fp8_e4m3fn": 8, "fp8_e5m2": 15}
+"""The exponent of each of their largest numbers."""
 FLOAT_SCALE_SPECS = (Spec("fp8_e4m3fn"), Spec("fp8_e5m2"))
 SYMMETRIC_SPECS = tuple(Spec(dtype) for dtype in INT_DTYPES)
 ASYMMETRIC_SPECS = tuple(Spec(dtype, "asymmetric") for dtype in INT_DTYPES)

@@ -148,6 +148,14 @@ def matmul_program(weight: Array, batch: tuple[int, ...] = ()) -> AIProgram:
     )
 
 
+def linear_program(weight: Array) -> AIProgram:
+    """``y = x @ weight.T`` for ``x [3, K]``, of float32."""
+    rows, columns = weight.shape
+    return make_program(
+        lambda x: (linear(x, weight),), {"x": ((3, columns), F32)}, {"y": ((3, rows), F32)}
+    )
+
+
 def two_layers(a: int = 8, b: int = 6, c: int = 4) -> AIProgram:
     """``y = x @ first @ second`` with ``first [a, b]`` and ``second [b, c]``."""
 

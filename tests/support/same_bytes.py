@@ -1,6 +1,6 @@
-"""Whether two quantized arrays are equal byte for byte."""
+"""Whether two compressed arrays are equal byte for byte."""
 
-from coreai_opt import QuantizedArray
+from coreai_opt import PalettizedArray, QuantizedArray
 
 
 def assert_same_bytes(got: QuantizedArray, want: QuantizedArray) -> None:
@@ -9,6 +9,12 @@ def assert_same_bytes(got: QuantizedArray, want: QuantizedArray) -> None:
         assert (a.dtype, a.shape) == (b.dtype, b.shape), name
         assert a.tobytes() == b.tobytes(), name
     assert (got.shape, got.dtype, got.weight_dtype) == (want.shape, want.dtype, want.weight_dtype)
+
+
+def assert_same_tables(found: PalettizedArray, expected: PalettizedArray) -> None:
+    assert (found.table.dtype, found.table.shape) == (expected.table.dtype, expected.table.shape)
+    assert found.table.tobytes() == expected.table.tobytes()
+    assert found.packed.tobytes() == expected.packed.tobytes()
 
 
 def same_bytes(got: QuantizedArray, want: QuantizedArray) -> bool:
