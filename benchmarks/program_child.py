@@ -82,11 +82,11 @@ def quantize(path: Path, threads: int | None) -> dict[str, Any]:
     }
 
 
-def small(path: Path, rounds: int = 5) -> dict[str, Any]:
+def small(path: Path) -> dict[str, Any]:
     """Quantize a program of small weights, in turns with Core AI's own calls that this takes.
 
     Returns:
-        seconds of the processor for each weight, the least of all rounds, which other processes
+        seconds of the processor for each weight, the least of five rounds, which other processes
         lengthen as well: ``ours``, and ``bare`` of the calls alone.
     """
     from coreai.authoring import AIModelAsset
@@ -95,7 +95,7 @@ def small(path: Path, rounds: int = 5) -> dict[str, Any]:
     from coreai_opt.coreai_utils import quantize_weights
 
     taken = []
-    for _ in range(rounds):
+    for _ in range(5):
         weights, bare = replace_all(AIModelAsset.load(path).program)
         program = AIModelAsset.load(path).program
         start = time.process_time()

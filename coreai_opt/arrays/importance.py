@@ -23,27 +23,24 @@ def check_observer(importance: object, *, is_used: bool) -> None:
         )
 
 
-def parse_importance(
-    argument: str, importance: object, shape: Sequence[int]
-) -> npt.NDArray[np.float32]:
+def parse_importance(importance: object, shape: Sequence[int]) -> npt.NDArray[np.float32]:
     """Return an importance as a C-contiguous float32 array.
 
     Args:
-        argument: what to call it in messages.
         importance: an array of floating-point numbers, finite and >= 0.
         shape: of the weight; each axis of the importance must be as long, or 1.
 
     Raises:
         ArgumentTypeError, ArgumentError: ``importance`` is no such array.
     """
-    values = parse_numbers(argument, importance)
+    values = parse_numbers("importance", importance)
     fits = values.ndim == len(shape) and all(
         n in {1, length} for n, length in zip(values.shape, shape, strict=True)
     )
     if not fits:
         raise ArgumentError(
-            argument,
-            f"{argument} must have the weight's rank, and along each axis its length or 1: "
+            "importance",
+            f"importance must have the weight's rank, and along each axis its length or 1: "
             f"got {values.shape} for shape {tuple(shape)}",
         )
     return values

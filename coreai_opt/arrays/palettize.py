@@ -105,7 +105,7 @@ def palettize_array(
     if how is Observer.MSE:
         _check_search(weight.shape, sizes, lut, scale_sizes)
     if importance is not None:
-        importance = parse_importance("importance", importance, weight.shape)
+        importance = parse_importance(importance, weight.shape)
     spec = PaletteSpec(bits, sizes, lut, scale_sizes, how, cluster)
     chosen, threads = parse_backend(backend), parse_num_threads(num_threads)
     return palettize_parsed(weight, spec, chosen, threads, importance=importance)
@@ -167,7 +167,7 @@ def palettize_parsed(
     )
 
 
-ROUNDS = 2
+_ROUNDS = 2
 """How often a search fits tables to scales and scales to tables."""
 
 
@@ -186,7 +186,7 @@ def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     """Return scales that leave less error than ``scale``, the largest element of each block."""
     least = np.abs(scale) / LARGEST_QUOTIENT
     fitted: npt.NDArray[Any] = scale
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         tables = _find_scaled_tables(weight, fitted, spec, importance, backend, num_threads)
         fitted = backend.fit_scales(weight, tables, scale.shape, importance, num_threads)
         # Elements that do not count may be far larger than the others, and than their scale.

@@ -99,7 +99,7 @@ def quantize_array(
     sizes = _parse_blocks(settings, block_sizes, weight.shape)
     check_observer(importance, is_used=spec.observer.uses_importance)
     if importance is not None:
-        importance = parse_importance("importance", importance, weight.shape)
+        importance = parse_importance(importance, weight.shape)
     chosen, threads = backends.parse_backend(backend), parse_num_threads(num_threads)
     method: Method = nearest
     if feedback is not None:

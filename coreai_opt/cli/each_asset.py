@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from coreai_opt.cli import messages
 from coreai_opt.cli.console import stdout
-from coreai_opt.cli.parser import LATE_WORDS, Parser, UsageError, option_of, say
+from coreai_opt.cli.parser import LATE_WORDS, Parser, UsageError, add_source, option_of, say
 from coreai_opt.cli.warnings import flush_warnings
 from coreai_opt.exceptions import InputError, QualityError
 from coreai_opt.program.assets import SUFFIX, check_destination
@@ -23,7 +23,7 @@ Write: TypeAlias = Callable[[Path, Path | None], None]
 
 def add_assets(parser: Parser) -> None:
     """Add IN and OUT."""
-    parser.add_argument("source", metavar="IN.aimodel", type=Path, help="asset to read")
+    add_source(parser)
     parser.add_argument(
         LATE_WORDS,
         metavar="OUT.aimodel",

@@ -26,6 +26,7 @@ from coreai_opt.settings.enums import (
     QSchemeName,
     Rounding,
     RoundingName,
+    find_spelled,
 )
 
 __all__ = [
@@ -71,15 +72,6 @@ def _description(
 
 def _values(*members: StrEnum) -> tuple[str, ...]:
     return tuple(member.value for member in members)
-
-
-def _is_member(value: object, member: DType) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        return isinstance(value, str) and DType(value) is member
-    except ValueError:
-        return False
 
 
 _DESCRIPTION = "description"
@@ -236,7 +228,8 @@ class Settings:
 
         MXFP4 has blocks of 32 and no others (OCP MX v1.0 §5.2).
         """
-        if self.granularity is None and _is_member(self.dtype, DType.FP4_E2M1FN):
+        dtype = find_spelled(self.dtype, DType) if isinstance(self.dtype, str) else None
+        if self.granularity is None and dtype is DType.FP4_E2M1FN:
             size = MXFP4_BLOCK_SIZE if self.block_size is None else self.block_size
             return replace(self, granularity=CompressionGranularity.PER_BLOCK, block_size=size)
         return self
