@@ -59,11 +59,23 @@ _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{i
 def to_html(summary: Summary) -> str:
     """Return the page: totals, charts, and tables of the worst, the left and all weights."""
     title = escape(summary.title)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}{charts.STYLE}{frontier_chart.STYLE}"
+        f"{interactive.STYLE}</style></head>"
+        f"<body><h1>{title}</h1>{''.join(_parts(summary))}"
+        f"<script>{interactive.SCRIPT}</script></body></html>\n"
+    )
+
+
+def _parts(summary: Summary) -> list[str]:
+    """Return the parts of the page in their order, those without content empty."""
     others = () if summary.census is None else summary.census.others
     left = [record for record in summary.records if record.status is not Status.QUANTIZED]
     told = summary.circumstances
-    parts = [
-        f"<h1>{title}</h1>",
+    return [
         _files(summary),
         _section(
             "Outputs",
@@ -109,14 +121,6 @@ def to_html(summary: Summary) -> str:
         _section("All weights", "", _weights(summary.records)),
         _section("Made by", "", _definitions(made) if (made := origins(summary)) else ""),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}{charts.STYLE}{frontier_chart.STYLE}"
-        f"{interactive.STYLE}</style></head>"
-        f"<body>{''.join(parts)}<script>{interactive.SCRIPT}</script></body></html>\n"
-    )
 
 
 def _section(head: str, text: str, content: str) -> str:
