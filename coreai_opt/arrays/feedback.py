@@ -149,11 +149,11 @@ def _parse_moments(array: object) -> npt.NDArray[Any]:
     return square
 
 
-Factored = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+_Factored = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Order, coefficients and importance of a chunk."""
 
 
-def _factor(moments: npt.NDArray[Any], damping: float) -> Factored:
+def _factor(moments: npt.NDArray[Any], damping: float) -> _Factored:
     """Factor one chunk, group by group."""
     groups, count, _ = moments.shape
     order = np.empty((groups, count), np.int64)

@@ -81,7 +81,10 @@ class SparseArray(Decodable):
             ``out``, or the new array of ``shape``.
 
         Raises:
-            ValueError, TypeError: a bad argument, or attributes that do not fit each other.
+            ValueError, TypeError: a bad argument, or attributes that do not fit each other; nothing
+                has been written then.
+            BackendMismatchError: ``backend="validate"`` found a difference.
+            UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         """
         parse_backend(backend)
         parse_num_threads(num_threads)

@@ -75,7 +75,7 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
-class Share:
+class _Share:
     """A part of the bytes of the asset to read."""
 
     part: Fraction
@@ -85,13 +85,13 @@ class Share:
         return int(self.part * size)
 
 
-def _size(text: str) -> int | Share:
+def _size(text: str) -> int | _Share:
     """Return the bytes that ``25MB`` and the like stand for, or the share that ``50%`` does."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*|%)", text)
     units = {unit.lower(): size for unit, size in _UNITS.items()}
     units |= {unit.removesuffix("b"): size for unit, size in units.items()}
     if match and match[2] == "%":
-        return Share(Fraction(match[1]) / 100)
+        return _Share(Fraction(match[1]) / 100)
     size = units.get(match[2].lower()) if match else None
     if match is None or size is None:
         raise argparse.ArgumentTypeError(
@@ -126,7 +126,7 @@ class Goal(NamedTuple):
     def of(cls, options: argparse.Namespace, source: Path) -> Self:
         """Return what was typed about a goal, for the asset ``source``."""
         size = options.target_size
-        if isinstance(size, Share):  # of 0 bytes if there is no asset, which loading it will say
+        if isinstance(size, _Share):  # of 0 bytes if there is no asset, which loading it will say
             size = size.of(asset_bytes(source))
         return cls(size, options.min_sqnr, options.plan_out, options.forms)
 

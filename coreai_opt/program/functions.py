@@ -9,13 +9,13 @@ from coreai_opt.program import ir
 from coreai_opt.program.ir import AIProgram, Port, Signature
 from coreai_opt.settings.arguments import did_you_mean
 
-__all__ = ["DEFAULT_SIZE", "Sizes", "check_same_signature", "find_function", "fixed_shape"]
+__all__ = ["Sizes", "check_same_signature", "find_function", "fixed_shape"]
 
 Sizes = Mapping[str, int | Sequence[int]]
 """Of inputs and states by name the length of every dimension that is not fixed: one number for all
 of them, or one for each."""
 
-DEFAULT_SIZE = 32
+_DEFAULT_SIZE = 32
 """Length of a dimension that is not fixed, where nobody gives one."""
 
 
@@ -95,12 +95,12 @@ def fixed_shape(port: Port, sizes: Sizes | None) -> tuple[int, ...]:
 
     Args:
         port: the input or state.
-        sizes: the lengths; DEFAULT_SIZE where there is none.
+        sizes: the lengths; 32 where there is none.
 
     Raises:
         ValueError, TypeError: the sizes are not those of its dimensions.
     """
-    lengths = iter(_sizes_of(port, (sizes or {}).get(port.name, DEFAULT_SIZE)))
+    lengths = iter(_sizes_of(port, (sizes or {}).get(port.name, _DEFAULT_SIZE)))
     return tuple(next(lengths) if size is None else size for size in port.shape)
 
 

@@ -94,7 +94,7 @@ def _apply(rules: Sequence[ParsedRule], job: Job) -> Job:
 
 
 def _check_all_match(rules: Sequence[ParsedRule], jobs: Sequence[Job]) -> None:
-    """Raise ValueError for the first rule that matches no weight."""
+    """Raise InputError for the first rule that matches no weight."""
     used = {number for job in jobs for number in job.rules}
     for number, (rule, _) in enumerate(rules, 1):
         if number not in used:

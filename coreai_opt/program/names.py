@@ -81,11 +81,11 @@ def _plain(text: str) -> str:
 
 def _operands(ways: Iterable[Way]) -> str:
     """The operands that a weight is, e.g. ``broadcasting_batch_matmul:1-gather_nd:0``."""
-    found = {(short_name(way.uses[-1].op.name), way.uses[-1].operand) for way in ways}
+    found = {(_short_name(way.uses[-1].op.name), way.uses[-1].operand) for way in ways}
     return "-".join(f"{_plain(op)}:{operand}" for op, operand in sorted(found)) or "unused"
 
 
-def short_name(op: str) -> str:
+def _short_name(op: str) -> str:
     """Return the name of an op without its dialect: ``"coreai.conv2d"`` is ``"conv2d"``."""
     return op.rsplit(".", 1)[-1]
 
@@ -101,7 +101,7 @@ def describe_ways(ways: Iterable[Way]) -> str:
 
 def _describe(way: Way) -> str:
     *before, last = (use.op.name for use in way.uses)
-    return " -> ".join([*(name for name in before if short_name(name) not in _UNSAID), last])
+    return " -> ".join([*(name for name in before if _short_name(name) not in _UNSAID), last])
 
 
 _UNSAID = {

@@ -18,10 +18,10 @@ from coreai_opt.program.following import Follower, Way
 from coreai_opt.program.ir import AIProgram, Graphs, Op, Tensor, Type
 from coreai_opt.reference import WEIGHT_DTYPES
 
-DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE, ir.SPARSE_TO_DENSE})
+_DECODERS = frozenset({ir.BLOCKWISE_SHIFT_SCALE, ir.LUT_TO_DENSE, ir.SPARSE_TO_DENSE})
 """The ops that make a weight of what is stored of it."""
 
-_TAKERS = DECODERS | {ir.BUILD_SPARSE}
+_TAKERS = _DECODERS | {ir.BUILD_SPARSE}
 """The ops that take constants for such an op."""
 
 
@@ -54,7 +54,7 @@ def find_sites(program: AIProgram) -> list[Site]:
     tensor_of = cache(_weight_tensor)  # the types of a program are few
     taken = _taken(order)
     found: dict[object, dict[object, list[_Place]]] = {}
-    for op in order.ops_named(ir.CONSTANT, *DECODERS):
+    for op in order.ops_named(ir.CONSTANT, *_DECODERS):
         tensor = tensor_of(op.result.type)
         if tensor is None or not _is_site(op, taken):
             continue

@@ -80,7 +80,9 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
 
     Raises:
         ValueError, TypeError: a bad argument, named; nothing has been touched then.
-        ImportError: Core AI is not there.
+        ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
+        BackendMismatchError: ``backend="validate"`` found a difference.
+        UnusableArithmeticError: this thread flushes subnormals or rounds otherwise.
         RuntimeError: another thread is at work on ``coreai_program``.
     """
     settings = check_pruning(

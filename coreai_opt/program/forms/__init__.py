@@ -1,6 +1,7 @@
 """How a compressed weight is stored in a program: one module for each form, which reads and writes.
 
 form        what there is to know of a form
+operands    the constants that their ops are given
 blockwise   codes, with a scale and a zero point for each block
 table       indices into look-up tables, which may have scales
 sparse      some elements, and a mask that says which, which may have scales
