@@ -262,6 +262,16 @@ def test_a_calibration_of_another_program() -> None:
     assert text(other) == before
 
 
+def test_a_calibration_of_another_program_where_few_weights_are_quantized() -> None:
+    """It is told by all weights that were seen, as many as are large enough to be quantized."""
+    samples = [{"x": correlated((3, 64), 0)}]
+    calibration = seen(two_layers(64, 48, 32), samples)
+    with pytest.raises(CalibrationError, match="of another program"):
+        quantize_weights(
+            two_layers(64, 48, 31), "int4", weight_num_threshold=2000, calibration=calibration
+        )
+
+
 def test_arguments() -> None:
     program = matmul_program(random_weight((24, 10)))
     with pytest.raises(ArgumentError, match='rounding "gptq" needs a calibration'):
