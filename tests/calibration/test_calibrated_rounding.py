@@ -242,6 +242,20 @@ def test_nearest_is_kept_where_it_is_better() -> None:
     assert all_stored(result) == all_stored(plain)
 
 
+@pytest.mark.parametrize("factor", [2.0**66, 2.0**-83])
+def test_weights_whose_squares_are_no_float32(factor: float) -> None:
+    """They are judged as those that a power of two makes of them."""
+    weight, samples = random_weight((64, 32)), [{"x": correlated((3, 64), 1)}]
+    found = []
+    for times in (1, factor):
+        program = matmul_program(weight * np.float32(times))
+        _, (record,) = quantized(program, calibration=seen(program, samples))
+        assert record.output_error is not None
+        found.append((record.rounding, record.output_error.sqnr_db))
+    assert found[0] == found[1]
+    assert found[0][0] == "gptq"
+
+
 def test_any_number_of_threads() -> None:
     program = linears()
     calibration = seen(program, [{"x": correlated((32, 48), seed)} for seed in range(4)])
