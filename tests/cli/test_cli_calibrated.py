@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -143,6 +143,50 @@ def test_the_judge_prefers_what_is_nearer_to_the_original(model: Path, capsys) -
     want = compare_programs(asset, near, {"x": inputs_of()[:3]})
     assert found.compared.outputs == other.compared.outputs == want
     assert "Outputs on 3 samples that were kept back" in capsys.readouterr().out
+
+
+ROW = np.arange(4.0)[np.newaxis]
+ONES = np.ones((1, 4))
+NANS = np.full((1, 4), np.nan)
+
+
+@pytest.mark.parametrize("other_of", ["a", "z"])  # in front of and behind the output b
+@pytest.mark.parametrize(
+    ("original", "of_nearer", "of_other", "shown"),
+    [
+        ((ONES, ROW), (ONES, ROW + 0.001), (ONES, ROW + 1), "exact"),
+        ((NANS, ROW), (NANS, ROW + 0.001), (NANS, ROW + 1), "not finite"),
+        ((ONES * np.inf, ROW), (ONES * np.inf, ROW + 0.001), (ONES, ROW + 1), "not finite"),
+        ((ONES, ROW), (ONES + 0.1, ROW + 1), (NANS, ROW), "not finite"),
+        ((ONES, ROW), (ONES, ROW), (ONES + 0.1, ROW), "exact"),
+        ((ONES, ROW), (ONES, ROW + 1), (ONES + 0.1, ROW + 1), "exact"),
+        ((ONES * 0, ROW), (ONES * 0, ROW), (ONES, ROW), "-inf dB"),
+    ],
+)
+def test_outputs_that_are_exact_or_not_finite_do_not_decide_alone(
+    original: tuple[Array, Array],
+    of_nearer: tuple[Array, Array],
+    of_other: tuple[Array, Array],
+    shown: str,
+    other_of: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wanted, nearer, other = (
+        dict(zip((other_of, "b"), outputs, strict=True))
+        for outputs in (original, of_nearer, of_other)
+    )
+    calibrated, none = Calibrated(Calibration({}, {}, {}, {}, 1), [{}]), cast("Any", None)
+    for first, second, is_better in (
+        (nearer, other, True),
+        (other, nearer, False),
+        (other, other, True),
+    ):
+        found = [wanted, first, second]
+        monkeypatch.setattr(module, "_run", lambda *_, found=found: found)
+        judged = judge(none, calibrated, none, none)
+        assert judged.calibrated_is_better is is_better
+    assert shown in capsys.readouterr().out
 
 
 def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest(
