@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from coreai_opt.cli.console import print_frontier, stdout, steps_bar
-from coreai_opt.cli.parser import UsageError, choice_of, decibels, option_of
+from coreai_opt.cli.parser import UsageError, choice_of, option_of, parse_decibels
 from coreai_opt.cli.writing import check_file
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.choose import Measured, choose_plan
@@ -35,7 +35,7 @@ def add_budget(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--min-sqnr",
-        type=decibels,
+        type=parse_decibels,
         metavar="DB",
         help="the weights together have at least this SQNR, or with --inputs the outputs, about, "
         "and OUT is as small as may be",

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 
 from coreai_opt.exceptions import ArgumentError
 from coreai_opt.settings.arguments import parse_choice, parse_int, parse_real, plain_int
-from coreai_opt.settings.enums import DType
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, DType
 from coreai_opt.settings.tables import INDEX_BITS
 
-__all__ = ["VALUE_DTYPES", "PruningSettings", "check_pruning"]
-
-VALUE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
-"""What values of a sparse weight can be, besides numbers of its dtype."""
+__all__ = ["PruningSettings", "check_pruning"]
 
 
 @dataclass(frozen=True)
@@ -117,4 +114,4 @@ def _parse_bits(palettize_nbits: object) -> int:
 
 def _parse_dtype(quantize_dtype: object) -> DType:
     complaint = "Invalid quantize_dtype: it must be one of"
-    return parse_choice("quantize_dtype", quantize_dtype, VALUE_DTYPES, complaint)
+    return parse_choice("quantize_dtype", quantize_dtype, EIGHT_BIT_DTYPES, complaint)

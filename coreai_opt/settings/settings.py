@@ -13,6 +13,7 @@ from typing import Any, Self
 from coreai_opt.reference.formats import FORMATS
 from coreai_opt.settings.arguments import plain_int
 from coreai_opt.settings.enums import (
+    EIGHT_BIT_DTYPES,
     CompressionGranularity,
     DType,
     DTypeName,
@@ -178,7 +179,7 @@ class Settings:
         default=None,
         metadata=_description(
             None,
-            _values(DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2),
+            _values(*EIGHT_BIT_DTYPES),
             "FORMAT",
             "%(choices)s: what entries of a look-up table are (default: the weight's dtype)",
         ),

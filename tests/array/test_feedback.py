@@ -314,7 +314,7 @@ def test_layouts(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 weight, parameters, spec, feedback.parts(matrices), threads
             )
             got = replace(nearest, packed=packed).codes()
-            assert (got == matrices.from_matrices(codes, shape)).all()
+            assert (matrices.to_matrices(got) == codes).all()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
