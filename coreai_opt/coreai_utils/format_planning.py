@@ -124,9 +124,9 @@ def plan_quantization(
     program is run. The noise of the outputs, divided by that of the weight, tells how much the
     weight's noise counts, and the effects of all are added. A weight of which nothing is seen so,
     as of one of another function or of a branch that the inputs do not reach, counts by its own
-    noise, as without inputs. With ``target_bytes`` a plan by the weights' own noise is made as well,
-    both are carried out and run, and the one whose outputs have less noise is returned. Identical
-    weights, which a saved program holds once, get one format.
+    noise, as without inputs. With ``target_bytes`` a plan by the weights' own noise is made as
+    well, both are carried out and run, and the one whose outputs have less noise is returned.
+    Identical weights, which a saved program holds once, get one format.
 
     A plan's noise is above that of the best plan of its size by less than one weight's step to its
     next better candidate. With ``min_sqnr`` its size exceeds the smallest by less than such a step.
