@@ -11,7 +11,7 @@ from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.coreai_utils.compressing import parse_calibration
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.planning.choose import Measured, choose_plan
-from coreai_opt.planning.plan import QuantizationPlan, check_goal
+from coreai_opt.planning.plan import QuantizationPlan, parse_goal
 from coreai_opt.settings.arguments import did_you_mean, parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
 from coreai_opt.settings.enums import (
@@ -83,11 +83,16 @@ _CANDIDATE_DEFAULTS = replace(DEFAULTS, observer=Observer.MINMAX)
 """What a candidate is where it does not say. It names the observer, because a plan's rules have to
 mean what was measured in any call."""
 
-_PROBES = (DType.INT4, DType.INT2)
-"""Formats that a weight is quantized to, per channel, to see what its error does to the outputs.
+_PROBES = (
+    DEFAULTS.merge(Settings(dtype=DType.INT4)),
+    DEFAULTS.merge(Settings(dtype=DType.INT2)),
+    DEFAULTS.merge(Settings(dtype=DType.INT4, granularity=CompressionGranularity.PER_TENSOR)),
+)
+"""Formats that a weight is quantized to, to see what its error does to the outputs.
 
-They are coarse, so that the effect is well above rounding, and possible for every weight. The
-second is for weights that are exact in the first.
+They are coarse, so that the effect is well above rounding. The second is for weights that are exact
+in the first, or nearly; the third for those with channels of one element, which are exact in both,
+and for those without channels.
 """
 
 
@@ -115,11 +120,13 @@ def plan_quantization(
 
     A plan's noise / signal is the mean of that of its weights, in which each counts by the square
     root of its number of elements. With ``inputs`` it is an estimate for the outputs. Each weight
-    in turn is quantized to INT4 and the program is run. The noise of the outputs, divided by that
-    of the weight, tells how much the weight's noise counts, and the effects of all are added. With
-    ``target_bytes`` a plan by the weights' own noise is made as well, both are carried out and run,
-    and the one whose outputs have less noise is returned. Identical weights, which a saved program
-    holds once, get one format.
+    in turn is quantized to INT4, or more coarsely where that leaves it nearly exact, and the
+    program is run. The noise of the outputs, divided by that of the weight, tells how much the
+    weight's noise counts, and the effects of all are added. A weight of which nothing is seen so,
+    as of one of another function or of a branch that the inputs do not reach, counts by its own
+    noise, as without inputs. With ``target_bytes`` a plan by the weights' own noise is made as
+    well, both are carried out and run, and the one whose outputs have less noise is returned.
+    Identical weights, which a saved program holds once, get one format.
 
     A plan's noise is above that of the best plan of its size by less than one weight's step to its
     next better candidate. With ``min_sqnr`` its size exceeds the smallest by less than such a step.
@@ -162,8 +169,8 @@ def plan_quantization(
         RuntimeError: another thread is at work on ``coreai_program``.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
     """
-    check_goal(target_bytes, min_sqnr)
-    if calibration is not None and (inputs is None or target_bytes is None):
+    size, floor = parse_goal(target_bytes, min_sqnr)
+    if calibration is not None and (inputs is None or size is None):
         raise ArgumentError("calibration", "calibration needs inputs and target_bytes")
     measured = measure_weights(
         coreai_program,
@@ -176,10 +183,10 @@ def plan_quantization(
         weight_num_threshold=weight_num_threshold,
         backend=backend,
         num_threads=num_threads,
-        sampled=min_sqnr is None,
+        sampled=floor is None,
         progress=progress,
     )
-    return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr, progress=progress)
+    return choose_plan(measured, target_bytes=size, min_sqnr=floor, progress=progress)
 
 
 def measure_weights(
@@ -207,7 +214,7 @@ def measure_weights(
     formats = _parse_candidates(candidates, where, ours=ours)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
-    probes = [check_settings(replace(DEFAULTS, dtype=dtype)) for dtype in _PROBES]
+    probes = [check_settings(probe) for probe in _PROBES]
     look_up = parse_calibration(calibration)
 
     from coreai_opt.planning import measure  # noqa: PLC0415  # imports Core AI

@@ -1,18 +1,13 @@
 """``PruningSettings``: which elements of a weight become zero, and how the others are stored."""
 
-import math
 from dataclasses import dataclass
-from numbers import Real
 
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import parse_choice, parse_int
-from coreai_opt.settings.enums import DType
+from coreai_opt.exceptions import ArgumentError
+from coreai_opt.settings.arguments import parse_choice, parse_int, parse_real, plain_int
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, DType
 from coreai_opt.settings.tables import INDEX_BITS
 
-__all__ = ["VALUE_DTYPES", "PruningSettings", "check_pruning"]
-
-VALUE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
-"""What values of a sparse weight can be, besides numbers of its dtype."""
+__all__ = ["PruningSettings", "check_pruning"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,16 @@ class PruningSettings:
     zeros_of: tuple[int, int] | None
     dtype: DType | None
     bits: int | None
+
+    @property
+    def has_channel_scales(self) -> bool:
+        """Whether each output channel has a scale of its own."""
+        return self.dtype is not None and self.dtype is not DType.UINT8
+
+    @property
+    def needs_channels(self) -> bool:
+        """Whether it matters which axes of a weight are its channels."""
+        return self.has_channel_scales or self.zeros_of is not None or self.block_size is not None
 
     @property
     def uses_importance(self) -> bool:
@@ -80,21 +85,15 @@ def _parse_amount(
         raise ArgumentError(
             "target_sparsity", "One of `target_sparsity` or `n_m_ratio` must be set"
         )
-    message = f"target_sparsity must be a number from 0 to 1; got {target_sparsity!r}"
-    if isinstance(target_sparsity, bool) or not isinstance(target_sparsity, Real):
-        raise ArgumentTypeError("target_sparsity", message)
-    sparsity = float(target_sparsity)
-    if math.isnan(sparsity) or not 0 <= sparsity <= 1:
-        raise ArgumentError("target_sparsity", message)
-    return sparsity, None
+    return parse_real("target_sparsity", target_sparsity, "a number from 0 to 1", most=1), None
 
 
 def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
     if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
         raise ArgumentError("n_m_ratio", "`n_m_ratio` must be a tuple of length 2")
-    if any(isinstance(number, bool) or not isinstance(number, int) for number in n_m_ratio):
+    zeros, of = map(plain_int, n_m_ratio)
+    if not (type(zeros) is type(of) is int):  # a bool is none
         raise ArgumentError("n_m_ratio", "`n_m_ratio` must contain integers")
-    zeros, of = n_m_ratio
     if of <= 0:
         raise ArgumentError("n_m_ratio", "`n_m_ratio` requires m > 0")
     if not 0 <= zeros <= of:
@@ -115,4 +114,4 @@ def _parse_bits(palettize_nbits: object) -> int:
 
 def _parse_dtype(quantize_dtype: object) -> DType:
     complaint = "Invalid quantize_dtype: it must be one of"
-    return parse_choice("quantize_dtype", quantize_dtype, VALUE_DTYPES, complaint)
+    return parse_choice("quantize_dtype", quantize_dtype, EIGHT_BIT_DTYPES, complaint)
