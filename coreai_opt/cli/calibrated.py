@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from coreai_opt.cli.console import print_table, sample_bar, stdout, steps_bar
 from coreai_opt.cli.running import Compared
 from coreai_opt.coreai_utils import calibrate
 from coreai_opt.evaluation.output_comparison import Array, compare_outputs
+from coreai_opt.evaluation.weight_error import decibels
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
@@ -125,8 +127,8 @@ def judge(
         nearest: the program without it.
 
     Returns:
-        whether the outputs of ``rounded`` are as near or nearer, by their mean SQNR in dB, and
-        those of the better one.
+        whether the outputs of ``rounded`` are as near or nearer, see :func:`_nearness`, and those
+        of the better one.
     """
     wanted, *outputs = _run(calibrated, (original, rounded, nearest))
     found = [compare_outputs(wanted, of_one) for of_one in outputs]
@@ -136,13 +138,37 @@ def judge(
         f"Outputs on {on}",
         ("output", ">SQNR calibrated", ">SQNR not calibrated"),
         (
-            (with_.name, f"{with_.sqnr_db:.2f} dB", f"{without.sqnr_db:.2f} dB")
+            (with_.name, _shown(with_.sqnr_db), _shown(without.sqnr_db))
             for with_, without in zip(*found, strict=True)
         ),
     )
-    ours, theirs = (np.mean([one.sqnr_db for one in comparisons]) for comparisons in found)
-    better = bool(ours >= theirs)
+    sqnrs = np.array([[one.sqnr_db for one in comparisons] for comparisons in found])
+    ours, theirs = map(_nearness, sqnrs, sqnrs[::-1])
+    better = ours >= theirs
     return Judged(better, Compared(on, found[0 if better else 1]))
+
+
+def _nearness(sqnrs: Array, others: Array) -> tuple[int, float, int]:
+    """Return how near a program's outputs are to the original's, to be compared with another's.
+
+    What counts first is that outputs are finite, then the mean SQNR in dB, then how many are exact.
+    The mean is over outputs that have a finite SQNR in both programs: beside infinity no other
+    output would count. An output that is not finite in the original is not in either.
+
+    Args:
+        sqnrs: SQNR in dB of each output.
+        others: those of the other program.
+    """
+    of_both = sqnrs[np.isfinite(sqnrs) & np.isfinite(others)]
+    mean = float(np.mean(of_both)) if of_both.size else 0.0
+    return -int(np.isnan(sqnrs).sum()), mean, int(np.isposinf(sqnrs).sum())
+
+
+def _shown(sqnr_db: float) -> str:
+    """Return an SQNR with its unit; in words where it is no number."""
+    if math.isnan(sqnr_db):
+        return "not finite"
+    return f"{sqnr_db:.2f} dB" if math.isfinite(sqnr_db) else decibels(sqnr_db)
 
 
 def _run(
