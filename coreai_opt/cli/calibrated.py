@@ -16,6 +16,7 @@ from coreai_opt.cli.console import print_table, sample_bar, stdout, steps_bar
 from coreai_opt.cli.running import Compared
 from coreai_opt.coreai_utils import calibrate
 from coreai_opt.evaluation.output_comparison import Array, compare_outputs
+from coreai_opt.evaluation.weight_error import decibels
 
 if TYPE_CHECKING:
     from coreai_opt.program.functions import Sizes
@@ -136,7 +137,7 @@ def judge(
         f"Outputs on {on}",
         ("output", ">SQNR calibrated", ">SQNR not calibrated"),
         (
-            (with_.name, f"{with_.sqnr_db:.2f} dB", f"{without.sqnr_db:.2f} dB")
+            (with_.name, decibels(with_.sqnr_db, 2), decibels(without.sqnr_db, 2))
             for with_, without in zip(*found, strict=True)
         ),
     )

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from numbers import Real
 
-from coreai_opt.exceptions import ArgumentError, ArgumentTypeError
+from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.settings.arguments import parse_choice, parse_int
 from coreai_opt.settings.enums import DType
 from coreai_opt.settings.tables import INDEX_BITS
@@ -13,6 +13,11 @@ __all__ = ["VALUE_DTYPES", "PruningSettings", "check_pruning"]
 
 VALUE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
 """What values of a sparse weight can be, besides numbers of its dtype."""
+
+_TARGET_SPARSITY, _BLOCK_SIZE, _N_M_RATIO, _QUANTIZE_DTYPE, _PALETTIZE_NBITS = (
+    Argument(name, quoted=True)
+    for name in ("target_sparsity", "block_size", "n_m_ratio", "quantize_dtype", "palettize_nbits")
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,13 @@ def check_pruning(
     sparsity, zeros_of = _parse_amount(target_sparsity, n_m_ratio)
     if quantize_dtype is not None and palettize_nbits is not None:
         raise ArgumentError(
-            "palettize_nbits", "`quantize_dtype` and `palettize_nbits` cannot both be set"
+            "palettize_nbits", _QUANTIZE_DTYPE, " and ", _PALETTIZE_NBITS, " cannot both be set"
         )
     dtype = None if quantize_dtype is None else _parse_dtype(quantize_dtype)
     bits = None if palettize_nbits is None else _parse_bits(palettize_nbits)
     size = None if block_size is None else parse_int("block_size", block_size, least=0)
     if size is not None and size <= 1:
-        raise ArgumentError("block_size", "`block_size` must be greater than 1")
+        raise ArgumentError("block_size", _BLOCK_SIZE, " must be greater than 1")
     return PruningSettings(sparsity, size, zeros_of, dtype, bits)
 
 
@@ -73,32 +78,37 @@ def _parse_amount(
 ) -> tuple[float | None, tuple[int, int] | None]:
     """Return what part becomes zero, or how many of how many."""
     if target_sparsity is not None and n_m_ratio is not None:
-        raise ArgumentError("n_m_ratio", "`target_sparsity` and `n_m_ratio` cannot both be set")
+        raise ArgumentError(
+            "n_m_ratio", _TARGET_SPARSITY, " and ", _N_M_RATIO, " cannot both be set"
+        )
     if n_m_ratio is not None:
         return None, _parse_ratio(n_m_ratio)
     if target_sparsity is None:
         raise ArgumentError(
-            "target_sparsity", "One of `target_sparsity` or `n_m_ratio` must be set"
+            "target_sparsity", "One of ", _TARGET_SPARSITY, " or ", _N_M_RATIO, " must be set"
         )
-    message = f"target_sparsity must be a number from 0 to 1; got {target_sparsity!r}"
+    message = (
+        Argument("target_sparsity"),
+        f" must be a number from 0 to 1; got {target_sparsity!r}",
+    )
     if isinstance(target_sparsity, bool) or not isinstance(target_sparsity, Real):
-        raise ArgumentTypeError("target_sparsity", message)
+        raise ArgumentTypeError("target_sparsity", *message)
     sparsity = float(target_sparsity)
     if math.isnan(sparsity) or not 0 <= sparsity <= 1:
-        raise ArgumentError("target_sparsity", message)
+        raise ArgumentError("target_sparsity", *message)
     return sparsity, None
 
 
 def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
     if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` must be a tuple of length 2")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " must be a tuple of length 2")
     if any(isinstance(number, bool) or not isinstance(number, int) for number in n_m_ratio):
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` must contain integers")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " must contain integers")
     zeros, of = n_m_ratio
     if of <= 0:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires m > 0")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " requires m > 0")
     if not 0 <= zeros <= of:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires 0 <= n <= m")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " requires 0 <= n <= m")
     return zeros, of
 
 
@@ -108,7 +118,9 @@ def _parse_bits(palettize_nbits: object) -> int:
         allowed = ", ".join(map(str, INDEX_BITS))
         raise ArgumentError(
             "palettize_nbits",
-            f"Invalid palettize_nbits {palettize_nbits!r}. It must be one of {allowed}",
+            "Invalid ",
+            Argument("palettize_nbits"),
+            f" {palettize_nbits!r}. It must be one of {allowed}",
         )
     return bits
 
