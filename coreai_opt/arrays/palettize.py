@@ -171,6 +171,10 @@ ROUNDS = 2
 """How often a search fits tables to scales and scales to tables."""
 
 
+LARGEST_QUOTIENT = np.float32(1e38)
+"""The largest element of a block divided by its scale, about: such numbers are finite."""
+
+
 def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     weight: npt.NDArray[Any],
     scale: npt.NDArray[np.float32],
@@ -180,10 +184,14 @@ def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     num_threads: int,
 ) -> npt.NDArray[Any]:
     """Return scales that leave less error than ``scale``, the largest element of each block."""
-    fitted = scale
+    least = np.abs(scale) / LARGEST_QUOTIENT
+    fitted: npt.NDArray[Any] = scale
     for _ in range(ROUNDS):
         tables = _find_scaled_tables(weight, fitted, spec, importance, backend, num_threads)
         fitted = backend.fit_scales(weight, tables, scale.shape, importance, num_threads)
+        # Elements that do not count may be far larger than the others, and than their scale.
+        longer = np.copysign(least, fitted.astype(np.float32)).astype(fitted.dtype)
+        fitted = np.where(np.abs(fitted) < least, longer, fitted)
     return fitted
 
 

@@ -13,7 +13,7 @@ from coreai_opt.arrays import palettize as palettize_module
 from coreai_opt.reference import table_scales
 from coreai_opt.reference.blocks import scale_shape
 
-from ..support.corpus import F16, F32, WEIGHT_DTYPES, Array, DTypeLike
+from ..support.corpus import BF16, F16, F32, WEIGHT_DTYPES, Array, DTypeLike
 
 F64 = np.float64
 
@@ -168,6 +168,26 @@ def test_the_largest_numbers_stay_finite(dtype: DTypeLike, backend: str) -> None
     for bits in (1, 4):
         decoded = palettize_array(
             weight, bits, scale_block_sizes=(1, 8), observer="mse", backend=backend
+        ).dequantize()
+        assert np.isfinite(decoded.astype(F32)).all()
+
+
+@pytest.mark.parametrize("dtype", [BF16, F32], ids=str)
+def test_numbers_that_do_not_count_may_be_far_larger_than_their_scale(
+    dtype: DTypeLike, backend: str
+) -> None:
+    """Divided by the scale of the few and small ones that count, they would be infinite."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        magnitudes = np.exp(rng.uniform(-80, 80, (8, 32)))
+        weight = (rng.uniform(-1, 1, (8, 32)) * magnitudes).astype(dtype)
+        decoded = palettize_array(
+            weight,
+            2,
+            scale_block_sizes=(1, 8),
+            observer="mse",
+            importance=np.eye(1, 32, dtype=np.float32),
+            backend=backend,
         ).dequantize()
         assert np.isfinite(decoded.astype(F32)).all()
 

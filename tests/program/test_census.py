@@ -30,6 +30,8 @@ from coreai_opt.program.inventory import Inventory
 from coreai_opt.program.weights import find_quantized, find_weights
 from coreai_opt.reports import QuantizationReport
 
+from ..support.every_form import CASE_NAMES, CASES, compress, shapes_of
+from ..support.every_kind import every_kind, weights_of
 from ..support.exported import EXPERT_X, experts_program, make_graphs, stack_program
 from ..support.programs import (
     F32,
@@ -329,3 +331,15 @@ def test_a_rule_by_layer_finds_the_experts_of_a_debug_export() -> None:
     assert next(iter(became)).split("/")[-2] == "gather_nd:0"  # in order of execution
     assert "/Linear.10/" in list(became)[-1]
     assert all("torch/nn" not in record.location for record in report.records)
+
+
+@pytest.mark.parametrize(("what", "name", "dtype"), CASES, ids=CASE_NAMES)
+def test_bits_per_weight_are_of_all_that_a_form_stores(what: str, name: str, dtype: Any) -> None:
+    """Indices, tables, masks and values that are decoded before scales multiply them as well."""
+    shapes = shapes_of(dtype)
+    program = compress(every_kind(weights_of(dtype, shapes), dtype), what, name)
+    inventory = Inventory(program, 0)
+    assert len(inventory.quantized) == len(shapes)
+    stored = sum(weight.nbytes for weight in inventory.quantized)
+    others = sum(other.nbytes for other in inventory.census.others)
+    assert inventory.census.nbytes == stored + others
