@@ -129,7 +129,7 @@ class Backend(Protocol):
         """Compare flat arrays of one dtype, see ``reference/errors.py``."""
 
 
-ENVIRONMENT_VARIABLE = "COREAI_OPT_BACKEND"
+BACKEND_VARIABLE = "COREAI_OPT_BACKEND"
 """Names the backend that "auto" stands for."""
 
 BACKENDS = ("auto", "native", "reference", "validate")
@@ -153,8 +153,8 @@ def _choose(backend: object) -> str:
     """Return which of "native", "reference" and "validate" a backend's name stands for now."""
     name = parse_choice("backend", backend, BACKENDS)
     if name == "auto":
-        default = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
-        name = parse_choice(ENVIRONMENT_VARIABLE, default, BACKENDS)
+        default = os.environ.get(BACKEND_VARIABLE) or "auto"
+        name = parse_choice(BACKEND_VARIABLE, default, BACKENDS)
     if name == "auto" and _native is None:
         _warn_native_missing()
         return "reference"

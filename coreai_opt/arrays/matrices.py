@@ -42,11 +42,6 @@ class MatrixLayout:
         turned = array.reshape(self.split).transpose(self.axes)
         return turned.reshape(self.groups, self.rows, self.columns)
 
-    def from_matrices(self, matrices: Array, shape: Sequence[int]) -> Array:
-        """Return the array of ``shape`` that :meth:`to_matrices` took."""
-        turned = matrices.reshape([self.split[axis] for axis in self.axes])
-        return turned.transpose(np.argsort(self.axes)).reshape(shape)
-
     def spread(self, values: Array, shape: Sequence[int]) -> Array:
         """Return a value per column of each group as an array that broadcasts to the weight.
 

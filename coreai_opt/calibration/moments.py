@@ -18,13 +18,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.arrays.feedback import LONGEST_CHUNK
+
 Matrices = npt.NDArray[np.float32]
-
-CHUNK = 4096
-"""Columns up to which all are taken together; the moments of more are chunks along the diagonal.
-
-A matrix of all of 65,536 columns would take 17 GB, and 20 hours to factor.
-"""
 
 
 def chunk_sizes(columns: int) -> list[int]:
@@ -33,7 +29,7 @@ def chunk_sizes(columns: int) -> list[int]:
     Args:
         columns: K.
     """
-    count = math.ceil(columns / CHUNK)
+    count = math.ceil(columns / LONGEST_CHUNK)
     return [columns * (i + 1) // count - columns * i // count for i in range(count)]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from coreai_opt.cli.console import print_frontier, stdout, steps_bar
-from coreai_opt.cli.parser import UsageError, choice_of, decibels, option_of
+from coreai_opt.cli.parser import UsageError, choice_of, option_of, parse_decibels
 from coreai_opt.cli.writing import check_file
 from coreai_opt.exceptions import InputError
 from coreai_opt.planning.choose import Measured, choose_plan
-from coreai_opt.planning.plan import check_goal
+from coreai_opt.planning.plan import parse_goal
 from coreai_opt.program.assets import asset_bytes, write_text
 from coreai_opt.reports.circumstances import Planned
 from coreai_opt.settings.enums import CandidateForm
@@ -35,7 +35,7 @@ def add_budget(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--min-sqnr",
-        type=decibels,
+        type=parse_decibels,
         metavar="DB",
         help="the weights together have at least this SQNR, or with --inputs the outputs, about, "
         "and OUT is as small as may be",
@@ -167,7 +167,7 @@ class Goal(NamedTuple):
                 f"{useless[0]} has no place beside {self.option}, which chooses formats itself: "
                 "leave one out, or edit what --plan-out writes and give it as --rules"
             )
-        check_goal(self.target_size, self.min_sqnr)
+        parse_goal(self.target_size, self.min_sqnr)
         if self.plan_out is not None:
             check_file("--plan-out", self.plan_out, (".toml",))
 

@@ -10,8 +10,8 @@ from coreai_opt.cli.console import print_text
 from coreai_opt.cli.parser import (
     Subcommands,
     add_json,
-    decibels,
     int_at_least,
+    parse_decibels,
 )
 from coreai_opt.cli.running import RunOn, add_function, compare_on, print_compared, sizes_of
 from coreai_opt.evaluation.output_comparison import check_quality
@@ -74,7 +74,7 @@ def add_parser(commands: Subcommands) -> None:
     )
     parser.add_argument_group("judging").add_argument(
         "--min-sqnr",
-        type=decibels,
+        type=parse_decibels,
         metavar="DB",
         help="exit with code 1 if any output has less SQNR than this",
     )

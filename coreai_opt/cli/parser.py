@@ -24,9 +24,9 @@ __all__ = [
     "add_source",
     "add_threshold",
     "choice_of",
-    "decibels",
     "int_at_least",
     "option_of",
+    "parse_decibels",
     "say",
 ]
 
@@ -174,7 +174,7 @@ def _one_of(choices: Iterable[str], got: str) -> str:
     return f"must be one of {', '.join(choices)}; got {got!r}{did_you_mean(got, choices)}"
 
 
-def decibels(text: str) -> float:
+def parse_decibels(text: str) -> float:
     """Return the number of dB that a text such as ``30`` or ``30dB`` says."""
     try:
         number = float(text.lower().removesuffix("db"))

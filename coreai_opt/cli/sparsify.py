@@ -12,7 +12,7 @@ from coreai_opt.cli.parser import (
 )
 from coreai_opt.cli.writing import add_writing, compress_assets
 from coreai_opt.coreai_utils import sparsify_weights
-from coreai_opt.settings.pruning import VALUE_DTYPES
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES
 
 _EXAMPLES = """\
 examples:
@@ -63,7 +63,7 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
         "single elements); not beside --n-m-ratio",
     )
     stored = group.add_mutually_exclusive_group()
-    formats = [dtype.value for dtype in VALUE_DTYPES]
+    formats = [dtype.value for dtype in EIGHT_BIT_DTYPES]
     stored.add_argument(
         "--quantize-dtype",
         type=choice_of(formats),

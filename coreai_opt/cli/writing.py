@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("coreai_opt")
 
 
-REPORTS: dict[str, Callable[[QuantizationReport], str]] = {
+_REPORT_WRITERS: dict[str, Callable[[QuantizationReport], str]] = {
     ".html": QuantizationReport.to_html,
     ".json": QuantizationReport.to_json,
     ".md": QuantizationReport.to_markdown,
@@ -236,7 +236,7 @@ def writing_of(source: Path, output: Path | None, options: argparse.Namespace) -
         InputError: an option or a path that cannot be used.
     """
     if options.report is not None:
-        check_file("--report", options.report, tuple(REPORTS))
+        check_file("--report", options.report, tuple(_REPORT_WRITERS))
     arrays = None if options.inputs is None else load_arrays(options.inputs)
     return Writing(
         source,
@@ -386,7 +386,7 @@ def _write(  # noqa: PLR0917  # called once, with a name for each
             # The report comes before the asset is moved: where it cannot be written, no asset is.
             before = asset_bytes(asset.path)
             records.circumstances = _circumstances(before, written, compared, writing.plan)
-            write_text(writing.report, REPORTS[writing.report.suffix](records))
+            write_text(writing.report, _REPORT_WRITERS[writing.report.suffix](records))
     return written
 
 

@@ -11,7 +11,7 @@ from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.coreai_utils.compressing import parse_calibration
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
 from coreai_opt.planning.choose import Measured, choose_plan
-from coreai_opt.planning.plan import QuantizationPlan, check_goal
+from coreai_opt.planning.plan import QuantizationPlan, parse_goal
 from coreai_opt.settings.arguments import did_you_mean, parse_int, parse_member
 from coreai_opt.settings.checked import CheckedSettings, check_any, check_kind, check_settings
 from coreai_opt.settings.enums import (
@@ -162,8 +162,8 @@ def plan_quantization(
         RuntimeError: another thread is at work on ``coreai_program``.
         ImportError: Core AI, or with ``backend="native"`` the native module, is not there.
     """
-    check_goal(target_bytes, min_sqnr)
-    if calibration is not None and (inputs is None or target_bytes is None):
+    size, floor = parse_goal(target_bytes, min_sqnr)
+    if calibration is not None and (inputs is None or size is None):
         raise ArgumentError("calibration", "calibration needs inputs and target_bytes")
     measured = measure_weights(
         coreai_program,
@@ -176,10 +176,10 @@ def plan_quantization(
         weight_num_threshold=weight_num_threshold,
         backend=backend,
         num_threads=num_threads,
-        sampled=min_sqnr is None,
+        sampled=floor is None,
         progress=progress,
     )
-    return choose_plan(measured, target_bytes=target_bytes, min_sqnr=min_sqnr, progress=progress)
+    return choose_plan(measured, target_bytes=size, min_sqnr=floor, progress=progress)
 
 
 def measure_weights(

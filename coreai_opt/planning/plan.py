@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from coreai_opt.evaluation.weight_error import decibels
-from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
+from coreai_opt.exceptions import ArgumentError
 from coreai_opt.planning.knapsack import Option, frontier, select
-from coreai_opt.settings.arguments import parse_int
+from coreai_opt.settings.arguments import parse_int, parse_real
 from coreai_opt.settings.rules import Rule, rule_for
 from coreai_opt.settings.rules_file import dump_rules
 from coreai_opt.settings.settings import Settings
@@ -20,8 +20,8 @@ __all__ = [
     "FrontierPoint",
     "PlannedWeight",
     "QuantizationPlan",
-    "check_goal",
     "make_plan",
+    "parse_goal",
 ]
 
 
@@ -163,22 +163,19 @@ def _describe(choice: Choice) -> str:
     return f"{shape}: {choice.nbytes:,} bytes, SQNR of the weight: {decibels(choice.sqnr_db)}"
 
 
-def check_goal(target_bytes: object, min_sqnr: object) -> None:
-    """Raise ArgumentError or ArgumentTypeError unless one of the two is a goal."""
+def parse_goal(target_bytes: object, min_sqnr: object) -> tuple[int | None, float | None]:
+    """Return the two as numbers, of which one is None.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: not one of the two is a goal.
+    """
     if (target_bytes is None) == (min_sqnr is None):
         raise ArgumentError(
             "target_bytes", "one of target_bytes and min_sqnr must be given, and not both"
         )
     if target_bytes is not None:
-        parse_int("target_bytes", target_bytes, least=0)
-    elif isinstance(min_sqnr, bool) or not isinstance(min_sqnr, (int, float)):
-        raise ArgumentTypeError(
-            "min_sqnr", Argument("min_sqnr"), f" must be a number of dB; got {min_sqnr!r}"
-        )
-    elif not (math.isfinite(min_sqnr) and min_sqnr >= 0):
-        raise ArgumentError(
-            "min_sqnr", Argument("min_sqnr"), f" must be finite and >= 0; got {min_sqnr!r}"
-        )
+        return parse_int("target_bytes", target_bytes, least=0), None
+    return None, parse_real("min_sqnr", min_sqnr, "a number of dB, finite and >= 0")
 
 
 def make_plan(

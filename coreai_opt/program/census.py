@@ -61,9 +61,5 @@ def _stored_bytes(op: Op) -> int:
     """Return the bytes that a value takes in a saved program, with all that it is decoded from."""
     if op.name == ir.CONSTANT:
         return ir.stored_bytes(op)
-    constants = (
-        ir.operand_constant(made, operand)
-        for made in ir.made_from(op)
-        for operand in range(len(made.operands))
-    )
-    return sum(ir.stored_bytes(constant) for constant in constants if constant is not None)
+    constants = (constant for made in ir.made_from(op) for constant in ir.constants_of(made))
+    return sum(map(ir.stored_bytes, constants))

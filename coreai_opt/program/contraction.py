@@ -3,14 +3,10 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from coreai_opt.arrays.matrices import MatrixLayout
 from coreai_opt.program.axis_roles import Factor, Layout, Role
-from coreai_opt.program.ir import Op, Value
+from coreai_opt.program.ir import Op
 
 _GROUPS = (Role.BATCH,)
 _ROWS = (Role.OUTPUT, Role.OUTPUT_TAP)
@@ -42,11 +38,6 @@ class Contraction:
     gather: Op | None
     is_whole: bool
 
-    @property
-    def input(self) -> Value | None:
-        """What the weight is multiplied with, None where rows are looked up."""
-        return None if self.activation is None else self.op.operands[self.activation]
-
     @cached_property
     def matrix_shape(self) -> tuple[int, int, int]:
         """How many matrices the weight is, and of how many rows and columns: ``[groups, N, K]``."""
@@ -64,35 +55,9 @@ class Contraction:
         transposed convolution output channels × positions of its kernel. Columns are what is summed
         over: input channels × positions of a kernel, in the order in which the operand has them.
         """
-        return MatrixLayout(tuple(self._factor_sizes), tuple(self._order), *self.matrix_shape)
-
-    def as_matrices(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the weight as matrices ``[groups, N, K]``, a copy where axes have to be turned.
-
-        Groups are heads, experts, groups of a convolution. Rows are output channels; of a
-        transposed convolution output channels × positions of its kernel. Columns are what is summed
-        over: input channels × positions of a kernel, in the order in which the operand has them.
-
-        Args:
-            array: of the weight's shape.
-        """
-        factors = array.reshape(self._factor_sizes)
-        return factors.transpose(self._order).reshape(self.matrix_shape)
-
-    def from_matrices(self, matrices: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return what :meth:`as_matrices` made matrices ``[groups, N, K]`` of, or would have."""
-        sizes = self._factor_sizes
-        factors = matrices.reshape([sizes[place] for place in self._order])
-        shape = [math.prod(factor.size or 0 for factor in axis) for axis in self.layout]
-        return factors.transpose(np.argsort(self._order)).reshape(shape)
-
-    @property
-    def _factor_sizes(self) -> list[int]:
-        return [factor.size or 0 for axis in self.layout for factor in axis]
-
-    @cached_property
-    def _order(self) -> list[int]:
-        return [place for roles in (_GROUPS, _ROWS, _COLUMNS) for place, _ in self._of(roles)]
+        sizes = tuple(factor.size or 0 for axis in self.layout for factor in axis)
+        order = tuple(place for roles in (_GROUPS, _ROWS, _COLUMNS) for place, _ in self._of(roles))
+        return MatrixLayout(sizes, order, *self.matrix_shape)
 
     def _of(self, roles: tuple[Role, ...]) -> list[tuple[int, Factor]]:
         """Return the factors of these roles and their places, in the order of the operand."""

@@ -58,7 +58,6 @@ _SHAPE_ONLY = "coreai.get_shape"
 _CONCAT = "coreai.concat"
 _YIELD = "coreai.yield"
 _CONDITION = "coreai.condition"
-_IF = "coreai.if"
 _WHILE = "coreai.while"
 _ISOLATED_GROUP = "coreai.isolated_group"
 _PASSAGES = frozenset({ir.INVOKE, ir.OUTPUT, _YIELD, _CONDITION, _WHILE, _ISOLATED_GROUP})
@@ -108,7 +107,7 @@ class _Move(NamedTuple):
     @property
     def moved(self) -> Shape:
         """The shape of what it moves."""
-        return _lengths(self.use.op.operands[self.use.operand])
+        return ir.lengths(self.use.op.operands[self.use.operand])
 
 
 class _Here(NamedTuple):
@@ -302,30 +301,30 @@ def _contracting(use: Use) -> _Roles | None:
 
 
 def _matmul_layout(use: Use) -> Layout:
-    shape = _lengths(use.op.operands[use.operand])
+    shape = ir.lengths(use.op.operands[use.operand])
     last = (Role.INPUT, Role.OUTPUT) if use.operand == 1 else (Role.OUTPUT, Role.INPUT)
     return layout_of(shape, (*(Role.BATCH,) * (len(shape) - 2), *last))
 
 
 def _convolution_layout(use: Use) -> Layout:
-    shape = _lengths(use.op.operands[use.operand])
+    shape = ir.lengths(use.op.operands[use.operand])
     roles = Role.OUTPUT, Role.INPUT, *(Role.TAP,) * (len(shape) - 2)
     return split_axis(layout_of(shape, roles), 0, Role.BATCH, _groups(use.op, 4))
 
 
 def _transposed_convolution_layout(use: Use) -> Layout:
-    shape = _lengths(use.op.operands[use.operand])
+    shape = ir.lengths(use.op.operands[use.operand])
     roles = Role.INPUT, Role.OUTPUT, *(Role.OUTPUT_TAP,) * (len(shape) - 2)
     return split_axis(layout_of(shape, roles), 0, Role.BATCH, _groups(use.op, 6))
 
 
 def _table_layout(use: Use) -> Layout:
     """Return what the axes of a table are: those that are indexed select rows."""
-    shape = _lengths(use.op.operands[0])
+    shape = ir.lengths(use.op.operands[0])
     if use.op.name == GATHER_ALONG_AXIS:
         rows = {_integer(use.op, 2) % len(shape)}
     else:
-        rows = set(range(_lengths(use.op.operands[1])[-1] or 0))
+        rows = set(range(ir.lengths(use.op.operands[1])[-1] or 0))
     if len(rows) == len(shape) > 1:  # single elements are looked up
         rows = {0}
     return layout_of(
@@ -374,7 +373,7 @@ def _before_transposed(move: _Move, layout: Layout) -> Layout:
 
 
 def _before_reshaped(move: _Move, layout: Layout) -> Layout:
-    return before_reshape(layout, _lengths(move.result), move.moved)
+    return before_reshape(layout, ir.lengths(move.result), move.moved)
 
 
 def _before_broadcast(move: _Move, layout: Layout) -> Layout:
@@ -382,12 +381,12 @@ def _before_broadcast(move: _Move, layout: Layout) -> Layout:
 
 
 def _before_resized(move: _Move, layout: Layout) -> Layout:
-    return before_resize(layout, _lengths(move.result), move.moved)
+    return before_resize(layout, ir.lengths(move.result), move.moved)
 
 
 def _before_gathered(move: _Move, layout: Layout) -> Layout:
     gather = move.use.op
-    table, indices = _lengths(gather.operands[0]), _lengths(gather.operands[1])
+    table, indices = ir.lengths(gather.operands[0]), ir.lengths(gather.operands[1])
     if gather.name == GATHER_ALONG_AXIS:
         axis = _integer(gather, 2) % len(table)
         return (
@@ -435,7 +434,9 @@ def _scales(use: Use) -> bool:
     if use.op.name not in _SCALINGS:
         return False
     is_divisor = use.op.name.endswith("divide") and use.operand == 1
-    return not is_divisor and _lengths(use.op.results[0]) == _lengths(use.op.operands[use.operand])
+    return not is_divisor and ir.lengths(use.op.results[0]) == ir.lengths(
+        use.op.operands[use.operand]
+    )
 
 
 def _handed_to(use: Use) -> list[Value]:
@@ -451,11 +452,6 @@ def _handed_to(use: Use) -> list[Value]:
 
 def _argument(op: Op, region: int, number: int) -> Value:
     return op.regions[region].blocks[0].arguments[number]
-
-
-def _lengths(value: Value) -> Shape:
-    found: Shape = ir.lengths(value)
-    return found
 
 
 def _integer(op: Op, operand: int) -> int:

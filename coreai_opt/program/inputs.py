@@ -90,8 +90,10 @@ def _random(port: Port, shape: Sequence[int], value: Value, rng: np.random.Gener
         raise InputError(f"input {port} is no array of numbers, so none can be made up")
     if np.issubdtype(port.dtype, np.integer):
         rows = min(_rows_of_tables(value), default=0)
-        fixed = np.ones(shape, port.dtype)
-        return rng.integers(rows, size=shape, dtype=port.dtype) if rows else fixed
+        if not rows:
+            return np.ones(shape, port.dtype)
+        countable = int(np.iinfo(port.dtype).max) + 1
+        return rng.integers(min(rows, countable), size=shape, dtype=port.dtype)
     if port.dtype == np.bool_:
         return np.ones(shape, port.dtype)
     return rng.standard_normal(shape).astype(port.dtype)

@@ -125,6 +125,6 @@ def _nearest(what: str, pattern: str, those: list[str]) -> str:
 def _of_part(what: str, pattern: str, those: list[str]) -> str:
     """Return a hint where a pattern matches only part of a name: it has to match all of it."""
     wider = around(pattern)
-    if not any(matches(wider, text) for text in those):
+    if wider is None or not any(matches(wider, text) for text in those):
         return ""
     return f", of which it matches parts: {wider!r} would match whole {what}s"

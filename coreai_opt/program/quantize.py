@@ -38,7 +38,7 @@ from coreai_opt.program.ir import AIProgram, Buffer, Parts, read_constant
 from coreai_opt.program.jobs import Job, make_jobs
 from coreai_opt.program.outcomes import Left, Quantized, make_record
 from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
-from coreai_opt.program.sparsify import check_fit, sparsify
+from coreai_opt.program.sparsify import sparse_blocks, sparsify
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.reports.records import Status, WeightRecord
@@ -257,7 +257,7 @@ def _prepare(job: Job, settings: AnySettings) -> tuple[Blocks, Compress]:
         shared = table_blocks(job.weight, settings)
         return shared.tables, partial(_palettize, job, settings, shared)
     if isinstance(settings, PruningSettings):
-        blocks = check_fit(job.weight, settings)
+        blocks = sparse_blocks(job.weight, settings)
         return blocks, partial(_sparsify, job, settings, blocks)
     blocks = weight_blocks(job.weight, settings.granularity, settings.block_size, fit=settings.fit)
     return blocks, partial(_round, job, settings, blocks)

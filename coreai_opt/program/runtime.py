@@ -267,7 +267,20 @@ def _converted(kind: str, port: Port, array: Array) -> Array:
         raise InputError(
             f"{kind} {port.name!r} must be an array {port}; got {array.dtype} {list(array.shape)}"
         )
+    if converted.dtype in _FLOATS and converted is not array:
+        _check_range(kind, port, array, converted)
     return np.ascontiguousarray(converted)
+
+
+def _check_range(kind: str, port: Port, array: Array, converted: Array) -> None:
+    """Raise InputError for a finite number that became infinite."""
+    lost = np.isinf(converted) & np.isfinite(array)
+    if lost.any():
+        index = tuple(map(int, np.unravel_index(np.argmax(lost), lost.shape)))
+        raise InputError(
+            f"{kind} {port.name!r} holds {array[index]} at {list(index)}, which is too large for "
+            f"{converted.dtype}"
+        )
 
 
 def _cast(array: Array, dtype: np.dtype[Any] | None) -> Array | None:
@@ -275,7 +288,8 @@ def _cast(array: Array, dtype: np.dtype[Any] | None) -> Array | None:
     if array.dtype == dtype:
         return array
     if array.dtype in _FLOATS and dtype in _FLOATS:
-        return array.astype(dtype)
+        with np.errstate(over="ignore"):  # _check_range tells of it, by name
+            return array.astype(dtype)
     if np.issubdtype(array.dtype, np.integer) and np.issubdtype(dtype, np.integer):
         cast = array.astype(dtype)
         return cast if np.array_equal(cast, array) else None

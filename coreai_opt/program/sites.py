@@ -80,10 +80,10 @@ def _weight_tensor(kind: Type) -> Tensor | None:
     return tensor if tensor is not None and tensor.dtype in WEIGHT_DTYPES else None
 
 
-def _taken(order: "_Order") -> set[Op | None]:
+def _taken(order: "_Order") -> set[Op]:
     """Return the constants that decoders take, such as codes and scales."""
     takers = order.ops_named(*_TAKERS)
-    return {ir.operand_constant(op, number) for op in takers for number in range(len(op.operands))}
+    return {constant for op in takers for constant in ir.constants_of(op)}
 
 
 _Position = tuple[float, ...]

@@ -20,10 +20,10 @@ from coreai_opt.reference.quantize import check_finite
 from coreai_opt.settings.enums import CompressionGranularity, DType
 from coreai_opt.settings.pruning import PruningSettings
 
-__all__ = ["check_fit", "sparsify"]
+__all__ = ["sparse_blocks", "sparsify"]
 
 
-def check_fit(weight: Weight, settings: PruningSettings) -> Blocks:
+def sparse_blocks(weight: Weight, settings: PruningSettings) -> Blocks:
     """Return which elements of a weight share a scale, if there are scales.
 
     Raises:

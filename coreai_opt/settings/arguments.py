@@ -1,9 +1,11 @@
 """Checks of single arguments. Each names the argument, what it was and what is allowed."""
 
 import difflib
+import math
 import operator
 from collections.abc import Iterable
 from enum import StrEnum
+from numbers import Real
 from typing import TypeVar
 
 import numpy as np
@@ -103,5 +105,42 @@ def parse_int(argument: str, value: object, *, least: int, alternative: str = ""
     except TypeError:
         raise ArgumentTypeError(argument, *message) from None
     if number < least:
+        raise ArgumentError(argument, *message)
+    return number
+
+
+def plain_int(value: object) -> object:
+    """Return a whole number of another type, such as numpy's, as an int; all else as it is."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # TypeError is what we are asking for
+    except TypeError:
+        return value
+
+
+def parse_real(argument: str, value: object, allowed: str, *, most: float = math.inf) -> float:
+    """Return ``value`` as a finite float from 0 to ``most``.
+
+    Any real number counts, such as numpy's and fractions; bool does not.
+
+    Args:
+        argument: the name of the user's argument, for the message.
+        value: the argument.
+        allowed: what it must be, for the message.
+        most: the largest number that is allowed.
+
+    Raises:
+        ArgumentTypeError: no real number.
+        ArgumentError: a number that is not allowed.
+    """
+    message = (Argument(argument), f" must be {allowed}; got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ArgumentTypeError(argument, *message)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number that no float is near to
+        raise ArgumentError(argument, *message) from None
+    if not (math.isfinite(number) and 0 <= number <= most):
         raise ArgumentError(argument, *message)
     return number

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, Self, TypeAlias, TypeVar
 
 __all__ = [
+    "EIGHT_BIT_DTYPES",
     "CandidateForm",
     "CandidateFormName",
     "CompressionGranularity",
@@ -126,6 +127,11 @@ class DType(Spelled):
     def is_int(self) -> bool:
         """Whether the type is an integer type."""
         return self.value.startswith(("int", "uint"))
+
+
+EIGHT_BIT_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
+"""What entries of a look-up table and values of a sparse weight can be, besides numbers of the
+weight's dtype."""
 
 
 class QScheme(Spelled):

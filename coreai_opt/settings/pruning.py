@@ -1,18 +1,13 @@
 """``PruningSettings``: which elements of a weight become zero, and how the others are stored."""
 
-import math
 from dataclasses import dataclass
-from numbers import Real
 
-from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import parse_choice, parse_int
-from coreai_opt.settings.enums import DType
+from coreai_opt.exceptions import Argument, ArgumentError
+from coreai_opt.settings.arguments import parse_choice, parse_int, parse_real, plain_int
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, DType
 from coreai_opt.settings.tables import INDEX_BITS
 
-__all__ = ["VALUE_DTYPES", "PruningSettings", "check_pruning"]
-
-VALUE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
-"""What values of a sparse weight can be, besides numbers of its dtype."""
+__all__ = ["PruningSettings", "check_pruning"]
 
 _TARGET_SPARSITY, _BLOCK_SIZE, _N_M_RATIO, _QUANTIZE_DTYPE, _PALETTIZE_NBITS = (
     Argument(name, quoted=True)
@@ -87,24 +82,15 @@ def _parse_amount(
         raise ArgumentError(
             "target_sparsity", "One of ", _TARGET_SPARSITY, " or ", _N_M_RATIO, " must be set"
         )
-    message = (
-        Argument("target_sparsity"),
-        f" must be a number from 0 to 1; got {target_sparsity!r}",
-    )
-    if isinstance(target_sparsity, bool) or not isinstance(target_sparsity, Real):
-        raise ArgumentTypeError("target_sparsity", *message)
-    sparsity = float(target_sparsity)
-    if math.isnan(sparsity) or not 0 <= sparsity <= 1:
-        raise ArgumentError("target_sparsity", *message)
-    return sparsity, None
+    return parse_real("target_sparsity", target_sparsity, "a number from 0 to 1", most=1), None
 
 
 def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
     if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
         raise ArgumentError("n_m_ratio", _N_M_RATIO, " must be a tuple of length 2")
-    if any(isinstance(number, bool) or not isinstance(number, int) for number in n_m_ratio):
+    zeros, of = map(plain_int, n_m_ratio)
+    if not (type(zeros) is type(of) is int):  # a bool is none
         raise ArgumentError("n_m_ratio", _N_M_RATIO, " must contain integers")
-    zeros, of = n_m_ratio
     if of <= 0:
         raise ArgumentError("n_m_ratio", _N_M_RATIO, " requires m > 0")
     if not 0 <= zeros <= of:
@@ -127,4 +113,4 @@ def _parse_bits(palettize_nbits: object) -> int:
 
 def _parse_dtype(quantize_dtype: object) -> DType:
     complaint = "Invalid quantize_dtype: it must be one of"
-    return parse_choice("quantize_dtype", quantize_dtype, VALUE_DTYPES, complaint)
+    return parse_choice("quantize_dtype", quantize_dtype, EIGHT_BIT_DTYPES, complaint)

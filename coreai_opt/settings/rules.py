@@ -25,7 +25,7 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError
-from coreai_opt.settings.arguments import did_you_mean
+from coreai_opt.settings.arguments import did_you_mean, plain_int
 from coreai_opt.settings.checked import AnySettings, check_any, check_kind
 from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.settings import (
@@ -70,6 +70,12 @@ class Rule(Settings):
     consumer: str | None = None
     shape: tuple[int | str, ...] | None = None
     keep: bool = False
+
+    def __post_init__(self) -> None:
+        """Turn whole numbers of numpy into those of Python, those of the shape as well."""
+        super().__post_init__()
+        if isinstance(self.shape, tuple):
+            object.__setattr__(self, "shape", tuple(map(plain_int, self.shape)))
 
 
 KEYS = (*(field.name for field in fields(Rule) if field.name not in SETTINGS), *SETTINGS)
@@ -210,6 +216,7 @@ def _check_shape(shape: object) -> None:
 
 
 _REGEX = "re:"
+_FLAGS = re.compile(r"(\(\?[aiLmsux]+\))*")
 _LENGTHS = re.compile(r"\*|(<=|>=|<|>)(\d+)")
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -221,11 +228,23 @@ def matches(pattern: str, text: str) -> bool:
     return fnmatch.fnmatchcase(text, pattern)
 
 
-def around(pattern: str) -> str:
-    """Return a pattern that matches whatever contains something that ``pattern`` matches."""
-    if pattern.startswith(_REGEX):
-        return f"{_REGEX}.*(?:{pattern.removeprefix(_REGEX)}).*"
-    return f"*{pattern}*"
+def around(pattern: str) -> str | None:
+    """Return a pattern that matches whatever contains something that ``pattern`` matches.
+
+    None where that is not easily said: a regular expression may end in a comment, or have flags
+    behind white space, and those must come first.
+    """
+    if not pattern.startswith(_REGEX):
+        return f"*{pattern}*"
+    expression = pattern.removeprefix(_REGEX)
+    flags = _FLAGS.match(expression)
+    assert flags is not None  # it matches nothing as well
+    wider = f"{flags[0]}.*(?:{expression[flags.end() :]}).*"
+    try:
+        re.compile(wider)
+    except re.error:
+        return None
+    return _REGEX + wider
 
 
 def _matches_op(pattern: str, op: str) -> bool:

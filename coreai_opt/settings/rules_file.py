@@ -39,12 +39,10 @@ def load_rules(path: Path) -> list[Rule]:
 
 def dump_rules(rules: Iterable[Rule]) -> str:
     """Return rules as TOML, which :func:`load_rules` reads."""
-    tables = [
-        {
-            key: value
-            for key in KEYS
-            if (value := getattr(rule, key)) is not None and value is not False
-        }
-        for rule in rules
-    ]
-    return "\n".join(f"[[rule]]\n{tomli_w.dumps(table)}" for table in tables)
+    return "\n".join(f"[[rule]]\n{tomli_w.dumps(_said(rule))}" for rule in rules)
+
+
+def _said(rule: Rule) -> dict[str, object]:
+    """Return what a rule says, by key: all that its defaults do not say."""
+    default = Rule()
+    return {key: value for key in KEYS if (value := getattr(rule, key)) != getattr(default, key)}

@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from coreai_opt.reference.formats import FORMATS
+from coreai_opt.settings.arguments import plain_int
 from coreai_opt.settings.enums import (
+    EIGHT_BIT_DTYPES,
     CompressionGranularity,
     DType,
     DTypeName,
@@ -177,7 +179,7 @@ class Settings:
         default=None,
         metadata=_description(
             None,
-            _values(DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2),
+            _values(*EIGHT_BIT_DTYPES),
             "FORMAT",
             "%(choices)s: what entries of a look-up table are (default: the weight's dtype)",
         ),
@@ -218,6 +220,11 @@ class Settings:
             "scale (default: there is none)",
         ),
     )
+
+    def __post_init__(self) -> None:
+        """Turn whole numbers of numpy into those of Python, which can be written to files."""
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain_int(value))
 
     @classmethod
     def among(cls, attributes: object) -> "Settings":

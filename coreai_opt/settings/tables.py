@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from coreai_opt.exceptions import Argument, ArgumentError, ArgumentTypeError, Value
 from coreai_opt.settings.arguments import parse_choice, parse_int, parse_member
-from coreai_opt.settings.enums import CompressionGranularity, DType, Observer
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, CompressionGranularity, DType, Observer
 from coreai_opt.settings.settings import Settings
 
 __all__ = [
     "GRANULARITIES",
     "INDEX_BITS",
     "MOST_CLUSTER_DIM",
-    "TABLE_DTYPES",
     "TableSettings",
     "check_tables",
     "parse_index_bits",
@@ -23,9 +22,6 @@ INDEX_BITS = (1, 2, 3, 4, 6, 8)
 
 MOST_CLUSTER_DIM = 256
 """How many elements can share an index."""
-
-TABLE_DTYPES = (DType.INT8, DType.UINT8, DType.FP8_E4M3FN, DType.FP8_E5M2)
-"""What the entries of a table can be, besides numbers of the weight's dtype."""
 
 GRANULARITIES = (
     CompressionGranularity.PER_TENSOR,
@@ -172,12 +168,12 @@ def parse_lut_dtype(lut_dtype: object) -> DType | None:
     """Return what entries of a table are, None for the weight's dtype.
 
     Raises:
-        ArgumentTypeError, ArgumentError: neither None nor one of ``TABLE_DTYPES``.
+        ArgumentTypeError, ArgumentError: neither None nor one of ``EIGHT_BIT_DTYPES``.
     """
     if lut_dtype is None:
         return None
     complaint = "`lut_dtype` must be one of None,"
-    return parse_choice("lut_dtype", lut_dtype, TABLE_DTYPES, complaint)
+    return parse_choice("lut_dtype", lut_dtype, EIGHT_BIT_DTYPES, complaint)
 
 
 def _parse_granularity(granularity: object) -> CompressionGranularity:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -313,7 +314,7 @@ def test_layouts(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 weight, parameters, spec, feedback.parts(matrices), threads
             )
             got = replace(nearest, packed=packed).codes()
-            assert (got == matrices.from_matrices(codes, shape)).all()
+            assert (matrices.to_matrices(got) == codes).all()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -506,10 +507,19 @@ def test_moments_that_are_none(moments: Any, error: type[Exception], message: st
         Feedback.from_moments(moments)
 
 
-@pytest.mark.parametrize("damping", [-0.1, 1.1, np.nan, "0.05", True, None])
+@pytest.mark.parametrize(
+    "damping", [-0.1, 1.1, np.nan, 10**400, "0.05", True, 0.1j, np.complex64(0), None]
+)
 def test_damping_is_a_part(damping: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="damping must be a number from 0 to 1; got"):
         Feedback.from_moments(np.eye(3), damping=damping)
+
+
+@pytest.mark.parametrize("damping", [np.float32(0.25), Fraction(1, 4)], ids=str)
+def test_damping_is_any_real_number(damping: Any) -> None:
+    moments = np.array([[2.0, 1], [1, 3]])
+    found, expected = (Feedback.from_moments(moments, damping=d) for d in (damping, 0.25))
+    assert found.coefficients[0].tobytes() == expected.coefficients[0].tobytes()
 
 
 def test_feedback_fits_the_weight() -> None:

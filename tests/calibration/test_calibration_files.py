@@ -61,7 +61,7 @@ def test_a_file_holds_each_triangle_once(calibration: Calibration, tmp_path: Pat
 
 
 def test_chunks_are_saved_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coreai_opt.calibration.moments.CHUNK", 4)
+    monkeypatch.setattr("coreai_opt.calibration.moments.LONGEST_CHUNK", 4)
     moments = moments_of(2, 1, 10)
     calibration = Calibration({"w": moments}, {"w": 10}, {"w": "d"}, {}, 1)
     calibration.save(tmp_path / "m")

@@ -63,7 +63,7 @@ def test_a_number_that_cannot_be_squared_is_an_error(number: float) -> None:
 
 def test_many_columns_are_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each chunk is what it would be of the whole: rows are divided by their whole length."""
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(module, "LONGEST_CHUNK", 4)
     rows = np.random.default_rng(1).standard_normal((20, 10)).astype(np.float32)
     sums = MomentSums(1, 10)
     sums.add(0, rows)

@@ -288,7 +288,7 @@ ERRORS = [
     (("--min-sqnr", "20", "--importance", "x.npz"), "--importance has no place beside"),
     (("--min-sqnr", "twenty"), "--min-sqnr"),
     (("--min-sqnr", "nan"), "--min-sqnr: must be a number of dB such as 30; got 'nan'"),
-    (("--min-sqnr", "-1"), "--min-sqnr must be finite and >= 0; got -1.0"),
+    (("--min-sqnr", "-1"), "--min-sqnr must be a number of dB, finite and >= 0; got -1.0"),
     (("--min-sqnr", "20", "--threshold", "9999999"), "no weights of more than 9,999,999 elements"),
     (("--min-sqnr", "20", "--inputs", "missing.npz"), "missing.npz"),
     (("--min-sqnr", "20", "--plan-out", "plan.json"), "--plan-out must end in .toml; got plan.js"),

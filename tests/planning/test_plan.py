@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -356,6 +357,9 @@ def test_without_candidates_everything_is_kept() -> None:
     ]
 
 
+FLOOR = r"min_sqnr must be a number of dB, finite and >= 0; got"
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -364,11 +368,36 @@ def test_without_candidates_everything_is_kept() -> None:
         ({"target_bytes": 1.5}, TypeError, r"target_bytes must be an int >= 0"),
         ({"target_bytes": -1}, ValueError, r"target_bytes must be"),
         ({"target_bytes": 500}, ValueError, f"500 cannot be reached: .* least {SMALLEST:,} bytes$"),
-        ({"min_sqnr": "20"}, TypeError, r"min_sqnr must be a number of dB; got '20'"),
-        ({"min_sqnr": True}, TypeError, r"min_sqnr must be a number of dB; got True"),
-        ({"min_sqnr": math.nan}, ValueError, r"min_sqnr must be finite and >= 0; got nan"),
-        ({"min_sqnr": math.inf}, ValueError, r"min_sqnr must be finite and >= 0; got inf"),
-        ({"min_sqnr": -1e5}, ValueError, r"min_sqnr must be finite and >= 0; got -1"),
+        (
+            {"min_sqnr": 20j},
+            TypeError,
+            f"{FLOOR} 20j",
+        ),
+        (
+            {"min_sqnr": "20"},
+            TypeError,
+            f"{FLOOR} '20'",
+        ),
+        (
+            {"min_sqnr": True},
+            TypeError,
+            f"{FLOOR} True",
+        ),
+        (
+            {"min_sqnr": math.nan},
+            ValueError,
+            f"{FLOOR} nan",
+        ),
+        (
+            {"min_sqnr": math.inf},
+            ValueError,
+            f"{FLOOR} inf",
+        ),
+        (
+            {"min_sqnr": -1e5},
+            ValueError,
+            f"{FLOOR} -1",
+        ),
         ({"min_sqnr": 9, "candidates": "int4"}, TypeError, r"candidates must be a sequence of"),
         ({"min_sqnr": 9, "candidates": ["int4"]}, TypeError, r"candidate 1 must be a mapping of"),
         (
@@ -405,6 +434,23 @@ def test_bad_arguments_are_named(
 ) -> None:
     with pytest.raises(error, match=message):
         plan(three_layers(), **options)
+
+
+@pytest.mark.parametrize("number", [20, np.float32(20), np.float16(20), np.int64(20), Fraction(20)])
+def test_a_floor_is_any_real_number(number: Any) -> None:
+    found = plan(three_layers(), min_sqnr=number)
+    assert found == plan(three_layers(), min_sqnr=20.0)
+
+
+def test_a_floor_of_hundreds_of_digits_is_refused_by_name() -> None:
+    """No float is near to it."""
+    with pytest.raises(ValueError, match=f"{FLOOR} 1"):
+        plan(three_layers(), min_sqnr=10**400)
+
+
+def test_a_size_is_any_whole_number() -> None:
+    found = plan(three_layers(), target_bytes=np.uint16(4000))
+    assert found == plan(three_layers(), target_bytes=4000)
 
 
 def test_what_is_no_program_is_refused() -> None:

@@ -206,10 +206,9 @@ def test_matrices_are_the_weight_in_another_order(kind: str) -> None:
     shape = MOVED[kind][2]
     found = contraction(moved_program(kind), shape)
     numbers = np.arange(np.prod(shape)).reshape(shape)
-    matrices = found.as_matrices(numbers)
+    matrices = found.matrices.to_matrices(numbers)
     assert matrices.shape == found.matrix_shape
     assert np.array_equal(np.sort(matrices, axis=None), numbers.reshape(-1))
-    assert np.array_equal(found.from_matrices(matrices), numbers)
 
 
 @pytest.mark.parametrize("kind", sorted(MOVED.keys() - {"one axis of all roles"}))
@@ -239,7 +238,7 @@ def test_matrices_give_what_the_runtime_computes(kind: str) -> None:
     program = moved_program(kind)
     found = contraction(program, shape)
     dtype = np.float16 if kind == "cast" else F32
-    matrices = found.as_matrices(random_weight(shape, dtype)).astype(np.float64)
+    matrices = found.matrices.to_matrices(random_weight(shape, dtype)).astype(np.float64)
     x = random_weight(MOVED[kind][1], seed=1)
     across = x if found.activation == 0 else np.swapaxes(x, -1, -2)
     y = across @ np.swapaxes(matrices if x.ndim > 2 else matrices[0], -1, -2)
@@ -250,7 +249,9 @@ def test_matrices_give_what_the_runtime_computes(kind: str) -> None:
 def test_columns_of_convolutions_are_in_the_order_of_their_windows() -> None:
     kind = "grouped convolution"
     program = moved_program(kind)
-    matrices = contraction(program, MOVED[kind][2]).as_matrices(random_weight(MOVED[kind][2]))
+    matrices = contraction(program, MOVED[kind][2]).matrices.to_matrices(
+        random_weight(MOVED[kind][2])
+    )
     x = random_weight(MOVED[kind][1], seed=1)
     windows = np.lib.stride_tricks.sliding_window_view(x[0], (3, 3), axis=(1, 2))
     columns = windows.reshape(2, 4, 9, 9).transpose(0, 1, 3, 2).reshape(2, 36, 9)
@@ -261,7 +262,9 @@ def test_columns_of_convolutions_are_in_the_order_of_their_windows() -> None:
 def test_rows_of_transposed_convolutions_are_output_channels_and_positions() -> None:
     kind = "grouped transposed convolution"
     program = moved_program(kind)
-    matrices = contraction(program, MOVED[kind][2]).as_matrices(random_weight(MOVED[kind][2]))
+    matrices = contraction(program, MOVED[kind][2]).matrices.to_matrices(
+        random_weight(MOVED[kind][2])
+    )
     x = random_weight(MOVED[kind][1], seed=1)
     spread = (matrices @ x.reshape(4, 2, 25)).reshape(12, 3, 3, 5, 5)
     expected = np.zeros((1, 12, 7, 7), np.float32)
@@ -283,7 +286,7 @@ def test_experts(folded: bool) -> None:
     assert found.gather.name == "coreai.gather_along_axis"
     x = random_weight(EXPERT_X["x"][0], seed=1)
     chosen = np.array([[0, 1], [3, 2], [1, 3]], np.uint16)
-    matrices = found.as_matrices(weight)[chosen]
+    matrices = found.matrices.to_matrices(weight)[chosen]
     expected = np.einsum("ti,tcoi->tco", x[:, 0, 0], matrices).reshape(EXPERT_Y["y"][0])
     assert np.allclose(run(program, {"x": x, "chosen": chosen})["y"], expected, 1e-4, 1e-5)
 
@@ -338,7 +341,7 @@ def test_tables_that_rows_are_looked_up_in() -> None:
         )
         found = contraction(program, (48, 8))
         assert (found.op.name, found.operand, found.activation) == (operand, 0, None)
-        assert (text(found), found.input) == ("O48 I8", None)
+        assert text(found) == "O48 I8"
 
 
 def test_an_embedding_that_goes_straight_into_a_linear_layer_is_a_table() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from coreai.authoring import Value, broadcasting_add, gather_nd
+from coreai.authoring import Value, broadcasting_add, cast, gather_nd
 from coreai.authoring.constant import constant
 
 from coreai_opt.exceptions import InputError
@@ -20,6 +20,22 @@ def test_ids_of_two_tables_are_rows_of_the_smaller() -> None:
     outputs = dict.fromkeys("abc", ((500, 4), F32))
     program = make_program(body, {"ids": ((500, 1), np.int32)}, outputs)
     assert set(random_inputs(program)["ids"].ravel().tolist()) == set(range(7))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16], ids=lambda d: d.__name__)
+def test_ids_of_a_table_with_more_rows_than_they_can_count(dtype: type[np.integer]) -> None:
+    """A table of 40,000 rows, of which ids of 8 or 16 bits reach the first."""
+
+    def body(ids: Value) -> Outputs:
+        return (gather_nd(constant(random_weight((40_000, 2))), cast(ids, np.int32)),)
+
+    program = make_program(body, {"ids": ((5000, 1), dtype)}, {"y": ((5000, 2), F32)})
+    ids = random_inputs(program)["ids"]
+    assert ids.dtype == dtype
+    assert ids.min() >= 0
+    assert ids.max() > 0.9 * np.iinfo(dtype).max
+    if dtype != np.int16:
+        assert ids.max() == np.iinfo(dtype).max
 
 
 def test_one_sample_or_several() -> None:

@@ -10,9 +10,10 @@ import pytest
 from coreai.authoring import Value, gather_nd
 from coreai.authoring.constant import constant
 
-from coreai_opt import Rule
-from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt import DType, Observer, Rule
+from coreai_opt.coreai_utils import palettize_weights, quantize_weights
 from coreai_opt.program.weights import find_quantized, find_weights
+from coreai_opt.settings.rules import KEYS
 from coreai_opt.settings.rules_file import dump_rules, load_rules
 
 from ..support.programs import (
@@ -273,6 +274,10 @@ def test_overrides_that_are_no_sequence(overrides: Any) -> None:
         (Rule(name=NAMES[TABLE] + "x", keep=True), f"is nearest to {NAMES[TABLE]!r}"),
         (Rule(consumer="gathr_nd", keep=True), "consumer 'gathr_nd' is nearest to"),
         (Rule(shape=(48, 65), keep=True), "shape (48, 65) is nearest to '(48, 64)'"),
+        (Rule(name="re:(?i)nothing", keep=True), "name 're:(?i)nothing' is nearest to"),
+        # What cannot be put between others as it is.
+        (Rule(name="re:(?x) (?i)nothing", keep=True), "is nearest to"),
+        (Rule(name="re:(?x)nothing # at all", keep=True), "is nearest to"),
     ],
 )
 def test_a_rule_that_matches_nothing_lists_what_is_near(rule: Rule, near: str) -> None:
@@ -291,6 +296,8 @@ def test_a_rule_that_matches_nothing_lists_what_is_near(rule: Rule, near: str) -
     [
         (Rule(name="48x64", keep=True), "'*48x64*' would match whole names"),
         (Rule(name="re:48|64", keep=True), "'re:.*(?:48|64).*' would match whole names"),
+        (Rule(name="re:(?i)MAIN|48X64", keep=True), "'re:(?i).*(?:MAIN|48X64).*' would match"),
+        (Rule(name="re:(?i)(?s)48X64", keep=True), "'re:(?i)(?s).*(?:48X64).*' would match"),
         (Rule(consumer="gather", keep=True), "'*gather*' would match whole consumers"),
     ],
 )
@@ -318,6 +325,67 @@ def test_rules_are_written_and_read_again(tmp_path: Path) -> None:
     assert load_rules(path) == RULES
     path.write_text(dump_rules([]))
     assert load_rules(path) == []
+
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "name": ("a", 're:["\\\\]+ü\n.*'),
+    "consumer": ("*",),
+    "shape": ((3, "*", "<=4"), (np.int64(3), "*")),
+    "keep": (True, False),
+    "dtype": ("int4", DType.INT4),
+    "qscheme": ("asymmetric",),
+    "granularity": ("per_block",),
+    "block_size": (16, np.int64(16), np.uint8(16), np.array(16)),
+    "scale_dtype": ("fp8_e8m0fnu",),
+    "observer": ("mse", Observer.MSE),
+    "rounding": ("gptq",),
+    "indivisible": ("fit",),
+    "n_bits": (4, np.int32(4)),
+    "lut_dtype": ("int8",),
+    "group_size": (8, np.int64(8)),
+    "cluster_dim": (2, np.int64(2)),
+    "enable_per_channel_scale": (True, False),
+    "scale_block_size": (32, np.int64(32)),
+}
+"""Of each key of a rule what it can be."""
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_whatever_a_rule_says_is_written_and_read_again(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    rules = [Rule(**{"name": "a", key: value}) for value in VALUES[key]]
+    path.write_text(dump_rules(rules), "utf-8")
+    assert load_rules(path) == rules
+
+
+def test_all_of_a_rule_is_written_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    for number in (0, -1):
+        rule = Rule(**{key: values[number] for key, values in VALUES.items()})
+        path.write_text(dump_rules([rule]), "utf-8")
+        assert load_rules(path) == [rule]
+
+
+def test_whole_numbers_of_numpy_are_those_of_python() -> None:
+    rule = Rule(shape=(np.int64(32), "*"), block_size=np.int64(16), keep=False)
+    assert repr(rule) == repr(Rule(shape=(32, "*"), block_size=16))
+    records = quantize(Rule(shape=tuple(np.array(LINEAR)), dtype="int4"))
+    assert records[LINEAR].format_after == "int4"
+
+
+def test_a_rule_takes_back_scales_that_the_call_asks_for(tmp_path: Path) -> None:
+    """``false`` says something beside a call that says ``true``, so it is written."""
+    path = tmp_path / "rules.toml"
+    rule = Rule(name="*", n_bits=4, enable_per_channel_scale=False, scale_block_size=16)
+    path.write_text(dump_rules([rule]), "utf-8")
+    palettize_weights(
+        three_kinds(),
+        None,
+        4,
+        enable_per_channel_scale=True,
+        overrides=load_rules(path),
+        weight_num_threshold=0,
+    )
 
 
 def test_short_rules_are_tables_of_their_own_too() -> None:

@@ -13,6 +13,7 @@ import pytest
 from coreai.authoring import AIProgram, broadcasting_batch_matmul, gather_nd
 from coreai.authoring.constant import constant
 
+from coreai_opt.exceptions import InputError
 from coreai_opt.program import ir
 from coreai_opt.program.runtime import run_program
 from coreai_opt.reference import WEIGHT_DTYPES
@@ -95,6 +96,33 @@ def test_dimensions_that_are_not_fixed() -> None:
 def test_inputs_that_do_not_fit(inputs: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         run_program(matmul_program(WEIGHT), inputs)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given", "too_large"),
+    [
+        (np.float16, np.float32, 65_520),
+        (np.float16, np.float64, -1e6),
+        (np.float16, ml_dtypes.bfloat16, 2.0**16),
+        (np.float32, np.float64, 1e39),
+        (ml_dtypes.bfloat16, np.float32, 3.4e38),
+    ],
+)
+def test_finite_numbers_that_do_not_fit(dtype: Any, given: Any, too_large: float) -> None:
+    """Infinity, if they were converted."""
+    x = X.astype(given)
+    x[1, 2] = too_large
+    words = f"input 'x' holds {x[1, 2]} at [1, 2], which is too large for {np.dtype(dtype)}"
+    with pytest.raises(InputError, match=re.escape(words)):
+        run_program(matmul_program(WEIGHT.astype(dtype)), {"x": x})
+
+
+def test_infinities_that_are_given_stay() -> None:
+    x = X.astype(np.float64)
+    x[0] = np.inf
+    y = run_program(matmul_program(WEIGHT.astype(np.float16)), {"x": x})["y"]
+    assert not np.isfinite(y[0]).any()
+    assert np.isfinite(y[1:]).all()
 
 
 def test_integers_that_do_not_fit() -> None:

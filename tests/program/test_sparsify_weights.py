@@ -18,6 +18,7 @@ from coreai_opt.program.ir import read_constant
 from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.programs import (
+    all_stored,
     linear,
     make_program,
     matmul_program,
@@ -213,6 +214,17 @@ def test_what_is_not_finite_is_left(caplog: pytest.LogCaptureFixture) -> None:
     assert "weight is nan at index (3, 4)" in caplog.text
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    program = linear_program(random_weight((24, 32)))
+    for given, plain in (
+        ({"n_m_ratio": (np.int64(2), np.int8(4))}, {"n_m_ratio": (2, 4)}),
+        ({"target_sparsity": np.float32(0.25)}, {"target_sparsity": 0.25}),
+    ):
+        arguments: list[dict[str, Any]] = [{"target_sparsity": None, **of} for of in (given, plain)]
+        one, two = (sparsify_weights(program, weight_num_threshold=0, **a) for a in arguments)
+        assert all_stored(one) == all_stored(two)
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"n_m_ratio": (2, 4)}, "`target_sparsity` and `n_m_ratio` cannot both be set"),
     ({"target_sparsity": None}, "One of `target_sparsity` or `n_m_ratio` must be set"),
@@ -228,6 +240,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"target_sparsity": None, "n_m_ratio": (0, 0)}, "`n_m_ratio` requires m > 0"),
     ({"target_sparsity": None, "n_m_ratio": (3, 2)}, "`n_m_ratio` requires 0 <= n <= m"),
     ({"target_sparsity": 1.5}, "target_sparsity must be a number from 0 to 1"),
+    ({"target_sparsity": 10**400}, "target_sparsity must be a number from 0 to 1"),
+    ({"target_sparsity": None, "n_m_ratio": (True, 2)}, "`n_m_ratio` must contain integers"),
 ]
 
 

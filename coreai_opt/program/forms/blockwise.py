@@ -14,7 +14,7 @@ from coreai_opt.arrays.quantized_array import QuantizedArray
 from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.form import Label, Stored
-from coreai_opt.program.forms.operands import tensor_of
+from coreai_opt.program.forms.operands import constant_tensor
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, Format, pack, unpack
 from coreai_opt.settings.enums import CompressionGranularity, DType, QScheme
@@ -38,7 +38,6 @@ def describe(decoder: Op) -> Stored | None:
     assert data is not None
     if scale is None or len(data.shape) != len(scale.shape):
         return None
-    constants = filter(None, (ir.operand_constant(decoder, operand) for operand in range(4)))
     sizes = tuple(n // blocks for n, blocks in zip(data.shape, scale.shape, strict=True))
     return Stored(
         shape=data.shape,
@@ -48,7 +47,7 @@ def describe(decoder: Op) -> Stored | None:
         block_sizes=sizes,
         scale_dtype=scale.format,
         num_scales=scale.size,
-        nbytes=sum(map(ir.stored_bytes, constants)),
+        nbytes=sum(map(ir.stored_bytes, ir.constants_of(decoder))),
     )
 
 
@@ -60,7 +59,7 @@ def read(decoder: Op) -> QuantizedArray:
             message says what.
     """
     data, scale, zero_point, offset2 = (_constant(decoder, number) for number in range(4))
-    result, codes = ir.static_tensor(decoder.result), tensor_of(data)
+    result, codes = ir.static_tensor(decoder.result), constant_tensor(data)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
     if codes.format not in FORMATS:
@@ -126,11 +125,11 @@ def _constant(decoder: Op, number: int) -> Op:
 
 def _read_codes(constant: Op) -> npt.NDArray[Any]:
     packed: npt.NDArray[np.uint8] = ir.read_packed(constant)
-    return unpack(packed, _format_of_zero_points(constant), tensor_of(constant).shape)
+    return unpack(packed, _format_of_zero_points(constant), constant_tensor(constant).shape)
 
 
 def _format_of_zero_points(constant: Op) -> Format:
-    name = tensor_of(constant).format
+    name = constant_tensor(constant).format
     if name not in FORMATS:
         raise UnreadableError(f"its zero points are {name}")
     return FORMATS[name]

@@ -4,7 +4,7 @@ from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.ir import Op, Tensor
 
-__all__ = ["constant_operand", "tensor_of"]
+__all__ = ["constant_operand", "constant_tensor"]
 
 
 def constant_operand(op: Op, number: int) -> Op:
@@ -19,7 +19,7 @@ def constant_operand(op: Op, number: int) -> Op:
     return constant
 
 
-def tensor_of(constant: Op) -> Tensor:
+def constant_tensor(constant: Op) -> Tensor:
     """Return the shape and type of a constant."""
     tensor = ir.static_tensor(constant.result)
     assert tensor is not None  # constants are tensors of static shape

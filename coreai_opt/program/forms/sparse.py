@@ -24,7 +24,7 @@ from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
 from coreai_opt.settings.enums import QScheme
 
-VALUE_FORMATS = ("int8", "fp8_e4m3fn", "fp8_e5m2")
+_VALUE_FORMATS = ("int8", "fp8_e4m3fn", "fp8_e5m2")
 """Formats of values with scales: those of which 0 is the bits 0, which elements have that are not
 stored."""
 
@@ -56,9 +56,7 @@ def describe(decoder: Op) -> Stored | None:
     counts = (1,) * len(result.shape) if scale is None else scale.shape
     sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
     ops = [built] if scale is None else [built, decoder]
-    constants = [
-        ir.operand_constant(op, number) for op in ops for number in range(len(op.operands))
-    ]
+    constants = [constant for op in ops for constant in ir.constants_of(op)]
     return Stored(
         shape=result.shape,
         format=_format(values.format if listed is None else listed.format),
@@ -67,8 +65,7 @@ def describe(decoder: Op) -> Stored | None:
         block_sizes=sizes,
         scale_dtype=(scale or values).format,
         num_scales=0 if scale is None else scale.size,
-        nbytes=sum(map(ir.stored_bytes, filter(None, constants)))
-        + (0 if listed is None else listed.nbytes),
+        nbytes=sum(map(ir.stored_bytes, constants)) + (0 if listed is None else listed.nbytes),
     )
 
 
@@ -96,7 +93,7 @@ def read(decoder: Op) -> SparseArray:
     scale = None
     if decoder == dense:
         numbers = ir.read_constant(values)
-    elif of_values.format in VALUE_FORMATS:
+    elif of_values.format in _VALUE_FORMATS:
         numbers = unpack(ir.read_packed(values), FORMATS[of_values.format], of_values.shape)
         scale = ir.read_constant(constant_operand(decoder, 1))
         if any(ir.read_packed(constant_operand(decoder, number)).any() for number in (2, 3)):
@@ -182,5 +179,5 @@ def _format_of(values: npt.NDArray[Any]) -> str:
     """The format of values, by the name that it has in a program."""
     if values.dtype in WEIGHT_DTYPES:
         return values.dtype.name
-    names = (name for name in VALUE_FORMATS if FORMATS[name].code_dtype == values.dtype)
+    names = (name for name in _VALUE_FORMATS if FORMATS[name].code_dtype == values.dtype)
     return next(names)

@@ -14,12 +14,10 @@ from coreai_opt.exceptions import UnreadableError
 from coreai_opt.program import ir
 from coreai_opt.program.forms.blockwise import granularity_of
 from coreai_opt.program.forms.form import Label, Stored
-from coreai_opt.program.forms.operands import constant_operand, tensor_of
+from coreai_opt.program.forms.operands import constant_operand, constant_tensor
 from coreai_opt.program.ir import Builder, Op, Tensor, Value
 from coreai_opt.reference import FORMATS, WEIGHT_DTYPES, unpack
-from coreai_opt.settings.enums import QScheme
-
-_ENTRY_FORMATS = ("int8", "uint8", "fp8_e4m3fn", "fp8_e5m2")
+from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, QScheme
 
 
 def stores(array: object) -> bool:
@@ -44,9 +42,7 @@ def describe(decoder: Op) -> Stored | None:
     counts = table.shape[:-2]
     sizes = tuple(n // count for n, count in zip(result.shape, counts, strict=True))
     decoders = [look_up] if scale is None else [look_up, decoder]
-    constants = [
-        ir.operand_constant(op, operand) for op in decoders for operand in range(len(op.operands))
-    ]
+    constants = [constant for op in decoders for constant in ir.constants_of(op)]
     return Stored(
         shape=result.shape,
         format=_format(ir.bits_of(indices.element), table.shape[-1]),
@@ -55,7 +51,7 @@ def describe(decoder: Op) -> Stored | None:
         block_sizes=sizes,
         scale_dtype=(scale or table).format,
         num_scales=0 if scale is None else scale.size,
-        nbytes=sum(map(ir.stored_bytes, filter(None, constants))),
+        nbytes=sum(map(ir.stored_bytes, constants)),
     )
 
 
@@ -72,12 +68,12 @@ def read(decoder: Op) -> PalettizedArray:
     result = ir.static_tensor(decoder.result)
     if result is None or result.dtype not in WEIGHT_DTYPES:
         raise UnreadableError(f"it decodes to {decoder.result.type}")
-    entries, cluster_axis = tensor_of(table), None
+    entries, cluster_axis = constant_tensor(table), None
     if entries.shape[-1] > 1:
         cluster_axis = int(ir.read_packed(axis).view(np.int16)[0]) % len(result.shape)
     if entries.dtype in WEIGHT_DTYPES:
         numbers = ir.read_constant(table)
-    elif entries.format in _ENTRY_FORMATS:
+    elif entries.format in EIGHT_BIT_DTYPES:
         numbers = unpack(ir.read_packed(table), FORMATS[entries.format], entries.shape)
     else:
         raise UnreadableError(f"entries of its table are {entries.format}")
@@ -152,7 +148,7 @@ def _element(array: PalettizedArray) -> str:
     """The element type of a table's entries."""
     if array.table.dtype in WEIGHT_DTYPES:
         return ir.element_type(array.table.dtype)
-    names = (name for name in _ENTRY_FORMATS if FORMATS[name].code_dtype == array.table.dtype)
+    names = (name for name in EIGHT_BIT_DTYPES if FORMATS[name].code_dtype == array.table.dtype)
     return ir.element_type(next(names))
 
 
@@ -161,7 +157,7 @@ def _is_same(op: Op, other: Op) -> bool:
 
 
 def _read_offset(constant: Op) -> int:
-    tensor = tensor_of(constant)
+    tensor = constant_tensor(constant)
     if tensor.dtype in WEIGHT_DTYPES:
         offsets = ir.read_constant(constant)
     else:

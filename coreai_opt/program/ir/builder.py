@@ -14,8 +14,8 @@ from coreai_opt.program.ir.ops import (
     CONSTANT,
     LUT_TO_DENSE,
     SPARSE_TO_DENSE,
+    constants_of,
     made_from,
-    operand_constant,
     uses,
 )
 from coreai_opt.program.ir.tensors import Op, Tensor, Type, Value
@@ -173,12 +173,7 @@ class Builder:
 def replace(op: Op, value: Value) -> None:
     """Let every user of ``op`` use ``value`` instead; erase ``op``, and what only it used."""
     ops = made_from(op)
-    constants: list[Op] = []
-    for made in ops:
-        for operand in range(len(made.operands)):
-            constant = operand_constant(made, operand)
-            if constant is not None and constant not in constants:
-                constants.append(constant)
+    constants = dict.fromkeys(constant for made in ops for constant in constants_of(made))
     op.result.replace_all_uses_with(value)
     op.erase()
     for made in (*ops[1:], *constants):

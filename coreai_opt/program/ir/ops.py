@@ -61,6 +61,12 @@ def operand_constant(op: Op, operand: int) -> Op | None:
     return owner if getattr(owner, "name", None) == CONSTANT else None
 
 
+def constants_of(op: Op) -> list[Op]:
+    """Return the constants among the operands of ``op``, in their order."""
+    found = (operand_constant(op, operand) for operand in range(len(op.operands)))
+    return [constant for constant in found if constant is not None]
+
+
 def table_of(op: Op) -> Op | None:
     """Return the ``coreai.lut_to_dense`` that an op is or scales the result of, None if neither."""
     return _made_by(op, LUT_TO_DENSE)
