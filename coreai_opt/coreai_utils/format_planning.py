@@ -83,11 +83,16 @@ _CANDIDATE_DEFAULTS = replace(DEFAULTS, observer=Observer.MINMAX)
 """What a candidate is where it does not say. It names the observer, because a plan's rules have to
 mean what was measured in any call."""
 
-_PROBES = (DType.INT4, DType.INT2)
-"""Formats that a weight is quantized to, per channel, to see what its error does to the outputs.
+_PROBES = (
+    DEFAULTS.merge(Settings(dtype=DType.INT4)),
+    DEFAULTS.merge(Settings(dtype=DType.INT2)),
+    DEFAULTS.merge(Settings(dtype=DType.INT4, granularity=CompressionGranularity.PER_TENSOR)),
+)
+"""Formats that a weight is quantized to, to see what its error does to the outputs.
 
-They are coarse, so that the effect is well above rounding, and possible for every weight. The
-second is for weights that are exact in the first.
+They are coarse, so that the effect is well above rounding. The second is for weights that are exact
+in the first, or nearly; the third for those with channels of one element, which are exact in both,
+and for those without channels.
 """
 
 
@@ -115,11 +120,13 @@ def plan_quantization(
 
     A plan's noise / signal is the mean of that of its weights, in which each counts by the square
     root of its number of elements. With ``inputs`` it is an estimate for the outputs. Each weight
-    in turn is quantized to INT4 and the program is run. The noise of the outputs, divided by that
-    of the weight, tells how much the weight's noise counts, and the effects of all are added. With
-    ``target_bytes`` a plan by the weights' own noise is made as well, both are carried out and run,
-    and the one whose outputs have less noise is returned. Identical weights, which a saved program
-    holds once, get one format.
+    in turn is quantized to INT4, or more coarsely where that leaves it nearly exact, and the
+    program is run. The noise of the outputs, divided by that of the weight, tells how much the
+    weight's noise counts, and the effects of all are added. A weight of which nothing is seen so,
+    as of one of another function or of a branch that the inputs do not reach, counts by its own
+    noise, as without inputs. With ``target_bytes`` a plan by the weights' own noise is made as
+    well, both are carried out and run, and the one whose outputs have less noise is returned.
+    Identical weights, which a saved program holds once, get one format.
 
     A plan's noise is above that of the best plan of its size by less than one weight's step to its
     next better candidate. With ``min_sqnr`` its size exceeds the smallest by less than such a step.
@@ -207,7 +214,7 @@ def measure_weights(
     formats = _parse_candidates(candidates, where, ours=ours)
     threshold = parse_int("weight_num_threshold", weight_num_threshold, least=0)
     run, threads = parse_backend(backend), parse_num_threads(num_threads)
-    probes = [check_settings(replace(DEFAULTS, dtype=dtype)) for dtype in _PROBES]
+    probes = [check_settings(probe) for probe in _PROBES]
     look_up = parse_calibration(calibration)
 
     from coreai_opt.planning import measure  # noqa: PLC0415  # imports Core AI

@@ -3,8 +3,9 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +22,24 @@ from coreai_opt.program.channel_axes import (
     IndivisibleError,
     MixedAxesError,
     UnfitError,
+    warn_of_disagreement,
     weight_blocks,
 )
 from coreai_opt.program.exclusive import alone_with
+from coreai_opt.program.forms.replacing import replace_constants
 from coreai_opt.program.inputs import split_samples
 from coreai_opt.program.ir import AIProgram, Buffer, read_constant
 from coreai_opt.program.palettize import TableBlocks, palettize, table_blocks
 from coreai_opt.program.quantize import LookUp, Work, quantize_program
 from coreai_opt.program.runtime import run_samples
+from coreai_opt.program.sites import find_sites
 from coreai_opt.program.weights import Weight, find_weights
 from coreai_opt.reference import NotFiniteError
 from coreai_opt.settings.checked import CheckedSettings
 from coreai_opt.settings.enums import CompressionGranularity
-from coreai_opt.settings.rules import ParsedRule, Rule, parse_rules
+from coreai_opt.settings.rules import parse_rules
 from coreai_opt.settings.settings import DEFAULTS, Settings
 from coreai_opt.settings.tables import TableSettings
-
-if TYPE_CHECKING:
-    from coreai_opt.reports.records import WeightRecord
 
 Array = npt.NDArray[Any]
 Format = tuple[Settings, CheckedSettings | TableSettings]
@@ -74,7 +75,7 @@ def measure_candidates(
         weight_num_threshold: only constants with more elements than this are weights.
         formats: the formats.
         inputs: what to run the program on to see how much each weight matters; None for all alike.
-        probes: formats that a weight is quantized to for that: the first that leaves an error.
+        probes: formats that a weight is quantized to for that: the first with a coarse error.
         function: the function to run; None for the only one there is.
         look_up: what a calibration has seen of the weights, with which a plan is carried out when
             it is run on ``inputs``; None if there is none.
@@ -92,13 +93,14 @@ def measure_candidates(
         weights = find_weights(program, weight_num_threshold)
         told = progress or _nothing
         items = _measure(weights, formats, work, sampled=sampled, progress=told)
-        by_weights = _describe(items, _shares(items))
+        own = _shares(items)
+        by_weights = _describe(items, own)
         if runs is None:
             return Measured(by_weights)
         shares = []
         told("running", 0, len(items))
-        for number, item in enumerate(items, 1):
-            shares.append(_sensitivity(runs, item, probes, work))
+        for number, (item, share) in enumerate(zip(items, own, strict=True), 1):
+            shares.append(_sensitivity(runs, item, share, probes, work))
             told("running", number, len(items))
         noise = partial(_outputs_noise, runs, look_up, work)
         return Measured(_describe(items, shares), by_weights, noise)
@@ -118,7 +120,10 @@ def _measure(
 ) -> list[_Item]:
     items = []
     buffer = Buffer()
+    need_channels = any(settings.needs_channels for _, settings in formats)
     for number, weight in enumerate(weights, 1):
+        if need_channels:
+            warn_of_disagreement(weight)
         array = read_constant(weight.op, buffer, weight.tensor)
         blocks = [_blocks(weight, settings) for _, settings in formats]
         sizes = [size for found in blocks if found is not None for size in _block_sizes(found)]
@@ -235,26 +240,59 @@ class _Runs:
         return float(np.mean(ratios))
 
 
-def _sensitivity(runs: _Runs, item: _Item, probes: Sequence[CheckedSettings], work: Work) -> float:
-    """Return noise / signal of the outputs per noise / signal of a weight."""
+_COARSE = 1e-4
+"""Noise / signal, -40 dB, that a probe leaves in a weight at least.
+
+The effect on the outputs is then well above that of rounding them to float16 or bfloat16.
+"""
+
+
+def _sensitivity(
+    runs: _Runs, item: _Item, share: float, probes: Sequence[CheckedSettings], work: Work
+) -> float:
+    """Return noise / signal of the outputs per noise / signal of a weight.
+
+    Where that cannot be seen, it is ``share``, as without inputs: where nothing happens to the
+    outputs, because the function or the branch that uses the weight is not run, and where no probe
+    leaves an error to speak of. That the weight does not matter is not known then.
+    """
     if not item.measured:
-        return 0.0  # it is kept
-    name = item.weight.name
+        return share  # it is kept
+    probe = _probe(item.weight, probes, work)
+    if probe is None:
+        return share
+    compressed, error = probe
+    probed = copy.deepcopy(runs.program)
+    replace_constants(find_sites(probed)[item.weight.number].ops, compressed)
+    noise = runs.noise(probed)
+    if not math.isfinite(noise):
+        raise InputError(
+            f"the outputs on inputs hold a NaN or infinity when {item.weight.name} is quantized, "
+            "so there is no telling how much it matters: give other inputs"
+        )
+    return noise / error or share
+
+
+def _probe(
+    weight: Weight, probes: Sequence[CheckedSettings], work: Work
+) -> tuple[CompressedArray, float] | None:
+    """Return a weight as the first probe that leaves a coarse error makes it, and noise / signal.
+
+    It is not asked whether that takes fewer bytes, because nobody stores it. None if no probe does.
+    """
+    array = read_constant(weight.op, Buffer(), weight.tensor)
     for settings in probes:
-        records: list[WeightRecord] = []
-        probed = copy.deepcopy(runs.program)
-        rules = [ParsedRule(Rule(name=name), settings)]
-        quantize_program(probed, 0, None, rules, None, work=work, progress=records.append)
-        errors = [record.error.relative for record in records if record.error is not None]
-        if sum(errors):
-            noise = runs.noise(probed)
-            if not math.isfinite(noise):
-                raise InputError(
-                    f"the outputs on inputs hold a NaN or infinity when {name} is quantized, so "
-                    "there is no telling how much it matters: give other inputs"
-                )
-            return noise / sum(errors)
-    return 0.0  # it is exact in all of them
+        blocks = _blocks(weight, settings)
+        if blocks is None:
+            continue
+        try:
+            compressed = _compress(array, settings, blocks, work)
+        except NotFiniteError:  # in a part that is not in the sample
+            return None
+        error = measure_error(array, compressed, num_threads=work.num_threads).relative
+        if error >= _COARSE:
+            return compressed, error
+    return None
 
 
 def _outputs_noise(
@@ -264,6 +302,7 @@ def _outputs_noise(
     with alone_with(runs.program):
         planned = copy.deepcopy(runs.program)
         rules = parse_rules(plan.rules, DEFAULTS)
-        quantize_program(planned, 0, None, rules, None, look_up=look_up, work=work, progress=None)
+        quiet = replace(work, measure=False, quiet=True)
+        quantize_program(planned, 0, None, rules, None, look_up=look_up, work=quiet, progress=None)
         noise = runs.noise(planned)
     return noise if math.isfinite(noise) else math.inf

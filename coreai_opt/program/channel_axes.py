@@ -66,26 +66,26 @@ class Blocks(NamedTuple):
 
 
 def channel_layout(weight: Weight) -> Layout:
-    """Return what the axes of ``weight`` mean to the ops that contract it.
+    """Return what the axes of ``weight`` mean to the first op that contracts it."""
+    return weight.contractions[0].layout
 
-    Where the ops disagree, a warning is logged, and the answer is what the axes mean to the first.
-    """
-    contractions = weight.contractions
-    if len({block_meaning(contraction.layout) for contraction in contractions}) > 1:
+
+def warn_of_disagreement(weight: Weight) -> None:
+    """Log a warning if the ops that contract ``weight`` disagree on what its axes mean."""
+    if len({block_meaning(contraction.layout) for contraction in weight.contractions}) > 1:
         logger.warning(
             "the users of %s disagree on its channel axes: those of the first are taken", weight
         )
-    return contractions[0].layout
 
 
 def input_axes(weight: Weight) -> tuple[int, ...]:
-    """Return the axes of the input channels, the outermost first, without a warning."""
+    """Return the axes of the input channels, the outermost first."""
     inputs = input_factors(weight.contractions[0].layout) if weight.contractions else ()
     return tuple(dict.fromkeys(axis for axis, _ in inputs))
 
 
 def output_axes(weight: Weight) -> tuple[int, ...]:
-    """Return the axes of the output channels, without a warning; those of heads are others."""
+    """Return the axes of the output channels; those of heads are others."""
     layout = weight.contractions[0].layout if weight.contractions else ()
     return tuple(
         number

@@ -29,6 +29,7 @@ from coreai_opt.program.channel_axes import (
     IndivisibleError,
     MixedAxesError,
     UnfitError,
+    warn_of_disagreement,
     weight_blocks,
 )
 from coreai_opt.program.exclusive import alone_with
@@ -59,12 +60,14 @@ class Work:
         backend: what quantizes.
         num_threads: threads that it may use.
         measure: whether to measure the error that quantizing leaves.
+        quiet: whether to log nothing of weights, as of a program that nobody gets.
         feedbacks: feedback of moments that weights share.
     """
 
     backend: Backend
     num_threads: int
     measure: bool
+    quiet: bool = False
     feedbacks: Feedbacks = field(default_factory=Feedbacks)
 
 
@@ -127,6 +130,8 @@ def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
     with closing(take(jobs, work)) as outcomes:  # no thread is left behind when this raises
         for job, outcome in outcomes:
             became = _wait_for(job.weight, outcome)
+            if not work.quiet:
+                _warn(job, became)
             # The record describes the constant, which is gone after the next lines.
             record = make_record(job, became) if progress is not None else None
             if isinstance(became, Quantized):
@@ -137,19 +142,25 @@ def _run(jobs: list[Job], work: Work, progress: Progress | None) -> None:
 
 def _wait_for(weight: Weight, outcome: Callable[[], Quantized | Left]) -> Quantized | Left:
     try:
-        became = outcome()
+        return outcome()
     except BackendMismatchError as error:
         raise BackendMismatchError(f"{weight}: {error}") from error
-    if isinstance(became, Left) and became.status is Status.SKIPPED:
+
+
+def _warn(job: Job, became: Quantized | Left) -> None:
+    """Log what is to be known of a weight: that it is left, or that its channels are a choice."""
+    if isinstance(became, Quantized):
+        if job.settings is not None and job.settings.needs_channels:
+            warn_of_disagreement(job.weight)
+    elif became.status is Status.SKIPPED:
         cause = became.cause or Cause(became.reason, advice=became.advice)
         logger.warning(
             "%s is left as it is: %s%s",
-            weight,
+            job.weight,
             became.reason,
             became.advice or "",
             extra={"cause": cause},
         )
-    return became
 
 
 def _one_by_one(jobs: list[Job], work: Work) -> Generator[Outcome]:

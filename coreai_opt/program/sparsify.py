@@ -17,7 +17,7 @@ from coreai_opt.program.channel_axes import (
 )
 from coreai_opt.program.weights import Weight
 from coreai_opt.reference.quantize import check_finite
-from coreai_opt.settings.enums import CompressionGranularity, DType
+from coreai_opt.settings.enums import CompressionGranularity
 from coreai_opt.settings.pruning import PruningSettings
 
 __all__ = ["sparse_blocks", "sparsify"]
@@ -40,7 +40,7 @@ def sparse_blocks(weight: Weight, settings: PruningSettings) -> Blocks:
                 f"block_size {settings.block_size} is more than its output channels, "
                 f"{_lengths(weight, cut)}"
             )
-    if settings.dtype is None or settings.dtype is DType.UINT8:
+    if not settings.has_channel_scales:
         return Blocks((0,) * len(weight.shape), None, 0, "")
     return weight_blocks(weight, CompressionGranularity.PER_CHANNEL, 0)
 

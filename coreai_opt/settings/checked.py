@@ -33,6 +33,11 @@ class CheckedSettings:
     rounding: Rounding | None = None
 
     @property
+    def needs_channels(self) -> bool:
+        """Whether it matters which axes of a weight are its channels."""
+        return self.granularity is not CompressionGranularity.PER_TENSOR
+
+    @property
     def uses_importance(self) -> bool:
         """Whether it matters how much each element's error counts."""
         return self.spec.observer.uses_importance

@@ -36,6 +36,16 @@ class PruningSettings:
     bits: int | None
 
     @property
+    def has_channel_scales(self) -> bool:
+        """Whether each output channel has a scale of its own."""
+        return self.dtype is not None and self.dtype is not DType.UINT8
+
+    @property
+    def needs_channels(self) -> bool:
+        """Whether it matters which axes of a weight are its channels."""
+        return self.has_channel_scales or self.zeros_of is not None or self.block_size is not None
+
+    @property
     def uses_importance(self) -> bool:
         """Whether it matters how much each element's error counts."""
         return False

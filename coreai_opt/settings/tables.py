@@ -62,6 +62,12 @@ class TableSettings:
         return self.channel_scales or self.scale_block_size > 0
 
     @property
+    def needs_channels(self) -> bool:
+        """Whether it matters which axes of a weight are its channels."""
+        per_tensor = self.granularity is CompressionGranularity.PER_TENSOR
+        return not per_tensor or self.has_scales or self.cluster_dim > 1
+
+    @property
     def uses_importance(self) -> bool:
         """Whether it matters how much each element's error counts."""
         return True

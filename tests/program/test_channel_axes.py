@@ -19,7 +19,13 @@ from coreai.authoring import (
 from coreai.authoring.constant import constant
 
 from coreai_opt import quantize_array
-from coreai_opt.coreai_utils import CompressionGranularity, quantize_weights
+from coreai_opt.coreai_utils import (
+    CompressionGranularity,
+    palettize_weights,
+    plan_quantization,
+    quantize_weights,
+    sparsify_weights,
+)
 from coreai_opt.program import ir
 from coreai_opt.program.channel_axes import IndivisibleError, channel_layout, weight_blocks
 from coreai_opt.program.weights import find_weights
@@ -248,23 +254,56 @@ def test_heads_do_not_share_scales() -> None:
     assert operand_constants(op)[1] == ((2, 1, 6), "f32", expected.scale.tobytes())
 
 
-def disagreeing() -> AIProgram:
+def disagreeing(count: int = 1, size: int = 8) -> AIProgram:
+    """So many square weights, each of which two ops read along other axes."""
+
     def body(x: Value) -> Any:
-        weight = constant(random_weight((8, 8)))
-        return broadcasting_batch_matmul(x, weight), linear(x, weight)
+        weights = [constant(random_weight((size, size), seed=seed)) for seed in range(count)]
+        both = [(broadcasting_batch_matmul(x, weight), linear(x, weight)) for weight in weights]
+        return tuple(y for outputs in both for y in outputs)
 
-    return make_program(body, {"x": ((4, 8), F32)}, {"y": ((4, 8), F32), "z": ((4, 8), F32)})
+    outputs = {f"y{number}": ((4, size), F32) for number in range(2 * count)}
+    return make_program(body, {"x": ((4, size), F32)}, outputs)
 
 
-def test_where_uses_disagree_there_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    program = disagreeing()
-    (weight,) = find_weights(program, 0)
-    assert len(weight.contractions) == 2
-    assert roles(channel_layout(weight)) == "I8 O8"  # the first of the two is a plain matmul
-    (record,) = caplog.records
-    assert (record.name, record.levelno) == ("coreai_opt", logging.WARNING)
-    assert "disagree" in record.message
-    assert str(weight) in record.message
+def compressed_with_scales(program: AIProgram) -> None:
+    palettize_weights(program, None, 2, "per_channel", scale_block_size=4, weight_num_threshold=0)
+
+
+def planned(program: AIProgram) -> None:
+    """A plan of several candidates, of which two are run on inputs."""
+    plan_quantization(
+        program,
+        target_bytes=2 * 512 + 300,
+        forms=["integer", "table"],
+        inputs={"x": random_weight((4, 32))},
+        weight_num_threshold=0,
+    )
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [
+        lambda program: quantize_weights(program, "int8", weight_num_threshold=0),
+        lambda program: sparsify_weights(program, quantize_dtype="int8", weight_num_threshold=0),
+        compressed_with_scales,
+        planned,
+    ],
+    ids=["quantize", "sparsify", "palettize", "plan"],
+)
+def test_where_uses_disagree_there_is_one_warning_for_each_weight(
+    compress: Callable[[AIProgram], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    program = disagreeing(2, 32)
+    weights = find_weights(program, 0)
+    assert [len(weight.contractions) for weight in weights] == [2, 2]
+    # The first of the two is a plain matmul.
+    assert [roles(channel_layout(weight)) for weight in weights] == ["I32 O32"] * 2
+    compress(program)
+    for record, weight in zip(caplog.records, weights, strict=True):
+        assert (record.name, record.levelno) == ("coreai_opt", logging.WARNING)
+        assert "disagree" in record.message
+        assert str(weight) in record.message
 
 
 def test_where_uses_disagree_per_tensor_does_not_care(caplog: pytest.LogCaptureFixture) -> None:
@@ -282,6 +321,7 @@ def test_two_matmuls_that_disagree_behind_one_transpose(caplog: pytest.LogCaptur
     eight = ((8, 8), F32)
     program = make_program(body, {"x": eight}, {"y": eight, "z": eight})
     assert axes_of(program) == "O8 I8"  # in front of the transpose
+    quantize_weights(program, "int8", weight_num_threshold=0)
     assert len(caplog.records) == 1
 
 
