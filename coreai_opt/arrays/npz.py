@@ -1,5 +1,6 @@
 """Arrays in ``.npz`` files, as ``numpy.savez`` writes them."""
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,8 +21,10 @@ _DAMAGE = (
     EOFError,
     OSError,
     RuntimeError,
+    SyntaxError,
     TypeError,
     ValueError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -105,6 +105,8 @@ class MatmulReader:
         own = [axis for axis, size in enumerate(batch) if size > 1]
         rows = np.moveaxis(rows, own, range(len(own)))
         count = math.prod(batch)
+        if count == 0:  # nothing was selected
+            return
         rows = rows.reshape(count, -1, self.columns)
         selected = np.arange(count) if indices is None else indices.reshape(-1)
         for group in np.unique(selected):
@@ -157,7 +159,8 @@ class ConvolutionReader:
         positions = patches.shape[: 1 + rank]
         chosen = _chosen(math.prod(positions), most)
         rows = patches[np.unravel_index(chosen, positions)]  # a copy, of these alone
-        rows = rows.reshape(len(chosen), self.groups, -1)
+        columns = math.prod(rows.shape[1:]) // self.groups  # a batch of 0 says nothing of them
+        rows = rows.reshape(len(chosen), self.groups, columns)
         for group in range(self.groups):
             yield group, np.ascontiguousarray(rows[:, group], np.float32)
 

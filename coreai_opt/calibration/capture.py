@@ -124,11 +124,13 @@ def calibrate_program(
     if isinstance(samples, Mapping):
         samples, found = split_samples(program, samples, function=name)
         states = {**found, **(states or {})}
+    weights = {weight.name: weight for weight in find_weights(program, weight_num_threshold)}
     watched = copy.deepcopy(program)  # shares the constants
     widened = ir.widen_to_float32(watched)
     plan = _Plan()
     for weight in find_weights(watched, weight_num_threshold):
-        plan.add(weight)
+        if weight.name in weights:  # else it has no digest, and nobody could use its moments
+            plan.add(weight)
     _check_memory(plan, widened)
     outputs = ir.expose(watched, name, plan.probes)
     run = _Run(plan, outputs, name, mask=mask, max_rows=max_rows, progress=progress)
@@ -139,7 +141,7 @@ def calibrate_program(
     return Calibration(
         moments=moments,
         channels={name: plan.channels[name] for name in moments},
-        digests=weight_digests(find_weights(program, weight_num_threshold), moments),
+        digests=weight_digests(weights.values(), moments),
         left=left,
         samples=run.samples,
     )

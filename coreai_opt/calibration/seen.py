@@ -7,7 +7,7 @@ from coreai_opt.calibration.capture import calibrated_contraction, weight_digest
 from coreai_opt.exceptions import CalibrationError
 from coreai_opt.program.calibrated import Seen
 from coreai_opt.program.ir import AIProgram
-from coreai_opt.program.weights import Weight, find_quantized
+from coreai_opt.program.weights import Weight, find_quantized, find_weights
 
 
 def seen_weights(
@@ -18,13 +18,14 @@ def seen_weights(
     Args:
         calibration: the calibration.
         program: the program that is quantized.
-        weights: its weights.
+        weights: those of its weights that are to be quantized. A calibration may have seen more:
+            whether it is of this program is asked of all of them.
 
     Raises:
         CalibrationError: the calibration is of another program.
     """
     calibration.check_belongs_to(
-        weight_digests(weights, calibration.digests),
+        weight_digests(find_weights(program, 0), calibration.digests),
         quantized=[weight.name for weight in find_quantized(program)],
     )
     found = {}

@@ -126,8 +126,8 @@ def judge(
         nearest: the program without it.
 
     Returns:
-        whether the outputs of ``rounded`` are as near or nearer, by their mean SQNR in dB, and
-        those of the better one.
+        whether the outputs of ``rounded`` are as near or nearer, see :func:`_nearness`, and those
+        of the better one.
     """
     wanted, *outputs = _run(calibrated, (original, rounded, nearest))
     found = [compare_outputs(wanted, of_one) for of_one in outputs]
@@ -141,9 +141,26 @@ def judge(
             for with_, without in zip(*found, strict=True)
         ),
     )
-    ours, theirs = (np.mean([one.sqnr_db for one in comparisons]) for comparisons in found)
-    better = bool(ours >= theirs)
+    sqnrs = np.array([[one.sqnr_db for one in comparisons] for comparisons in found])
+    ours, theirs = map(_nearness, sqnrs, sqnrs[::-1])
+    better = ours >= theirs
     return Judged(better, Compared(on, found[0 if better else 1]))
+
+
+def _nearness(sqnrs: Array, others: Array) -> tuple[int, float, int]:
+    """Return how near a program's outputs are to the original's, to be compared with another's.
+
+    What counts first is that outputs are finite, then the mean SQNR in dB, then how many are exact.
+    The mean is over outputs that have a finite SQNR in both programs: beside infinity no other
+    output would count. An output that is not finite in the original is not in either.
+
+    Args:
+        sqnrs: SQNR in dB of each output.
+        others: those of the other program.
+    """
+    of_both = sqnrs[np.isfinite(sqnrs) & np.isfinite(others)]
+    mean = float(np.mean(of_both)) if of_both.size else 0.0
+    return -int(np.isnan(sqnrs).sum()), mean, int(np.isposinf(sqnrs).sum())
 
 
 def _run(

@@ -198,8 +198,16 @@ class _How:
         """Return how to round every weight to nearest, with scales as with a calibration."""
         observer = self.settings.observer or Observer.MSE
         settings = replace(self.settings, observer=observer, rounding=Rounding.NEAREST)
-        rules = self.rules and [replace(rule, rounding=None) for rule in self.rules]
+        rules = self.rules and [_to_nearest(rule) for rule in self.rules]
         return replace(self, settings=settings, rules=rules)
+
+
+def _to_nearest(rule: Rule) -> Rule:
+    """Return a rule that rounds to nearest; one that does not say how leaves that to the call.
+
+    Saying less than it did, a rule of nothing but ``rounding`` would be none.
+    """
+    return rule if rule.rounding is None else replace(rule, rounding=Rounding.NEAREST)
 
 
 def _run(options: argparse.Namespace) -> None:

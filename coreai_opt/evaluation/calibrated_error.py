@@ -16,6 +16,9 @@ __all__ = ["CalibratedError"]
 _ROWS = 512
 """Rows that are multiplied together: with what they become they take few bytes."""
 
+_MOST = 126
+"""2^-126 is the smallest normal float32, and 2^126 is a float32."""
+
 
 @dataclass(frozen=True)
 class CalibratedError:
@@ -45,7 +48,8 @@ class CalibratedError:
 def _sqnr(signal: float, noise: float) -> float:
     if not noise:
         return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
+    ratio = signal / noise  # 0 also where the noise is infinite
+    return 10 * math.log10(ratio) if ratio else -math.inf
 
 
 Moments = Sequence[npt.NDArray[np.float32]]
@@ -56,19 +60,30 @@ not known."""
 def output_energy(array: npt.NDArray[Any], layout: MatrixLayout, moments: Moments) -> float:
     """Return tr(W·H·Wᵀ) of a weight, the mean square of its outputs, all together.
 
+    Products are of float32, which has no room for the squares of 1e20 and 1e-25: elements are
+    divided by a power of two near the largest of them, and the sum, in float64, multiplied back.
+
     Nothing is cast or reordered within an operation: numpy's buffers for that end the process when
     they get no memory.
     """
-    total, start = 0.0, 0
+    total, start, exponent = 0.0, 0, _exponent(array)
+    scale = np.float32(math.ldexp(1, -exponent))
     matrices = layout.to_matrices(array)
     for chunk in moments:
         end = start + chunk.shape[-1]
         for matrix, square in zip(matrices, chunk, strict=True):
             for row in range(0, len(matrix), _ROWS):
                 rows = matrix[row : row + _ROWS, start:end].astype(np.float32, order="C")
+                rows *= scale
                 total += float((rows @ square * rows).astype(np.float64).sum())
         start = end
-    return max(total, 0.0)
+    return math.ldexp(max(total, 0.0), 2 * exponent)
+
+
+def _exponent(array: npt.NDArray[Any]) -> int:
+    """Return e such that 2^e is near an array's largest magnitude, and 2^-e a normal float32."""
+    _, exponent = math.frexp(max(float(array.max()), -float(array.min())))
+    return min(max(exponent, -_MOST), _MOST)
 
 
 def output_noise(

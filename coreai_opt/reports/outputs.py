@@ -1,13 +1,13 @@
 """Comparisons of outputs as JSON."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from coreai_opt.evaluation.output_comparison import OutputComparison
 
-__all__ = ["outputs_as_json"]
+__all__ = ["finite", "finite_numbers", "outputs_as_json"]
 
 
 def outputs_as_json(comparisons: Iterable[OutputComparison]) -> list[dict[str, Any]]:
@@ -21,11 +21,19 @@ def outputs_as_json(comparisons: Iterable[OutputComparison]) -> list[dict[str, A
 
 
 def _as_json(comparison: OutputComparison) -> dict[str, Any]:
-    content = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in asdict(comparison).items()
+    return finite_numbers(asdict(comparison)) | {"status": _status(comparison.sqnr_db)}
+
+
+def finite_numbers(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a JSON object is to hold, with None for numbers that JSON has not."""
+    return {
+        key: finite(value) if isinstance(value, float) else value for key, value in content.items()
     }
-    return content | {"status": _status(comparison.sqnr_db)}
+
+
+def finite(number: float) -> float | None:
+    """Return the number, None where JSON has none for it."""
+    return number if math.isfinite(number) else None
 
 
 def _status(sqnr_db: float) -> str:

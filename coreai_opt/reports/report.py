@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from coreai_opt.reports.html import to_html
 from coreai_opt.reports.markdown import to_markdown
-from coreai_opt.reports.outputs import outputs_as_json
+from coreai_opt.reports.outputs import finite, finite_numbers, outputs_as_json
 from coreai_opt.reports.rows import totals
 from coreai_opt.reports.summary import Summary
 
@@ -84,7 +83,7 @@ class QuantizationReport(Summary):
             "weights": {str(status): count for status, count in self.counts.items()},
             "nbytes_before": self.nbytes_before,
             "nbytes_after": self.nbytes_after,
-            "weights_sqnr_db": None if sqnr_db is None else _finite(sqnr_db),
+            "weights_sqnr_db": None if sqnr_db is None else finite(sqnr_db),
             "bits_per_weight": None if census is None else census.bits_per_weight,
             "others": None if census is None else [asdict(other) for other in census.others],
             "records": [_as_json(record) for record in self.records],
@@ -110,7 +109,7 @@ def _plan_as_json(plan: Planned) -> dict[str, Any]:
     """What a plan was chosen from; an SQNR is null where all weights are kept."""
 
     def point(of: tuple[int, float]) -> dict[str, Any]:
-        return {"nbytes": of[0], "sqnr_db": _finite(of[1])}
+        return {"nbytes": of[0], "sqnr_db": finite(of[1])}
 
     return {
         "sqnr_of": plan.quality,
@@ -119,15 +118,10 @@ def _plan_as_json(plan: Planned) -> dict[str, Any]:
     }
 
 
-def _finite(number: float) -> float | None:
-    """Return the number, None where JSON has none for it."""
-    return number if math.isfinite(number) else None
-
-
 def _as_json(record: WeightRecord) -> dict[str, Any]:
     content = asdict(record)
-    if record.error is not None:
-        content["error"]["sqnr_db"] = _finite(record.error.sqnr_db)
-    if record.output_error is not None:
-        content["output_error"]["sqnr_db"] = _finite(record.output_error.sqnr_db)
+    for key in ("error", "output_error"):
+        measured = getattr(record, key)
+        if measured is not None:
+            content[key] = finite_numbers({**content[key], "sqnr_db": measured.sqnr_db})
     return content

@@ -152,3 +152,23 @@ def test_of_many_rows_some_are_taken_and_always_the_same(reader) -> None:
     assert some.shape == (17, 5)
     assert {tuple(row) for row in some} < everything
     np.testing.assert_array_equal(by_group(reader, x, most=17)[0], some)
+
+
+@pytest.mark.parametrize(
+    ("reader", "shape", "indices"),
+    [
+        (MatmulReader(5, 1, False, ()), (0, 5), None),
+        (MatmulReader(5, 1, True, ()), (5, 0), None),
+        (MatmulReader(5, 4, False, (4,)), (4, 0, 5), None),
+        (MatmulReader(5, 4, False, (None,)), (0, 1, 5), np.zeros(0, np.int32)),
+        (ConvolutionReader(1, (3, 3), (1, 1), (1, 1)), (0, 4, 8, 8), None),
+        (ConvolutionReader(2, (3,), (2,), (1,)), (0, 4, 8), None),
+        (TransposedConvolutionReader(2), (0, 4, 8, 8), None),
+    ],
+)
+def test_a_batch_of_none_has_no_rows(reader, shape, indices) -> None:
+    rows = by_group(reader, np.zeros(shape, np.float32), indices)
+    columns = {(0, 4, 8, 8): 36, (0, 4, 8): 6}.get(shape, 5)
+    if isinstance(reader, TransposedConvolutionReader):
+        columns = 2
+    assert all(found.shape == (0, columns) for found in rows.values())

@@ -242,6 +242,20 @@ def test_nearest_is_kept_where_it_is_better() -> None:
     assert all_stored(result) == all_stored(plain)
 
 
+@pytest.mark.parametrize("factor", [2.0**66, 2.0**-83])
+def test_weights_whose_squares_are_no_float32(factor: float) -> None:
+    """They are judged as those that a power of two makes of them."""
+    weight, samples = random_weight((64, 32)), [{"x": correlated((3, 64), 1)}]
+    found = []
+    for times in (1, factor):
+        program = matmul_program(weight * np.float32(times))
+        _, (record,) = quantized(program, calibration=seen(program, samples))
+        assert record.output_error is not None
+        found.append((record.rounding, record.output_error.sqnr_db))
+    assert found[0] == found[1]
+    assert found[0][0] == "gptq"
+
+
 def test_any_number_of_threads() -> None:
     program = linears()
     calibration = seen(program, [{"x": correlated((32, 48), seed)} for seed in range(4)])
@@ -260,6 +274,16 @@ def test_a_calibration_of_another_program() -> None:
     with pytest.raises(CalibrationError, match="of another program"):
         quantized(other, calibration=calibration, in_place=True)
     assert text(other) == before
+
+
+def test_a_calibration_of_another_program_where_few_weights_are_quantized() -> None:
+    """It is told by all weights that were seen, as many as are large enough to be quantized."""
+    samples = [{"x": correlated((3, 64), 0)}]
+    calibration = seen(two_layers(64, 48, 32), samples)
+    with pytest.raises(CalibrationError, match="of another program"):
+        quantize_weights(
+            two_layers(64, 48, 31), "int4", weight_num_threshold=2000, calibration=calibration
+        )
 
 
 def test_arguments() -> None:

@@ -1,6 +1,7 @@
 """What each kind of weight is multiplied with is captured: H against float64, from known inputs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -21,9 +22,10 @@ from coreai.authoring.constant import constant
 
 from coreai_opt.calibration import capture
 from coreai_opt.calibration.moments import Moments
-from coreai_opt.coreai_utils import calibrate, quantize_weights
+from coreai_opt.coreai_utils import calibrate, dequantize_weights, quantize_weights
 from coreai_opt.exceptions import CalibrationError
-from coreai_opt.program.weights import find_quantized
+from coreai_opt.program import ir
+from coreai_opt.program.weights import find_quantized, find_weights
 
 from ..support.exported import PRIVATE, experts_program, make_graphs, s32, stack_program
 from ..support.programs import (
@@ -526,3 +528,86 @@ def test_the_program_is_as_it_was() -> None:
     before = text(program)
     calibrate(program, samples_of({"x": (3, 8)}), weight_num_threshold=0)
     assert text(program) == before
+
+
+def in_a_row(*weights: Array) -> AIProgram:
+    """``x`` times one weight after the other, each a constant of its own."""
+
+    def body(x: Value) -> Any:
+        for weight in weights:
+            x = broadcasting_batch_matmul(x, constant(weight))
+        return (x,)
+
+    dtype = weights[0].dtype
+    return make_program(body, {"x": ((3, 64), dtype)}, {"y": ((3, 64), dtype)})
+
+
+def clones(weight: Array, _: Array) -> AIProgram:
+    """Functions ``one`` and ``two`` that are the same, with one weight."""
+
+    def write() -> None:
+        for name in ("one", "two"):
+            make_graph(
+                lambda x: (broadcasting_batch_matmul(x, constant(weight)),),
+                {"x": ((3, 64), weight.dtype)},
+                {"y": ((3, 64), weight.dtype)},
+                provided_name=name,
+            )
+
+    return make_graphs(write)
+
+
+def one_value_twice(a: Array, b: Array) -> AIProgram:
+    return in_a_row(a, a, b)
+
+
+def with_a_splat(a: Array, b: Array) -> AIProgram:
+    return in_a_row(a, np.full_like(b, 1 / 64), b)
+
+
+@pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(
+    ("make", "function"),
+    [(one_value_twice, None), (clones, "one"), (clones, "two"), (with_a_splat, None)],
+)
+def test_half_floats_have_the_moments_of_float32(
+    make: Callable[[Array, Array], AIProgram], function: str | None, half: Any, tmp_path: Path
+) -> None:
+    """Constants of one value are one weight, splats are none, and names are those of the program.
+
+    Both programs compute the same from the same numbers, so that moments are the same bytes.
+    """
+    a, b, x = ((random_weight((64, 64), seed=i) / 8).astype(half) for i in range(3))
+    program, wide = make(a, b), make(a.astype(np.float32), b.astype(np.float32))
+    found, wanted = (
+        calibrate(of, [{"x": x[:3].astype(dtype)}], function=function, weight_num_threshold=0)
+        for of, dtype in ((program, half), (wide, np.float32))
+    )
+    assert found.moments.keys() == wanted.moments.keys() == found.digests.keys()
+    assert (found.channels, found.left) == (wanted.channels, wanted.left)
+    for name, moments in found.moments.items():
+        same = wanted.moments[name]
+        assert moments.rows.tolist() == same.rows.tolist()
+        assert [m.tobytes() for m in moments.matrices] == [m.tobytes() for m in same.matrices]
+    found.save(tmp_path / "c.calibration")
+    quantize_weights(program, "int4", calibration=found, weight_num_threshold=0)
+
+
+@pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(
+    "settings", [{"dtype": "fp8"}, {"dtype": "fp8", "scale_dtype": "e8m0"}, {"dtype": "mxfp4"}]
+)
+def test_half_floats_beside_weights_of_floating_point_codes(
+    settings: dict[str, str], half: Any
+) -> None:
+    """What decodes such a weight takes a zero that is a splat, and nothing else."""
+    a, b, x = ((random_weight((64, 64), seed=i) / 8).astype(half) for i in range(3))
+    program = in_a_row(a, b)
+    (name, _) = (weight.name for weight in find_weights(program, 0))
+    rule = {"name": name, **settings}
+    quantize_weights(program, None, overrides=[rule], weight_num_threshold=0, in_place=True)
+    found = moments_of(program, [{"x": x[:3]}])
+    (decoded, _) = find_weights(dequantize_weights(program), 0)
+    decoded_rows = x[:3].astype(np.float32) @ ir.read_constant(decoded.op).astype(np.float32)
+    # Decoded in float32 here: half floats round what they decode, bfloat16 by up to 2^-9 of it.
+    assert_moments(one(found), [decoded_rows], tolerance=2**-7)

@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from coreai.authoring import AIProgram, Value, broadcasting_add
 from coreai.authoring.constant import constant
 
-from coreai_opt import cli
+from coreai_opt import Rule, cli
 from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.cli import calibrated as module
 from coreai_opt.cli import quantize as command
@@ -19,6 +19,8 @@ from coreai_opt.coreai_utils import calibrate, compare_programs, quantize_weight
 from coreai_opt.coreai_utils.format_planning import measure_weights
 from coreai_opt.planning.choose import Measured
 from coreai_opt.program.assets import load_asset
+from coreai_opt.program.weights import find_weights
+from coreai_opt.settings.rules_file import dump_rules
 
 from ..support.command import failed, quantize, run
 from ..support.programs import (
@@ -143,6 +145,50 @@ def test_the_judge_prefers_what_is_nearer_to_the_original(model: Path, capsys) -
     assert "Outputs on 3 samples that were kept back" in capsys.readouterr().out
 
 
+ROW = np.arange(4.0)[np.newaxis]
+ONES = np.ones((1, 4))
+NANS = np.full((1, 4), np.nan)
+
+
+@pytest.mark.parametrize("other_of", ["a", "z"])  # in front of and behind the output b
+@pytest.mark.parametrize(
+    ("original", "of_nearer", "of_other", "shown"),
+    [
+        ((ONES, ROW), (ONES, ROW + 0.001), (ONES, ROW + 1), "exact"),
+        ((NANS, ROW), (NANS, ROW + 0.001), (NANS, ROW + 1), "not finite"),
+        ((ONES * np.inf, ROW), (ONES * np.inf, ROW + 0.001), (ONES, ROW + 1), "not finite"),
+        ((ONES, ROW), (ONES + 0.1, ROW + 1), (NANS, ROW), "not finite"),
+        ((ONES, ROW), (ONES, ROW), (ONES + 0.1, ROW), "exact"),
+        ((ONES, ROW), (ONES, ROW + 1), (ONES + 0.1, ROW + 1), "exact"),
+        ((ONES * 0, ROW), (ONES * 0, ROW), (ONES, ROW), "-inf dB"),
+    ],
+)
+def test_outputs_that_are_exact_or_not_finite_do_not_decide_alone(
+    original: tuple[Array, Array],
+    of_nearer: tuple[Array, Array],
+    of_other: tuple[Array, Array],
+    shown: str,
+    other_of: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wanted, nearer, other = (
+        dict(zip((other_of, "b"), outputs, strict=True))
+        for outputs in (original, of_nearer, of_other)
+    )
+    calibrated, none = Calibrated(Calibration({}, {}, {}, {}, 1), [{}]), cast("Any", None)
+    for first, second, is_better in (
+        (nearer, other, True),
+        (other, nearer, False),
+        (other, other, True),
+    ):
+        found = [wanted, first, second]
+        monkeypatch.setattr(module, "_run", lambda *_, found=found: found)
+        judged = judge(none, calibrated, none, none)
+        assert judged.calibrated_is_better is is_better
+    assert shown in capsys.readouterr().out
+
+
 def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +198,52 @@ def test_where_the_calibration_made_outputs_worse_weights_are_rounded_to_nearest
     assert cli.main(["quantize", str(model), str(out), "--dtype", "int4", *samples]) == 0
     assert all_stored(program_of(out)) == expected(model, observer="mse")
     assert "made outputs worse on the samples that were kept back" in capsys.readouterr().err
+
+
+KEEP = {"keep": True}
+
+
+@pytest.mark.parametrize(
+    ("of_first", "instead"),
+    [
+        ({"rounding": "nearest"}, {"rounding": "nearest"}),
+        ({"rounding": "gptq"}, {"rounding": "nearest"}),
+        ({"rounding": "gptq", "dtype": "int8"}, {"dtype": "int8"}),
+        ({"dtype": "int8"}, {"dtype": "int8"}),
+        ({"n_bits": 4}, {"n_bits": 4}),
+        (KEEP, KEEP),
+    ],
+    ids=str,
+)
+def test_rules_are_rounded_to_nearest_where_the_calibration_made_outputs_worse(
+    of_first: dict[str, Any],
+    instead: dict[str, Any],
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "judge", lambda *_: Judged(False, Compared("", [])))
+    first = find_weights(program_of(model), 0)[0].name
+    (tmp_path / "r.toml").write_text(dump_rules([Rule(name=first, **of_first)]))
+    options = ("--calibrate", str(tmp_path / "x.npz"), "--rules", str(tmp_path / "r.toml"))
+    out = tmp_path / "out.aimodel"
+    assert cli.main(["quantize", str(model), str(out), *INT4, *options]) == 0
+    wanted = expected(model, observer="mse", overrides=[Rule(name=first, **instead)])
+    assert all_stored(program_of(out)) == wanted
+
+
+def test_a_calibration_of_more_weights_than_are_quantized(model: Path, tmp_path: Path) -> None:
+    """The weights have 3072 and 1536 elements."""
+    calibration_on(model, inputs_of()).save(tmp_path / "c.calibration")
+    out = tmp_path / "out.aimodel"
+    result = quantize(model, out, "--dtype", "int4", "--threshold", 2000,
+                      "--calibration", tmp_path / "c.calibration")  # fmt: skip
+    assert result.returncode == 0, result
+    calibration = calibrate(program_of(model), {"x": inputs_of()}, weight_num_threshold=2000)
+    wanted = quantize_weights(
+        program_of(model), "int4", weight_num_threshold=2000, calibration=calibration
+    )
+    assert all_stored(program_of(out)) == all_stored(wanted)
 
 
 def test_a_report_tells_how_each_weight_was_rounded(model: Path, tmp_path: Path) -> None:

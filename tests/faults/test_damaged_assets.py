@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from coreai_opt.arrays.npz import load_arrays
+from coreai_opt.exceptions import InputError
 from coreai_opt.program import assets, digest
 from coreai_opt.program.weights import find_weights
 
@@ -193,6 +194,23 @@ def test_damage_to_a_file_of_arrays(tmp_path: Path, save: Any, long: bool) -> No
             told += 1
             assert str(error).startswith(f"{file} is no .npz file of arrays (")
     assert told > 500
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::UserWarning")  # numpy's, of headers
+def test_damage_to_the_header_of_a_large_array(tmp_path: Path) -> None:
+    """Headers of large arrays are read before their checksum is, and parsed as Python."""
+    file = tmp_path / "arrays.npz"
+    np.savez(file, x=np.arange(5000, dtype=np.float32))
+    whole = file.read_bytes()
+    told = set()
+    for at in range(whole.index(b"\n", 64) + 1):
+        for byte in b"\n,'([":
+            file.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+            try:
+                load_arrays(file)
+            except InputError as error:
+                told.add(type(error.__cause__).__name__)
+    assert told >= {"BadZipFile", "SyntaxError", "TokenError", "ValueError"}
 
 
 def contents(asset: Path) -> dict[str, bytes]:

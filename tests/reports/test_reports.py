@@ -268,6 +268,20 @@ def test_what_a_calibration_has_seen_has_a_column_of_its_own() -> None:
     }
 
 
+def test_numbers_that_json_has_not_are_null() -> None:
+    report = several()
+    first, *others = report.records
+    error = CalibratedError(signal=1.0, noise=math.inf, nearest_noise=math.nan)
+    assert first.error is not None
+    weight_error = replace(first.error, signal=math.nan, largest=math.inf)
+    report.records = [replace(first, error=weight_error, output_error=error), *others]
+    record = json.loads(report.to_json())["records"][0]
+    nulls = {"signal": 1.0, "noise": None, "nearest_noise": None, "sqnr_db": None}
+    assert record["output_error"] == nulls
+    assert (record["error"]["signal"], record["error"]["largest"]) == (None, None)
+    assert record["error"]["histogram"] == list(first.error.histogram)
+
+
 def test_the_totals_are_in_markdown_and_in_the_page() -> None:
     report = mixed()
     left = 100 * report.nbytes_after / report.nbytes_before

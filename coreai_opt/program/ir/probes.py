@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coreai_opt.program.ir.builder import Builder, replace
-from coreai_opt.program.ir.constants import read_constant
+from coreai_opt.program.ir.constants import (
+    constant_value,
+    is_splat,
+    read_constant,
+    splat_value,
+)
 from coreai_opt.program.ir.core_ai import AIProgram, mlir
 from coreai_opt.program.ir.graphs import INVOKE, argument_of_graph, callee_name
 from coreai_opt.program.ir.ops import CONSTANT, graph_name, graphs, operations
@@ -299,13 +304,15 @@ def _callees_first(program: AIProgram, function: str) -> list[str]:
 def widen_to_float32(program: AIProgram) -> bool:
     """Let a program compute in float32 what it does in float16 and bfloat16, in place.
 
-    Constants become float32 as well, and so do inputs, outputs and states.
+    Constants become float32 as well, and so do inputs, outputs and states. Constants of one value
+    still are, and splats are splats: it is by these that weights are found and named.
 
     Returns:
         whether there was anything in float16 or bfloat16.
     """
     context = program._module._mlir_module.operation.context
     wide: dict[Type, Type | None] = {}
+    constants: dict[Any, Op] = {}
 
     def widened(kind: Type) -> Type | None:
         if kind not in wide:
@@ -327,7 +334,7 @@ def widen_to_float32(program: AIProgram) -> bool:
                 for view in list(block.operations):
                     inner = view.operation
                     if inner.name == CONSTANT:
-                        _widen_constant(inner)
+                        _widen_constant(inner, constants)
                         continue
                     widen_ops(inner)
                     for result in inner.results:
@@ -343,11 +350,24 @@ def widen_to_float32(program: AIProgram) -> bool:
     return any(kind is not None for kind in wide.values())
 
 
-def _widen_constant(op: Op) -> None:
+def _widen_constant(op: Op, done: dict[Any, Op]) -> None:
+    """Put a constant in float32 in the place of one in float16 or bfloat16.
+
+    Args:
+        op: the constant; any other one stays.
+        done: what was made so far, by the values that it stands for; it grows.
+    """
     tensor = static_tensor(op.result)
     if tensor is None or tensor.element not in {"f16", "bf16"}:
         return
-    array = read_constant(op, tensor=tensor).astype(np.float32)
-    value = Builder(op).constant(array, tensor.shape, "f32")
+    build, before = Builder(op), constant_value(op)
+    if is_splat(op):
+        value = build.splat(splat_value(op), tensor.shape, "f32")
+    elif before in done:
+        value = build.copy(done[before])
+    else:
+        array = read_constant(op, tensor=tensor).astype(np.float32)
+        value = build.constant(array, tensor.shape, "f32")
+        done[before] = value.owner
     op.result.set_type(value.type)
     replace(op, value)
