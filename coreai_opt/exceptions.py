@@ -44,13 +44,21 @@ class Value:
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument in a message, alone or with the value that it has or should have."""
+    """An argument in a message, alone or with the value that it has or should have.
+
+    Attributes:
+        name: its name.
+        value: the value; None for the argument alone.
+        quoted: whether Python's message has it in backticks, as those of coreai-opt do.
+    """
 
     name: str
     value: Value | None = None
+    quoted: bool = False
 
     def __str__(self) -> str:
-        return self.name if self.value is None else f"{self.name}={self.value}"
+        text = self.name if self.value is None else f"{self.name}={self.value}"
+        return f"`{text}`" if self.quoted else text
 
 
 class Message:

@@ -36,7 +36,7 @@ class PalettizedArray(Decodable):
             dtype is ``weight_dtype``, int8, uint8 or one of FP8.
         scale: one scale per block, of ``weight_dtype``; its shape divides ``shape`` axis by axis.
             None where tables hold the weights themselves.
-        zero_point: what is taken off every entry of a uint8 table: 128; else 0.
+        zero_point: what is taken off every entry of a uint8 table: 127; else 0.
         cluster_axis: the axis along which the elements of a vector are neighbours; None where each
             element has its own index.
     """

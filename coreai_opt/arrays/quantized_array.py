@@ -43,7 +43,7 @@ class QuantizedArray(Decodable):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the codes and the scales, which is what a stored program grows by."""
+        """Bytes of the codes and the scales; a stored program has asymmetric zero points beside."""
         return self.packed.nbytes + self.scale.nbytes
 
     def __repr__(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -138,7 +137,7 @@ def judge(
         f"Outputs on {on}",
         ("output", ">SQNR calibrated", ">SQNR not calibrated"),
         (
-            (with_.name, _shown(with_.sqnr_db), _shown(without.sqnr_db))
+            (with_.name, decibels(with_.sqnr_db, 2), decibels(without.sqnr_db, 2))
             for with_, without in zip(*found, strict=True)
         ),
     )
@@ -162,13 +161,6 @@ def _nearness(sqnrs: Array, others: Array) -> tuple[int, float, int]:
     of_both = sqnrs[np.isfinite(sqnrs) & np.isfinite(others)]
     mean = float(np.mean(of_both)) if of_both.size else 0.0
     return -int(np.isnan(sqnrs).sum()), mean, int(np.isposinf(sqnrs).sum())
-
-
-def _shown(sqnr_db: float) -> str:
-    """Return an SQNR with its unit; in words where it is no number."""
-    if math.isnan(sqnr_db):
-        return "not finite"
-    return f"{sqnr_db:.2f} dB" if math.isfinite(sqnr_db) else decibels(sqnr_db)
 
 
 def _run(

@@ -55,7 +55,7 @@ def make_parser() -> Parser:
     """
     parser = Parser(
         prog=PROGRAM,
-        description="Quantize the weights of Core AI programs (.aimodel) to 8, 4 and 2 bits.",
+        description="Compress the weights of Core AI programs (.aimodel).",
         epilog=_EXAMPLES,
     )
     parser.add_argument(

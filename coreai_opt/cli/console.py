@@ -40,6 +40,14 @@ class StdoutError(Exception):
         self.reader_left = error.errno == errno.EPIPE
 
 
+def spelled(text: str, encoding: str = "utf-8") -> str:
+    """Return a text with characters spelled that an encoding lacks.
+
+    UTF-8 lacks what Python makes of the bytes of a file name that is not UTF-8.
+    """
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 class _Stdout:
     """``sys.stdout``. Characters that its encoding lacks are spelled; errors become StdoutError."""
 
@@ -50,10 +58,8 @@ class _Stdout:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        encoding = self._stream.encoding or "utf-8"
-        spelled = text.encode(encoding, "backslashreplace").decode(encoding)
         with _told():
-            return self._stream.write(spelled)
+            return self._stream.write(spelled(text, self._stream.encoding or "utf-8"))
 
     def flush(self) -> None:
         with _told():
@@ -196,10 +202,10 @@ def print_comparisons(
             (
                 c.name,
                 c.shape,
-                f"{c.sqnr_db:.2f} dB",
+                decibels(c.sqnr_db, 2),
                 f"{c.cosine:.6f}",
                 f"{c.max_abs_error:.3g}",
-                "" if c.top1 is None else f"{100 * c.top1:.1f} %",
+                c.top1_in_percent,
             )
             for c in comparisons
         ),

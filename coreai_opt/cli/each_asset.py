@@ -107,7 +107,7 @@ def _pairs(options: argparse.Namespace) -> list[tuple[Path, Path | None]]:
     _check_names(sources, outputs)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"-o must be a folder; {folder} is a file")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for output in outputs:
         check_destination(output, force=options.force)
     return list(zip(sources, outputs, strict=True))

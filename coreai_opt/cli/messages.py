@@ -87,7 +87,7 @@ def _worded(message: Message) -> str:
 
 def _as_option(part: str | Argument | Value) -> str:
     match part:
-        case Argument(name, None):
+        case Argument(name, None | Value(True)):
             return _option(name)
         case Argument(name, Value(value)):
             return f"{_option(name)} {_plain(value)}"

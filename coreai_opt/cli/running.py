@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
-from coreai_opt.cli.console import print_comparisons, stdout, steps_bar
+from coreai_opt.cli.console import print_comparisons, spelled, stdout, steps_bar
 from coreai_opt.coreai_utils import compare_programs
 from coreai_opt.reports.circumstances import ON_RANDOM, RANDOM_INPUTS
 
@@ -91,7 +91,7 @@ def compare_on(reference: AIModelAsset, other: AIModelAsset | AIProgram, on: Run
             progress=progress,
         )
     if on.inputs is not None:
-        return Compared(f"inputs {on.inputs}", comparisons)
+        return Compared(spelled(f"inputs {on.inputs}"), comparisons)
     return Compared(_random(reference, on.function, on.sizes), comparisons)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from coreai_opt.cli.each_asset import add_assets
 from coreai_opt.cli.parser import (
     Subcommands,
+    UsageError,
     choice_of,
     int_at_least,
 )
@@ -59,7 +60,7 @@ def _add_amount(group: argparse._ArgumentGroup) -> None:
         type=int_at_least(2),
         metavar="N",
         help="let whole blocks become zero, N neighbours along the output channels (default: "
-        "single elements)",
+        "single elements); not beside --n-m-ratio",
     )
     stored = group.add_mutually_exclusive_group()
     formats = [dtype.value for dtype in EIGHT_BIT_DTYPES]
@@ -97,6 +98,8 @@ def _ratio(text: str) -> tuple[int, int]:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.block_size is not None and options.n_m_ratio is not None:
+        raise UsageError("--block-size has no place beside --n-m-ratio: leave one out")
     sparsity = options.target_sparsity
     if sparsity is None and options.n_m_ratio is None:
         sparsity = 0.5

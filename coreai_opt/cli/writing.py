@@ -24,6 +24,7 @@ from coreai_opt.cli.console import (
     doing,
     print_fact,
     print_fitting,
+    spelled,
     stdout,
     told_of,
     weight_bar,
@@ -59,7 +60,7 @@ from coreai_opt.program.assets import (
 )
 from coreai_opt.reports import QuantizationReport
 from coreai_opt.reports.circumstances import Circumstances, Planned
-from coreai_opt.reports.records import Status, WeightRecord
+from coreai_opt.reports.records import Status, WeightRecord, WithoutErrors
 from coreai_opt.settings.presets import presets_of
 from coreai_opt.settings.rules_file import load_rules
 from coreai_opt.settings.settings import SETTINGS
@@ -256,11 +257,13 @@ class Collected:
 
     Attributes:
         total: how many weights there are.
-        wants_records: whether a report of them is needed.
+        wants_records: whether records of them are needed.
+        wants_errors: whether these need errors, which every weight is decoded for.
     """
 
     total: int
     wants_records: bool
+    wants_errors: bool
 
     @contextmanager
     def into(self, records: QuantizationReport) -> Iterator[Callable[[WeightRecord], None] | None]:
@@ -273,7 +276,10 @@ class Collected:
                 for callback in callbacks:
                     callback(record)
 
-            yield call if callbacks else None
+            if not callbacks:
+                yield None
+            else:
+                yield call if self.wants_errors else WithoutErrors(call)
 
 
 class Compressed(NamedTuple):
@@ -319,8 +325,9 @@ def write_compressed(
     threshold, destination = writing.threshold, writing.destination
     size, before = asset_bytes(writing.source), Inventory(program, threshold).counts
     _tell_of_quantized(writing.source, before)
-    wants_records = writing.dry_run or writing.fail_on_skip or writing.report is not None
-    program, records, compared = compress(program, Collected(before.weights, wants_records))
+    wants_errors = writing.dry_run or writing.report is not None
+    collected = Collected(before.weights, wants_errors or writing.fail_on_skip, wants_errors)
+    program, records, compared = compress(program, collected)
     flush_warnings()
     if writing.verify:
         compared = compare_on(load_asset(writing.source), program, writing.run_on)
@@ -393,7 +400,7 @@ def _circumstances(
         outputs=() if compared is None else tuple(compared.outputs),
         outputs_on="" if compared is None else compared.on,
         plan=plan,
-        command=shlex.join([PROGRAM, *sys.argv[1:]]),
+        command=spelled(shlex.join([PROGRAM, *sys.argv[1:]])),
         versions=(
             ("coreai-opt-native", __version__),
             ("coreai-core", version("coreai-core")),

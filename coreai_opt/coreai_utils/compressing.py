@@ -10,6 +10,7 @@ from coreai_opt.arrays.backends import parse_backend
 from coreai_opt.arrays.threads import parse_num_threads
 from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.exceptions import ArgumentTypeError
+from coreai_opt.reports.records import WithoutErrors
 from coreai_opt.settings.arguments import parse_int, parse_member
 from coreai_opt.settings.targets import Target, check_target
 
@@ -65,10 +66,14 @@ def compress_weights(
         rules,
         importance,
         look_up=look_up,
-        work=quantize.Work(run, threads, measure=progress is not None),
+        work=quantize.Work(run, threads, measure=_reads_errors(progress)),
         progress=progress,
     )
     return program
+
+
+def _reads_errors(progress: object) -> bool:
+    return progress is not None and not isinstance(progress, WithoutErrors)
 
 
 def parse_calibration(calibration: object) -> LookUp | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.exceptions import InputError, QualityError
 
 __all__ = ["OutputComparison", "check_quality", "compare_outputs", "sqnr_db"]
@@ -39,6 +40,13 @@ class OutputComparison:
     max_abs_error: float
     top1: float | None
 
+    @property
+    def top1_in_percent(self) -> str:
+        """``top1`` for a table; empty where there is none, or where an output is not finite."""
+        if self.top1 is None or math.isnan(self.top1):
+            return ""
+        return f"{100 * self.top1:.1f} %"
+
 
 def compare_outputs(
     reference: Mapping[str, Array], outputs: Mapping[str, Array]
@@ -64,7 +72,7 @@ def check_quality(comparisons: Iterable[OutputComparison], min_sqnr_db: float) -
     """Raise QualityError, naming the outputs, where any has less SQNR than this, or NaN."""
     low = [c for c in comparisons if not c.sqnr_db >= min_sqnr_db]
     if low:
-        outputs = ", ".join(f"{c.name} has {c.sqnr_db:.1f} dB" for c in low)
+        outputs = ", ".join(f"{c.name}: {decibels(c.sqnr_db)}" for c in low)
         raise QualityError(f"less SQNR than {min_sqnr_db:g} dB: {outputs}")
 
 

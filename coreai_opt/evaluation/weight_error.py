@@ -87,9 +87,11 @@ def weights_sqnr_db(errors: Sequence[tuple[int, WeightError | None]]) -> float:
     return -10 * math.log10(noise) if noise else math.inf
 
 
-def decibels(sqnr: float) -> str:
-    """Return an SQNR with its unit; in words where it is infinite."""
-    return f"{sqnr:.1f} dB" if math.isfinite(sqnr) else ("exact" if sqnr > 0 else "-inf dB")
+def decibels(sqnr: float, digits: int = 1) -> str:
+    """Return an SQNR with its unit and so many decimals; in words where it is infinite or NaN."""
+    if math.isnan(sqnr):
+        return "not finite"
+    return "exact" if sqnr == math.inf else f"{sqnr:.{digits}f} dB"
 
 
 def measure_error(

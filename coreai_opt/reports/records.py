@@ -1,12 +1,13 @@
 """Records of a program's float constants: what became of its weights, and what is no weight."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from coreai_opt.evaluation.calibrated_error import CalibratedError
 from coreai_opt.evaluation.weight_error import WeightError
 
-__all__ = ["Census", "OtherConstant", "Status", "WeightRecord", "in_functions"]
+__all__ = ["Census", "OtherConstant", "Status", "WeightRecord", "WithoutErrors", "in_functions"]
 
 
 class Status(StrEnum):
@@ -45,7 +46,8 @@ class WeightRecord:
         observer: ``"minmax"`` or ``"mse"``; empty if it has no codes.
         nbytes_before: bytes of its elements.
         nbytes_after: bytes it takes in a saved program: codes, scales and zero points.
-        error: how far the quantized weight is from the weight; None if not quantized.
+        error: how far the quantized weight is from the weight; None if not quantized, or not
+            measured.
         seconds: how long reading and quantizing it took, without measuring the error; weights
             overlap, so that all together may take less. 0 if not quantized.
         rounding: ``"nearest"`` or ``"gptq"``; empty if not quantized.
@@ -77,6 +79,21 @@ class WeightRecord:
     rounding: str = ""
     output_error: CalibratedError | None = None
     scales: str = ""
+
+
+@dataclass(frozen=True)
+class WithoutErrors:
+    """A function for ``progress=`` that reads no errors of records, so that none is measured.
+
+    Attributes:
+        function: is called with each record, whose ``error`` is None.
+    """
+
+    function: Callable[[WeightRecord], object]
+
+    def __call__(self, record: WeightRecord) -> None:
+        """Take the next record."""
+        self.function(record)
 
 
 @dataclass(frozen=True)

@@ -114,11 +114,7 @@ OUTPUT_COLUMNS = (
     Column[OutputComparison](
         "largest error", lambda output: f"{output.max_abs_error:.3g}", is_number=True
     ),
-    Column[OutputComparison](
-        "top-1",
-        lambda output: "" if output.top1 is None else f"{100 * output.top1:.1f} %",
-        is_number=True,
-    ),
+    Column[OutputComparison]("top-1", lambda output: output.top1_in_percent, is_number=True),
 )
 """What tables say of each output."""
 

@@ -44,7 +44,11 @@ DTypeName: TypeAlias = Literal[
     "fp8_e5m2",
     "fp8_e8m0fnu",
     "mxfp4",
+    "fp4",
     "fp8",
+    "e4m3",
+    "e5m2",
+    "e8m0",
 ]
 QSchemeName: TypeAlias = Literal["symmetric", "asymmetric", "sym", "asym"]
 ObserverName: TypeAlias = Literal["minmax", "mse"]

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
-from coreai_opt.exceptions import ArgumentError
+from coreai_opt.exceptions import Argument, ArgumentError
 from coreai_opt.settings.arguments import parse_choice, parse_int, parse_real, plain_int
 from coreai_opt.settings.enums import EIGHT_BIT_DTYPES, DType
 from coreai_opt.settings.tables import INDEX_BITS
 
 __all__ = ["PruningSettings", "check_pruning"]
+
+_TARGET_SPARSITY, _BLOCK_SIZE, _N_M_RATIO, _QUANTIZE_DTYPE, _PALETTIZE_NBITS = (
+    Argument(name, quoted=True)
+    for name in ("target_sparsity", "block_size", "n_m_ratio", "quantize_dtype", "palettize_nbits")
+)
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,13 @@ def check_pruning(
     sparsity, zeros_of = _parse_amount(target_sparsity, n_m_ratio)
     if quantize_dtype is not None and palettize_nbits is not None:
         raise ArgumentError(
-            "palettize_nbits", "`quantize_dtype` and `palettize_nbits` cannot both be set"
+            "palettize_nbits", _QUANTIZE_DTYPE, " and ", _PALETTIZE_NBITS, " cannot both be set"
         )
     dtype = None if quantize_dtype is None else _parse_dtype(quantize_dtype)
     bits = None if palettize_nbits is None else _parse_bits(palettize_nbits)
     size = None if block_size is None else parse_int("block_size", block_size, least=0)
     if size is not None and size <= 1:
-        raise ArgumentError("block_size", "`block_size` must be greater than 1")
+        raise ArgumentError("block_size", _BLOCK_SIZE, " must be greater than 1")
     return PruningSettings(sparsity, size, zeros_of, dtype, bits)
 
 
@@ -78,26 +83,28 @@ def _parse_amount(
 ) -> tuple[float | None, tuple[int, int] | None]:
     """Return what part becomes zero, or how many of how many."""
     if target_sparsity is not None and n_m_ratio is not None:
-        raise ArgumentError("n_m_ratio", "`target_sparsity` and `n_m_ratio` cannot both be set")
+        raise ArgumentError(
+            "n_m_ratio", _TARGET_SPARSITY, " and ", _N_M_RATIO, " cannot both be set"
+        )
     if n_m_ratio is not None:
         return None, _parse_ratio(n_m_ratio)
     if target_sparsity is None:
         raise ArgumentError(
-            "target_sparsity", "One of `target_sparsity` or `n_m_ratio` must be set"
+            "target_sparsity", "One of ", _TARGET_SPARSITY, " or ", _N_M_RATIO, " must be set"
         )
     return parse_real("target_sparsity", target_sparsity, "a number from 0 to 1", most=1), None
 
 
 def _parse_ratio(n_m_ratio: object) -> tuple[int, int]:
     if not isinstance(n_m_ratio, tuple) or len(n_m_ratio) != 2:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` must be a tuple of length 2")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " must be a tuple of length 2")
     zeros, of = map(plain_int, n_m_ratio)
     if not (type(zeros) is type(of) is int):  # a bool is none
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` must contain integers")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " must contain integers")
     if of <= 0:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires m > 0")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " requires m > 0")
     if not 0 <= zeros <= of:
-        raise ArgumentError("n_m_ratio", "`n_m_ratio` requires 0 <= n <= m")
+        raise ArgumentError("n_m_ratio", _N_M_RATIO, " requires 0 <= n <= m")
     return zeros, of
 
 
@@ -107,7 +114,9 @@ def _parse_bits(palettize_nbits: object) -> int:
         allowed = ", ".join(map(str, INDEX_BITS))
         raise ArgumentError(
             "palettize_nbits",
-            f"Invalid palettize_nbits {palettize_nbits!r}. It must be one of {allowed}",
+            "Invalid ",
+            Argument("palettize_nbits"),
+            f" {palettize_nbits!r}. It must be one of {allowed}",
         )
     return bits
 

@@ -123,12 +123,22 @@ def _check_together(settings: TableSettings) -> None:
     if settings.cluster_dim > MOST_CLUSTER_DIM:
         raise ArgumentError(
             "cluster_dim",
-            f"`cluster_dim` must be at most {MOST_CLUSTER_DIM}; got {settings.cluster_dim}",
+            Argument("cluster_dim", quoted=True),
+            f" must be at most {MOST_CLUSTER_DIM}; got {settings.cluster_dim}",
         )
     if settings.cluster_dim > 1 and settings.has_scales:
-        setting = "scale_block_size" if settings.scale_block_size else "enable_per_channel_scale"
-        said = "`scale_block_size`" if settings.scale_block_size else f"`{setting}=True`"
-        raise ArgumentError(setting, f"{said} is not supported with `cluster_dim` above 1")
+        scales = (
+            Argument("scale_block_size", quoted=True)
+            if settings.scale_block_size
+            else Argument("enable_per_channel_scale", Value(True), quoted=True)
+        )
+        raise ArgumentError(
+            scales.name,
+            scales,
+            " is not supported with ",
+            Argument("cluster_dim", quoted=True),
+            " above 1",
+        )
     searched = settings.observer is Observer.MSE
     if searched and (not settings.has_scales or settings.lut_dtype is not None):
         raise ArgumentError(
@@ -152,7 +162,11 @@ def parse_index_bits(n_bits: object) -> int:
     bits = parse_int("n_bits", n_bits, least=1)
     if bits not in INDEX_BITS:
         allowed = ", ".join(map(str, INDEX_BITS))
-        raise ArgumentError("n_bits", f"`n_bits` must be one of {allowed}; got {n_bits!r}")
+        raise ArgumentError(
+            "n_bits",
+            Argument("n_bits", quoted=True),
+            f" must be one of {allowed}; got {n_bits!r}",
+        )
     return bits
 
 

@@ -92,7 +92,7 @@ def variants(program: AIProgram, calibration: Arrays) -> Iterator[tuple[str, AIP
         quantized = quantize_weights(program, **settings)
         yield name, quantized, time.perf_counter() - started
         sizes[name] = Inventory(quantized, THRESHOLD).counts.nbytes
-    for name, inputs in (("plan", None), ("plan, calibrated", calibration)):
+    for name, inputs in (("plan", None), ("plan with inputs", calibration)):
         started = time.perf_counter()
         plan = plan_quantization(program, target_bytes=sizes[BUDGET], inputs=inputs)
         quantized = quantize_weights(program, None, overrides=plan.rules)

@@ -19,7 +19,9 @@ from coreai.authoring import AIModelAsset
 from coreai_opt import cli
 from coreai_opt.cli import quantize as quantize_command
 from coreai_opt.coreai_utils import quantize_weights
+from coreai_opt.evaluation.weight_error import measure_error
 from coreai_opt.program import assets
+from coreai_opt.program import quantize as program_quantize
 from coreai_opt.program.channel_axes import input_axes
 from coreai_opt.program.weights import find_quantized, find_weights
 
@@ -156,6 +158,28 @@ def test_skipped_weights_can_be_an_exit_code_of_their_own(output, tmp_path):
     (rules := tmp_path / "rules.toml").write_text('[[rule]]\nconsumer = "*matmul"\nkeep = true\n')
     fits += ("--rules", rules)
     assert quantize(MODEL, output, "--dtype", "int4", *PER_BLOCK, *fits).returncode == 0
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+@pytest.mark.parametrize(
+    ("options", "measured"),
+    [((), 0), (("--fail-on-skip",), 0), (("--report", "r.html"), 7), (("--dry-run",), 7)],
+)
+def test_errors_are_measured_where_they_are_shown(
+    options, measured, on_terminal, output, tmp_path, monkeypatch
+):
+    """Neither the progress bar nor ``--fail-on-skip`` looks at them."""
+    calls = []
+
+    def measure(*arguments, **more):
+        calls.append(None)
+        return measure_error(*arguments, **more)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program_quantize, "measure_error", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal)
+    assert cli.main(["quantize", str(MODEL), str(output), "--dtype", "int8", *options]) == 0
+    assert len(calls) == measured
 
 
 def test_what_is_no_weight_is_summed_up_and_listed(output):

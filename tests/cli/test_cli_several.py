@@ -115,6 +115,12 @@ def test_files_about_one_asset_are_refused_for_several(options, sources, folder)
     assert not folder.exists()
 
 
+def test_folders_that_lead_to_the_folder_are_made(tmp_path):
+    folder = tmp_path / "a" / "b"
+    assert run("quantize", MODEL, "-o", folder, *INT8).returncode == 0
+    assert [path.name for path in folder.iterdir()] == [MODEL.name]
+
+
 def test_the_folder_must_be_one(sources, tmp_path):
     (file := tmp_path / "file").write_text("")
     assert (

@@ -161,22 +161,37 @@ def test_options_that_cannot_be_used(command, options, message, output):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("palettize", "--n-bits", 5), "must be one of 1, 2, 3, 4, 6, 8; got 5"),
+        (("palettize", "--n-bits", 5), "--n-bits must be one of 1, 2, 3, 4, 6, 8; got 5"),
+        (("palettize", "--cluster-dim", 257), "--cluster-dim must be at most 256; got 257"),
+        (
+            ("palettize", "--cluster-dim", 2, "--scale-block-size", 8),
+            "--scale-block-size is not supported with --cluster-dim above 1",
+        ),
+        (
+            ("palettize", "--cluster-dim", 2, "--enable-per-channel-scale"),
+            "--enable-per-channel-scale is not supported with --cluster-dim above 1",
+        ),
         (("palettize", "--group-size", 8), "--group-size needs --granularity per_grouped_channel"),
         (("palettize", "--granularity", "per_block"), "must be one of per_tensor, per_channel"),
         (
             ("palettize", "--enable-per-channel-scale", "--scale-block-size", 8),
-            "--scale-block-size cannot be set beside --enable-per-channel-scale",
+            "--scale-block-size cannot be set beside --enable-per-channel-scale\n",
         ),
         (("sparsify", "--target-sparsity", "2"), "must be from 0 to 1, or 0% to 100%; got '2'"),
         (("sparsify", "--n-m-ratio", "2"), "two whole numbers such as 2:4; got '2'"),
-        (("sparsify", "--n-m-ratio", "4:2"), "`n_m_ratio` requires 0 <= n <= m"),
+        (("sparsify", "--n-m-ratio", "4:2"), "--n-m-ratio requires 0 <= n <= m"),
+        (("sparsify", "--n-m-ratio", "0:0"), "--n-m-ratio requires m > 0"),
+        (("sparsify", "--palettize-nbits", 5), "Invalid --palettize-nbits 5"),
+        (
+            ("sparsify", "--n-m-ratio", "2:4", "--block-size", 4),
+            "--block-size has no place beside --n-m-ratio: leave one out",
+        ),
         (("sparsify", "--n-m-ratio", "1:2", "--target-sparsity", "0.5"), "not allowed with"),
     ],
 )
 def test_settings_that_cannot_be_used(options, message, output):
     command, *rest = options
-    assert message in failed(run(command, MODEL, output, *rest))
+    assert message in failed(run(command, MODEL, output, *rest)) + "\n"
 
 
 def test_inspect_compare_and_dequantize_know_what_was_written(output, tmp_path):

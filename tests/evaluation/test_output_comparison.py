@@ -13,6 +13,7 @@ from coreai_opt.evaluation.output_comparison import (
     compare_outputs,
     sqnr_db,
 )
+from coreai_opt.evaluation.weight_error import decibels
 from coreai_opt.exceptions import QualityError
 
 
@@ -96,9 +97,22 @@ def test_other_names_and_shapes_are_errors(outputs: dict[str, object], words: st
         compare_outputs({"y": np.zeros(2)}, outputs)  # type: ignore[arg-type]  # any object
 
 
+def test_figures_of_what_is_not_finite_are_told_in_words() -> None:
+    nan = compare([[6.0, 8.0]], [[math.nan, 8]])
+    assert nan.top1_in_percent == ""
+    assert compare([[6.0, 8.0]], [[6.0, 8.0]]).top1_in_percent == "100.0 %"
+    assert [decibels(sqnr) for sqnr in (nan.sqnr_db, math.inf, -math.inf, 12.345)] == [
+        "not finite",
+        "exact",
+        "-inf dB",
+        "12.3 dB",
+    ]
+    assert decibels(12.345, 2) == "12.35 dB"
+
+
 def test_too_little_quality_is_an_error_that_names_the_outputs() -> None:
     good, bad, nan = (compare([6.0, 8.0], output) for output in ([6, 7], [5, 6], [math.nan, 8]))
     check_quality([good], 20)
     for low in (bad, nan):
-        with pytest.raises(QualityError, match=r"less SQNR than 20 dB: y has (nan|13\.0) dB"):
+        with pytest.raises(QualityError, match=r"less SQNR than 20 dB: y: (not finite|13\.0 dB)"):
             check_quality([good, low], 20)

@@ -3,12 +3,14 @@
 What cannot work is told in one line. What was written before output failed is told as well.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coreai_opt.program import assets
@@ -32,6 +34,22 @@ def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedPr
 def is_quantized(asset: Path) -> bool:
     weights = find_quantized(assets.load_asset(asset).program)
     return [weight.format for weight in weights] == ["int8"] * 7
+
+
+@pytest.mark.parametrize("suffix", [".html", ".json", ".md"])
+def test_names_that_are_not_utf8_are_spelled_in_reports(tmp_path: Path, suffix: str) -> None:
+    np.savez(tmp_path / f"{NOT_UTF8}.npz", x=np.zeros((4, 1024), np.float16))
+    script = f'"$C" quantize "$IN" o.aimodel --dtype int8 --report "$N{suffix}" --inputs "$N.npz"'
+    done = shell(script, tmp_path, N=NOT_UTF8)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert is_quantized(tmp_path / "o.aimodel")
+    report = (tmp_path / f"{NOT_UTF8}{suffix}").read_text("utf-8")
+    if suffix == ".json":
+        content = json.loads(report)
+        report = f"{content['command']}\n{content['outputs_on']}"
+    name = r"n\\udcff" if suffix == ".md" else r"n\udcff"
+    assert f"{name}.npz" in report
+    assert f"{name}{suffix}" in report
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is not there")

@@ -46,7 +46,7 @@ def test_plans_beat_the_format_of_their_size(arrays: dict[str, Path]) -> None:
     assert table["original"][0] == "0"
     assert mean["original"] == 1.0
     assert 1 >= mean["INT8 per channel"] > mean["INT4, mse"] > mean["INT4"] > 0.9
-    for plan in ("plan, no larger than INT4", "plan, calibrated, no larger than INT4"):
+    for plan in ("plan, no larger than INT4", "plan with inputs, no larger than INT4"):
         assert size[plan] <= size["INT4"]
         assert mean[plan] > mean["INT4"]
 

@@ -80,9 +80,10 @@ def test_short_names_mean_values():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_type_checkers_know_every_value(name):
-    """A type has every value, and short names only where they mean one value."""
+    """A type has every value, and every short name of one."""
     enum, names = getattr(enums, name), get_args(NAMES[name])
-    assert {member.value for member in enum} <= set(names)
+    values = {member.value for member in enum}
+    assert set(names) == values | {short for short, long in SHORT_NAMES.items() if long in values}
     assert all(enum(spelled) in enum for spelled in names)
 
 

@@ -17,5 +17,6 @@ quantize_array(WEIGHT, "int4", granularity="channel", observer="mes")  # type: i
 palettize_array(WEIGHT, 4, lut_dtype="int8")
 palettize_array(WEIGHT, 4, lut_dtype="in8")  # type: ignore[arg-type]
 Rule(name="*", dtype="int4", granularity="block", observer="mse")
+Rule(name="*", dtype="e4m3", scale_dtype="e8m0")
 Rule(name="*", dtype="in4")  # type: ignore[arg-type]
 Settings(dtype="int8", indivisible="fits")  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ def sparsify_weights(  # noqa: PLR0917  # the documented signature
             ``floor(size * target_sparsity)`` of least magnitude. None with ``n_m_ratio``.
         block_size: let whole blocks become zero, so many neighbours along the output channels, by
             their Euclidean norm; above 1. Where it does not divide these, the last block has fewer.
-            None for single elements.
+            None for single elements. It has no effect beside ``n_m_ratio``, as in coreai-opt.
         n_m_ratio: ``(n, m)``: of every m neighbours along the input channels the n of least
             magnitude become zero; those that the last m lack count among the n.
             ``target_sparsity`` must be None then.
