@@ -34,7 +34,8 @@ if SANITIZERS := os.environ.get("SANITIZE"):
 COVERAGE = os.environ.get("COVERAGE") == "1"
 if COVERAGE:
     BUILD = "build/coverage"
-    COMPILE += ["-O0", "--coverage", "-DCYTHON_TRACE_NOGIL=1"]
+    # Counters of threads are added to one by one.
+    COMPILE += ["-O0", "--coverage", "-fprofile-update=atomic", "-DCYTHON_TRACE_NOGIL=1"]
     LINK = ["--coverage"]
 
 
