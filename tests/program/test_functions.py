@@ -144,9 +144,9 @@ def test_functions_are_compared_and_planned() -> None:
     plan = plan_quantization(
         program, min_sqnr=20, inputs={"x": X}, function="wide", weight_num_threshold=0
     )
-    formats = {choice.name.split("/")[0]: choice.rule.dtype for choice in plan.choices}
-    assert formats["narrow"] == "int2"  # it does nothing to what comes out
-    assert formats["wide"] != "int2"
+    assert {choice.name.split("/")[0] for choice in plan.choices} == {"narrow", "wide"}
+    # That of the other function, which running tells nothing of, is not given away.
+    assert "int2" not in {choice.rule.dtype for choice in plan.choices}
 
 
 # States.
