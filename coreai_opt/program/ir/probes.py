@@ -305,7 +305,7 @@ def widen_to_float32(program: AIProgram) -> bool:
     """Let a program compute in float32 what it does in float16 and bfloat16, in place.
 
     Constants become float32 as well, and so do inputs, outputs and states. Constants of one value
-    still are, and splats are splats: it is by these that weights are found and named.
+    keep one value, and splats stay splats, because weights are found and named by these.
 
     Returns:
         whether there was anything in float16 or bfloat16.
