@@ -171,7 +171,7 @@ _ROUNDS = 2
 """How often a search fits tables to scales and scales to tables."""
 
 
-LARGEST_QUOTIENT = np.float32(1e38)
+_LARGEST_QUOTIENT = np.float32(1e38)
 """The largest element of a block divided by its scale, about: such numbers are finite."""
 
 
@@ -184,7 +184,7 @@ def _search(  # noqa: PLR0917  # the arguments of palettize_parsed
     num_threads: int,
 ) -> npt.NDArray[Any]:
     """Return scales that leave less error than ``scale``, the largest element of each block."""
-    least = np.abs(scale) / LARGEST_QUOTIENT
+    least = np.abs(scale) / _LARGEST_QUOTIENT
     fitted: npt.NDArray[Any] = scale
     for _ in range(_ROUNDS):
         tables = _find_scaled_tables(weight, fitted, spec, importance, backend, num_threads)

@@ -6,8 +6,9 @@ from coreai_opt.calibration.calibration import Calibration
 from coreai_opt.calibration.capture import calibrated_contraction, weight_digests
 from coreai_opt.exceptions import CalibrationError
 from coreai_opt.program.calibrated import Seen
+from coreai_opt.program.inventory import Inventory
 from coreai_opt.program.ir import AIProgram
-from coreai_opt.program.weights import Weight, find_quantized, find_weights
+from coreai_opt.program.weights import Weight
 
 
 def seen_weights(
@@ -24,9 +25,10 @@ def seen_weights(
     Raises:
         CalibrationError: the calibration is of another program.
     """
+    inventory = Inventory(program, 0)
     calibration.check_belongs_to(
-        weight_digests(find_weights(program, 0), calibration.digests),
-        quantized=[weight.name for weight in find_quantized(program)],
+        weight_digests(inventory.weights, calibration.digests),
+        quantized=[weight.name for weight in inventory.quantized],
     )
     found = {}
     for weight in weights:

@@ -42,4 +42,5 @@ def test_the_smallest_and_the_largest_float32(extreme: float) -> None:
     """Of one element w and its moment 1 it is w²."""
     one = np.array([[extreme]], np.float32)
     layout, moment = MatrixLayout.of_last_axes((1, 1)), np.ones((1, 1, 1), np.float32)
+    # The square is rounded to float32.
     assert output_energy(one, layout, [moment]) == pytest.approx(float(extreme) ** 2, rel=1e-6)

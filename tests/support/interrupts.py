@@ -7,7 +7,7 @@ from types import FrameType
 
 import coreai_opt
 
-PACKAGE = str(Path(coreai_opt.__file__).parent)
+_PACKAGE = str(Path(coreai_opt.__file__).parent)
 
 
 def interrupted_at_instruction(number: int, call: Callable[[], object]) -> bool:
@@ -23,7 +23,7 @@ def interrupted_at_instruction(number: int, call: Callable[[], object]) -> bool:
 
     def trace(frame: FrameType, event: str, _: object) -> object:
         nonlocal left
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(_PACKAGE):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":

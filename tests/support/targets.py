@@ -69,7 +69,7 @@ class Target:
         objects = folder / "objects"
         if not objects.exists():
             partial = folder / "partial"
-            partial.mkdir()
+            partial.mkdir(exist_ok=True)  # from a build that failed
             sources = sorted(CSRC.rglob("*.c"))
             subprocess.run([compiler, *WARNINGS, *flags, "-c", *sources], cwd=partial, check=True)
             partial.rename(objects)
